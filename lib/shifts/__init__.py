@@ -1,0 +1,1 @@
+"""How the world changes: corruptions today; natural shifts, texture and adversary later."""
