@@ -40,6 +40,14 @@ def mix(bits: Tensor) -> Tensor:
     return bits.bitwise_xor_(_shift_right(bits, 31))
 
 
+def seed_of(*numbers: int) -> int:
+    """One seed for a `torch.Generator` from several numbers: seed_of(run, epoch) and the like."""
+    state = torch.zeros((), dtype=torch.int64)
+    for number in numbers:
+        state = mix(state + _GOLDEN + _signed(number % (1 << 64)))
+    return int(_shift_right(state, 1))
+
+
 def image_seeds(count: int, generator: torch.Generator) -> Tensor:
     """`count` int64 seeds drawn from `generator`, which must live on the CPU.
 
@@ -55,7 +63,7 @@ def derive(seed: int, indices: Tensor) -> Tensor:
 
 def bits(seeds: Tensor, stream: int, count: int) -> Tensor:
     """`count` random int64 for each of the (N,) `seeds`: (N, count). Streams are independent."""
-    keys = mix(seeds + mix(torch.full_like(seeds, (stream + 1) * _GOLDEN)))
+    keys = mix(seeds + mix(torch.full_like(seeds, _signed((stream + 1) * _GOLDEN % (1 << 64)))))
     counters = torch.arange(1, count + 1, device=seeds.device) * _GOLDEN
     return mix(keys[:, None] + counters)
 

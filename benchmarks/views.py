@@ -1,0 +1,57 @@
+"""Views per second: SimCLR's recipe at 32 px with blur, against lightly with one worker per core.
+
+    python -m benchmarks.views
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from lightly.transforms import SimCLRTransform
+from torch.utils.data import DataLoader, Dataset
+from torchvision.transforms.functional import to_pil_image
+
+from benchmarks import compare, report
+from lib.views import View, make_view
+
+IMAGES = 4096
+BATCH = 512
+SIMCLR_WITH_BLUR = View(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, blur=0.5)  # lightly's defaults
+
+
+class Pictures(Dataset):
+    """PIL images behind lightly's transform: what its users put into a DataLoader."""
+
+    def __init__(self, images: torch.Tensor) -> None:
+        self.pictures = [to_pil_image(image) for image in images]
+        self.transform = SimCLRTransform(input_size=32)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, index: int) -> list[torch.Tensor]:
+        return self.transform(self.pictures[index])
+
+
+def main() -> None:
+    generator = torch.Generator().manual_seed(0)
+    # Smooth colours, so that crops and blurs meet what they meet in photographs.
+    coarse = torch.rand(IMAGES, 3, 8, 8, generator=generator)
+    images = (torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)
+    loader = DataLoader(Pictures(images), BATCH, num_workers=os.cpu_count() or 1, persistent_workers=True)
+
+    def ours() -> None:
+        for batch in images.split(BATCH):
+            make_view(batch, SIMCLR_WITH_BLUR, generator), make_view(batch, SIMCLR_WITH_BLUR, generator)
+
+    def peer() -> None:
+        for _ in loader:
+            pass
+
+    print(f"{torch.get_num_threads()} threads against {loader.num_workers} workers, {IMAGES} images, two views each")
+    report(compare(ours, peer, 2 * IMAGES, 2 * IMAGES, "views per second"))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,161 @@
+"""Error against severity: over all corruptions, by group, and one panel a corruption."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+
+from lib.figures.figure import Figure
+from lib.figures.style import LOOK, label_ends, title, use_style
+from lib.measures import Interval, interval
+from lib.measures.corruption_error import ALL
+from lib.measures.rows import CLEAN
+from lib.shifts.corruptions import CORRUPTIONS, GROUPS, SEVERITIES
+
+Rows = pd.DataFrame
+
+
+def summary(rows: Rows, metric: str = "error") -> Rows:
+    """Mean and interval over seeds and images for each (method, shift, severity) of `metric`."""
+    chosen = rows[rows["metric"] == metric]
+    table = []
+    for (method, shift, severity), group in chosen.groupby(["method", "shift", "severity"], sort=False):
+        found = interval(group["value"], group["standard_error"])
+        table.append((method, shift, severity, found.mean, found.low, found.high, len(group)))
+    return pd.DataFrame(table, columns=["method", "shift", "severity", "mean", "low", "high", "seeds"])
+
+
+def curves(rows: Rows, shift: str) -> Rows:
+    """`summary` of the error under one shift at severities 1 to 5, with the clean error as severity 0."""
+    table = summary(rows)
+    clean = table[table["shift"] == CLEAN]
+    shifted = table[(table["shift"] == shift) & (table["severity"] > 0)]
+    return pd.concat([clean, shifted]).assign(shift=shift).sort_values(["method", "severity"], kind="stable")
+
+
+def error_by_severity(rows: Rows, scope: str) -> Figure:
+    """One line a method: the error, averaged over all corruptions, from clean pictures to severity 5.
+
+    `scope` says in words what the rows are, for the caption.
+    """
+    use_style()
+    drawing, axes = plt.subplots(figsize=(6.8, 4.2))
+    table = curves(rows, ALL)
+    _lines(axes, table)
+    ends = [(g["mean"].iloc[-1], title(m), LOOK[m]["color"]) for m, g in table.groupby("method", sort=False)]
+    label_ends(axes, ends, SEVERITIES[-1], gap=4)
+    axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
+    strongest = table[table["severity"] == SEVERITIES[-1]].sort_values("mean")
+    clean = table[table["severity"] == 0].set_index("method")["mean"]
+    return Figure(
+        drawing,
+        name="fig-error-by-severity",
+        caption=f"Error against severity, averaged over the {len(CORRUPTIONS)} corruptions. Bands are 95 % intervals "
+        f"over seeds and images. {scope}",
+        alt="Line chart of the probe's error against severity 0 to 5. "
+        + "; ".join(f"{title(m)} rises from {clean[m]:.0f} to {e:.0f} percent"
+                    for m, e in zip(strongest["method"], strongest["mean"], strict=True))
+        + ".",
+        data=_readable(table),
+    )  # fmt: skip
+
+
+def error_by_group(rows: Rows, scope: str) -> Figure:
+    """Four panels: noise, blur, weather, digital."""
+    use_style()
+    drawing, panels = plt.subplots(2, 2, figsize=(6.8, 6.2), sharex=True, sharey=True)
+    tables = []
+    for axes, group in zip(panels.flat, GROUPS, strict=True):
+        table = curves(rows, group)
+        _lines(axes, table)
+        axes.set(title=f"{group} ({len(GROUPS[group])})", ylim=(0, 100), xticks=range(6))
+        tables.append(table)
+    _shared_legend(drawing, panels.flat[0], rows)
+    drawing.supxlabel("severity (0: clean)", fontsize=11)
+    drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    data = pd.concat(tables)
+    strongest = data[data["severity"] == SEVERITIES[-1]].groupby("shift")["mean"].mean().sort_values()
+    return Figure(
+        drawing,
+        name="fig-error-by-group",
+        caption="Error against severity for the four groups of corruptions (their number in brackets). Bands are 95 % "
+        f"intervals over seeds and images. {scope}",
+        alt="Four line charts of error against severity. Mean over the methods at severity 5: "
+        + ", ".join(f"{group} {value:.0f} percent" for group, value in strongest.items())
+        + ".",
+        data=_readable(data),
+    )
+
+
+def error_by_corruption(rows: Rows, scope: str) -> Figure:
+    """Small multiples: one panel a corruption, a row's panels share their group's order."""
+    use_style()
+    drawing, panels = plt.subplots(5, 3, figsize=(6.8, 10), sharex=True, sharey=True)
+    tables = []
+    for axes, name in zip(panels.flat, CORRUPTIONS, strict=True):
+        table = curves(rows, name)
+        _lines(axes, table, size=3)
+        axes.set(title=name.replace("_", " "), ylim=(0, 100), xticks=range(6))
+        tables.append(table)
+    _shared_legend(drawing, panels.flat[0], rows)
+    drawing.supxlabel("severity (0: clean)", fontsize=11)
+    drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    data = pd.concat(tables)
+    means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
+    cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
+    falling = [name for name in CORRUPTIONS if (np.diff(means.loc[name]) < 0).any()]
+    return Figure(
+        drawing,
+        name="fig-error-by-corruption",
+        caption=f"Error against severity, one panel for each corruption. {scope}",
+        alt=f"Fifteen line charts of error against severity. At severity 5, averaged over the methods, "
+        f"{cost.index[-1].replace('_', ' ')} costs most ({cost.iloc[-1]:.0f} points above clean) and "
+        f"{cost.index[0].replace('_', ' ')} least ({cost.iloc[0]:.0f}). "
+        + (f"The error falls somewhere along: {', '.join(falling).replace('_', ' ')}." if falling else ""),
+        data=_readable(data),
+    )
+
+
+def _lines(axes: Axes, table: Rows, size: float = 5) -> None:
+    for method, line in table.groupby("method", sort=False):
+        axes.plot(line["severity"], line["mean"], markersize=size, linewidth=1.6, label=title(method), **LOOK[method])
+        axes.fill_between(line["severity"], line["low"], line["high"], color=LOOK[method]["color"], alpha=0.15, lw=0)
+
+
+def _shared_legend(drawing, axes: Axes, rows: Rows) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
+    drawing.tight_layout()
+
+
+def _readable(table: Rows) -> Rows:
+    return table.assign(method=table["method"].map(title))
+
+
+def before_and_after(errors: dict[str, Sequence[Interval]], shift: str, scope: str) -> Figure:
+    """Error against severity 0 to 5 under one corruption, a line for each entry of `errors` (words -> intervals)."""
+    use_style()
+    drawing, axes = plt.subplots(figsize=(6.8, 3.6))
+    looks = [LOOK["random"], LOOK["simclr"]]
+    levels = [0, *SEVERITIES]
+    for (words, line), look in zip(errors.items(), looks, strict=True):
+        axes.plot(levels, [point.mean for point in line], markersize=5, label=words, **look)
+        axes.fill_between(levels, [p.low for p in line], [p.high for p in line], color=look["color"], alpha=0.15, lw=0)
+    ends = [(line[-1].mean, words, look["color"]) for (words, line), look in zip(errors.items(), looks, strict=True)]
+    label_ends(axes, ends, SEVERITIES[-1], gap=6)
+    axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
+    name = shift.replace("_", " ")
+    return Figure(
+        drawing,
+        name="fig-live",
+        caption=f"The run above: error under {name} before and after training. Bands are 95 % bootstrap intervals over "
+        f"images. {scope}",
+        alt=f"Line chart of error against severity of {name}. "
+        + "; ".join(f"{words}: {line[0].mean:.0f} to {line[-1].mean:.0f} percent" for words, line in errors.items())
+        + ".",
+        data=pd.DataFrame({"severity": levels} | {w: [p.mean for p in line] for w, line in errors.items()}),
+    )

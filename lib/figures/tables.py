@@ -1,0 +1,72 @@
+"""Tables: what was run, and what came out, in words and with intervals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from IPython.display import HTML
+
+from lib.figures.severity import summary
+from lib.figures.style import title
+from lib.measures.corruption_error import ALL
+from lib.measures.rows import CLEAN
+from lib.methods import METHODS
+from lib.runs import Results
+
+
+def table(data: pd.DataFrame) -> HTML:
+    """A table for a page, without the row numbers that mean nothing to a reader."""
+    return HTML(data.to_html(index=False, border=0, float_format="{:g}".format))
+
+
+def protocol(results: Results) -> pd.DataFrame:
+    """One line a method: what it was trained with. Settings that all methods share are told once each."""
+    lines = []
+    for method in dict.fromkeys(record["config"]["method"] for record in results.records):
+        records = [record for record in results.records if record["config"]["method"] == method]
+        config, training = records[0]["config"], records[0]["config"]["training"]
+        trained = METHODS[method].trained
+        lines.append(
+            {
+                "method": title(method),
+                "paradigm": METHODS[method].paradigm,
+                "encoder": config["encoder"],
+                "images": f"{records[0]['data']['train_images']:,}",
+                "epochs": training["epochs"] if trained else "none",
+                "batch": training["batch_size"] if trained else "",
+                "optimiser": f"{training['optimiser'].upper()}, {training['learning_rate']:g}" if trained else "",
+                "weight decay": f"{training['weight_decay']:g}" if trained else "",
+                "own settings": ", ".join(f"{name} {value:g}" for name, value in config["settings"].items()),
+                "seeds": len(records),
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def accuracy_table(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a method: accuracy on clean test images by nearest neighbours and by the probe."""
+    found = {metric: summary(rows, metric).set_index("method") for metric in ("knn accuracy", "probe accuracy")}
+    return pd.DataFrame(
+        {"method": title(method)} | {f"{metric} (%)": _cell(table.loc[method]) for metric, table in found.items()}
+        for method in found["knn accuracy"].index
+    )
+
+
+def ranking(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
+    """One line a method: clean error, mean corruption error and relative error in percent."""
+    cells = ["method", "shift", "severity"]
+    errors, relative = (summary(rows, metric).set_index(cells) for metric in ("error", "relative error"))
+    return pd.DataFrame(
+        {
+            "method": title(method),
+            "clean error (%)": _cell(errors.loc[method, CLEAN, 0]),
+            "mean corruption error CE (%)": _cell(errors.loc[method, ALL, 0]),
+            "relative error rCE (points)": _cell(relative.loc[method, ALL, 0]),
+        }
+        for method in methods
+    )
+
+
+def _cell(line: pd.Series) -> str:
+    return f"{line['mean']:.1f} [{line['low']:.1f}, {line['high']:.1f}]"

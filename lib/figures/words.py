@@ -1,0 +1,82 @@
+"""Sentences of the book that are computed from rows, so that no number in the text is typed."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lib.claims import FAILS, HOLDS, judge, present
+from lib.figures.severity import summary
+from lib.figures.style import title
+from lib.measures import Interval
+from lib.measures.corruption_error import ALL
+from lib.measures.rows import CLEAN
+from lib.runs import Results
+from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
+
+
+def scope(results: Results) -> str:
+    """What the numbers of a page stand on, for captions."""
+    config, data = results.records[0]["config"], results.records[0]["data"]
+    seeds = results.rows["seed"].nunique()
+    epochs = max(record["config"]["training"]["epochs"] for record in results.records)
+    return (
+        f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
+        f"{epochs} epochs, {seeds} {'seed' if seeds == 1 else 'seeds'}."
+        + (" Stale: computed under an older protocol than this code's." if results.stale else "")
+    )
+
+
+def listed(words: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
+    """The words that the severity notebook glues into its text."""
+    methods = present(rows)
+    errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
+    relative = relative.set_index(["method", "shift", "severity"])["mean"]
+    clean = [errors[method, CLEAN, 0] for method in methods]
+    strongest = [errors[method, ALL, SEVERITIES[-1]] for method in methods]
+    by_error = sorted(methods, key=lambda method: errors[method, ALL, 0])
+    by_loss = sorted(methods, key=lambda method: relative[method, ALL, 0])
+    falling = _where_error_falls(errors, methods)
+    best, steadiest = by_error[0], by_loss[0]
+    error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
+    loses = f"loses least from its own clean error ({loss})"
+    return {
+        "answer-error": f"Averaged over fifteen corruptions, the probe's error rises from {span(clean)} on clean "
+        f"pictures to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
+        "answer-rank": f"{title(best)} errs least over all severities ({error}) "
+        + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
+        "order-by-error": ", ".join(title(method) for method in by_error),
+        "order-by-loss": ", ".join(title(method) for method in by_loss),
+        "falling": listed([name.replace("_", " ") for name in falling]),
+    }
+
+
+def span(values: list[float]) -> str:
+    """The range of some percentages in words: "41 to 45 %", or "41 %" where they agree."""
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+def _where_error_falls(errors: pd.Series, methods: list[str]) -> list[str]:
+    """Corruptions whose error, averaged over `methods`, is lower at some severity than at the one before."""
+    means = {
+        name: [np.mean([errors[method, name, level] for method in methods]) for level in SEVERITIES]
+        for name in CORRUPTIONS
+    }
+    return [name for name, values in means.items() if (np.diff(values) < 0).any()]
+
+
+def verdict_sentence(claim, rows: pd.DataFrame) -> str:
+    """One claim's verdict as a sentence with the interval that decides it."""
+    found = judge(claim, rows)
+    reading = {HOLDS: "holds here", FAILS: "fails here"}.get(found.verdict, "stays undecided here")
+    return f"The claim {reading}: {found.contrast}, {in_points(found.difference)}."
+
+
+def in_points(difference: Interval) -> str:
+    return f"{difference.mean:+.1f} points (95 % interval {difference.low:+.1f} to {difference.high:+.1f})"

@@ -1,0 +1,44 @@
+"""Files that are there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO
+
+from lib.errors import BadInput
+
+
+def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+    """Let `fill` write to a new file and put it at `path` when it is complete and on the disk.
+
+    A crash, a full disk or a missing permission leaves what was at `path` before as it was.
+    """
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(partial, "wb") as file:
+            fill(file)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+    except OSError as error:
+        raise BadInput(_sentence(path, error)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            partial.unlink()
+
+
+def write_text(path: Path, text: str) -> None:
+    write(path, lambda file: file.write(text.encode()))
+
+
+def _sentence(path: Path, error: OSError) -> str:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return f"the disk is full: {path} was not written, what was there is unchanged; free some space and call again"
+    if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
+        return f"no permission to write {path}; allow it or name another folder by WITHSTAND_RUNS or WITHSTAND_CACHE"
+    return f"{path} could not be written ({error.strerror}); what was there is unchanged"

@@ -1,0 +1,19 @@
+"""What is measured of a trained encoder, and how sure we are.
+
+A measure is a frozen dataclass with an `identity` (its name, parameters and protocol in words) and
+`rows(subject)`, which returns tidy rows with the columns of `COLUMNS`.
+"""
+
+from lib.measures.accuracy import Accuracy
+from lib.measures.corruption_error import CorruptionError
+from lib.measures.features import extract
+from lib.measures.knn import knn_predict
+from lib.measures.probe import Probe, fit_probe
+from lib.measures.rows import COLUMNS
+from lib.measures.statistics import Interval, bootstrap_interval, interval
+from lib.measures.subject import Subject
+
+__all__ = [
+    "COLUMNS", "Accuracy", "CorruptionError", "Interval", "Probe", "Subject", "bootstrap_interval", "extract",
+    "fit_probe", "interval", "knn_predict",
+]  # fmt: skip

@@ -1,0 +1,34 @@
+"""Accuracy on clean test images, by nearest neighbours and by the linear probe."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.measures import knn, probe
+from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.subject import Subject
+
+PROTOCOL = f"{knn.PROTOCOL}.{probe.PROTOCOL}"
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """Metrics "knn accuracy" and "probe accuracy" on all test images; neighbours come from the training images."""
+
+    @property
+    def identity(self) -> str:
+        return f"accuracy()#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        labels, features = subject.split("test").labels, subject.features("test")
+        neighbours = knn.knn_predict(subject.features("train"), subject.split("train").labels, features)
+        predicted = subject.probe.predict(features)
+        return pd.DataFrame(
+            [
+                row(CLEAN, 0, "knn accuracy", (neighbours == labels).cpu().numpy()),
+                row(CLEAN, 0, "probe accuracy", (predicted == labels).cpu().numpy()),
+            ],
+            columns=list(COLUMNS),
+        )

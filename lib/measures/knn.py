@@ -1,0 +1,31 @@
+"""Nearest neighbours: the accuracy that needs no training of a head."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lib.errors import BadInput
+
+PROTOCOL = 1  # bump when the same features give other numbers
+
+
+def knn_predict(
+    train: Tensor, labels: Tensor, features: Tensor, k: int = 20, temperature: float = 0.07, batch_size: int = 1024
+) -> Tensor:
+    """The class of each of (M, D) `features` by its `k` nearest (N, D) `train` features in cosine similarity.
+
+    A neighbour of similarity s votes with weight exp(s / temperature) (Wu et al., arXiv 1805.01978,
+    section 3.4, with the k and temperature that DINO uses, arXiv 2104.14294). Returns int64 (M,).
+    """
+    if not 1 <= k <= len(train):
+        raise BadInput(f"k is a whole number from 1 to {len(train)} (the training features), not {k!r}")
+    train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
+    votes = []
+    for batch in features.split(batch_size):
+        similarity, neighbours = (batch @ train.T).topk(k, dim=1)  # (B, k)
+        ballot = torch.zeros(len(batch), int(labels.max()) + 1, device=train.device)
+        ballot.scatter_add_(1, labels[neighbours], ((similarity - 1) / temperature).exp())
+        votes.append(ballot.argmax(dim=1))
+    return torch.cat(votes)

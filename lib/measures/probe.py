@@ -1,0 +1,75 @@
+"""The linear probe: multinomial logistic regression on frozen features, run to convergence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+PROTOCOL = 1  # bump when the same features give other numbers
+DECAYS = tuple(10.0**power for power in range(-6, 1))  # candidates; the best on validation images is taken
+TOLERANCE = 1e-5  # largest entry of the gradient at which a fit has converged
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A fitted probe: standardisation of the training features, and a linear map to class scores."""
+
+    mean: Tensor  # (D,)
+    std: Tensor  # (D,)
+    weight: Tensor  # (C, D)
+    bias: Tensor  # (C,)
+    decay: float  # chosen on validation images
+    gradient: float  # largest entry of the gradient at the solution
+
+    def scores(self, features: Tensor) -> Tensor:
+        """(N, D) features -> (N, C) logits."""
+        return F.linear((features - self.mean) / self.std, self.weight, self.bias)
+
+    def predict(self, features: Tensor) -> Tensor:
+        """(N, D) features -> (N,) classes."""
+        return self.scores(features).argmax(dim=1)
+
+
+def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labels: Tensor) -> Probe:
+    r"""Fit on (N, D) `train` features for every decay of `DECAYS`; keep the most accurate on `validation`.
+
+    Minimises, by L-BFGS on the whole set,
+
+    .. math:: \frac{1}{N} \sum_i \mathrm{CE}(W \hat x_i + b, y_i) + \frac{\lambda}{2} \lVert W \rVert^2
+
+    with :math:`\hat x` standardised by the training features. Ties go to the stronger decay.
+    """
+    mean, std = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
+    classes = int(labels.max()) + 1
+    standardised = (train - mean) / std
+    weight, bias = train.new_zeros(classes, train.shape[1]), train.new_zeros(classes)
+    best, best_accuracy = None, -1.0
+    for decay in sorted(DECAYS, reverse=True):  # from strong to weak: each solution starts the next
+        weight, bias, gradient = _minimise(standardised, labels, weight, bias, decay)
+        probe = Probe(mean, std, weight, bias, decay, gradient)
+        accuracy = (probe.predict(validation) == validation_labels).float().mean().item()
+        if accuracy > best_accuracy:
+            best, best_accuracy = probe, accuracy
+    return best
+
+
+def _minimise(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, decay: float) -> tuple[Tensor, Tensor, float]:
+    weight, bias = weight.clone().requires_grad_(), bias.clone().requires_grad_()
+    solver = torch.optim.LBFGS(
+        [weight, bias], max_iter=2000, history_size=20, tolerance_grad=TOLERANCE, tolerance_change=0,
+        line_search_fn="strong_wolfe",
+    )  # fmt: skip
+
+    def objective() -> Tensor:
+        solver.zero_grad()
+        loss = F.cross_entropy(F.linear(x, weight, bias), y) + decay / 2 * weight.square().sum()
+        loss.backward()
+        return loss
+
+    solver.step(objective)
+    objective()
+    gradient = max(weight.grad.abs().max().item(), bias.grad.abs().max().item())
+    return weight.detach(), bias.detach(), gradient

@@ -1,0 +1,17 @@
+"""Tidy rows: one number a line."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# shift and severity say on which pictures, metric and value what came out (in percent); standard_error is
+# that of the value over the test images, `images` their number.
+COLUMNS = ("shift", "severity", "metric", "value", "standard_error", "images")
+CLEAN = "none"  # the shift of untouched test images, at severity 0
+
+
+def row(shift: str, severity: int, metric: str, outcomes: np.ndarray) -> tuple:
+    """A row of `COLUMNS` from one outcome an image, (N,): their mean in percent and its standard error."""
+    outcomes = np.asarray(outcomes, dtype=float)
+    error = outcomes.std(ddof=1) / np.sqrt(len(outcomes))
+    return (shift, severity, metric, 100 * outcomes.mean(), 100 * error, len(outcomes))

@@ -1,0 +1,57 @@
+"""SimCLR: tell the other view of an image from all other images of the batch (arXiv 2002.05709)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightly.models.modules.heads import SimCLRProjectionHead
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.methods.precision import full_precision
+from lib.views import SIMCLR
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+
+@dataclass(frozen=True)
+class Settings:
+    temperature: float = 0.5  # best of the paper's CIFAR-10 study (appendix B.9)
+    hidden: int = 512
+    projection: int = 128
+
+
+class SimCLR(nn.Module):
+    views = SIMCLR
+    uses_labels = False
+
+    def __init__(self, encoder: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = SimCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.temperature = settings.temperature
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        projections = self.head(self.encoder(torch.cat(views)))  # both views in one batch, as the paper has it
+        with full_precision(projections):
+            return {"contrastive": nt_xent(*projections.float().chunk(2), self.temperature)}
+
+    def after_step(self, progress: float) -> None:
+        pass
+
+
+def nt_xent(first: Tensor, second: Tensor, temperature: float) -> Tensor:
+    r"""Normalised, temperature-scaled cross-entropy, equation 1: two (N, D) views -> scalar.
+
+    .. math:: \ell_{i,j} = -\log \frac{\exp(\mathrm{sim}(z_i, z_j) / \tau)}
+              {\sum_{k \ne i} \exp(\mathrm{sim}(z_i, z_k) / \tau)}
+
+    averaged over the 2N ordered pairs of views of one image; sim is the cosine.
+    """
+    count = len(first)
+    z = F.normalize(torch.cat((first, second)), dim=1)
+    similarity = z @ z.T / temperature  # (2N, 2N)
+    similarity.fill_diagonal_(-torch.inf)
+    partner = torch.arange(2 * count, device=z.device).roll(count)
+    return F.cross_entropy(similarity, partner)

@@ -1,0 +1,83 @@
+"""Digital: contrast, warping, coarse pixels, JPEG."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from torchvision.io import decode_jpeg, encode_jpeg
+
+from lib.randomness import uniform
+from lib.shifts.corruptions.filters import gaussian_taps
+
+
+def contrast(pixels: Tensor, seeds: Tensor, factor: float) -> Tensor:
+    """Shrink the distance to the mean. Quirk: the mean is each channel's own, so colours fade to the cast."""
+    mean = pixels.mean((2, 3), keepdim=True, dtype=torch.float64).float()  # whole numbers add up exactly in float64
+    return (pixels - mean).mul_(factor).add_(mean)
+
+
+@cache
+def _smoother(sigma: float, side: int, device: torch.device) -> Tensor:
+    """The matrix (side, side) of a Gaussian filter cut at 3 sigma whose borders reflect: ... b a | a b ..."""
+    taps = gaussian_taps(sigma, reach=3)
+    sources = np.pad(np.arange(side), len(taps) // 2, mode="symmetric")  # sigma may exceed the image
+    matrix = np.zeros((side, side))
+    for output in range(side):
+        np.add.at(matrix[output], sources[output : output + len(taps)], taps)
+    return torch.from_numpy(matrix).to(device)
+
+
+def elastic_transform(pixels: Tensor, seeds: Tensor, strength: float, sigma: float, tilt: float) -> Tensor:
+    """Tilt the picture by a random affine map, then warp it by a smooth random field; both bilinear.
+
+    Constants are in sides of the image. Quirks: in CIFAR-10-C the tilt shrinks with severity while the
+    warp grows, and severity 1 only tilts; ImageNet-C's constants are multiples of 244 where the side is
+    224. Stream 0 draws the shifts (x, y) of the three corners, stream 1 the fields (across, down).
+    """
+    count, _, side, _ = pixels.shape
+    like = {"dtype": torch.float64, "device": pixels.device}
+    line = torch.arange(side, **like)
+
+    # The affine map takes three corners to shifted ones; its inverse says where each pixel comes from.
+    centre, arm = side // 2, side // 3
+    corners = torch.tensor([[arm, arm], [arm, -arm], [-arm, -arm]], **like) + centre
+    shifted = corners + (uniform(seeds, (3, 2)).double() * 2 - 1) * (tilt * side)
+    inverse = torch.linalg.solve(F.pad(shifted, (0, 1), value=1), corners.expand(count, 3, 2))  # (N, 3, 2)
+    along_x, along_y, origin = (part[:, None, None] for part in inverse.unbind(1))
+    origins = line[:, None] * along_x + line[:, None, None] * along_y + origin  # (N, side, side, 2)
+    grid = (origins * (2 / (side - 1)) - 1).float()
+    pixels = F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=True)
+    if strength == 0:
+        return pixels
+
+    # A matrix product may add in another order for another batch size: in float64 it does not show.
+    field = uniform(seeds, (2, side, side), stream=1).double() * 2 - 1
+    smoother = _smoother(sigma * side, side, pixels.device)
+    field = smoother @ field @ smoother.T * (strength * side)
+    across, down = field.unbind(1)
+    origins = torch.stack((line + across, line[:, None] + down), dim=-1)
+    grid = ((2 * origins + 1) / side - 1).float()
+    return F.grid_sample(pixels, grid, padding_mode="reflection", align_corners=False)
+
+
+def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
+    """Replace blocks by their mean, rounded to a byte along rows, then along columns.
+
+    Quirk: blocks differ in size. At 32 px they have one or two pixels a side, so mild severities leave
+    most pixels as they are.
+    """
+    side = pixels.shape[-1]
+    block = ((torch.arange(side, device=pixels.device, dtype=torch.float64) + 0.5) * int(side * share) / side).long()
+    same = (block[:, None] == block).float()  # (side, side); sums of whole numbers are exact in any order
+    sizes = same.sum(0)
+    pixels = (pixels @ same).div_(sizes).add_(0.5).floor_()
+    return (same @ pixels).div_(sizes[:, None]).add_(0.5).floor_()
+
+
+def jpeg_compression(pixels: Tensor, seeds: Tensor, quality: int) -> Tensor:
+    """Compress to a real JPEG and decompress: libjpeg with halved colour resolution, as Pillow writes it."""
+    return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in pixels.byte().cpu()]).to(pixels)

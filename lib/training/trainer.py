@@ -1,0 +1,173 @@
+"""The one trainer, for every method.
+
+The data set is one uint8 tensor on the device, an epoch is a permutation of it, views are made on
+the device, and nothing inside a step waits for it. All randomness of step t is a function of the
+seed and t, so a run that was cut off ends with the numbers of one that was not.
+"""
+
+from __future__ import annotations
+
+import math
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lib import files
+from lib.errors import BadInput, one_of
+from lib.randomness import seed_of
+from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
+from lib.views import make_view
+
+PRECISIONS = ("bf16", "fp32")
+
+
+class OutOfTime(Exception):
+    """The time limit was reached; the run's checkpoint is on the disk."""
+
+
+@dataclass(frozen=True)
+class Training:
+    """How long and by what rule. Epochs are counted in images, the schedule in optimiser steps."""
+
+    epochs: int = 100
+    batch_size: int = 512
+    optimiser: str = "sgd"
+    learning_rate: float = 0.06  # peak
+    weight_decay: float = 5e-4
+    warmup_epochs: float = 5.0
+    precision: str = "bf16"
+    compile: bool = False  # torch.compile the encoder
+
+    def __post_init__(self) -> None:
+        one_of(self.optimiser, OPTIMISERS, "optimiser")
+        one_of(self.precision, PRECISIONS, "precision")
+        for name, least in (("epochs", 1), ("batch_size", 2), ("learning_rate", 0), ("weight_decay", 0),
+                            ("warmup_epochs", 0)):  # fmt: skip
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
+                raise BadInput(f"{name} is a number of at least {least}, not {value!r}")
+
+
+def train(
+    method: nn.Module,
+    images: Tensor,
+    labels: Tensor,
+    training: Training,
+    seed: int,
+    checkpoint: Path | None = None,
+    checkpoint_seconds: float = 60.0,
+    deadline: float = math.inf,
+    progress: bool = True,
+) -> list[dict[str, float]]:
+    """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
+
+    Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
+    the end. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
+    with the checkpoint written. Returns the history, an entry an epoch: the mean of each loss term
+    and of their sum, the learning rate, seconds, images per second and peak memory in MiB.
+    """
+    device = images.device
+    steps_per_epoch = len(images) // training.batch_size
+    if steps_per_epoch == 0:
+        raise BadInput(f"a batch of {training.batch_size} needs as many training images, there are {len(images)}")
+    method.to(device).train()
+    for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
+        module.normalise_by(images)  # a method may hold several encoders
+    method.to(memory_format=torch.channels_last)
+    optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
+    forward = torch.compile(method) if training.compile else method
+    steps, warmup = training.epochs * steps_per_epoch, round(training.warmup_epochs * steps_per_epoch)
+
+    state = _load(checkpoint, device)
+    if state:
+        method.load_state_dict(state["method"])
+        optimiser.load_state_dict(state["optimiser"])
+    history, done = (state["history"], state["step"]) if state else ([], 0)
+    # Of the epoch that is under way: the sums of its loss terms, and the seconds that it has taken so far.
+    sums, elapsed = (state["sums"], state["elapsed"]) if state else ({}, 0.0)
+
+    def save() -> None:
+        if checkpoint:
+            state = {"method": method.state_dict(), "optimiser": optimiser.state_dict()}
+            state |= {"history": history, "step": done, "sums": sums, "elapsed": time.monotonic() - started}
+            files.write(checkpoint, lambda file: torch.save(state, file))
+
+    generator = torch.Generator(device)
+    saved = time.monotonic()
+    started = saved - elapsed
+    for step, batch in _batches(len(images), training, seed, done, device, progress):
+        if time.monotonic() > deadline:
+            save()
+            raise OutOfTime
+        rate = learning_rate(step, steps, warmup, training.learning_rate)
+        for group in optimiser.param_groups:
+            group["lr"] = rate
+        generator.manual_seed(seed_of(seed, 1, step))
+        pictures = images[batch]
+        views = [make_view(pictures, view, generator) for view in method.views]
+        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+            terms = forward(views, labels[batch]) if method.uses_labels else forward(views)
+        if terms:  # the random control has none
+            optimiser.zero_grad()
+            sum(terms.values()).backward()
+            optimiser.step()
+        done = step + 1
+        method.after_step(done / steps)
+        for name, term in terms.items():
+            sums[name] = sums.get(name, 0) + term.detach()
+        if done % steps_per_epoch == 0:
+            seconds = time.monotonic() - started
+            entry = {name: float(total) / steps_per_epoch for name, total in sums.items()}
+            entry["loss"] = math.fsum(entry.values())
+            if not math.isfinite(entry["loss"]):
+                raise BadInput(f"the loss is {entry['loss']} at step {done}; use a learning rate below {rate:g}")
+            entry |= {"epoch": done // steps_per_epoch, "learning_rate": rate, "seconds": seconds}
+            entry["images_per_second"] = steps_per_epoch * training.batch_size / seconds
+            entry["peak_memory_mib"] = peak_memory(device)
+            history.append(entry)
+            sums, started = {}, time.monotonic()
+        if done == steps or time.monotonic() - saved > checkpoint_seconds:
+            save()
+            saved = time.monotonic()
+    method.eval()
+    return history
+
+
+def _batches(
+    count: int, training: Training, seed: int, done: int, device: torch.device, progress: bool
+) -> Iterator[tuple[int, Tensor]]:
+    """(step, indices of its batch) for all steps that are not done; a new permutation each epoch, the rest dropped."""
+    steps_per_epoch = count // training.batch_size
+    steps = training.epochs * steps_per_epoch
+    bar = tqdm(total=steps, initial=done, unit="step", disable=not progress, leave=False)
+    for epoch in range(done // steps_per_epoch, training.epochs):
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch))).to(device)
+        for step in range(max(done, epoch * steps_per_epoch), (epoch + 1) * steps_per_epoch):
+            start = (step - epoch * steps_per_epoch) * training.batch_size
+            yield step, order[start : start + training.batch_size]
+            bar.update()
+    bar.close()
+
+
+def _load(checkpoint: Path | None, device: torch.device) -> dict | None:
+    if checkpoint is None or not checkpoint.exists():
+        return None
+    try:
+        return torch.load(checkpoint, map_location=device, weights_only=True)
+    except Exception as error:  # torch raises many kinds for a damaged file
+        raise BadInput(f"{checkpoint} is damaged; delete it to start this run again") from error
+
+
+def peak_memory(device: torch.device) -> float:
+    """MiB: the most that torch had allocated on a GPU, or the most that this process held in RAM."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

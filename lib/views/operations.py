@@ -1,0 +1,137 @@
+"""Image operations on a batch, each image with its own parameters.
+
+Images are float (N, 3, H, W) in [0, 1]; a parameter is a tensor of N numbers on the same device.
+Every operation has parameters that leave an image as it is (factor 1, amount 0), so "apply with
+probability p" needs no second code path and shapes never depend on the draws: nothing here waits
+for the device. Given the same parameters, each equals torchvision's functional of one image.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
+
+
+def _per_image(parameter: Tensor) -> Tensor:
+    return parameter[:, None, None, None]
+
+
+def grey(images: Tensor) -> Tensor:
+    """Luma: (N, 3, H, W) -> (N, 1, H, W)."""
+    red, green, blue = images.split(1, dim=1)
+    return (red * GREY_WEIGHTS[0]).add_(green, alpha=GREY_WEIGHTS[1]).add_(blue, alpha=GREY_WEIGHTS[2])
+
+
+def _resampling_weights(start: Tensor, length: Tensor, size_in: int, size_out: int, flip: Tensor | None) -> Tensor:
+    """Anti-aliased bilinear interpolation of pixels start..start+length-1 as matrices (N, size_out, size_in).
+
+    The triangle filter is as wide as one output pixel (never narrower than one input pixel) and is
+    renormalised where the crop's border cuts it off.
+    """
+    scale = length[:, None, None] / size_out
+    out = torch.arange(size_out, device=start.device)[None, :, None] + 0.5
+    if flip is not None:
+        out = torch.where(flip[:, None, None], size_out - out, out)
+    pixel = torch.arange(size_in, device=start.device)[None, None, :] - start[:, None, None]
+    weights = (pixel + 0.5 - out * scale).div_(scale.clamp(min=1)).abs_().neg_().add_(1).clamp_(min=0)
+    weights *= (pixel >= 0) & (pixel < length[:, None, None])
+    return weights.div_(weights.sum(dim=-1, keepdim=True))
+
+
+def resized_crop(
+    images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int, flip: Tensor | None = None
+) -> Tensor:
+    """Cut out a box (in pixels) and resize it to (N, 3, size, size); mirror left to right where `flip`.
+
+    Interpolation is linear in the pixels and separable: one matrix for the rows, one for the columns.
+    """
+    rows = _resampling_weights(top, height, images.shape[-2], size, flip=None)
+    columns = _resampling_weights(left, width, images.shape[-1], size, flip)
+    count, channels, height, width = images.shape
+    across = torch.bmm(images.reshape(count, channels * height, width), columns.mT)  # (N, 3H, size)
+    return torch.matmul(rows[:, None], across.reshape(count, channels, height, size))
+
+
+def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
+    """Turn the hue by `shift` of a full circle, -0.5..0.5, keeping HSV's value and saturation."""
+    red, green, blue = images.unbind(dim=1)  # (N, H, W)
+    value = images.amax(dim=1)
+    chroma = value - images.amin(dim=1)
+    # The hue in sixths of the circle, from the two channels that are not the largest. Choices are made
+    # by arithmetic, here and in `solarize`: on a CPU that is several times faster than `torch.where`.
+    is_red = (value - red).sign_().neg_().add_(1)
+    is_green = (value - green).sign_().neg_().add_(1).mul_(1 - is_red)
+    is_blue = 1 - is_red - is_green
+    sixths = is_red.mul_(green - blue).add_(is_green * (blue - red)).add_(is_blue * (red - green))
+    sixths.div_(chroma.clamp(min=1e-12)).add_(is_green, alpha=2).add_(is_blue, alpha=4)
+    # Back to colour: the value less chroma times a trapezium over the distance on the circle from the
+    # channel's opposite: cyan for red, magenta for green, yellow for blue.
+    hue = sixths.div_(6).add_(shift[:, None, None])
+    opposite = torch.tensor((1 / 2, 5 / 6, 1 / 6), device=images.device)[:, None, None]
+    distance = hue[:, None] + (2.5 - opposite)  # (N, 3, H, W), in turns; positive, and half a turn ahead
+    distance.frac_().sub_(0.5).abs_()
+    return distance.mul_(-6).add_(2).clamp_(0, 1).mul_(chroma[:, None]).neg_().add_(value[:, None])
+
+
+def colour_jitter(
+    images: Tensor, brightness: Tensor, contrast: Tensor, saturation: Tensor, hue: Tensor, order: Tensor
+) -> Tensor:
+    """The four colour adjustments in an order of each image's own.
+
+    Brightness, contrast and saturation are factors >= 0 that blend the image with black, with its
+    mean grey, and with its grey version; `hue` is a turn in circles. `order` is (N, 4) int64, each
+    row a permutation of 0 brightness, 1 contrast, 2 saturation, 3 hue. The hue is turned once for
+    the whole batch, after the blends that come before it in an image's order and before those that
+    come after: six blends, some of them idle, instead of four hues.
+    """
+    position = torch.tensor((0, 1, 2, 1, 2, 3), device=images.device)  # of the six blends
+    kind = order[:, position]  # (N, 6)
+    hue_position = (order == 3).int().argmax(dim=1, keepdim=True)
+    before = torch.arange(6, device=images.device) < 3
+    active = torch.where(before, position < hue_position, position > hue_position)
+    factors = torch.stack((brightness, contrast, saturation, torch.ones_like(hue)), dim=1).gather(1, kind)
+    amount = torch.where(active, 1 - factors, 0.0)[..., None, None, None]  # of the other picture: (N, 6, 1, 1, 1)
+    is_contrast, is_saturation = ((kind == k).to(images.dtype)[..., None, None, None] for k in (1, 2))
+    # A copy with one plane a channel in memory, where colours are faster, and blended in place from here
+    # on: on a CPU fresh memory costs more than the arithmetic.
+    images = images.transpose(0, 1).clone(memory_format=torch.contiguous_format).transpose(0, 1)
+    for blend in range(6):
+        if blend == 3:
+            images = adjust_hue(images, hue)
+        luma = grey(images)
+        mean = luma.mean(dim=(-2, -1), keepdim=True)
+        other = luma.mul_(is_saturation[:, blend]).add_(mean * is_contrast[:, blend])  # black if it is brightness
+        images.lerp_(other, amount[:, blend]).clamp_(0, 1)
+    return images
+
+
+def to_grey(images: Tensor, apply: Tensor) -> Tensor:
+    """Three equal channels of luma where `apply` (N,) bool."""
+    return torch.lerp(images, grey(images), _per_image(apply.to(images.dtype)))
+
+
+def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
+    """Gaussian of standard deviation `sigma` pixels cut off at `kernel_size` (odd) taps; sigma 0 changes nothing.
+
+    Borders are reflected without repeating the last pixel.
+    """
+    radius = kernel_size // 2
+    distance = torch.arange(radius + 1, device=images.device)
+    half = (-0.5 * (distance / sigma[:, None].clamp(min=1e-6)).square()).exp_()  # (N, radius + 1), from the centre
+    half /= 2 * half.sum(dim=1, keepdim=True) - half[:, :1]
+    half = half[..., None, None, None]
+    blurred = torch.nn.functional.pad(images, [radius] * 4, mode="reflect")
+    for axis, size in ((-2, images.shape[-2]), (-1, images.shape[-1])):
+        taps = [blurred.narrow(axis, start, size) for start in range(kernel_size)]
+        blurred = taps[radius] * half[:, 0]
+        for k in range(1, radius + 1):
+            blurred.addcmul_(taps[radius - k] + taps[radius + k], half[:, k])
+    return blurred
+
+
+def solarize(images: Tensor, threshold: Tensor) -> Tensor:
+    """Invert what is at least `threshold`; a threshold above 1 changes nothing."""
+    inverted = (images >= _per_image(threshold)).to(images.dtype)
+    return images + inverted * (1 - 2 * images)

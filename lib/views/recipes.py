@@ -1,0 +1,173 @@
+"""Random views: what a recipe is, how its parameters are drawn, and the recipes of the papers."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, fields
+
+import torch
+from torch import Tensor
+
+from lib.errors import BadInput
+from lib.views import operations
+
+CHUNK = 256  # images per pass on a CPU: intermediate results stay near the cache
+
+
+@dataclass(frozen=True)
+class View:
+    """One random view of an image. Probabilities in [0, 1]; ranges as (low, high).
+
+    The colour strengths are half-widths: a brightness of 0.4 draws a factor from 0.6 to 1.4, a hue
+    of 0.1 a turn from -0.1 to 0.1 of the circle. The blur's kernel is a tenth of the image's side
+    (SimCLR, arXiv 2002.05709, appendix A), at least 3 pixels, and odd.
+    """
+
+    size: int = 32
+    crop_scale: tuple[float, float] = (0.08, 1.0)  # share of the image's area
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)  # width / height
+    flip: float = 0.5
+    jitter: float = 0.8  # probability of the four colour adjustments
+    brightness: float = 0.4
+    contrast: float = 0.4
+    saturation: float = 0.4
+    hue: float = 0.1
+    grey: float = 0.2
+    blur: float = 0.0
+    blur_sigma: tuple[float, float] = (0.1, 2.0)  # pixels
+    solarize: float = 0.0
+    solarize_threshold: float = 0.5
+
+    def __post_init__(self) -> None:
+        for name in ("flip", "jitter", "grey", "blur", "solarize"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise BadInput(f"{name} is a probability between 0 and 1, not {getattr(self, name)!r}")
+        for name in ("crop_scale", "crop_ratio", "blur_sigma"):
+            low, high = getattr(self, name)
+            if not 0 < low <= high:
+                raise BadInput(f"{name} is a pair (low, high) with 0 < low <= high, not {getattr(self, name)!r}")
+
+    @property
+    def blur_kernel(self) -> int:
+        return max(3, self.size // 10 // 2 * 2 + 1)
+
+
+@dataclass(frozen=True)
+class Parameters:
+    """What was drawn for N images: the arguments of `lib.views.operations`, a tensor of N each."""
+
+    top: Tensor
+    left: Tensor
+    height: Tensor
+    width: Tensor
+    flip: Tensor
+    brightness: Tensor
+    contrast: Tensor
+    saturation: Tensor
+    hue: Tensor
+    order: Tensor  # (N, 4)
+    grey: Tensor
+    sigma: Tensor
+    threshold: Tensor
+
+    def __getitem__(self, images: slice) -> Parameters:
+        return Parameters(*(getattr(self, field.name)[images] for field in fields(self)))
+
+
+def draw(view: View, count: int, side: tuple[int, int], generator: torch.Generator) -> Parameters:
+    """Parameters for `count` images of `side` (height, width) pixels, on the generator's device."""
+    device = generator.device
+
+    def uniform(low: float, high: float, *shape: int) -> Tensor:
+        return torch.rand(count, *shape, generator=generator, device=device) * (high - low) + low
+
+    def chosen(probability: float) -> Tensor:
+        return torch.rand(count, generator=generator, device=device) < probability
+
+    def factor(strength: float) -> Tensor:
+        return torch.where(jittered, uniform(max(0, 1 - strength), 1 + strength), 1.0)
+
+    top, left, height, width = _draw_boxes(view, side, uniform)
+    jittered = chosen(view.jitter)
+    return Parameters(
+        top=top,
+        left=left,
+        height=height,
+        width=width,
+        flip=chosen(view.flip),
+        brightness=factor(view.brightness),
+        contrast=factor(view.contrast),
+        saturation=factor(view.saturation),
+        hue=torch.where(jittered, uniform(-view.hue, view.hue), 0.0),
+        order=_permutations(uniform(0, 1, 4)),
+        grey=chosen(view.grey),
+        sigma=torch.where(chosen(view.blur), uniform(*view.blur_sigma), 0.0),
+        threshold=torch.where(chosen(view.solarize), view.solarize_threshold, 2.0),
+    )
+
+
+def _permutations(numbers: Tensor) -> Tensor:
+    """The ranks of each row of random numbers (N, K): a random permutation, cheaper than sorting short rows."""
+    return (numbers[:, :, None] > numbers[:, None, :]).sum(dim=2)
+
+
+def _draw_boxes(view: View, side: tuple[int, int], uniform) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Crop boxes as torchvision's RandomResizedCrop draws them: the first of ten tries that fits, else the centre."""
+    rows, columns = side
+    area = rows * columns * uniform(*view.crop_scale, 10)
+    ratio = uniform(math.log(view.crop_ratio[0]), math.log(view.crop_ratio[1]), 10).exp()
+    width, height = (area * ratio).sqrt().round(), (area / ratio).sqrt().round()
+    fits = (0 < width) & (width <= columns) & (0 < height) & (height <= rows)
+    first = fits.int().argmax(dim=1, keepdim=True)  # the first of the largest: the first that fits, or try 0
+    height, width = height.gather(1, first)[:, 0], width.gather(1, first)[:, 0]
+    top, left = (uniform(0, 1) * (rows - height + 1)).floor(), (uniform(0, 1) * (columns - width + 1)).floor()
+    widest, tallest = min(columns, round(rows * view.crop_ratio[1])), min(rows, round(columns / view.crop_ratio[0]))
+    none = ~fits.any(dim=1)
+    return (
+        torch.where(none, (rows - tallest) // 2, top),
+        torch.where(none, (columns - widest) // 2, left),
+        torch.where(none, tallest, height),
+        torch.where(none, widest, width),
+    )
+
+
+def make_view(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
+    """A random view of each image: uint8 (N, 3, H, W) -> float (N, 3, size, size) in [0, 1].
+
+    `generator` must live on the images' device.
+    """
+    parameters = draw(view, len(images), images.shape[-2:], generator)
+    views = torch.empty(len(images), 3, view.size, view.size, device=images.device)
+    chunk = CHUNK if images.device.type == "cpu" else max(1, len(images))
+    for start in range(0, len(images), chunk):
+        part = slice(start, start + chunk)
+        views[part] = apply(images[part], view, parameters[part])
+    return views
+
+
+def apply(images: Tensor, view: View, drawn: Parameters) -> Tensor:
+    """The view of each image that `drawn` describes: uint8 (N, 3, H, W) -> float (N, 3, size, size) in [0, 1]."""
+    out = images.float().div_(255)
+    out = operations.resized_crop(out, drawn.top, drawn.left, drawn.height, drawn.width, view.size, drawn.flip)
+    if view.jitter:
+        out = operations.colour_jitter(
+            out, drawn.brightness, drawn.contrast, drawn.saturation, drawn.hue, drawn.order
+        )
+    if view.grey:
+        out = operations.to_grey(out, drawn.grey)
+    if view.blur:
+        out = operations.gaussian_blur(out, drawn.sigma, view.blur_kernel)
+    if view.solarize:
+        out = operations.solarize(out, drawn.threshold)
+    return out
+
+
+# SimCLR for CIFAR-10: colour strength 0.5 of the ImageNet recipe and no blur (arXiv 2002.05709, appendix B.9).
+SIMCLR = (View(), View())
+
+# BYOL (arXiv 2006.07733, appendix B): saturation 0.2, and a pair that differs in blur and solarisation. The
+# blur (probability 1 and 0.1 at 224 px) is left out at 32 px, as SimCLR and solo-learn do for CIFAR.
+BYOL = (View(saturation=0.2), View(saturation=0.2, solarize=0.2))
+
+# Labels need no pair and no colour: the usual crop and flip of supervised CIFAR training.
+SUPERVISED = (View(crop_scale=(0.5, 1.0), jitter=0.0, grey=0.0),)

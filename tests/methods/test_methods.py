@@ -1,0 +1,111 @@
+import copy
+import math
+
+import pytest
+import torch
+import torchvision
+
+from lib.methods import METHODS, build_method
+from lib.models import build_encoder
+
+
+def fresh(name):
+    torch.manual_seed(0)
+    return build_method(name, build_encoder("resnet10"), METHODS[name].settings(), classes=4)
+
+
+def batch(method, count=8):
+    generator = torch.Generator().manual_seed(1)
+    views = [torch.rand(count, 3, 32, 32, generator=generator) for _ in method.views]
+    return (views, torch.arange(count) % 4) if method.uses_labels else (views,)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trained])
+def test_every_trained_part_gets_a_gradient(name):
+    method = fresh(name)
+    terms = method(*batch(method))
+    assert all(term.ndim == 0 and term.isfinite() for term in terms.values())
+    sum(terms.values()).backward()
+    for words, parameter in method.named_parameters():
+        if parameter.requires_grad:
+            assert parameter.grad is not None and parameter.grad.abs().sum() > 0, words
+        else:
+            assert parameter.grad is None, words
+
+
+def test_random_weights_stay_and_only_the_statistics_move():
+    method = fresh("random")
+    before = copy.deepcopy(method.encoder)
+    method.train()
+    assert method(*batch(method)) == {}
+    for old, new in zip(before.parameters(), method.encoder.parameters(), strict=True):
+        assert torch.equal(old, new)
+    assert not torch.equal(before.bn.running_mean, method.encoder.bn.running_mean)
+
+
+@pytest.mark.parametrize("progress", [0.0, 0.3, 1.0])
+def test_byol_target_follows_the_paper_s_schedule(progress):
+    method = fresh("byol")
+    with torch.no_grad():
+        for parameter in method.encoder.parameters():
+            parameter.add_(1.0)
+    before = copy.deepcopy(method.target_encoder)
+    method.after_step(progress)
+    tau = 1 - (1 - 0.99) * (math.cos(math.pi * progress) + 1) / 2
+    for old, online, new in zip(
+        before.parameters(), method.encoder.parameters(), method.target_encoder.parameters(), strict=True
+    ):
+        assert torch.allclose(new, tau * old + (1 - tau) * online, atol=1e-6)
+
+
+def test_byol_terms_cross_the_views():
+    """The loss of (a, b) is the prediction of a against the target of b and the other way round."""
+    method = fresh("byol").eval()
+    (a, b), = batch(method)
+    terms = method([a, b])
+    swapped = method([b, a])
+    assert terms["first to second"].item() == pytest.approx(swapped["second to first"].item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trained and name != "supervised"])
+def test_self_supervised_methods_cannot_see_labels(name):
+    method = fresh(name)
+    assert not method.uses_labels
+    with pytest.raises(TypeError):
+        method(*batch(method), torch.zeros(8, dtype=torch.long))
+
+
+def test_encoder_normalises_its_own_input():
+    encoder = build_encoder("resnet10").eval()
+    images = torch.randint(256, (500, 3, 32, 32), dtype=torch.uint8)
+    encoder.normalise_by(images)
+    pixels = images.double() / 255
+    assert torch.allclose(encoder.mean.flatten().double(), pixels.mean((0, 2, 3)), atol=1e-6)
+    assert torch.allclose(encoder.std.flatten().double(), pixels.std((0, 2, 3), unbiased=False), atol=1e-6)
+
+
+def test_resnet18_is_torchvision_s_but_for_stem_and_classifier():
+    theirs = torchvision.models.resnet18()
+    expected = sum(p.numel() for p in theirs.parameters()) - 7 * 7 * 3 * 64 + 3 * 3 * 3 * 64 - 513 * 1000
+    encoder = build_encoder("resnet18").eval()
+    assert sum(p.numel() for p in encoder.parameters()) == expected
+    assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, encoder.features) == (2, 512)
+
+
+def test_resnet18_computes_what_torchvision_computes():
+    """Same weights, same stem, same input: same features (after torchvision's average pool)."""
+    ours, theirs = build_encoder("resnet18").eval(), torchvision.models.resnet18()
+    theirs.conv1, theirs.maxpool, theirs.fc = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False), torch.nn.Identity(), torch.nn.Identity()
+    theirs.load_state_dict(dict(zip(theirs.state_dict(), _without_normalisation(ours), strict=True)))
+    images = torch.rand(2, 3, 32, 32)
+    assert torch.allclose(ours(images), theirs.eval()((images - 0.5) / 0.25), atol=1e-4)
+
+
+def _without_normalisation(encoder):
+    return [value for name, value in encoder.state_dict().items() if name not in ("mean", "std")]
+
+
+def test_small_encoder():
+    encoder = build_encoder("resnet10").eval()
+    assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, encoder.features) == (2, 256)
+    assert encoder(torch.rand(1, 3, 96, 96)).shape == (1, 256)

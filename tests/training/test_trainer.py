@@ -1,0 +1,158 @@
+"""A run that was cut off, by a time limit or by kill -9, ends bit for bit like one that was not."""
+
+import hashlib
+import json
+import math
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import torch
+
+from lib.errors import BadInput
+from lib.methods import METHODS, build_method
+from lib.models import build_encoder
+from lib.training import OutOfTime, Training, train
+
+PLAN = Training(epochs=3, batch_size=16, learning_rate=0.05, warmup_epochs=1)
+
+
+def data(count=70):
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(256, (count, 3, 32, 32), dtype=torch.uint8, generator=generator), torch.arange(count) % 10
+
+
+def fresh(name="simclr"):
+    torch.manual_seed(0)
+    return build_method(name, build_encoder("resnet10"), METHODS[name].settings(), 10)
+
+
+def digest(module):
+    return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in module.state_dict().values())).hexdigest()
+
+
+def run(checkpoint=None, name="simclr", plan=PLAN, **options):
+    method = fresh(name)
+    history = train(method, *data(), plan, seed=3, checkpoint=checkpoint, progress=False, **options)
+    return method, history
+
+
+@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("precision", ["bf16", "fp32"])
+def test_two_runs_agree_in_every_bit_and_the_seed_matters(name, precision):
+    plan = Training(epochs=1, batch_size=16, precision=precision)
+    first, second = run(name=name, plan=plan)[0], run(name=name, plan=plan)[0]
+    assert digest(first) == digest(second)
+    other = fresh(name)
+    train(other, *data(), plan, seed=4, progress=False)
+    assert digest(other) != digest(first)
+
+
+@pytest.mark.parametrize("name", ["simclr", "byol", "supervised"])
+def test_a_time_limit_at_every_step_changes_nothing(name, tmp_path):
+    """Each call has time for a step or so: the run is cut within epochs and at their ends."""
+    whole, history = run(name=name)
+    checkpoint, calls = tmp_path / "checkpoint.pt", 0
+    while True:
+        calls += 1
+        try:
+            method, pieces = run(checkpoint, name, deadline=time.monotonic() + 0.3)
+            break
+        except OutOfTime:
+            assert checkpoint.exists() and calls < 100
+    assert calls > 1
+    assert digest(method) == digest(whole)
+    for left, right in zip(history, pieces, strict=True):
+        assert {k: v for k, v in left.items() if "loss" in k} == {k: v for k, v in right.items() if "loss" in k}
+
+
+CHILD = """
+import sys, torch
+from pathlib import Path
+sys.path.insert(0, sys.argv[1])
+from test_trainer import PLAN, data, fresh
+from lib.training import train
+torch.set_num_threads(int(sys.argv[3]))
+train(fresh("byol"), *data(), PLAN, 3, Path(sys.argv[2]), checkpoint_seconds=0, progress=False)
+"""
+
+
+def test_kill_9_at_any_moment_changes_nothing(tmp_path):
+    """The child saves after every step, so most kills hit training and some hit saving."""
+    whole = digest(run(name="byol")[0])
+    checkpoint, kills = tmp_path / "checkpoint.pt", 0
+    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(checkpoint), str(torch.get_num_threads())]
+    for wait in (0.0, 0.05, 0.13, 0.21):
+        child = subprocess.Popen(command)
+        before = checkpoint.stat().st_mtime_ns if checkpoint.exists() else 0
+        while child.poll() is None and not (checkpoint.exists() and checkpoint.stat().st_mtime_ns > before):
+            time.sleep(0.005)  # until it has begun to train and save
+        time.sleep(wait)
+        if child.poll() is None:
+            child.send_signal(signal.SIGKILL)
+            kills += 1
+        child.wait()
+    assert kills >= 2
+    method, history = run(checkpoint, "byol")
+    assert digest(method) == whole
+    assert len(history) == PLAN.epochs
+
+
+def test_a_step_is_the_textbook_s():
+    """Supervised, float32, no augmentation worth the name: the trainer's weights equal a plain loop's."""
+    plan = Training(epochs=1, batch_size=70, learning_rate=0.1, weight_decay=0.0, warmup_epochs=0, precision="fp32")
+    method = fresh("supervised")
+    method.views = (method.views[0].__class__(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grey=0),)
+    train(method, *data(), plan, seed=3, progress=False)
+    plain = fresh("supervised").train()
+    images, labels = data()
+    plain.encoder.normalise_by(images)
+    loss = torch.nn.functional.cross_entropy(plain.head(plain.encoder(images / 255)), labels)
+    loss.backward()
+    for ours, theirs in zip(method.parameters(), plain.parameters(), strict=True):
+        assert torch.allclose(ours, theirs - 0.1 * theirs.grad, atol=1e-5)
+
+
+def test_history(tmp_path):
+    _, history = run()
+    assert [entry["epoch"] for entry in history] == [1, 2, 3]
+    for entry in history:
+        assert entry["loss"] == pytest.approx(entry["contrastive"])
+        assert entry["images_per_second"] == pytest.approx(64 / entry["seconds"], rel=1e-6)
+        assert 50 < entry["peak_memory_mib"] < 100_000
+    json.dumps(history)
+
+
+def test_damaged_checkpoint_is_one_sentence(tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    run(checkpoint)
+    checkpoint.write_bytes(checkpoint.read_bytes()[:1000])
+    with pytest.raises(BadInput, match="damaged; delete it to start this run again"):
+        run(checkpoint)
+
+
+def test_a_loss_that_is_not_finite_is_one_sentence():
+    with pytest.raises(BadInput, match="use a learning rate below"):
+        run(name="supervised", plan=Training(epochs=3, batch_size=16, learning_rate=1e12, warmup_epochs=0))
+
+
+def test_too_few_images():
+    with pytest.raises(BadInput, match="a batch of 512 needs as many training images, there are 70"):
+        run(plan=Training(epochs=1))
+
+
+@pytest.mark.parametrize(("bad", "words"), [
+    ({"epochs": 0}, "epochs is a number of at least 1, not 0"),
+    ({"epochs": "20"}, "epochs is a number of at least 1, not '20'"),
+    ({"batch_size": True}, "batch_size is a number of at least 2, not True"),
+    ({"learning_rate": math.nan}, "learning_rate is a number of at least 0, not nan"),
+    ({"precision": "fp16"}, "unknown precision 'fp16'"),
+    ({"optimiser": ["sgd"]}, "unknown optimiser"),
+])  # fmt: skip
+def test_bad_plan_is_one_sentence(bad, words):
+    with pytest.raises(BadInput) as error:
+        Training(**bad)
+    assert words in str(error.value)

@@ -1,0 +1,83 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+from scipy import stats
+from torchvision.transforms import RandomResizedCrop
+
+from lib.errors import BadInput
+from lib.views import BYOL, SIMCLR, View, apply, draw, make_view
+
+
+def draws(view: View, count: int = 4000, side=(32, 32), seed: int = 0):
+    return draw(view, count, side, torch.Generator().manual_seed(seed))
+
+
+@pytest.mark.parametrize(("side", "scale"), [((32, 32), (0.08, 1.0)), ((32, 64), (0.5, 1.0)), ((40, 20), (0.9, 1.0))])
+def test_crop_boxes_are_distributed_as_torchvision_draws_them(side, scale):
+    """The narrow sides make torchvision fall back to the central crop now and then: ours must as often."""
+    drawn = draws(View(crop_scale=scale), side=side)
+    ours = torch.stack((drawn.top, drawn.left, drawn.height, drawn.width)).long().numpy()
+    torch.manual_seed(0)
+    image = torch.empty(3, *side)
+    theirs = np.array([RandomResizedCrop.get_params(image, list(scale), [3 / 4, 4 / 3]) for _ in range(4000)]).T
+    for our, their in zip(ours, theirs, strict=True):
+        if len(np.unique(their)) == 1:
+            assert set(our) == set(their)
+        else:
+            assert stats.ks_2samp(our, their).pvalue > 1e-3
+
+
+def test_crop_boxes_lie_inside():
+    drawn = draws(View(), side=(20, 30))
+    assert (drawn.top >= 0).all() and (drawn.top + drawn.height <= 20).all()
+    assert (drawn.left >= 0).all() and (drawn.left + drawn.width <= 30).all()
+
+
+def test_probabilities_and_ranges():
+    drawn = draws(View(blur=0.3, solarize=0.2))
+    shares = {
+        0.5: drawn.flip, 0.2: drawn.grey, 0.3: drawn.sigma > 0, 0.8: drawn.hue != 0,
+    }  # fmt: skip
+    for share, chosen in shares.items():
+        assert abs(chosen.float().mean().item() - share) < 4 * (share * (1 - share) / 4000) ** 0.5
+    assert ((drawn.threshold == 0.5).float().mean() - 0.2).abs() < 0.03
+    jittered = drawn.brightness[drawn.hue != 0].numpy()
+    assert stats.kstest((jittered - 0.6) / 0.8, "uniform").pvalue > 1e-3
+    assert (drawn.brightness[drawn.hue == 0] == 1).all()
+    assert sorted(drawn.order[0].tolist()) == [0, 1, 2, 3]
+    firsts = np.bincount(drawn.order[:, 0].numpy())
+    assert stats.chisquare(firsts).pvalue > 1e-3
+
+
+def test_each_image_has_its_own_draw():
+    image = torch.randint(256, (1, 3, 32, 32), dtype=torch.uint8)
+    views = make_view(image.expand(64, -1, -1, -1), SIMCLR[0], torch.Generator().manual_seed(0))
+    assert len({view.numpy().tobytes() for view in views}) == 64
+
+
+def test_chunks_do_not_show(generator):
+    images = torch.randint(256, (300, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    view = BYOL[1]
+    whole = apply(images, view, draw(view, 300, (32, 32), torch.Generator().manual_seed(1)))
+    assert torch.allclose(make_view(images, view, torch.Generator().manual_seed(1)), whole, atol=1e-6)
+
+
+def test_views_are_pictures(generator):
+    images = torch.randint(256, (50, 3, 40, 40), dtype=torch.uint8, generator=generator)
+    views = make_view(images, View(size=24, blur=1.0, solarize=1.0), generator)
+    assert views.shape == (50, 3, 24, 24) and views.min() >= 0 and views.max() <= 1
+
+
+def test_recipes_are_the_papers():
+    assert SIMCLR[0] == SIMCLR[1] == View(crop_scale=(0.08, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
+    assert [view.solarize for view in BYOL] == [0.0, 0.2] and {view.saturation for view in BYOL} == {0.2}
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        SIMCLR[0].flip = 0.0
+
+
+@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"grey": -0.1}, {"crop_scale": (1.0, 0.5)}, {"blur_sigma": (0.0, 1.0)}])
+def test_bad_recipe_is_one_sentence(bad):
+    with pytest.raises(BadInput, match=next(iter(bad))):
+        View(**bad)
