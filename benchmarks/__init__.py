@@ -14,8 +14,14 @@ def seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - start
 
 
-def compare(ours: Callable[[], object], peer: Callable[[], object], amount: float, peer_amount: float,
-            unit: str, repeats: int = 5) -> dict[str, float | str]:
+def compare(
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    amount: float,
+    peer_amount: float,
+    unit: str,
+    repeats: int = 5,
+) -> dict[str, float | str]:
     """Time `ours` and `peer` alternately, `repeats` times each after one warm-up, and compare medians.
 
     `amount` and `peer_amount` are the units of work (images, say) that one call of each does; the

@@ -10,9 +10,9 @@ from __future__ import annotations
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 
 from benchmarks import compare, imagecorruptions_adapter, report
+from benchmarks.views import smooth_pictures
 from lib import paths
 from lib.shifts.corruptions import CORRUPTIONS, corrupt
 
@@ -24,8 +24,7 @@ def pictures(count: int) -> torch.Tensor:
     folder = paths.data()
     if folder and (folder / "cifar10.npz").is_file():
         return torch.from_numpy(np.load(folder / "cifar10.npz")["images"][:count]).permute(0, 3, 1, 2).contiguous()
-    coarse = torch.rand(count, 3, 6, 6, generator=torch.Generator().manual_seed(0)) * 255
-    return F.interpolate(coarse, size=32, mode="bicubic").clamp(0, 255).byte()
+    return smooth_pictures(count)
 
 
 def main() -> None:
@@ -37,13 +36,22 @@ def main() -> None:
         result = compare(
             lambda name=name: corrupt(images, name, SEVERITY, "imagenet"),
             lambda name=name: [imagecorruptions_adapter.corrupt(image, name, SEVERITY) for image in singles],
-            OURS, PEERS, "images/s")
+            OURS,
+            PEERS,
+            "images/s",
+        )
         print(f"{name:18} {result['ours']:10.0f} {result['peer']:8.0f} images/s {result['ratio']:9.2f}x", flush=True)
         ours_time += 1 / result["ours"]
         peer_time += 1 / result["peer"]
     # The whole set: how many images per second pass all 15, one after the other.
-    report({"ours": round(1 / ours_time, 1), "peer": round(1 / peer_time, 1), "ratio": round(peer_time / ours_time, 2),
-            "unit": "images/s through all 15"})
+    report(
+        {
+            "ours": round(1 / ours_time, 1),
+            "peer": round(1 / peer_time, 1),
+            "ratio": round(peer_time / ours_time, 2),
+            "unit": "images/s through all 15",
+        }
+    )
 
 
 if __name__ == "__main__":

@@ -49,7 +49,8 @@ def source() -> SimpleNamespace:
         "skimage.filters": SimpleNamespace(gaussian=gaussian),
         "scipy.ndimage.interpolation": scipy.ndimage,
         "pkg_resources": SimpleNamespace(
-            resource_filename=lambda _, path: str(package.locate_file(f"imagecorruptions/{path}"))),
+            resource_filename=lambda _, path: str(package.locate_file(f"imagecorruptions/{path}"))
+        ),
     }
 
     def find(name, *arguments):

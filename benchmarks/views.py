@@ -1,11 +1,12 @@
 """Views per second: SimCLR's recipe at 32 px with blur, against lightly with one worker per core.
 
-    python -m benchmarks.views
+python -m benchmarks.views
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 
 import torch
 from lightly.transforms import SimCLRTransform
@@ -23,9 +24,9 @@ SIMCLR_WITH_BLUR = View(brightness=0.8, contrast=0.8, saturation=0.8, hue=0.2, b
 class Pictures(Dataset):
     """PIL images behind lightly's transform: what its users put into a DataLoader."""
 
-    def __init__(self, images: torch.Tensor) -> None:
+    def __init__(self, images: torch.Tensor, transform: Callable) -> None:
         self.pictures = [to_pil_image(image) for image in images]
-        self.transform = SimCLRTransform(input_size=32)
+        self.transform = transform
 
     def __len__(self) -> int:
         return len(self.pictures)
@@ -34,12 +35,21 @@ class Pictures(Dataset):
         return self.transform(self.pictures[index])
 
 
+def smooth_pictures(count: int) -> torch.Tensor:
+    """uint8 (count, 3, 32, 32) of smooth colours: crops and blurs meet what they meet in photographs."""
+    coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
+    return torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte()
+
+
 def main() -> None:
     generator = torch.Generator().manual_seed(0)
-    # Smooth colours, so that crops and blurs meet what they meet in photographs.
-    coarse = torch.rand(IMAGES, 3, 8, 8, generator=generator)
-    images = (torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 1) * 255).to(torch.uint8)
-    loader = DataLoader(Pictures(images), BATCH, num_workers=os.cpu_count() or 1, persistent_workers=True)
+    images = smooth_pictures(IMAGES)
+    loader = DataLoader(
+        Pictures(images, SimCLRTransform(input_size=32)),
+        BATCH,
+        num_workers=os.cpu_count() or 1,
+        persistent_workers=True,
+    )
 
     def ours() -> None:
         for batch in images.split(BATCH):

@@ -1,8 +1,8 @@
 """Build the book, and look whether it is whole.
 
-    python -m lib.book                                    from the published rows -> _build/html
-    python -m lib.book --preset quick                     every number computed now -> _build/quick/html
-    python -m lib.book --preset quick --dataset my_set    the same on other pictures -> _build/quick-my_set/html
+python -m lib.book                                    from the published rows -> _build/html
+python -m lib.book --preset quick                     every number computed now -> _build/quick/html
+python -m lib.book --preset quick --dataset my_set    the same on other pictures -> _build/quick-my_set/html
 """
 
 from __future__ import annotations

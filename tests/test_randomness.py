@@ -75,5 +75,7 @@ def test_streams_and_seeds_are_uncorrelated():
 
 
 def test_seed_of_tells_tuples_apart():
-    seeds = {randomness.seed_of(a, b) for a in range(20) for b in range(20)} | {randomness.seed_of(a) for a in range(20)}
+    seeds = {randomness.seed_of(a, b) for a in range(20) for b in range(20)} | {
+        randomness.seed_of(a) for a in range(20)
+    }
     assert len(seeds) == 420 and min(seeds) >= 0

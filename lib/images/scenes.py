@@ -304,9 +304,7 @@ def _trace(solid: Callable, origin: Vector, ray: Vector) -> tuple[Tensor, Tensor
     inside = middle * middle - _dot(origin, origin) + 1  # positive: the ray pierces the unit ball
     image, sample = (inside > 0).nonzero(as_tuple=True)
     middle, half = middle[image, sample], inside[image, sample].sqrt()
-    origin, ray = (
-        torch.stack([part.expand_as(inside)[image, sample] for part in vector]) for vector in (origin, ray)
-    )
+    origin, ray = (torch.stack([part.expand_as(inside)[image, sample] for part in vector]) for vector in (origin, ray))
     travelled, touched = _march(solid, origin, ray, middle - half, middle + half)
     point = origin + travelled * ray
     return image[touched], sample[touched], point[:, touched]

@@ -150,9 +150,7 @@ def apply(images: Tensor, view: View, drawn: Parameters) -> Tensor:
     out = images.float().div_(255)
     out = operations.resized_crop(out, drawn.top, drawn.left, drawn.height, drawn.width, view.size, drawn.flip)
     if view.jitter:
-        out = operations.colour_jitter(
-            out, drawn.brightness, drawn.contrast, drawn.saturation, drawn.hue, drawn.order
-        )
+        out = operations.colour_jitter(out, drawn.brightness, drawn.contrast, drawn.saturation, drawn.hue, drawn.order)
     if view.grey:
         out = operations.to_grey(out, drawn.grey)
     if view.blur:

@@ -179,14 +179,18 @@ def test_position_moves_the_mask_and_depth_shrinks_it():
     for x, y in ((0.2, 0.0), (0.0, 0.2), (-0.25, -0.1)):
         mask = render_factors(factors(shape="sphere", x=x, y=y), size=64).masks[0]
         assert torch.allclose(centroid(mask), torch.tensor([-y * 32, x * 32]).double(), atol=0.7)
-    near, far = (render_factors(factors(shape="sphere", x=0.0, y=0.0, depth=d), size=128).masks.sum() for d in (4.2, 5.6))
+    near, far = (
+        render_factors(factors(shape="sphere", x=0.0, y=0.0, depth=d), size=128).masks.sum() for d in (4.2, 5.6)
+    )
     expected = (math.tan(math.asin(0.78 / 4.2)) / math.tan(math.asin(0.78 / 5.6))) ** 2
     assert (near / far).item() == pytest.approx(expected, rel=0.02)
 
 
 def test_light_falls_on_the_side_of_the_lamp():
     for azimuth, elevation in ((45.0, 15.0), (-45.0, 15.0), (0.0, 55.0)):
-        scene = render_factors(factors(shape="sphere", x=0.0, y=0.0, light_azimuth=azimuth, light_elevation=elevation), 64)
+        scene = render_factors(
+            factors(shape="sphere", x=0.0, y=0.0, light_azimuth=azimuth, light_elevation=elevation), 64
+        )
         grey = scene.images[0].float().mean(0) * scene.masks[0]
         right, left, top, bottom = grey[:, 32:].sum(), grey[:, :32].sum(), grey[:32].sum(), grey[32:].sum()
         assert (right > 1.1 * left) == (azimuth > 0) and (left > 1.1 * right) == (azimuth < 0)

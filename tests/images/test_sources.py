@@ -53,8 +53,12 @@ def test_splits_do_not_meet_and_leave_inexact_images_out_of_training(folder):
 def test_labels_stay_with_their_images(folder):
     arrays = pack(folder / "mine.npz")
     part = load("mine", "train")
-    by_pixels = {i.transpose(2, 0, 1).tobytes(): label for i, label in zip(arrays["images"], arrays["labels"], strict=True)}
-    assert all(by_pixels[i.numpy().tobytes()] == label for i, label in zip(part.images, part.labels.tolist(), strict=True))
+    by_pixels = {
+        i.transpose(2, 0, 1).tobytes(): label for i, label in zip(arrays["images"], arrays["labels"], strict=True)
+    }
+    assert all(
+        by_pixels[i.numpy().tobytes()] == label for i, label in zip(part.images, part.labels.tolist(), strict=True)
+    )
 
 
 def test_subsets_are_balanced_and_nested(folder):

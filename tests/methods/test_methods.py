@@ -61,7 +61,7 @@ def test_byol_target_follows_the_paper_s_schedule(progress):
 def test_byol_terms_cross_the_views():
     """The loss of (a, b) is the prediction of a against the target of b and the other way round."""
     method = fresh("byol").eval()
-    (a, b), = batch(method)
+    ((a, b),) = batch(method)
     terms = method([a, b])
     swapped = method([b, a])
     assert terms["first to second"].item() == pytest.approx(swapped["second to first"].item(), rel=1e-5)
@@ -95,7 +95,11 @@ def test_resnet18_is_torchvision_s_but_for_stem_and_classifier():
 def test_resnet18_computes_what_torchvision_computes():
     """Same weights, same stem, same input: same features (after torchvision's average pool)."""
     ours, theirs = build_encoder("resnet18").eval(), torchvision.models.resnet18()
-    theirs.conv1, theirs.maxpool, theirs.fc = torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False), torch.nn.Identity(), torch.nn.Identity()
+    theirs.conv1, theirs.maxpool, theirs.fc = (
+        torch.nn.Conv2d(3, 64, 3, 1, 1, bias=False),
+        torch.nn.Identity(),
+        torch.nn.Identity(),
+    )
     theirs.load_state_dict(dict(zip(theirs.state_dict(), _without_normalisation(ours), strict=True)))
     images = torch.rand(2, 3, 32, 32)
     assert torch.allclose(ours(images), theirs.eval()((images - 0.5) / 0.25), atol=1e-4)

@@ -57,6 +57,7 @@ def agree(floats: np.ndarray, expected: np.ndarray, tolerance: float = 2e-3, sha
 
 # ---- Transcriptions
 
+
 def gaussian(image: np.ndarray, sigma: float) -> np.ndarray:
     return ndimage.gaussian_filter(image, (sigma, sigma, 0), mode="nearest", truncate=4)
 
@@ -94,8 +95,10 @@ def zoomed(image: np.ndarray, zoom: float) -> np.ndarray:
 def test_defocus(table, severity):
     radius, sigma = CONSTANTS[table]["defocus_blur"][severity - 1]
     reach = 8 if radius <= 8 else radius
-    kernel = np.array([[float(u * u + v * v <= radius**2) for u in range(-reach, reach + 1)]
-                       for v in range(-reach, reach + 1)], dtype=np.float32)
+    kernel = np.array(
+        [[float(u * u + v * v <= radius**2) for u in range(-reach, reach + 1)] for v in range(-reach, reach + 1)],
+        dtype=np.float32,
+    )
     kernel = cv2.GaussianBlur(kernel / kernel.sum(), (3, 3) if radius <= 8 else (5, 5), sigma)
     for floats, image in zip(ours(defocus_blur, table, severity), pictures(), strict=True):
         expected = ndimage.correlate(image, kernel.astype(float)[:, :, None], mode="mirror")
@@ -150,10 +153,18 @@ def test_motion_severities_3_and_4_of_cifar_are_the_same():
     assert np.array_equal(third, fourth)
 
 
-@pytest.mark.parametrize("table, severity, stop, step", [
-    *[("cifar10", s, stop, 0.01) for s, stop in enumerate((1.06, 1.11, 1.16, 1.21, 1.26), start=1)],
-    *[("imagenet", s, stop, step) for s, (stop, step) in
-      enumerate([(1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)], start=1)]])
+@pytest.mark.parametrize(
+    "table, severity, stop, step",
+    [
+        *[("cifar10", s, stop, 0.01) for s, stop in enumerate((1.06, 1.11, 1.16, 1.21, 1.26), start=1)],
+        *[
+            ("imagenet", s, stop, step)
+            for s, (stop, step) in enumerate(
+                [(1.11, 0.01), (1.16, 0.01), (1.21, 0.02), (1.26, 0.02), (1.31, 0.03)], start=1
+            )
+        ],
+    ],
+)
 @pytest.mark.parametrize("side", [32, 45, 96])
 def test_zoom(table, severity, stop, step, side):
     zooms = np.arange(1, stop, step)
@@ -203,8 +214,9 @@ def test_frost(table, severity, side, count):
 
 
 def test_the_adapter_has_the_frost_files_in_the_same_order():
-    for mine, name in zip(frost_photographs(), ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"),
-                          strict=True):
+    for mine, name in zip(
+        frost_photographs(), ("frost1.png", "frost2.png", "frost3.png", "frost4.jpg", "frost5.jpg"), strict=True
+    ):
         file = peer.source().resource_filename("", f"./frost/{name}")
         theirs = cv2.imread(file)[..., ::-1].astype(int)
         assert np.abs(mine.permute(1, 2, 0).numpy() - theirs).max() <= 3  # two JPEG decoders
@@ -290,6 +302,7 @@ def test_brightness_through_hsv(table, severity):
 
 # ---- imagecorruptions 1.1.2
 
+
 @pytest.mark.parametrize("severity", range(1, 6))
 @pytest.mark.parametrize("side", [32, 64, 224])
 @pytest.mark.parametrize("function", [defocus_blur, zoom_blur, brightness, contrast, pixelate, jpeg_compression])
@@ -312,12 +325,18 @@ def statistics(images: np.ndarray) -> np.ndarray:
     return np.stack([images.mean((1, 2, 3)), images.std((1, 2, 3)), rough])
 
 
-@pytest.mark.parametrize("name, count, severities", [
-    ("gaussian_noise", 200, (1, 2, 3, 4, 5)), ("shot_noise", 200, (1, 2, 3, 4, 5)),
-    ("impulse_noise", 200, (1, 2, 3, 4, 5)), ("glass_blur", 24, (1, 2, 3, 4, 5)), ("fog", 200, (1, 2, 3, 4, 5)),
-    ("motion_blur", 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
-    ("snow", 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
-])
+@pytest.mark.parametrize(
+    "name, count, severities",
+    [
+        ("gaussian_noise", 200, (1, 2, 3, 4, 5)),
+        ("shot_noise", 200, (1, 2, 3, 4, 5)),
+        ("impulse_noise", 200, (1, 2, 3, 4, 5)),
+        ("glass_blur", 24, (1, 2, 3, 4, 5)),
+        ("fog", 200, (1, 2, 3, 4, 5)),
+        ("motion_blur", 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
+        ("snow", 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
+    ],
+)
 def test_with_chance_we_follow_the_distribution_of_imagecorruptions(name, count, severities):
     image = picture(32, 3)
     peer.source().random.seed(0)

@@ -16,41 +16,58 @@ from lib.shifts.corruptions.weather import brightness, frost_photographs, plasma
 
 PUBLISHED = {
     "cifar10": {
-        "gaussian_noise": [.04, .06, .08, .09, .10],
+        "gaussian_noise": [0.04, 0.06, 0.08, 0.09, 0.10],
         "shot_noise": [500, 250, 100, 75, 50],
-        "impulse_noise": [.01, .02, .03, .05, .07],
-        "defocus_blur": [(.3, .4), (.4, .5), (.5, .6), (1, .2), (1.5, .1)],
-        "glass_blur": [(.05, 1, 1), (.25, 1, 1), (.4, 1, 1), (.25, 1, 2), (.4, 1, 2)],
+        "impulse_noise": [0.01, 0.02, 0.03, 0.05, 0.07],
+        "defocus_blur": [(0.3, 0.4), (0.4, 0.5), (0.5, 0.6), (1, 0.2), (1.5, 0.1)],
+        "glass_blur": [(0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)],
         "motion_blur": [(6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)],
-        "zoom_blur": [(7, .01), (12, .01), (16, .01), (21, .01), (26, .01)],
-        "snow": [(.1, .2, 1, .6, 8, 3, .95), (.1, .2, 1, .5, 10, 4, .9), (.15, .3, 1.75, .55, 10, 4, .9),
-                 (.25, .3, 2.25, .6, 12, 6, .85), (.3, .3, 1.25, .65, 14, 12, .8)],
-        "frost": [(1, .2, 5), (1, .3, 5), (.9, .4, 5), (.85, .4, 5), (.75, .45, 5)],
-        "fog": [(.2, 3), (.5, 3), (.75, 2.5), (1, 2), (1.5, 1.75)],
-        "brightness": [.05, .1, .15, .2, .3],
-        "contrast": [.75, .5, .4, .3, .15],
-        "elastic_transform": [tuple(32 * v for v in row) for row in
-                              [(0, 0, .08), (.05, .2, .07), (.08, .06, .06), (.1, .04, .05), (.1, .03, .03)]],
-        "pixelate": [.95, .9, .85, .75, .65],
+        "zoom_blur": [(7, 0.01), (12, 0.01), (16, 0.01), (21, 0.01), (26, 0.01)],
+        "snow": [
+            (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
+            (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
+            (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
+            (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
+            (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
+        ],
+        "frost": [(1, 0.2, 5), (1, 0.3, 5), (0.9, 0.4, 5), (0.85, 0.4, 5), (0.75, 0.45, 5)],
+        "fog": [(0.2, 3), (0.5, 3), (0.75, 2.5), (1, 2), (1.5, 1.75)],
+        "brightness": [0.05, 0.1, 0.15, 0.2, 0.3],
+        "contrast": [0.75, 0.5, 0.4, 0.3, 0.15],
+        "elastic_transform": [
+            tuple(32 * v for v in row)
+            for row in [(0, 0, 0.08), (0.05, 0.2, 0.07), (0.08, 0.06, 0.06), (0.1, 0.04, 0.05), (0.1, 0.03, 0.03)]
+        ],
+        "pixelate": [0.95, 0.9, 0.85, 0.75, 0.65],
         "jpeg_compression": [80, 65, 58, 50, 40],
     },
     "imagenet": {
-        "gaussian_noise": [.08, .12, .18, .26, .38],
+        "gaussian_noise": [0.08, 0.12, 0.18, 0.26, 0.38],
         "shot_noise": [60, 25, 12, 5, 3],
-        "impulse_noise": [.03, .06, .09, .17, .27],
-        "defocus_blur": [(3, .1), (4, .5), (6, .5), (8, .5), (10, .5)],
-        "glass_blur": [(.7, 1, 2), (.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)],
+        "impulse_noise": [0.03, 0.06, 0.09, 0.17, 0.27],
+        "defocus_blur": [(3, 0.1), (4, 0.5), (6, 0.5), (8, 0.5), (10, 0.5)],
+        "glass_blur": [(0.7, 1, 2), (0.9, 2, 1), (1, 2, 3), (1.1, 3, 2), (1.5, 4, 2)],
         "motion_blur": [(10, 3), (15, 5), (15, 8), (15, 12), (20, 15)],
-        "zoom_blur": [(12, .01), (16, .01), (11, .02), (13, .02), (11, .03)],
-        "snow": [(.1, .3, 3, .5, 10, 4, .8), (.2, .3, 2, .5, 12, 4, .7), (.55, .3, 4, .9, 12, 8, .7),
-                 (.55, .3, 4.5, .85, 12, 8, .65), (.55, .3, 2.5, .85, 12, 12, .55)],
-        "frost": [(1, .4, 1), (.8, .6, 1), (.7, .7, 1), (.65, .7, 1), (.6, .75, 1)],
+        "zoom_blur": [(12, 0.01), (16, 0.01), (11, 0.02), (13, 0.02), (11, 0.03)],
+        "snow": [
+            (0.1, 0.3, 3, 0.5, 10, 4, 0.8),
+            (0.2, 0.3, 2, 0.5, 12, 4, 0.7),
+            (0.55, 0.3, 4, 0.9, 12, 8, 0.7),
+            (0.55, 0.3, 4.5, 0.85, 12, 8, 0.65),
+            (0.55, 0.3, 2.5, 0.85, 12, 12, 0.55),
+        ],
+        "frost": [(1, 0.4, 1), (0.8, 0.6, 1), (0.7, 0.7, 1), (0.65, 0.7, 1), (0.6, 0.75, 1)],
         "fog": [(1.5, 2), (2, 2), (2.5, 1.7), (2.5, 1.5), (3, 1.4)],
-        "brightness": [.1, .2, .3, .4, .5],
-        "contrast": [.4, .3, .2, .1, .05],
-        "elastic_transform": [(488, 170.8, 24.4), (488, 19.52, 48.8), (12.2, 2.44, 4.88), (17.08, 2.44, 4.88),
-                              (29.28, 2.44, 4.88)],
-        "pixelate": [.6, .5, .4, .3, .25],
+        "brightness": [0.1, 0.2, 0.3, 0.4, 0.5],
+        "contrast": [0.4, 0.3, 0.2, 0.1, 0.05],
+        "elastic_transform": [
+            (488, 170.8, 24.4),
+            (488, 19.52, 48.8),
+            (12.2, 2.44, 4.88),
+            (17.08, 2.44, 4.88),
+            (29.28, 2.44, 4.88),
+        ],
+        "pixelate": [0.6, 0.5, 0.4, 0.3, 0.25],
         "jpeg_compression": [25, 18, 15, 10, 7],
     },
 }
@@ -73,6 +90,7 @@ def test_no_constants_for_unknown_corruptions():
 
 # ---- Plain images
 
+
 def plain(value: int | tuple[int, int, int], side: int = 32, count: int = 1) -> torch.Tensor:
     value = torch.tensor(value, dtype=torch.uint8).expand(3)
     return value[None, :, None, None].repeat(count, 1, side, side)
@@ -84,21 +102,25 @@ def levels(images: torch.Tensor) -> tuple[int, int, int]:
     return tuple(images[0, :, 0, 0].tolist())
 
 
-@pytest.mark.parametrize("table, colour, expected", [
-    ("cifar10", 128, [(140,) * 3, (153,) * 3, (166,) * 3, (179,) * 3, (204,) * 3]),
-    ("imagenet", 128, [(153,) * 3, (179,) * 3, (204,) * 3, (230,) * 3, (255,) * 3]),
-    ("cifar10", 0, [(12,) * 3, (25,) * 3, (38,) * 3, (51,) * 3, (76,) * 3]),
-    ("imagenet", 0, [(25,) * 3, (51,) * 3, (76,) * 3, (102,) * 3, (127,) * 3]),
-    ("cifar10", 255, [(255,) * 3] * 5),
-    ("cifar10", (200, 100, 50), [(212, 106, 53), (225, 112, 56), (238, 119, 59), (251, 125, 62), (255, 127, 63)]),
-])
+@pytest.mark.parametrize(
+    "table, colour, expected",
+    [
+        ("cifar10", 128, [(140,) * 3, (153,) * 3, (166,) * 3, (179,) * 3, (204,) * 3]),
+        ("imagenet", 128, [(153,) * 3, (179,) * 3, (204,) * 3, (230,) * 3, (255,) * 3]),
+        ("cifar10", 0, [(12,) * 3, (25,) * 3, (38,) * 3, (51,) * 3, (76,) * 3]),
+        ("imagenet", 0, [(25,) * 3, (51,) * 3, (76,) * 3, (102,) * 3, (127,) * 3]),
+        ("cifar10", 255, [(255,) * 3] * 5),
+        ("cifar10", (200, 100, 50), [(212, 106, 53), (225, 112, 56), (238, 119, 59), (251, 125, 62), (255, 127, 63)]),
+    ],
+)
 def test_brightness_of_plain_images(table, colour, expected):
     assert [levels(corrupt(plain(colour), "brightness", s, table)) for s in range(1, 6)] == expected
 
 
 @pytest.mark.parametrize("table", CONSTANTS)
 @pytest.mark.parametrize(
-    "name", ["contrast", "zoom_blur", "motion_blur", "elastic_transform", "glass_blur", "pixelate"])
+    "name", ["contrast", "zoom_blur", "motion_blur", "elastic_transform", "glass_blur", "pixelate"]
+)
 @pytest.mark.parametrize("side", [32, 45])
 def test_plain_images_stay(name, table, side):
     for severity in range(1, 6):
@@ -116,11 +138,17 @@ def test_defocus_of_imagenet_brightens_at_severities_4_and_5():
     assert floats == pytest.approx([202.595, 202.157], abs=1e-3)
 
 
-@pytest.mark.parametrize("table, value, expected", [
-    ("cifar10", 128, [128] * 5), ("imagenet", 128, [128] * 5),
-    ("cifar10", 64, [64, 63, 65, 64, 63]), ("imagenet", 64, [64, 62, 62, 68, 71]),
-    ("cifar10", 200, [200, 200, 200, 200, 201]), ("imagenet", 200, [200, 200, 201, 198, 199]),
-])
+@pytest.mark.parametrize(
+    "table, value, expected",
+    [
+        ("cifar10", 128, [128] * 5),
+        ("imagenet", 128, [128] * 5),
+        ("cifar10", 64, [64, 63, 65, 64, 63]),
+        ("imagenet", 64, [64, 62, 62, 68, 71]),
+        ("cifar10", 200, [200, 200, 200, 200, 201]),
+        ("imagenet", 200, [200, 200, 201, 198, 199]),
+    ],
+)
 def test_jpeg_of_plain_images(table, value, expected):
     assert [levels(corrupt(plain(value), "jpeg_compression", s, table))[0] for s in range(1, 6)] == expected
 
@@ -179,46 +207,72 @@ def test_ramp(line):
     assert at(out) == triples(points)
 
 
-@pytest.mark.parametrize("severity, mad, points", [
-    (1, 1.1029, "0/0/0 69/41/56 241/128/182 248/248/248"),
-    (2, 2.0436, "0/0/0 76/39/57 235/131/184 248/248/248"),
-    (3, 2.1833, "1/1/1 74/35/56 238/131/187 247/247/247"),
-    (4, 2.3424, "0/0/0 73/36/53 233/131/179 248/248/248"),
-    (5, 2.3405, "0/0/0 73/34/53 238/130/182 248/248/248"),
-])
+@pytest.mark.parametrize(
+    "severity, mad, points",
+    [
+        (1, 1.1029, "0/0/0 69/41/56 241/128/182 248/248/248"),
+        (2, 2.0436, "0/0/0 76/39/57 235/131/184 248/248/248"),
+        (3, 2.1833, "1/1/1 74/35/56 238/131/187 247/247/247"),
+        (4, 2.3424, "0/0/0 73/36/53 233/131/179 248/248/248"),
+        (5, 2.3405, "0/0/0 73/34/53 238/130/182 248/248/248"),
+    ],
+)
 def test_ramp_through_jpeg(severity, mad, points):
     out = corrupt(RAMP.byte(), "jpeg_compression", severity, "cifar10").float()
     assert (out - RAMP).abs().mean().item() == pytest.approx(mad, abs=1e-4)
     assert at(out) == [[float(v) for v in cell.split("/")] for cell in points.split()]
 
 
-@pytest.mark.parametrize("angle, severity, points", [
-    (0, 1, "4.161/0/2.08 76.161/40/58.08 243.437/128/185.719 248/248/248"),
-    (0, 2, "7.276/0/3.638 79.276/40/59.638 244.639/128/186.319 248/248/248"),
-    (0, 3, "10.419/0/5.209 82.419/40/61.209 245.339/128/186.67 248/248/248"),
-    (0, 4, "10.419/0/5.209 82.419/40/61.209 245.339/128/186.67 248/248/248"),
-    (0, 5, "13.577/0/6.788 85.577/40/62.788 245.798/128/186.899 248/248/248"),
-    (30, 1, "4.159/0.671/2.415 76.159/40.671/58.415 243.437/128.671/186.054 248/248/248"),
-    (30, 2, "7.166/2.058/4.612 79.166/42.058/60.612 244.639/130.058/187.349 248/248/248"),
-    (30, 3, "9.905/3.542/6.724 81.905/43.542/62.724 245.339/131.542/188.441 248/248/248"),
-    (30, 4, "9.905/3.542/6.724 81.905/43.542/62.724 245.339/131.542/188.441 248/248/248"),
-    (30, 5, "12.482/5.064/8.773 84.482/45.064/64.773 245.798/133.064/189.431 248/248/248"),
-])
+@pytest.mark.parametrize(
+    "angle, severity, points",
+    [
+        (0, 1, "4.161/0/2.08 76.161/40/58.08 243.437/128/185.719 248/248/248"),
+        (0, 2, "7.276/0/3.638 79.276/40/59.638 244.639/128/186.319 248/248/248"),
+        (0, 3, "10.419/0/5.209 82.419/40/61.209 245.339/128/186.67 248/248/248"),
+        (0, 4, "10.419/0/5.209 82.419/40/61.209 245.339/128/186.67 248/248/248"),
+        (0, 5, "13.577/0/6.788 85.577/40/62.788 245.798/128/186.899 248/248/248"),
+        (30, 1, "4.159/0.671/2.415 76.159/40.671/58.415 243.437/128.671/186.054 248/248/248"),
+        (30, 2, "7.166/2.058/4.612 79.166/42.058/60.612 244.639/130.058/187.349 248/248/248"),
+        (30, 3, "9.905/3.542/6.724 81.905/43.542/62.724 245.339/131.542/188.441 248/248/248"),
+        (30, 4, "9.905/3.542/6.724 81.905/43.542/62.724 245.339/131.542/188.441 248/248/248"),
+        (30, 5, "12.482/5.064/8.773 84.482/45.064/64.773 245.798/133.064/189.431 248/248/248"),
+    ],
+)
 def test_ramp_in_motion(angle, severity, points):
     radius, sigma = CONSTANTS["cifar10"]["motion_blur"][severity - 1]
     out = streak(RAMP, radius, sigma, torch.tensor([float(angle)]))
     assert at(out) == [[float(int(float(v))) for v in cell.split("/")] for cell in points.split()]
 
 
-@pytest.mark.parametrize("zoom, geometry", {
-    1.0: (32, 32), 1.01: (32, 32), 1.02: (32, 33), 1.04: (31, 32), 1.05: (31, 33), 1.07: (30, 32), 1.10: (30, 33),
-    1.11: (29, 32), 1.14: (29, 33), 1.16: (28, 32), 1.18: (28, 33), 1.20: (27, 32), 1.21: (27, 33), 1.24: (26, 32),
-    1.75: (19, 33), 2.25: (15, 34), 1.25: (26, 32), 1 + 25 * (1.01 - 1): (26, 33)}.items())
+@pytest.mark.parametrize(
+    "zoom, geometry",
+    {
+        1.0: (32, 32),
+        1.01: (32, 32),
+        1.02: (32, 33),
+        1.04: (31, 32),
+        1.05: (31, 33),
+        1.07: (30, 32),
+        1.10: (30, 33),
+        1.11: (29, 32),
+        1.14: (29, 33),
+        1.16: (28, 32),
+        1.18: (28, 33),
+        1.20: (27, 32),
+        1.21: (27, 33),
+        1.24: (26, 32),
+        1.75: (19, 33),
+        2.25: (15, 34),
+        1.25: (26, 32),
+        1 + 25 * (1.01 - 1): (26, 33),
+    }.items(),
+)
 def test_how_a_zoom_is_cut(zoom, geometry):
     assert zoom_cut(32, zoom) == geometry
 
 
 # ---- Weather on grey
+
 
 def test_fog_on_grey():
     images = plain(128, count=600)
@@ -253,11 +307,27 @@ def test_plasma_wraps_and_has_the_known_roughness():
         assert crops.diff(dim=2).square().mean((1, 2)).sqrt().mean().item() == pytest.approx(step, rel=0.08)
 
 
-@pytest.mark.parametrize("table, side, count, bases, means, deviations", [
-    ("cifar10", 32, 600, [137, 147, 147, 156, 166], [139.0, 153.4, 155.4, 168.2, 185.4], [8.0, 12.1, 16.8, 18.9, 18.0]),
-    ("imagenet", 224, 12, [166, 185, 185, 195, 214], [172.8, 203.2, 202.0, 217.6, 237.1],
-     [16.2, 22.3, 23.7, 24.2, 15.8]),
-])
+@pytest.mark.parametrize(
+    "table, side, count, bases, means, deviations",
+    [
+        (
+            "cifar10",
+            32,
+            600,
+            [137, 147, 147, 156, 166],
+            [139.0, 153.4, 155.4, 168.2, 185.4],
+            [8.0, 12.1, 16.8, 18.9, 18.0],
+        ),
+        (
+            "imagenet",
+            224,
+            12,
+            [166, 185, 185, 195, 214],
+            [172.8, 203.2, 202.0, 217.6, 237.1],
+            [16.2, 22.3, 23.7, 24.2, 15.8],
+        ),
+    ],
+)
 def test_snow_on_grey(table, side, count, bases, means, deviations):
     for severity in range(1, 6):
         snowy = corrupt(plain(128, side, count), "snow", severity, table)
@@ -270,8 +340,13 @@ def test_snow_on_grey(table, side, count, bases, means, deviations):
 
 def test_frost_on_grey():
     images = plain(128, count=4000)
-    expected = [(156.3, 160.6, 162.9), (170.7, 177.1, 180.7), (172.3, 180.8, 185.6), (165.9, 174.4, 179.2),
-                (160.3, 169.9, 175.2)]
+    expected = [
+        (156.3, 160.6, 162.9),
+        (170.7, 177.1, 180.7),
+        (172.3, 180.8, 185.6),
+        (165.9, 174.4, 179.2),
+        (160.3, 169.9, 175.2),
+    ]
     for severity, means in enumerate(expected, start=1):
         ours = corrupt(images, "frost", severity).float().mean((2, 3))
         error = ours.std(0) / len(ours) ** 0.5
@@ -289,18 +364,45 @@ def test_the_sixth_frost_photograph_is_never_used():
 GREY = plain(128, count=200)
 
 
-@pytest.mark.parametrize("table, name, means, deviations, at_0, at_255", [
-    ("cifar10", "gaussian_noise", [127.5] * 5, [10.2, 15.3, 20.4, 23.0, 25.5], [0] * 5, [0] * 5),
-    ("imagenet", "gaussian_noise", [127.5] * 5, [20.4, 30.6, 45.7, 63.1, 80.8], [0, 0, .003, .028, .095],
-     [0, 0, .003, .028, .095]),
-    ("cifar10", "shot_noise", [127.5, 127.5, 127.5, 127.6, 127.6], [8.1, 11.3, 18.1, 20.9, 25.5], [0] * 5, [0] * 5),
-    ("imagenet", "shot_noise", [127.6, 127.6, 127.3, 124.8, 120.3], [23.3, 36.1, 51.2, 73.4, 88.0],
-     [0, 0, .002, .081, .222], [0, .001, .021, .110, .193]),
-    ("cifar10", "impulse_noise", [128 - c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]], None,
-     [c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]], [c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]]),
-    ("imagenet", "impulse_noise", [128 - c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]], None,
-     [c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]], [c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]]),
-])
+@pytest.mark.parametrize(
+    "table, name, means, deviations, at_0, at_255",
+    [
+        ("cifar10", "gaussian_noise", [127.5] * 5, [10.2, 15.3, 20.4, 23.0, 25.5], [0] * 5, [0] * 5),
+        (
+            "imagenet",
+            "gaussian_noise",
+            [127.5] * 5,
+            [20.4, 30.6, 45.7, 63.1, 80.8],
+            [0, 0, 0.003, 0.028, 0.095],
+            [0, 0, 0.003, 0.028, 0.095],
+        ),
+        ("cifar10", "shot_noise", [127.5, 127.5, 127.5, 127.6, 127.6], [8.1, 11.3, 18.1, 20.9, 25.5], [0] * 5, [0] * 5),
+        (
+            "imagenet",
+            "shot_noise",
+            [127.6, 127.6, 127.3, 124.8, 120.3],
+            [23.3, 36.1, 51.2, 73.4, 88.0],
+            [0, 0, 0.002, 0.081, 0.222],
+            [0, 0.001, 0.021, 0.110, 0.193],
+        ),
+        (
+            "cifar10",
+            "impulse_noise",
+            [128 - c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]],
+            None,
+            [c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]],
+            [c / 2 for c in PUBLISHED["cifar10"]["impulse_noise"]],
+        ),
+        (
+            "imagenet",
+            "impulse_noise",
+            [128 - c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]],
+            None,
+            [c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]],
+            [c / 2 for c in PUBLISHED["imagenet"]["impulse_noise"]],
+        ),
+    ],
+)
 def test_noise_on_grey(table, name, means, deviations, at_0, at_255):
     for s in range(5):
         noisy = corrupt(GREY, name, s + 1, table).float()

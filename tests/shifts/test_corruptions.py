@@ -13,8 +13,17 @@ from lib.shifts.corruptions import CORRUPTIONS, GROUPS, PROTOCOL, SEVERITIES, co
 from lib.shifts.corruptions.weather import frost_photographs
 
 TABLES = ("cifar10", "imagenet")
-RANDOM = ("gaussian_noise", "shot_noise", "impulse_noise", "glass_blur", "motion_blur", "snow", "frost", "fog",
-          "elastic_transform")
+RANDOM = (
+    "gaussian_noise",
+    "shot_noise",
+    "impulse_noise",
+    "glass_blur",
+    "motion_blur",
+    "snow",
+    "frost",
+    "fog",
+    "elastic_transform",
+)
 few = settings(max_examples=4, deadline=None, derandomize=True)
 
 
@@ -34,8 +43,22 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 def test_the_fifteen_and_their_groups():
     assert CORRUPTIONS == (
-        "gaussian_noise", "shot_noise", "impulse_noise", "defocus_blur", "glass_blur", "motion_blur", "zoom_blur",
-        "snow", "frost", "fog", "brightness", "contrast", "elastic_transform", "pixelate", "jpeg_compression")
+        "gaussian_noise",
+        "shot_noise",
+        "impulse_noise",
+        "defocus_blur",
+        "glass_blur",
+        "motion_blur",
+        "zoom_blur",
+        "snow",
+        "frost",
+        "fog",
+        "brightness",
+        "contrast",
+        "elastic_transform",
+        "pixelate",
+        "jpeg_compression",
+    )
     assert {group: len(names) for group, names in GROUPS.items()} == {"noise": 3, "blur": 4, "weather": 4, "digital": 4}
     assert sum(GROUPS.values(), ()) == CORRUPTIONS
     assert SEVERITIES == (1, 2, 3, 4, 5)
@@ -45,8 +68,13 @@ def test_the_fifteen_and_their_groups():
 @pytest.mark.parametrize("table", TABLES)
 @pytest.mark.parametrize("name", CORRUPTIONS)
 @few
-@given(count=st.integers(2, 7), side=st.integers(16, 49), severity=st.sampled_from(SEVERITIES),
-       seed=st.integers(0, 2**40), data=st.data())
+@given(
+    count=st.integers(2, 7),
+    side=st.integers(16, 49),
+    severity=st.sampled_from(SEVERITIES),
+    seed=st.integers(0, 2**40),
+    data=st.data(),
+)
 def test_an_image_does_not_depend_on_its_batch(name, table, count, side, severity, seed, data):
     images = pictures(count, side, seed % 1000)
     before = images.clone()
@@ -106,8 +134,14 @@ def test_severities_and_corruptions_share_no_draws():
     assert (correlation - torch.eye(3)).abs().max() < 0.02  # 61 440 values: standard error .004
 
 
-@pytest.mark.parametrize("name", [n for n in CORRUPTIONS if n not in ("shot_noise", "gaussian_noise", "impulse_noise",
-                                                                     "snow", "frost", "jpeg_compression")])
+@pytest.mark.parametrize(
+    "name",
+    [
+        n
+        for n in CORRUPTIONS
+        if n not in ("shot_noise", "gaussian_noise", "impulse_noise", "snow", "frost", "jpeg_compression")
+    ],
+)
 @pytest.mark.parametrize("table", TABLES)
 def test_channels_may_be_swapped_before_or_after(name, table):
     images, order = pictures(3, 32, 2), [2, 0, 1]
@@ -159,28 +193,39 @@ def test_a_gpu_gives_the_bytes_of_the_cpu(name, table):
 IMAGES = pictures(2, 32)
 
 
-@pytest.mark.parametrize("sentence, arguments", [
-    ("unknown corruption 'fogg' (did you mean 'fog'?); allowed: gaussian_noise, ", (IMAGES, "fogg", 1)),
-    ("unknown corruption ['fog']", (IMAGES, ["fog"], 1)),
-    ("unknown corruption ['fog', 'snow']", (IMAGES, ["fog", "snow"], 1)),
-    ("unknown corruption None", (IMAGES, None, 1)),
-    ("unknown severity 0; allowed: 1, 2, 3, 4, 5", (IMAGES, "fog", 0)),
-    ("unknown severity 9", (IMAGES, "fog", 9)),
-    ("unknown severity 2.5", (IMAGES, "fog", 2.5)),
-    ("unknown severity 2.0", (IMAGES, "fog", 2.0)),
-    ("unknown severity '3'", (IMAGES, "fog", "3")),
-    ("unknown severity True", (IMAGES, "fog", True)),
-    ("unknown constants 'cifar' (did you mean 'cifar10'?); allowed: cifar10, imagenet", (IMAGES, "fog", 1, "cifar")),
-    ("corrupt takes uint8 images of shape (N, 3, H, W), not ndarray", (IMAGES.numpy(), "fog", 1)),
-    ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.float32 (2, 3, 32, 32)", (IMAGES.float(), "fog", 1)),
-    ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (3, 32, 32)", (IMAGES[0], "fog", 1)),
-    ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 1, 32, 32)", (IMAGES[:, :1], "fog", 1)),
-    ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 32, 32, 3)",
-     (IMAGES.permute(0, 2, 3, 1), "fog", 1)),
-    ("images must be square with a side of at least 16 px, not 32 x 31", (IMAGES[..., 1:], "fog", 1)),
-    ("images must be square with a side of at least 16 px, not 15 x 15", (IMAGES[..., :15, :15], "fog", 1)),
-    ("generator must be a torch.Generator on the CPU", (IMAGES, "fog", 1, None, 0)),
-])
+@pytest.mark.parametrize(
+    "sentence, arguments",
+    [
+        ("unknown corruption 'fogg' (did you mean 'fog'?); allowed: gaussian_noise, ", (IMAGES, "fogg", 1)),
+        ("unknown corruption ['fog']", (IMAGES, ["fog"], 1)),
+        ("unknown corruption ['fog', 'snow']", (IMAGES, ["fog", "snow"], 1)),
+        ("unknown corruption None", (IMAGES, None, 1)),
+        ("unknown severity 0; allowed: 1, 2, 3, 4, 5", (IMAGES, "fog", 0)),
+        ("unknown severity 9", (IMAGES, "fog", 9)),
+        ("unknown severity 2.5", (IMAGES, "fog", 2.5)),
+        ("unknown severity 2.0", (IMAGES, "fog", 2.0)),
+        ("unknown severity '3'", (IMAGES, "fog", "3")),
+        ("unknown severity True", (IMAGES, "fog", True)),
+        (
+            "unknown constants 'cifar' (did you mean 'cifar10'?); allowed: cifar10, imagenet",
+            (IMAGES, "fog", 1, "cifar"),
+        ),
+        ("corrupt takes uint8 images of shape (N, 3, H, W), not ndarray", (IMAGES.numpy(), "fog", 1)),
+        (
+            "corrupt takes uint8 images of shape (N, 3, H, W), not torch.float32 (2, 3, 32, 32)",
+            (IMAGES.float(), "fog", 1),
+        ),
+        ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (3, 32, 32)", (IMAGES[0], "fog", 1)),
+        ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 1, 32, 32)", (IMAGES[:, :1], "fog", 1)),
+        (
+            "corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 32, 32, 3)",
+            (IMAGES.permute(0, 2, 3, 1), "fog", 1),
+        ),
+        ("images must be square with a side of at least 16 px, not 32 x 31", (IMAGES[..., 1:], "fog", 1)),
+        ("images must be square with a side of at least 16 px, not 15 x 15", (IMAGES[..., :15, :15], "fog", 1)),
+        ("generator must be a torch.Generator on the CPU", (IMAGES, "fog", 1, None, 0)),
+    ],
+)
 def test_bad_input_gets_one_sentence(sentence, arguments):
     with pytest.raises(BadInput) as caught:
         corrupt(*arguments)

@@ -27,7 +27,11 @@ def rand(count, low, high, seed):
 
 @settings(max_examples=40, deadline=None)
 @given(
-    size_in=st.integers(8, 48), size_out=st.integers(4, 40), seed=st.integers(0, 999), flip=st.booleans(), data=st.data()
+    size_in=st.integers(8, 48),
+    size_out=st.integers(4, 40),
+    seed=st.integers(0, 999),
+    flip=st.booleans(),
+    data=st.data(),
 )
 def test_resized_crop(size_in, size_out, seed, flip, data):
     images = pictures(2, size_in, seed)

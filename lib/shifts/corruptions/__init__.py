@@ -39,8 +39,9 @@ _SMALLEST = 16  # px; the longest reflection of ImageNet-C's defocus is 10
 _CHUNK = {"cpu": 1 << 16, "cuda": 1 << 22}  # pixels at once: on a CPU what stays in its cache
 
 
-def corrupt(images: Tensor, name: str, severity: int, constants: str | None = None,
-            generator: torch.Generator | None = None) -> Tensor:
+def corrupt(
+    images: Tensor, name: str, severity: int, constants: str | None = None, generator: torch.Generator | None = None
+) -> Tensor:
     """Corrupted copies of square uint8 `images` (N, 3, H, H), on the same device.
 
     `constants` are those of "cifar10" (taken below 64 px if none are named) or "imagenet". `generator`,

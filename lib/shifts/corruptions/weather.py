@@ -16,8 +16,17 @@ from lib.randomness import normal, uniform
 from lib.shifts.corruptions.filters import clipped_zoom, streak, truncate, zoom_cut
 
 
-def snow(pixels: Tensor, seeds: Tensor, mean: float, deviation: float, zoom: float, threshold: float,
-         radius: float, sigma: float, keep: float) -> Tensor:
+def snow(
+    pixels: Tensor,
+    seeds: Tensor,
+    mean: float,
+    deviation: float,
+    zoom: float,
+    threshold: float,
+    radius: float,
+    sigma: float,
+    keep: float,
+) -> Tensor:
     """Whiten the picture and add a layer of flakes that fall at an angle uniform in -135..-45 degrees.
 
     Quirks: the second layer is the first turned by 180 degrees, so the snow is point-symmetric; the

@@ -1,0 +1,62 @@
+"""Images per second of SimCLR's training: our trainer against lightly's transform, loss and a plain loop.
+
+    python -m benchmarks.training_step
+
+Both train the same encoder and head on the same images with batches of 256. The peer is what
+lightly's users write: a DataLoader with one worker a core, float32, a loop.
+"""
+
+from __future__ import annotations
+
+import os
+
+import torch
+from lightly.loss import NTXentLoss
+from lightly.transforms import SimCLRTransform
+from torch.utils.data import DataLoader
+
+from benchmarks import compare, report
+from benchmarks.views import Pictures, smooth_pictures
+from lib.methods import METHODS, build_method
+from lib.models import build_encoder
+from lib.training import Training, train
+
+IMAGES, BATCH = 2048, 256
+
+
+def method(device: torch.device) -> torch.nn.Module:
+    torch.manual_seed(0)
+    return build_method("simclr", build_encoder("resnet10"), METHODS["simclr"].settings(), classes=10).to(device)
+
+
+def main() -> None:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = smooth_pictures(IMAGES)
+    labels = torch.zeros(IMAGES, dtype=torch.long)
+    on_device = images.to(device), labels.to(device)
+
+    def ours() -> None:
+        train(method(device), *on_device, Training(epochs=1, batch_size=BATCH), seed=0, progress=False)
+
+    transform = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0)  # the recipe of our SimCLR
+    loader = DataLoader(
+        Pictures(images, transform), BATCH, shuffle=True, num_workers=os.cpu_count() or 1, persistent_workers=True
+    )
+    criterion = NTXentLoss(temperature=0.5)
+
+    def peer() -> None:
+        model = method(device).train()
+        optimiser = torch.optim.SGD(model.parameters(), lr=0.06, momentum=0.9, weight_decay=5e-4)
+        for views in loader:
+            first, second = (model.head(model.encoder(view.to(device))) for view in views)
+            loss = criterion(first, second)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+
+    print(f"ResNet-10, {IMAGES} images, batches of {BATCH}, on {device}")
+    report(compare(ours, peer, IMAGES, IMAGES, "images per second", repeats=3))
+
+
+if __name__ == "__main__":
+    main()
