@@ -22,8 +22,8 @@ tracing: a geometric method for the antialiased ray tracing of implicit surfaces
 | light_elevation          | degrees           | 15 to 55                | test-light: -40 to -10        |
 | light_hue                | turn              | 0 to 0.5                | test-light: 0.55 to 0.95      |
 | light_tint               | saturation        | 0 to 0.25               | test-light: 0.6 to 0.9        |
-| x, y                     | half image widths | -0.25 to 0.25           |                               |
-| depth                    | object radii      | 4.2 to 5.6              |                               |
+| x, y                     | half image widths | -0.2 to 0.2             |                               |
+| depth                    | object radii      | 3 to 4                  |                               |
 
 Factors are independent and uniform over their range. `train`, `validation` and `test` are disjoint random streams;
 image i of a shift split is image i of `test` with the named factors changed and all else kept, so accuracies compare
@@ -194,9 +194,9 @@ FACTORS = {
     "light_elevation": Factor("degrees", 15, 55, shifted=(-40, -10)),
     "light_hue": Factor("turn", 0, 0.5, shifted=(0.55, 0.95), circular=True),
     "light_tint": Factor("saturation", 0, 0.25, shifted=(0.6, 0.9)),
-    "x": Factor("half image widths", -0.25, 0.25),
-    "y": Factor("half image widths", -0.25, 0.25),
-    "depth": Factor("object radii", 4.2, 5.6),
+    "x": Factor("half image widths", -0.2, 0.2),
+    "y": Factor("half image widths", -0.2, 0.2),
+    "depth": Factor("object radii", 3.0, 4.0),
 }
 SHIFTS = {
     "test-background": ("background_texture", "background_hue"),
@@ -237,6 +237,8 @@ _VIEW = 0.4  # tangent of half the camera's field of view: 44 degrees in all
 _WALL = 7.0  # distance of the wall from the camera, in object radii
 _TOUCH = 1e-3  # a ray this near to the surface has met it
 _AMBIENT, _DIFFUSE, _SHINE = 0.3, 0.8, 0.3  # shares of light from everywhere, from the lamp, and mirrored
+_OBJECT_PAINT = 0.85, 0.2, 0.6  # brightness of the paper and of the ink, saturation of both
+_WALL_PAINT = 0.5, 0.4, 0.15
 _CHUNK = 1 << 16  # rays at a time: their tensors stay in the cache
 
 Vector = tuple[Tensor, Tensor, Tensor] | Tensor
@@ -373,8 +375,8 @@ def _prepare(f: dict[str, Tensor]) -> dict[str, Tensor]:
         "centre": torch.stack((f["x"] * f["depth"] * _VIEW, f["y"] * f["depth"] * _VIEW, f["depth"]))[:, :, None],
         "lamp": torch.stack((across * level, up, -forth * level)),
         "glow": _colour(f["light_hue"], f["light_tint"].double()),
-        "object": _coat(f, "object", OBJECT_TEXTURES, 0.85, 0.1, 0.75),
-        "background": _coat(f, "background", BACKGROUND_TEXTURES, 0.5, 0.25, 0.45),
+        "object": _coat(f, "object", OBJECT_TEXTURES, *_OBJECT_PAINT),
+        "background": _coat(f, "background", BACKGROUND_TEXTURES, *_WALL_PAINT),
     }
 
 

@@ -48,11 +48,14 @@ class Training:
     def __post_init__(self) -> None:
         one_of(self.optimiser, OPTIMISERS, "optimiser")
         one_of(self.precision, PRECISIONS, "precision")
-        for name, least in (("epochs", 1), ("batch_size", 2), ("learning_rate", 0), ("weight_decay", 0),
-                            ("warmup_epochs", 0)):  # fmt: skip
+        for name, least in (("epochs", 1), ("batch_size", 2)):
             value = getattr(self, name)
-            if isinstance(value, bool) or not isinstance(value, int | float) or not value >= least:
-                raise BadInput(f"{name} is a number of at least {least}, not {value!r}")
+            if type(value) is not int or value < least:
+                raise BadInput(f"{name} is a whole number of at least {least}, not {value!r}")
+        for name in ("learning_rate", "weight_decay", "warmup_epochs"):
+            value = getattr(self, name)
+            if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
+                raise BadInput(f"{name} is a number of at least 0, not {value!r}")
 
 
 def train(

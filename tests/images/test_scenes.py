@@ -209,9 +209,9 @@ def test_hue_colours_the_object_and_nothing_else():
 def test_objects_are_in_the_picture_and_visible():
     scene = render(500)
     share = scene.masks.float().mean((1, 2))
-    assert 0.01 < share.min() and share.max() < 0.5
+    assert 0.04 < share.min() and share.max() < 0.55
     border = torch.cat((scene.masks[:, 0], scene.masks[:, -1], scene.masks[:, :, 0], scene.masks[:, :, -1]), dim=1)
-    assert border.any(1).float().mean() < 0.02
+    assert border.any(1).float().mean() < 0.05  # cut off by the frame, by little
 
 
 def test_raw_pixels_say_little_and_not_nothing():

@@ -51,7 +51,7 @@ def test_byol_target_follows_the_paper_s_schedule(progress):
             parameter.add_(1.0)
     before = copy.deepcopy(method.target_encoder)
     method.after_step(progress)
-    tau = 1 - (1 - 0.99) * (math.cos(math.pi * progress) + 1) / 2
+    tau = 1 - (1 - method.momentum) * (math.cos(math.pi * progress) + 1) / 2
     for old, online, new in zip(
         before.parameters(), method.encoder.parameters(), method.target_encoder.parameters(), strict=True
     ):

@@ -1,0 +1,156 @@
+"""The book as a reader gets it, and the quick preset through papermill: the slowest tests of all."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import papermill
+import pytest
+
+from lib import book, paths
+from lib.errors import BadInput
+from lib.figures.__main__ import README_FIGURE, picture
+from lib.runs import PRESETS, Study, grid
+
+NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
+
+
+@pytest.mark.parametrize(("html", "fault"), [
+    ('<div class="output traceback highlight-ipythontb">', "a traceback"),
+    ('<span class="pasted-text"></span>', "an empty glued value"),
+    ('<img src="a.png">', "without alternative text"),
+    ('<img alt="" src="a.png">', "without alternative text"),
+    ('<img alt="../_images/0123456789abcdef0123456789abcdef01234567.png" src="a.png">', "is a file name"),
+])  # fmt: skip
+def test_faults_are_found(tmp_path, html, fault):
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: a/b\n")
+    assert book.pages(tmp_path) == ["index", "a/b"]
+    (tmp_path / "index.html").write_text('<img alt="A line chart." src="x.svg"><span class="pasted-text">4</span>')
+    assert book.faults(tmp_path, tmp_path) == ["a/b was not built"]
+    (tmp_path / "a").mkdir()
+    (tmp_path / "a" / "b.html").write_text(html)
+    (found,) = book.faults(tmp_path, tmp_path)
+    assert found.startswith("a/b holds") and fault in found
+
+
+@pytest.fixture(scope="module")
+def clone(tmp_path_factory):
+    """A copy of what is committed or about to be, without builds, runs or data."""
+    home = tmp_path_factory.mktemp("clone of the book")
+    listed = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"], cwd=paths.ROOT, capture_output=True, text=True
+    )
+    names = listed.stdout.splitlines() if listed.returncode == 0 else []
+    if not names:
+        pytest.skip("not a git checkout")
+    for name in names:
+        if (paths.ROOT / name).is_file():
+            (home / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(paths.ROOT / name, home / name)
+    return home
+
+
+def run(*command, cwd, **environment):
+    environment = {**os.environ, "PYTHONPATH": str(cwd if "clone" in str(cwd) else paths.ROOT), **environment}
+    return subprocess.run(
+        [sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True, timeout=1800
+    )
+
+
+def test_published_book_is_whole(clone, tmp_path):
+    """From the published rows alone: no data set, no earlier run, no network."""
+    done = run("lib.book", cwd=clone, WITHSTAND_RUNS=str(tmp_path / "runs"), WITHSTAND_CACHE=str(tmp_path / "cache"))
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    html = clone / "_build" / "html"
+    assert book.faults(clone, html) == []
+    page = (html / "notebooks" / "severity_degradation.html").read_text()
+    assert len(re.findall(r"<figure ", page)) >= 5 and "Preset " in page and "cifar10" in page
+    assert "Stale" not in page
+    for found in html.rglob("*.html"):
+        assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
+
+
+def test_quick_book_is_trained_here_and_now(clone, tmp_path):
+    done = run(
+        "lib.book", "--preset", "quick", cwd=clone,
+        WITHSTAND_RUNS=str(tmp_path / "runs"), WITHSTAND_CACHE=str(tmp_path / "cache"),
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    html = clone / "_build" / "quick" / "html"
+    assert book.faults(clone, html) == []
+    page = (html / "notebooks" / "severity_degradation.html").read_text()
+    assert "Preset quick: scenes" in page
+    runs = len(list((tmp_path / "runs").glob("*/record.json")))
+    assert runs == len(grid("quick", Study("severity_degradation").methods))
+
+
+def test_papermill_with_lists_as_strings(tmp_path):
+    """As on the command line, where everything arrives as text; on the smallest data, to be quick."""
+    parameters = {"preset": "quick", "methods": '["simclr", "random"]', "seeds": "[0]", "dataset": "scenes"}
+    done = papermill.execute_notebook(NOTEBOOK, tmp_path / "out.ipynb", parameters, progress_bar=False)
+    text = json.dumps([cell.get("outputs") for cell in done.cells])
+    assert "SimCLR" in text and "Barlow" not in re.sub(r'"source".*', "", text)
+
+
+@pytest.mark.parametrize(("name", "value", "words"), [
+    ("severitys", "[1]", "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute"),
+    ("preset", "smal", "unknown preset 'smal' (did you mean 'small'?)"),
+    ("methods", "simclr", 'methods is a list such as ["simclr"'),
+])  # fmt: skip
+def test_papermill_refuses_with_a_sentence(tmp_path, name, value, words):
+    command = ["papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", name, value, "--no-progress-bar"]
+    done = run(*command, cwd=NOTEBOOK.parent)
+    assert done.returncode != 0
+    assert done.stderr.strip().splitlines()[-1] == f"BadInput: {words}" or words in done.stderr.strip().splitlines()[-1]
+
+
+def test_unknown_preset_and_data_set_are_one_sentence():
+    for arguments, words in (
+        (["--preset", "huge"], "unknown preset 'huge'; allowed: quick, small, full"),
+        (["--preset", "quick", "--dataset", "mnist"], "unknown data set 'mnist'; allowed: cifar10, scenes"),
+    ):
+        done = run("lib.book", *arguments, cwd=paths.ROOT)
+        assert done.returncode == 2 and done.stderr.strip().splitlines()[-1] == words
+
+
+def test_runs_command_refuses_with_a_sentence():
+    for arguments, words in (
+        (["severity", "--preset", "quick"], "unknown study 'severity'"),
+        (["severity_degradation", "--preset", "quik"], "did you mean 'quick'?"),
+        (["severity_degradation", "--preset", "quick", "--methods", "simclr"], "methods is a list such as"),
+    ):
+        done = run("lib.runs", *arguments, cwd=paths.ROOT)
+        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+
+
+def test_published_grid_is_complete():
+    """The committed rows answer the committed notebook: every run of the preset, every measure, nothing stale."""
+    results = Study("severity_degradation").results()
+    preset = PRESETS[results.preset]
+    assert len(results.records) == len(preset.seeds) * 5 and not results.stale
+    assert {record["config"]["seed"] for record in results.records} == set(preset.seeds)
+
+
+def test_notebooks_are_committed_stripped():
+    for path in (paths.ROOT / "notebooks").glob("*.ipynb"):
+        notebook = json.loads(path.read_text())
+        for cell in notebook["cells"]:
+            assert not cell.get("outputs") and cell.get("execution_count") is None
+        assert "papermill" not in notebook["metadata"]
+
+
+def test_readme_figure_is_drawn_from_the_published_rows():
+    assert README_FIGURE.read_bytes() == picture()
+
+
+def test_build_refuses_a_book_with_warnings(tmp_path):
+    shutil.copy(paths.ROOT / "_config.yml", tmp_path / "_config.yml")
+    shutil.copytree(paths.ROOT / "pages", tmp_path / "pages")
+    (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: pages/glossary\n")
+    (tmp_path / "index.md").write_text("# A page\n\n{doc}`that/is/not/there`\n")
+    with pytest.raises(BadInput, match="warnings, which count as errors"):
+        book.build(Path(tmp_path), Path(tmp_path / "out"))
