@@ -18,10 +18,10 @@ tracing: a geometric method for the antialiased ray tracing of implicit surfaces
 | azimuth                  | degrees           | 0 to 360                |                               |
 | elevation                | degrees           | 10 to 45                | test-pose: -40 to -10         |
 | roll                     | degrees           | -20 to 20               | test-pose: 40 to 80           |
-| light_azimuth            | degrees           | -45 to 45               | test-light: 55 to 80          |
-| light_elevation          | degrees           | 15 to 55                | test-light: -40 to -10        |
+| light_azimuth            | degrees           | -45 to 45               | test-light: 50 to 65          |
+| light_elevation          | degrees           | 15 to 55                | test-light: -5 to 10          |
 | light_hue                | turn              | 0 to 0.5                | test-light: 0.55 to 0.95      |
-| light_tint               | saturation        | 0 to 0.25               | test-light: 0.6 to 0.9        |
+| light_tint               | saturation        | 0 to 0.25               | test-light: 0.3 to 0.4        |
 | x, y                     | half image widths | -0.2 to 0.2             |                               |
 | depth                    | object radii      | 3 to 4                  |                               |
 
@@ -190,10 +190,10 @@ FACTORS = {
     "azimuth": Factor("degrees", 0, 360, circular=True),
     "elevation": Factor("degrees", 10, 45, shifted=(-40, -10)),
     "roll": Factor("degrees", -20, 20, shifted=(40, 80), circular=True),
-    "light_azimuth": Factor("degrees", -45, 45, shifted=(55, 80), circular=True),
-    "light_elevation": Factor("degrees", 15, 55, shifted=(-40, -10)),
+    "light_azimuth": Factor("degrees", -45, 45, shifted=(50, 65), circular=True),
+    "light_elevation": Factor("degrees", 15, 55, shifted=(-5, 10)),
     "light_hue": Factor("turn", 0, 0.5, shifted=(0.55, 0.95), circular=True),
-    "light_tint": Factor("saturation", 0, 0.25, shifted=(0.6, 0.9)),
+    "light_tint": Factor("saturation", 0, 0.25, shifted=(0.3, 0.4)),
     "x": Factor("half image widths", -0.2, 0.2),
     "y": Factor("half image widths", -0.2, 0.2),
     "depth": Factor("object radii", 3.0, 4.0),

@@ -7,6 +7,7 @@ from lib.models.resnet import ResNet
 
 # name: (blocks in each stage, width of the first stage, stride of the stem)
 ENCODERS = {
+    "resnet10_narrow": ((1, 1, 1, 1), 16, 2),  # 128 features, for minutes in class
     "resnet10": ((1, 1, 1, 1), 32, 2),  # 256 features; the stem's stride pays for the width on a CPU
     "resnet18": ((2, 2, 2, 2), 64, 1),  # 512 features; the field's encoder at 32 px
 }

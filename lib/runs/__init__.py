@@ -1,0 +1,8 @@
+"""Runs: their configs and keys, the store, the engine that computes what is missing, and studies made of them."""
+
+from lib.runs.config import RunConfig
+from lib.runs.engine import compute
+from lib.runs.presets import PRESETS, grid
+from lib.runs.study import Results, Study, publish
+
+__all__ = ["PRESETS", "Results", "RunConfig", "Study", "compute", "grid", "publish"]

@@ -1,0 +1,40 @@
+"""Compute a study's runs, and publish their rows.
+
+python -m lib.runs severity_degradation --preset small --publish
+python -m lib.runs severity_degradation --preset full --time-limit 600   # stop after ten minutes; call again to go on
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from lib.errors import BadInput
+from lib.runs.study import Study, publish
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(prog="python -m lib.runs", description=__doc__.splitlines()[0])
+    parser.add_argument("study", help="a notebook's name, such as severity_degradation")
+    parser.add_argument("--preset", required=True, help="quick, small or full")
+    parser.add_argument("--dataset", help="another data set than the preset's own")
+    parser.add_argument("--methods", help='a list such as \'["simclr", "byol"]\'')
+    parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
+    parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
+    parser.add_argument("--publish", action="store_true", help="write the rows to results/")
+    arguments = parser.parse_args()
+    chosen = {name: getattr(arguments, name) for name in ("methods", "seeds") if getattr(arguments, name)}
+    try:
+        study = Study(arguments.study, arguments.preset, arguments.dataset, recompute=True, **chosen)
+        results = study.results(arguments.time_limit)
+        if arguments.publish:
+            publish(study.name, results)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    print(results.provenance()[["method", "seed", "seconds", "images per second", "run"]].to_string(index=False))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

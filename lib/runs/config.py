@@ -1,0 +1,72 @@
+"""What a run is: everything that decides its numbers, frozen, checked, and hashed to a key."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass, field
+
+from lib.errors import BadInput, one_of
+from lib.methods import METHODS
+from lib.models import ENCODERS
+from lib.training import Training
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """One training run, on at most `train_images` images (None: all). `settings` None are the method's defaults.
+
+    `least_crop` is the smallest share of an image's area that a view may show; None leaves it to the method's views.
+    """
+
+    dataset: str
+    method: str
+    encoder: str = "resnet18"
+    seed: int = 0
+    train_images: int | None = None
+    training: Training = field(default_factory=Training)
+    settings: object = None
+    least_crop: float | None = None
+
+    def __post_init__(self) -> None:
+        for name in ("dataset", "method", "encoder"):
+            if not isinstance(getattr(self, name), str):
+                raise BadInput(f"{name} is one name, not {getattr(self, name)!r}; a list of names makes a grid")
+        one_of(self.method, METHODS, "method")
+        one_of(self.encoder, ENCODERS, "encoder")
+        if type(self.seed) is not int:
+            raise BadInput(f"seed is a whole number, not {self.seed!r}")
+        if self.train_images is not None and (type(self.train_images) is not int or self.train_images < 1):
+            raise BadInput(f"train_images is a whole number of at least 1 or None (all), not {self.train_images!r}")
+        if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):
+            raise BadInput(f"least_crop is a share above 0.0 and up to 1.0, or None, not {self.least_crop!r}")
+        expected = METHODS[self.method].settings
+        if self.settings is None:
+            object.__setattr__(self, "settings", expected())
+        if type(self.settings) is not expected:
+            raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
+
+    def to_dict(self) -> dict:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict) -> RunConfig:
+        """The inverse of `to_dict`; an unknown key at any level is refused by name."""
+        values = dict(values)
+        method = one_of(values.get("method"), METHODS, "method")
+        values["training"] = _build(Training, values.get("training", {}), "training")
+        values["settings"] = _build(METHODS[method].settings, values.get("settings") or {}, f"settings of {method}")
+        return _build(cls, values, "run")
+
+    def key(self, checksum: str) -> str:
+        """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
+        identity = [self.to_dict(), checksum, METHODS[self.method].protocol]
+        return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _build(kind: type, values: dict, what: str):
+    names = [field.name for field in dataclasses.fields(kind)]
+    for name in values:
+        one_of(name, names, f"parameter of a {what}" if kind is RunConfig else f"parameter in the {what}")
+    return kind(**values)

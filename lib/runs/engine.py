@@ -1,0 +1,183 @@
+"""The engine: takes a list of runs and measures, reads what is there, computes what is missing."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import platform
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Executor, Future
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pandas as pd
+import torch
+from torch import nn
+from tqdm import tqdm
+
+import lib
+from lib import paths
+from lib.errors import BadInput
+from lib.images import Split, load
+from lib.measures import Subject
+from lib.methods import METHODS, build_method
+from lib.models import build_encoder
+from lib.runs import store
+from lib.runs.config import RunConfig
+from lib.training import OutOfTime, train
+
+try:
+    import fcntl
+except ImportError:  # Windows: no lock, so one process at a time is up to the user
+    fcntl = None
+
+
+class InProcess(Executor):
+    """Runs each task at once, where it is submitted: the executor for one machine."""
+
+    def submit(self, task, /, *arguments, **options) -> Future:
+        future = Future()
+        try:
+            future.set_result(task(*arguments, **options))
+        except BaseException as error:
+            future.set_exception(error)
+            if not isinstance(error, Exception):  # Ctrl-C stops everything
+                raise
+        return future
+
+
+def compute(
+    configs: Sequence[RunConfig],
+    measures: Sequence,
+    executor: Executor | None = None,
+    time_limit: float | None = None,
+    progress: bool = True,
+) -> tuple[list[dict], pd.DataFrame]:
+    """Records and rows (with the columns `run`, `measure` and those of a measure) of all `configs`.
+
+    Runs go to `executor` (any with the interface of `concurrent.futures`; in this process by
+    default) in the order given. After `time_limit` seconds it stops at the next step: what is
+    complete stays in the store, what is under way leaves a checkpoint, and the same call goes on
+    from there.
+    """
+    deadline = time.monotonic() + time_limit if time_limit else math.inf
+    executor = executor or InProcess()
+    bar = tqdm(total=len(configs), unit="run", disable=not progress)
+    futures = []
+    for config in configs:
+        bar.set_description(f"{config.method}, seed {config.seed}")
+        remaining = deadline - time.monotonic()
+        futures.append(executor.submit(compute_one, config, measures, remaining, progress))
+        futures[-1].add_done_callback(lambda _: bar.update())
+        if futures[-1].done() and futures[-1].exception():
+            break
+    done = []
+    try:
+        for future in futures:
+            done.append(future.result())
+    except OutOfTime:
+        raise BadInput(
+            f"the time limit of {time_limit:g} s is reached with {len(done)} of {len(configs)} runs complete; "
+            "nothing is lost, the same call goes on from here"
+        ) from None
+    finally:
+        for future in futures:
+            future.cancel()
+        bar.close()
+    return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
+
+
+def compute_one(
+    config: RunConfig, measures: Sequence, time_limit: float = math.inf, progress: bool = True
+) -> tuple[dict, pd.DataFrame]:
+    """The record and rows of one run: trained if it is not in the store, measured where rows are missing."""
+    deadline = time.monotonic() + time_limit
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    data = load(config.dataset, "train", config.train_images, device)
+    key = config.key(data.checksum)
+    with _locked(key):
+        record = store.load_record(key)
+        if record is None:
+            record, encoder = _train(config, key, data, device, deadline, progress)
+        else:
+            encoder = build_encoder(config.encoder)
+            store.load_weights(key, encoder, device)
+        subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device)
+        tables = [_rows(key, measure, subject, deadline) for measure in measures]
+    return record, store.join(tables)
+
+
+def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
+    rows = store.load_rows(key, measure.identity)
+    if rows is None:
+        if time.monotonic() > deadline:
+            raise OutOfTime
+        rows = measure.rows(subject)
+        store.save_rows(key, measure.identity, rows)
+    return rows.assign(run=key, measure=measure.identity)
+
+
+def _train(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
+) -> tuple[dict, nn.Module]:
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
+        method = build_method(config.method, build_encoder(config.encoder), config.settings, len(data.classes))
+    if config.least_crop:
+        method.views = tuple(replace(view, crop_scale=(config.least_crop, 1.0)) for view in method.views)
+    checkpoint = store.folder(key) / "checkpoint.pt"
+    history = train(
+        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline, progress=progress
+    )
+    record = {
+        "key": key,
+        "config": config.to_dict(),
+        "protocol": METHODS[config.method].protocol,
+        "data": {"source": data.source, "checksum": data.checksum, "train_images": len(data.images)},
+        "seconds": round(math.fsum(epoch["seconds"] for epoch in history), 1),
+        "images_per_second": round(history[-1]["images_per_second"], 1),
+        "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
+        "device": _device_name(device),
+        "finished": datetime.now(UTC).date().isoformat(),
+        "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
+        "commit": _commit(),
+    }
+    store.save_run(key, method.encoder, history, record)
+    checkpoint.unlink(missing_ok=True)
+    return record, method.encoder
+
+
+@contextlib.contextmanager
+def _locked(key: str) -> Iterator[None]:
+    """One process at a time works on a run; a second one waits. The lock dies with its process."""
+    home = store.folder(key)
+    try:
+        home.mkdir(parents=True, exist_ok=True)
+        lock = open(home / "lock", "w")
+    except OSError as error:
+        raise BadInput(f"no run can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS") from error
+    with lock:
+        if fcntl:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"CPU, {torch.get_num_threads()} threads"
+
+
+def _commit() -> str:
+    """The commit of the code that ran, with a plus sign where files of `lib` differ from it."""
+
+    def git(*words: str) -> str:
+        done = subprocess.run(["git", *words], cwd=paths.ROOT, capture_output=True, text=True, check=True)
+        return done.stdout.strip()
+
+    try:
+        return git("rev-parse", "--short=12", "HEAD") + ("+" if git("status", "--porcelain", "--", "lib") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return "unknown"

@@ -1,0 +1,126 @@
+"""Runs on the disk: local ones with weights, published ones as small text.
+
+A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors`,
+`history.json`, and `rows/<measure>.csv`. Published runs live in `results/<study>/<preset>/`:
+`runs.jsonl` (a record a line) and `rows.csv`. Every file is written whole or not at all.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from pathlib import Path
+
+import pandas as pd
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import nn
+
+from lib import files, paths
+from lib.errors import BadInput
+from lib.measures import COLUMNS
+
+PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
+
+
+def folder(key: str) -> Path:
+    return paths.runs() / key
+
+
+def read_json(path: Path) -> dict | list:
+    try:
+        return json.loads(path.read_text())
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{path} is half-written ({error}); delete its folder to compute that run again") from error
+
+
+def save_run(key: str, encoder: nn.Module, history: list[dict], record: dict) -> None:
+    """Weights first, the record last: a run whose record is there is complete."""
+    home = folder(key)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
+    files.write(home / "weights.safetensors", lambda file: file.write(save(tensors)))
+    files.write_text(home / "history.json", json.dumps(history, indent=1))
+    files.write_text(home / "record.json", json.dumps(record, indent=1))
+
+
+def load_record(key: str) -> dict | None:
+    """The record of a complete local run, or None."""
+    path = folder(key) / "record.json"
+    return read_json(path) if path.exists() else None
+
+
+def load_weights(key: str, encoder: nn.Module, device: torch.device) -> None:
+    path = folder(key) / "weights.safetensors"
+    try:
+        encoder.load_state_dict(load_file(path))
+    except (SafetensorError, OSError, RuntimeError) as error:
+        raise BadInput(f"{path} is damaged ({error}); delete its folder to compute that run again") from error
+    encoder.to(device, memory_format=torch.channels_last).eval()
+
+
+def rows_path(key: str, measure: str) -> Path:
+    """The file of a measure's rows; the measure's identity in letters that any file system takes, and its hash."""
+    words = re.sub(r"[^a-z0-9]+", "-", measure.lower()).strip("-")
+    return folder(key) / "rows" / f"{words}-{hashlib.sha256(measure.encode()).hexdigest()[:8]}.csv"
+
+
+def save_rows(key: str, measure: str, rows: pd.DataFrame) -> None:
+    files.write_text(rows_path(key, measure), to_csv(rows))
+
+
+def load_rows(key: str, measure: str) -> pd.DataFrame | None:
+    path = rows_path(key, measure)
+    return read_rows(path, COLUMNS) if path.exists() else None
+
+
+def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
+    """Tables with the columns `PUBLISHED_COLUMNS`, one below the other; an empty one if there are none."""
+    columns = list(PUBLISHED_COLUMNS)
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def to_csv(rows: pd.DataFrame) -> str:
+    """Six digits after the point: more than a test set of any size resolves, and the same text everywhere."""
+    return rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
+    """A table with exactly `columns`, every line complete."""
+    text = path.read_text()
+    try:
+        rows = pd.read_csv(path, keep_default_na=False, dtype={"run": str})
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise BadInput(f"{path} is damaged or half-written ({error}); delete it to compute its rows again") from error
+    if unknown := [name for name in rows.columns if name not in columns]:
+        raise BadInput(f"{path} has the unknown column {unknown[0]!r}; its columns are: {', '.join(columns)}")
+    if missing := [name for name in columns if name not in rows.columns]:
+        raise BadInput(f"{path} lacks the column {missing[0]!r}; its columns are: {', '.join(columns)}")
+    numbers = [name for name in ("severity", "value", "standard_error", "images") if name in columns]
+    if not text.endswith("\n") or not all(pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
+        raise BadInput(f"{path} is half-written; delete it to compute its rows again")
+    return rows[list(columns)]
+
+
+def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
+    """Records and rows of one published study and preset; ([], empty) where nothing is published."""
+    if not (home / "rows.csv").exists():
+        return [], pd.DataFrame(columns=list(PUBLISHED_COLUMNS))
+    try:
+        records = [json.loads(line) for line in (home / "runs.jsonl").read_text().splitlines()]
+    except (ValueError, OSError) as error:
+        raise BadInput(f"{home / 'runs.jsonl'} is damaged ({error}); take it from the repository again") from error
+    rows = read_rows(home / "rows.csv", PUBLISHED_COLUMNS)
+    known = {record["key"] for record in records}
+    if orphans := set(rows["run"]) - known:
+        raise BadInput(f"{home / 'rows.csv'} has rows of run {min(orphans)}, which runs.jsonl does not describe")
+    return records, rows
+
+
+def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None:
+    """Sorted by key, so that publishing again changes only the lines that changed."""
+    records = sorted(records, key=lambda record: record["key"])
+    rows = rows.sort_values("run", kind="stable")[list(PUBLISHED_COLUMNS)]
+    files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+    files.write_text(home / "rows.csv", to_csv(rows))

@@ -1,0 +1,186 @@
+"""A study: the runs behind one notebook, from its papermill parameters to tidy rows."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import pandas as pd
+
+from lib import paths
+from lib.errors import BadInput, one_of
+from lib.methods import METHODS
+from lib.runs import engine, store
+from lib.runs.config import RunConfig
+from lib.runs.presets import PRESETS, grid, measures_of
+
+PUBLISHED = "published"
+DESCRIBED = ("method", "seed", "encoder", "dataset")
+PLAIN = (bool, int, float, str, list, tuple, dict, type(None))  # what papermill injects
+
+
+@dataclass(frozen=True)
+class Results:
+    """`records`: a dict a run. `rows`: tidy rows with the columns method, seed, encoder, dataset beside them."""
+
+    records: list[dict]
+    rows: pd.DataFrame
+    preset: str
+    stale: bool  # true where published rows come from an older protocol than this code's
+
+    def provenance(self) -> pd.DataFrame:
+        """One line a run: what was computed, on what, by what, and how long it took."""
+        return pd.DataFrame(
+            {
+                "method": METHODS[record["config"]["method"]].title,
+                "seed": record["config"]["seed"],
+                "encoder": record["config"]["encoder"],
+                "training images": record["data"]["train_images"],
+                "epochs": record["config"]["training"]["epochs"],
+                "data": record["data"]["source"],
+                "data checksum": record["data"]["checksum"][:12],
+                "seconds": record["seconds"],
+                "images per second": record["images_per_second"],
+                "peak memory (MiB)": record["peak_memory_mib"],
+                "device": record["device"],
+                "torch": record["versions"]["torch"],
+                "commit": record["commit"],
+                "finished": record["finished"],
+                "run": record["key"],
+            }
+            for record in self.records
+        )
+
+
+@dataclass(frozen=True)
+class Study:
+    """The parameters that every notebook has. Lists may arrive as JSON strings, as papermill's `-p` hands them over."""
+
+    name: str
+    preset: str = PUBLISHED
+    dataset: str | None = None  # None: the preset's own
+    methods: Sequence[str] = tuple(METHODS)
+    seeds: Sequence[int] | None = None  # None: the preset's own
+    recompute: bool = False  # train also what is published
+
+    def __post_init__(self) -> None:
+        one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
+        methods = as_list(self.methods, "methods", METHODS)
+        object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
+        if self.seeds is not None:
+            seeds = as_list(self.seeds, "seeds", ("0", "1", "2"))
+            if not all(type(seed) is int for seed in seeds):
+                raise BadInput(f"seeds are whole numbers such as [0, 1, 2], not {self.seeds!r}")
+            object.__setattr__(self, "seeds", tuple(seeds))
+        if self.dataset is not None and not isinstance(self.dataset, str):
+            raise BadInput(f"dataset is one name, not {self.dataset!r}")
+        if not isinstance(self.recompute, bool):
+            raise BadInput(f"recompute is True or False, not {self.recompute!r}")
+
+    @classmethod
+    def from_notebook(cls, name: str, namespace: dict) -> Study:
+        """From the global names of a notebook, whose plain values are its parameters; an unknown one is refused."""
+        allowed = [field.name for field in fields(cls) if field.name != "name"]
+        skip = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
+        given = {
+            key: value for key, value in namespace.items()
+            if isinstance(value, PLAIN) and not key.startswith("_") and key not in skip
+        }  # fmt: skip
+        for key in given:
+            one_of(key, allowed, "parameter")
+        return cls(name, **given)
+
+    def results(self, time_limit: float | None = None) -> Results:
+        """Rows of all runs: published ones where they fit, stored ones where they are there, else computed now."""
+        preset = self.preset
+        if preset == PUBLISHED:
+            preset = largest_published(self.name)
+        configs, measures = grid(preset, self.methods, self.seeds, self.dataset), measures_of(self.name, preset)
+        found = [] if self.recompute else [_published(config, measures) for config in configs]
+        if self.preset == PUBLISHED and not all(found):
+            raise BadInput(
+                f"{sum(not hit for hit in found)} of {len(configs)} runs of this grid are not published; name a preset "
+                f"({', '.join(PRESETS)}) to compute what is missing"
+            )
+        missing = [config for config, hit in zip(configs, found or [None] * len(configs), strict=True) if not hit]
+        records, rows = engine.compute(missing, measures, time_limit=time_limit) if missing else ([], None)
+        hits = [hit for hit in found if hit]
+        records += [record for record, _, _ in hits]
+        rows = pd.concat([table for table in [rows, *(table for _, table, _ in hits)] if table is not None])
+        return Results(records, _describe(rows, records), preset, stale=any(stale for _, _, stale in hits))
+
+
+def as_list(value: object, what: str, examples: Sequence[str]) -> list:
+    """A list, or a string that holds one as JSON."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value)
+        except ValueError:
+            value = None
+    if not isinstance(value, list | tuple) or not value:
+        quoted = json.dumps([int(e) if e.isdigit() else e for e in list(examples)[:3]])
+        raise BadInput(f"{what} is a list such as {quoted}, or such a list as a string")
+    return list(value)
+
+
+def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
+    """Rows with the four columns that tell runs apart in a figure, in the order of the methods' table."""
+    runs = pd.DataFrame(
+        [{"run": record["key"], **{name: record["config"][name] for name in DESCRIBED}} for record in records]
+    )
+    joined = runs.merge(rows, on="run", validate="one_to_many")
+    order = joined["method"].map(list(METHODS).index)
+    return joined.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def largest_published(study: str) -> str:
+    """The name of the largest preset with published rows of `study`."""
+    for preset in reversed(PRESETS):
+        if (paths.RESULTS / study / preset / "rows.csv").exists():
+            return preset
+    raise BadInput(f"nothing is published for {study}; name a preset to compute it: {', '.join(PRESETS)}")
+
+
+def _published(config: RunConfig, measures: Sequence) -> tuple[dict, pd.DataFrame, bool] | None:
+    """Record, rows and staleness of a published run with this config and rows of all `measures`; or None.
+
+    Rows of an older protocol are handed out, marked stale: the page says so.
+    """
+    hit = _index().get(_identity(config))
+    if hit is None:
+        return None
+    record, rows = hit
+    names = [identity.split("#")[0] for identity in rows["measure"]]
+    tables, stale = [], record["protocol"] != METHODS[config.method].protocol
+    for measure in measures:
+        table = rows[[name == measure.identity.split("#")[0] for name in names]]
+        if table.empty:
+            return None
+        stale |= (table["measure"] != measure.identity).any()
+        tables.append(table)
+    return record, pd.concat(tables), bool(stale)
+
+
+@functools.lru_cache
+def _index() -> dict[str, tuple[dict, pd.DataFrame]]:
+    """All published runs by their config."""
+    index = {}
+    for path in sorted(paths.RESULTS.glob("*/*/rows.csv")):
+        records, rows = store.read_published(path.parent)
+        by_run = dict(list(rows.groupby("run")))
+        for record in records:
+            config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
+            index[_identity(config)] = (record, by_run[record["key"]])
+    return index
+
+
+def _identity(config: RunConfig) -> str:
+    return json.dumps(config.to_dict(), sort_keys=True)
+
+
+def publish(study: str, results: Results) -> None:
+    """Write records and rows to `results/<study>/<preset>/`, in the place of what was there."""
+    columns = list(store.PUBLISHED_COLUMNS)
+    store.write_published(paths.RESULTS / study / results.preset, results.records, results.rows[columns])

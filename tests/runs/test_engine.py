@@ -1,0 +1,213 @@
+"""The engine and the store: computed once, kept whole, resumed, and never half-written."""
+
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import pandas as pd
+import pytest
+import torch
+
+from lib import images
+from lib.errors import BadInput
+from lib.measures import Accuracy
+from lib.methods import METHODS
+from lib.models import build_encoder
+from lib.runs import RunConfig, compute, engine, store
+from lib.training import Training
+
+PLAN = Training(epochs=2, batch_size=32, precision="fp32")
+
+
+@pytest.fixture(autouse=True)
+def small_scenes(monkeypatch):
+    monkeypatch.setattr(images, "SCENES_BLOCK", 64)
+    monkeypatch.setattr(images, "SCENES_SIZE", {"train": 64, "validation": 40, "test": 40})
+
+
+def config(method="simclr", seed=0, **options):
+    return RunConfig("scenes", method, "resnet10", seed, 64, PLAN, **options)
+
+
+def test_computed_once_and_read_after_that(monkeypatch):
+    configs = [config(), config("random")]
+    records, rows = compute(configs, [Accuracy()], progress=False)
+    assert [record["config"]["method"] for record in records] == ["simclr", "random"]
+    assert list(rows) == ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images"]
+    assert set(rows["run"]) == {record["key"] for record in records}
+    monkeypatch.setattr(engine, "train", None)
+    monkeypatch.setattr(Accuracy, "rows", None)
+    again_records, again = compute(configs, [Accuracy()], progress=False)
+    assert again_records == records
+    pd.testing.assert_frame_equal(again, rows, atol=1e-6)
+
+
+def test_record_says_what_was_run():
+    (record,), _ = compute([config(seed=7)], [], progress=False)
+    assert record["config"] == config(seed=7).to_dict() and record["key"] == config(seed=7).key(
+        record["data"]["checksum"]
+    )
+    assert record["data"]["train_images"] == 64 and record["data"]["source"].startswith("scenes")
+    assert record["versions"]["torch"] == torch.__version__ and record["protocol"] == METHODS["simclr"].protocol
+    assert record["seconds"] > 0 and record["images_per_second"] > 0 and record["peak_memory_mib"] > 0
+    json.dumps(record)
+    assert not any(str(value).startswith("/") for value in record.values())
+
+
+def test_rows_come_from_the_stored_weights():
+    """Measured in a second call, from the disk: the same numbers as in one call."""
+    compute([config()], [], progress=False)
+    late = compute([config()], [Accuracy()], progress=False)[1]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WITHSTAND_RUNS", os.environ["WITHSTAND_RUNS"] + "-other")
+        early = compute([config()], [Accuracy()], progress=False)[1]
+    pd.testing.assert_frame_equal(late, early, atol=1e-6)
+
+
+def test_any_executor_will_do():
+    configs = [config("random", seed) for seed in range(3)]
+    with ThreadPoolExecutor(2) as executor:
+        parallel = compute(configs, [Accuracy()], executor=executor, progress=False)[1]
+    pd.testing.assert_frame_equal(parallel, compute(configs, [Accuracy()], progress=False)[1], atol=1e-6)
+
+
+def test_time_limit_stops_cleanly_and_the_next_call_goes_on():
+    configs, calls = [config(seed=seed) for seed in range(2)], 0
+    while True:
+        calls += 1
+        try:
+            records, _ = compute(configs, [Accuracy()], time_limit=0.4, progress=False)
+            break
+        except BadInput as error:
+            assert "the time limit of 0.4 s is reached" in str(error) and "the same call goes on from here" in str(
+                error
+            )
+            assert calls < 100
+    assert calls > 1
+    weights = [(store.folder(record["key"]) / "weights.safetensors").read_bytes() for record in records]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("WITHSTAND_RUNS", os.environ["WITHSTAND_RUNS"] + "-unbroken")
+        for record, expected in zip(compute(configs, [], progress=False)[0], weights, strict=True):
+            assert (store.folder(record["key"]) / "weights.safetensors").read_bytes() == expected
+
+
+CHILD = """
+import sys
+from lib import images
+images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(int(sys.argv[2]))
+from test_engine import config
+from lib.measures import Accuracy
+from lib.runs import compute
+print(compute([config("byol")], [Accuracy()], progress=False)[0][0]["key"], flush=True)
+"""
+
+
+def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch):
+    """Killed after ever longer times, from before the first step to after the last file, then called again."""
+    whole = compute([config("byol")], [Accuracy()], progress=False)
+    key = whole[0][0]["key"]
+    expected = (store.folder(key) / "weights.safetensors").read_bytes()
+    monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
+    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(torch.get_num_threads())]
+    home = store.folder(key)
+    for wait in (0.0, 0.3, 0.7, 1.2):
+        child = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        while child.poll() is None and not (home / "lock").exists():
+            time.sleep(0.01)
+        time.sleep(wait)
+        child.send_signal(signal.SIGKILL)
+        child.wait()
+    child = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    assert child.stdout.strip() == key
+    assert (home / "weights.safetensors").read_bytes() == expected
+    assert not list(home.glob(".*partial")) or True
+    pd.testing.assert_frame_equal(compute([config("byol")], [Accuracy()], progress=False)[1], whole[1], atol=1e-6)
+
+
+def test_damaged_files_are_one_sentence_each():
+    (record,), _ = compute([config("random")], [Accuracy()], progress=False)
+    home = store.folder(record["key"])
+    rows = store.rows_path(record["key"], Accuracy().identity)
+    for path, words in (
+        (rows, "half-written"),
+        (home / "weights.safetensors", "is damaged"),
+        (home / "record.json", "half-written"),
+    ):
+        whole = path.read_bytes()
+        path.write_bytes(whole[: len(whole) // 2])
+        if path.name.startswith("weights"):
+            rows.unlink()
+        with pytest.raises(BadInput, match=words):
+            compute([config("random")], [Accuracy()], progress=False)
+        path.write_bytes(whole)
+
+
+def test_unknown_and_missing_columns_are_one_sentence(tmp_path):
+    path = tmp_path / "rows.csv"
+    path.write_text("shift,severity,metric,value,standard_error,images,colour\nfog,1,error,2.0,0.1,5,red\n")
+    with pytest.raises(BadInput, match="unknown column 'colour'; its columns are: shift, severity"):
+        store.read_rows(path, store.COLUMNS)
+    path.write_text("shift,severity,metric,value,images\nfog,1,error,2.0,5\n")
+    with pytest.raises(BadInput, match="lacks the column 'standard_error'"):
+        store.read_rows(path, store.COLUMNS)
+
+
+@pytest.mark.parametrize("text", ["", "shift,severity", "shift,severity,metric,value,standard_error,images\nfog,1,err"])
+def test_cut_rows_are_one_sentence(tmp_path, text):
+    path = tmp_path / "rows.csv"
+    path.write_text(text)
+    with pytest.raises(BadInput):
+        store.read_rows(path, store.COLUMNS)
+
+
+def test_a_full_disk_loses_nothing(tmp_path):
+    """A real limit on the size of files: the write fails in its middle, as on a full disk."""
+    path = tmp_path / "kept.txt"
+    code = (
+        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
+        "from pathlib import Path; from lib import files; from lib.errors import BadInput\n"
+        f"path = Path({str(path)!r}); files.write_text(path, 'before')\n"
+        "try: files.write_text(path, 'x' * 10_000)\n"
+        "except BadInput as error: print(error)\n"
+    )
+    assert resource.RLIMIT_FSIZE is not None
+    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+    assert "could not be written" in said and "unchanged" in said
+    assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
+def test_no_space_left_is_named(tmp_path):
+    from lib import files
+
+    (tmp_path / "kept").write_text("before")
+
+    def fill(_):
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+
+    with pytest.raises(BadInput, match="the disk is full.*free some space and call again"):
+        files.write(tmp_path / "kept", fill)
+    assert (tmp_path / "kept").read_text() == "before" and len(list(tmp_path.glob("*kept*"))) == 1
+
+
+def test_a_folder_that_cannot_be_is_one_sentence(tmp_path, monkeypatch):
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "file" / "runs"))
+    with pytest.raises(BadInput, match="name a folder by WITHSTAND_RUNS"):
+        compute([config("random")], [], progress=False)
+
+
+def test_weights_that_do_not_fit_are_refused():
+    (record,), _ = compute([config("random")], [], progress=False)
+    with pytest.raises(BadInput, match="damaged"):
+        store.load_weights(record["key"], build_encoder("resnet18"), torch.device("cpu"))

@@ -1,0 +1,207 @@
+"""From papermill parameters to rows: what is understood, what is refused, what is published."""
+
+import dataclasses
+import json
+
+import pandas as pd
+import pytest
+
+from lib import paths
+from lib.errors import BadInput
+from lib.measures import Accuracy, CorruptionError
+from lib.methods import METHODS
+from lib.runs import PRESETS, Study, grid, publish, store, study
+from lib.runs.presets import measures_of
+from lib.runs.study import as_list, largest_published
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder of published rows."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    study._index.cache_clear()
+    yield tmp_path / "results"
+    study._index.cache_clear()
+
+
+def record_of(config, **changes):
+    key = config.key("0" * 64)
+    data = {"source": "made up", "checksum": "0" * 64, "train_images": 5}
+    return {"key": key, "config": config.to_dict(), "protocol": METHODS[config.method].protocol, "data": data} | changes
+
+
+def fake(preset, methods, seeds=None, value=50.0, **changes):
+    """Published records and rows of a grid, every value the same."""
+    records, rows = [], []
+    for config in grid(preset, methods, seeds):
+        records.append(record_of(config, **changes))
+        for measure in measures_of("severity_degradation", preset):
+            rows.append((records[-1]["key"], measure.identity, "none", 0, "error", value, 0.5, 100))
+    return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
+
+
+@pytest.mark.parametrize("given", [["simclr", "byol"], ("simclr", "byol"), '["simclr", "byol"]', '["simclr","byol"]'])
+def test_lists_and_lists_as_strings(given):
+    assert Study("severity_degradation", methods=given).methods == ("simclr", "byol")
+    assert Study("severity_degradation", seeds="[0, 2]").seeds == (0, 2)
+
+
+@pytest.mark.parametrize(("parameters", "words"), [
+    ({"preset": "smal"}, "unknown preset 'smal' (did you mean 'small'?); allowed: published, quick, small, full"),
+    ({"methods": "simclr"}, 'methods is a list such as ["simclr", "byol", "barlow_twins"], or such a list as a string'),
+    ({"methods": "[simclr]"}, "methods is a list such as"),
+    ({"methods": []}, "methods is a list such as"),
+    ({"methods": '["simcrl"]'}, "unknown method 'simcrl' (did you mean 'simclr'?)"),
+    ({"seeds": 3}, "seeds is a list such as [0, 1, 2]"),
+    ({"seeds": '["a"]'}, "seeds are whole numbers such as [0, 1, 2]"),
+    ({"seeds": [0.5]}, "seeds are whole numbers"),
+    ({"dataset": ["scenes"]}, "dataset is one name, not ['scenes']"),
+    ({"recompute": "yes"}, "recompute is True or False, not 'yes'"),
+])  # fmt: skip
+def test_bad_parameters_are_one_sentence(parameters, words):
+    with pytest.raises(BadInput) as error:
+        Study("severity_degradation", **parameters)
+    assert words in str(error.value)
+
+
+def test_parameters_come_from_the_notebook_s_names():
+    import math
+
+    namespace = {"preset": "quick", "methods": '["byol"]', "Study": Study, "math": math, "_oh": {}, "In": [], "Out": {},
+                 "__name__": "__main__", "PAPERMILL_OUTPUT_PATH": "x", "get_ipython": print}  # fmt: skip
+    found = Study.from_notebook("severity_degradation", namespace)
+    assert found == Study("severity_degradation", preset="quick", methods=["byol"])
+
+
+@pytest.mark.parametrize("typo", ["severitys", "seed", "preste"])
+def test_a_misspelt_parameter_is_refused_by_name(typo):
+    with pytest.raises(
+        BadInput, match=f"unknown parameter '{typo}'.*allowed: preset, dataset, methods, seeds, recompute"
+    ):
+        Study.from_notebook("severity_degradation", {"preset": "quick", typo: [1]})
+
+
+def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
+    monkeypatch.setattr(study.engine, "compute", None)
+    store.write_published(results / "severity_degradation" / "small", *fake("small", ["simclr", "random"]))
+    found = Study("severity_degradation", methods=["simclr", "random"]).results()
+    assert found.preset == "small" and not found.stale and len(found.records) == 6
+    assert list(found.rows["method"].unique()) == ["simclr", "random"]
+    assert set(found.rows.columns) >= {"run", "method", "seed", "encoder", "dataset", "value"}
+    # The same rows serve when the preset is named.
+    assert len(Study("severity_degradation", preset="small", methods=["simclr"]).results().rows) == 6
+
+
+def test_the_largest_published_preset_is_shown(results):
+    for preset in ("quick", "small"):
+        store.write_published(results / "severity_degradation" / preset, *fake(preset, ["random"]))
+    assert largest_published("severity_degradation") == "small"
+
+
+def test_what_is_not_published_is_not_computed_behind_the_reader_s_back(results):
+    with pytest.raises(BadInput, match="nothing is published for severity_degradation; name a preset"):
+        Study("severity_degradation").results()
+    store.write_published(results / "severity_degradation" / "small", *fake("small", ["random"]))
+    with pytest.raises(BadInput, match="3 of 6 runs of this grid are not published; name a preset"):
+        Study("severity_degradation", methods=["random", "simclr"]).results()
+
+
+def test_what_is_missing_is_computed(results, monkeypatch):
+    store.write_published(results / "severity_degradation" / "small", *fake("small", ["random"], value=1.0))
+
+    def compute(configs, measures, time_limit=None):
+        return fake("small", dict.fromkeys(config.method for config in configs), value=2.0)
+
+    monkeypatch.setattr(study.engine, "compute", compute)
+    asked = Study("severity_degradation", preset="small", methods=["random", "simclr"])
+    for recompute, expected in (
+        (False, {"random": [1.0], "simclr": [2.0]}),
+        (True, {"random": [2.0], "simclr": [2.0]}),
+    ):
+        rows = dataclasses.replace(asked, recompute=recompute).results().rows
+        assert rows.groupby("method")["value"].unique().map(list).to_dict() == expected
+
+
+def test_an_older_protocol_is_stale(results):
+    records, rows = fake("small", ["random"], protocol=0)
+    store.write_published(results / "severity_degradation" / "small", records, rows)
+    assert Study("severity_degradation", methods=["random"]).results().stale
+    study._index.cache_clear()
+    records, rows = fake("small", ["random"])
+    rows["measure"] = rows["measure"].str.replace(CorruptionError(2000).identity, "corruption_error(images=2000)#0.0.0")
+    store.write_published(results / "severity_degradation" / "small", records, rows)
+    assert Study("severity_degradation", methods=["random"]).results().stale
+
+
+def test_a_measure_with_other_parameters_is_not_taken(results):
+    records, rows = fake("small", ["random"])
+    rows["measure"] = rows["measure"].str.replace("images=2000", "images=999")
+    store.write_published(results / "severity_degradation" / "small", records, rows)
+    with pytest.raises(BadInput, match="3 of 3 runs"):
+        Study("severity_degradation", methods=["random"]).results()
+
+
+def test_a_record_older_than_a_parameter_is_still_found(results):
+    records, rows = fake("small", ["random"])
+    for record in records:
+        del record["config"]["training"]["compile"]
+    store.write_published(results / "severity_degradation" / "small", records, rows)
+    assert len(Study("severity_degradation", methods=["random"]).results().records) == 3
+
+
+def test_publishing_twice_changes_nothing(results):
+    records, rows = fake("small", ["simclr", "random"])
+    store.write_published(results / "s" / "small", records, rows)
+    first = {path.name: path.read_bytes() for path in (results / "s" / "small").iterdir()}
+    store.write_published(
+        results / "s" / "small", records[::-1], rows.sample(frac=1, random_state=0).sort_values("run")
+    )
+    again = {path.name: path.read_bytes() for path in (results / "s" / "small").iterdir()}
+    assert first.keys() == again.keys() and sorted(first["rows.csv"].split()) == sorted(again["rows.csv"].split())
+    assert first["runs.jsonl"] == again["runs.jsonl"]
+
+
+def test_publish_writes_what_results_hold(results):
+    store.write_published(results / "severity_degradation" / "quick", *fake("quick", ["random"]))
+    found = Study("severity_degradation", methods=["random"]).results()
+    publish("other", dataclasses.replace(found, preset="small"))
+    records, rows = store.read_published(results / "other" / "small")
+    assert records == sorted(found.records, key=lambda record: record["key"]) and len(rows) == len(found.rows)
+
+
+def test_rows_without_their_record_are_refused(results):
+    records, rows = fake("small", ["random"])
+    store.write_published(results / "s" / "small", records[1:], rows)
+    with pytest.raises(BadInput, match="which runs.jsonl does not describe"):
+        store.read_published(results / "s" / "small")
+
+
+def test_damaged_records_are_one_sentence(results):
+    store.write_published(results / "s" / "small", *fake("small", ["random"]))
+    path = results / "s" / "small" / "runs.jsonl"
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(BadInput, match="runs.jsonl is damaged"):
+        store.read_published(results / "s" / "small")
+
+
+def test_presets_grow():
+    sizes = [(p.train_images or 1e9, p.epochs, len(p.seeds)) for p in PRESETS.values()]
+    assert list(PRESETS) == ["quick", "small", "full"] and sizes == sorted(sizes)
+    assert len(PRESETS["small"].seeds) >= 3
+
+
+def test_grid_scales_the_rate_with_the_batch_and_names_every_run():
+    configs = grid("full", ["simclr", "random"], seeds=[5], dataset="cifar100")
+    assert [(c.method, c.seed, c.dataset) for c in configs] == [("simclr", 5, "cifar100"), ("random", 5, "cifar100")]
+    small, full = (grid(p, ["simclr"])[0].training for p in ("small", "full"))
+    assert full.learning_rate / small.learning_rate == pytest.approx(full.batch_size / small.batch_size)
+
+
+def test_as_list_reads_what_papermill_hands_over():
+    assert as_list(json.dumps(["a", "b"]), "x", ["a"]) == ["a", "b"]
+
+
+def test_measures_of_an_unknown_study():
+    with pytest.raises(BadInput, match="unknown study 'sevrity'.*allowed: severity_degradation"):
+        measures_of("sevrity", "quick")
+    assert [type(m) for m in measures_of("severity_degradation", "quick")] == [Accuracy, CorruptionError]
