@@ -12,7 +12,10 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from lib.errors import BadInput
 from lib.images import scenes
-from lib.images.scenes import FACTORS, SHAPES, SHIFTS, draw_factors, render, render_factors
+from lib.images.scenes import FACTORS, SHAPES, SHIFTS, SPLITS, draw_factors, render, render_factors
+from lib.methods import METHODS, build_method
+from lib.models import build_encoder
+from lib.training import Training, train
 
 SOLIDS = dict(zip(SHAPES, scenes._SOLIDS, strict=True))
 
@@ -219,6 +222,25 @@ def test_raw_pixels_say_little_and_not_nothing():
     knn = KNeighborsClassifier(10).fit(train.images.flatten(1).numpy(), train.labels.numpy())
     accuracy = knn.score(test.images.flatten(1).numpy(), test.labels.numpy())
     assert 0.15 < accuracy < 0.5
+
+
+def test_a_small_encoder_reads_the_shape_and_unseen_causes_confuse_it():
+    pictures = render(10_000, textured=True)
+    tests = {split: render(1000, split=split, textured=True) for split in SPLITS[2:]}
+    torch.manual_seed(0)
+    method = build_method("supervised", build_encoder("resnet10_narrow"), METHODS["supervised"].settings(), classes=10)
+    plan = Training(epochs=12, batch_size=128, optimiser="adamw", learning_rate=0.002, weight_decay=0.05)
+    train(method, pictures.images, pictures.labels, plan, seed=0, progress=False)
+
+    def accuracy(pictures):
+        with torch.no_grad():
+            found = method.head(method.encoder(pictures.images / 255)).argmax(1)
+        return (found == pictures.labels).float().mean().item()
+
+    found = {split: accuracy(pictures) for split, pictures in tests.items()}
+    assert found["test"] > 0.95
+    for split in ("test-conflict", "test-light", "test-pose"):
+        assert 0.15 < found[split] < found["test"] - 0.05, found
 
 
 @pytest.mark.parametrize(("call", "words"), [

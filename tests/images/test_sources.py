@@ -229,6 +229,17 @@ def test_packed_cifar10_comes_first(small_cifar, tmp_path, monkeypatch):
     assert load("cifar10", "train").classes == sources.CIFAR10_CLASSES
 
 
+def test_the_real_cifar10(real_cifar10):
+    """Its published size, balance and mean; what is known to be inexact trains nothing."""
+    train, validation, test = (load("cifar10", split) for split in ("train", "validation", "test"))
+    assert len(test.images) == 10_000 and test.labels.bincount().tolist() == [1000] * 10
+    assert 49_900 < len(train.images) + len(validation.images) <= 50_000
+    assert len(validation.images) == round(0.1 * (len(train.images) + len(validation.images)))
+    mean = train.images.double().mean(dim=(0, 2, 3)) / 255
+    assert mean.tolist() == pytest.approx([0.4914, 0.4822, 0.4465], abs=2e-3)
+    assert (load("cifar10", "train", 1000).labels.bincount() - 100).abs().max() <= 2
+
+
 def test_no_server_and_no_files_is_one_sentence(small_cifar):
     small_cifar.unlink()
     with pytest.raises(BadInput, match="cifar10 is not here and the download failed.*WITHSTAND_DATA"):

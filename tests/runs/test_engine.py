@@ -69,6 +69,16 @@ def test_rows_come_from_the_stored_weights():
     pd.testing.assert_frame_equal(late, early, atol=1e-6)
 
 
+def test_least_crop_is_what_the_views_are_cropped_to():
+    """SimCLR's own views crop to 0.08 at least: saying so changes nothing but the key, saying more does."""
+    own, same, larger = (config(least_crop=least) for least in (None, 0.08, 0.6))
+    records, _ = compute([own, same, larger], [], progress=False)
+    keys = [record["key"] for record in records]
+    weights = [(store.folder(key) / "weights.safetensors").read_bytes() for key in keys]
+    assert len(set(keys)) == 3
+    assert weights[0] == weights[1] != weights[2]
+
+
 def test_any_executor_will_do():
     configs = [config("random", seed) for seed in range(3)]
     with ThreadPoolExecutor(2) as executor:
