@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
-from lib.claims import FAILS, HOLDS, judge, present
+from lib.claims import FAILS, HOLDS, difference, judge, present
 from lib.figures.severity import summary
 from lib.figures.style import title
 from lib.measures import Interval
@@ -41,7 +40,7 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     strongest = [errors[method, ALL, SEVERITIES[-1]] for method in methods]
     by_error = sorted(methods, key=lambda method: errors[method, ALL, 0])
     by_loss = sorted(methods, key=lambda method: relative[method, ALL, 0])
-    falling = _where_error_falls(errors, methods)
+    harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
     best, steadiest = by_error[0], by_loss[0]
     error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
     loses = f"loses least from its own clean error ({loss})"
@@ -52,7 +51,9 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
         "order-by-error": ", ".join(title(method) for method in by_error),
         "order-by-loss": ", ".join(title(method) for method in by_loss),
-        "falling": listed([name.replace("_", " ") for name in falling]),
+        "harmless": harmless,
+        "falling": falling,
+        "dipping": dipping,
     }
 
 
@@ -62,13 +63,23 @@ def span(values: list[float]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _where_error_falls(errors: pd.Series, methods: list[str]) -> list[str]:
-    """Corruptions whose error, averaged over `methods`, is lower at some severity than at the one before."""
-    means = {
-        name: [np.mean([errors[method, name, level] for method in methods]) for level in SEVERITIES]
-        for name in CORRUPTIONS
-    }
-    return [name for name, values in means.items() if (np.diff(values) < 0).any()]
+def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[str, str, str]:
+    """Corruptions, in words, whose error averaged over `methods` is at severity 5 within the interval of the clean one;
+    falls at some step of severity by more than the interval; or falls at some step, but within the interval."""
+    chosen = rows[rows["method"].isin(methods) & (rows["metric"] == "error")]
+    pooled = chosen.groupby(["shift", "severity", "seed"], as_index=False)[["value", "standard_error"]].mean()
+
+    def change(shift: str, level: int, since: tuple[str, int]) -> Interval:
+        return difference(
+            pooled, {"shift": shift, "severity": level}, dict(zip(("shift", "severity"), since, strict=True))
+        )
+
+    last = SEVERITIES[-1]
+    harmless = [name for name in CORRUPTIONS if change(name, last, (CLEAN, 0)).low <= 0]
+    steps = {name: [change(name, level + 1, (name, level)) for level in SEVERITIES[:-1]] for name in CORRUPTIONS}
+    falling = [name for name, found in steps.items() if any(step.high < 0 for step in found)]
+    dipping = [n for n, found in steps.items() if n not in falling and any(step.mean < 0 for step in found)]
+    return tuple(listed([name.replace("_", " ") for name in names]) for names in (harmless, falling, dipping))
 
 
 def verdict_sentence(claim, rows: pd.DataFrame) -> str:

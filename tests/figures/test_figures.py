@@ -16,6 +16,7 @@ from lib.figures.style import LOOK
 from lib.measures.corruption_error import error_rows
 from lib.methods import METHODS
 from lib.runs import Results, RunConfig
+from lib.shifts.corruptions import CORRUPTIONS
 
 METHODS_SHOWN = ("simclr", "byol", "random")
 
@@ -142,3 +143,16 @@ def test_listed(items, expected):
 
 def test_span():
     assert words.span([41.2, 44.7]) == "41 to 45 %" and words.span([40.6, 41.4]) == "41 %"
+
+
+def test_where_error_does_not_rise():
+    """By hand: three seeds that differ by the same in every cell, so that only the images make an interval."""
+    table = [("simclr", seed, "none", 0, "error", 40.0 + seed, 0.1) for seed in range(3)]
+    shapes = {"fog": (41, 45, 50, 55, 60), "snow": (50, 55, 45, 55, 60), "frost": (45, 50, 49.9, 55, 60),
+              "pixelate": (40, 40.1, 40.1, 40.2, 40.2)}  # fmt: skip
+    for name in CORRUPTIONS:
+        for severity, error in enumerate(shapes.get(name, shapes["fog"]), 1):
+            table += [("simclr", seed, name, severity, "error", error + seed, 0.1) for seed in range(3)]
+    names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
+    found = words._where_error_does_not_rise(pd.DataFrame(table, columns=names), ["simclr"])
+    assert found == ("pixelate", "snow", "frost")
