@@ -2,7 +2,8 @@
 
 A claim is put as contrasts: differences in percentage points that it says are above zero. It holds
 if every contrast's 95 % interval lies above zero, fails if one lies at or below zero, and is
-undecided otherwise. The contrast named in a verdict is the one that decides it: the lowest.
+undecided otherwise. The contrast named in a verdict is the one that decides it: the lowest. A claim
+about methods that the rows lack is not tested.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from lib.measures.corruption_error import ALL
 from lib.methods import METHODS
 from lib.shifts.corruptions import GROUPS, SEVERITIES
 
-HOLDS, FAILS, UNDECIDED = "holds", "fails", "undecided"
+HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
 Contrasts = dict[str, Interval]  # what is compared, in words -> the difference in percentage points
 
 
@@ -37,16 +38,13 @@ class Verdict:
     claim: Claim
     verdict: str
     contrast: str
-    difference: Interval
-
-    def __str__(self) -> str:
-        return f"{self.verdict}: {self.contrast}, {self.difference} points"
+    difference: Interval | None  # None: not tested
 
 
 def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:
     contrasts = claim.contrasts(rows)
     if not contrasts:
-        raise BadInput(f"these rows hold nothing to judge {claim.statement!r} by")
+        return Verdict(claim, NOT_TESTED, "a method that the claim speaks of is not in these rows", None)
     words, lowest = min(contrasts.items(), key=lambda item: (item[1].low, item[1].mean))
     if lowest.low > 0:  # of the lowest, hence of all
         return Verdict(claim, HOLDS, words, lowest)
@@ -66,7 +64,7 @@ def verdicts(claims: Sequence[Claim], rows: pd.DataFrame) -> pd.DataFrame:
             "source": verdict.claim.source,
             "verdict": verdict.verdict,
             "decided by": verdict.contrast,
-            "difference (points)": str(verdict.difference),
+            "difference (points)": str(verdict.difference or ""),
         }
         for verdict in judged
     )

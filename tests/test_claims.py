@@ -60,9 +60,11 @@ def test_one_seed_decides_nothing():
     assert all(judge(claim, rows(level, seeds=1)).verdict == "undecided" for claim in SEVERITY_DEGRADATION)
 
 
-def test_a_claim_without_its_rows_is_refused():
-    with pytest.raises(BadInput, match="nothing to judge"):
-        judge(ABOVE, rows(level, methods=("simclr",)))
+@pytest.mark.parametrize("methods", [("simclr", "byol"), ("supervised", "random"), ("random",)])
+def test_a_claim_without_its_methods_is_not_tested(methods):
+    table = verdicts([*CONTROLS, *SEVERITY_DEGRADATION], rows(level, methods=methods))
+    assert set(table["verdict"]) & {"not tested"} and len(table) == 8
+    assert (table.loc[table["verdict"] == "not tested", "difference (points)"] == "").all()
 
 
 def test_difference_is_paired_by_seed():

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
 import pandas as pd
 
-from lib.claims import FAILS, HOLDS, difference, judge, present
+from lib.claims import difference, present
 from lib.figures.severity import summary
 from lib.figures.style import title
 from lib.measures import Interval
@@ -33,7 +34,7 @@ def listed(words: list[str]) -> str:
 
 def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     """The words that the severity notebook glues into its text."""
-    methods = present(rows)
+    methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
     errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
     relative = relative.set_index(["method", "shift", "severity"])["mean"]
     clean = [errors[method, CLEAN, 0] for method in methods]
@@ -41,6 +42,7 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     by_error = sorted(methods, key=lambda method: errors[method, ALL, 0])
     by_loss = sorted(methods, key=lambda method: relative[method, ALL, 0])
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
+    costs = _cost_at_last_severity(errors, harmless, methods)
     best, steadiest = by_error[0], by_loss[0]
     error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
     loses = f"loses least from its own clean error ({loss})"
@@ -51,9 +53,10 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
         "order-by-error": ", ".join(title(method) for method in by_error),
         "order-by-loss": ", ".join(title(method) for method in by_loss),
-        "harmless": harmless,
-        "falling": falling,
-        "dipping": dipping,
+        "harmless": listed(_spaced(harmless)),
+        "harmless-cost": costs,
+        "falling": listed(_spaced(falling)),
+        "dipping": listed(_spaced(dipping)),
     }
 
 
@@ -63,8 +66,27 @@ def span(values: list[float]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[str, str, str]:
-    """Corruptions, in words, whose error averaged over `methods` is at severity 5 within the interval of the clean one;
+def _spaced(names: list[str]) -> list[str]:
+    return [name.replace("_", " ") for name in names]
+
+
+def _cost_at_last_severity(errors: pd.Series, shifts: list[str], methods: list[str]) -> str:
+    """What `shifts` at severity 5 add to the clean error of `methods`, and to the supervised reference's."""
+
+    def cost(method: str) -> float:
+        return float(np.mean([errors[method, shift, SEVERITIES[-1]] - errors[method, CLEAN, 0] for shift in shifts]))
+
+    if not shifts:
+        return "There is no such corruption in these rows."
+    mean = np.mean([cost(method) for method in methods])
+    sentence = f"On average they add {mean:.1f} points to the self-supervised encoders' clean error"
+    if "supervised" in errors.index.get_level_values("method"):
+        sentence += f" and {cost('supervised'):.1f} points to that of the supervised reference"
+    return sentence + "."
+
+
+def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Corruptions whose error averaged over `methods` is at severity 5 within the interval of the clean one;
     falls at some step of severity by more than the interval; or falls at some step, but within the interval."""
     chosen = rows[rows["method"].isin(methods) & (rows["metric"] == "error")]
     pooled = chosen.groupby(["shift", "severity", "seed"], as_index=False)[["value", "standard_error"]].mean()
@@ -79,15 +101,4 @@ def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[
     steps = {name: [change(name, level + 1, (name, level)) for level in SEVERITIES[:-1]] for name in CORRUPTIONS}
     falling = [name for name, found in steps.items() if any(step.high < 0 for step in found)]
     dipping = [n for n, found in steps.items() if n not in falling and any(step.mean < 0 for step in found)]
-    return tuple(listed([name.replace("_", " ") for name in names]) for names in (harmless, falling, dipping))
-
-
-def verdict_sentence(claim, rows: pd.DataFrame) -> str:
-    """One claim's verdict as a sentence with the interval that decides it."""
-    found = judge(claim, rows)
-    reading = {HOLDS: "holds here", FAILS: "fails here"}.get(found.verdict, "stays undecided here")
-    return f"The claim {reading}: {found.contrast}, {in_points(found.difference)}."
-
-
-def in_points(difference: Interval) -> str:
-    return f"{difference.mean:+.1f} points (95 % interval {difference.low:+.1f} to {difference.high:+.1f})"
+    return harmless, falling, dipping

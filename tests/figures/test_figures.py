@@ -155,4 +155,14 @@ def test_where_error_does_not_rise():
             table += [("simclr", seed, name, severity, "error", error + seed, 0.1) for seed in range(3)]
     names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
     found = words._where_error_does_not_rise(pd.DataFrame(table, columns=names), ["simclr"])
-    assert found == ("pixelate", "snow", "frost")
+    assert found == (["pixelate"], ["snow"], ["frost"])
+
+
+def test_cost_at_the_last_severity_by_hand():
+    cells = {("simclr", "none", 0): 40, ("simclr", "fog", 5): 43, ("simclr", "snow", 5): 41,
+             ("supervised", "none", 0): 30, ("supervised", "fog", 5): 50, ("supervised", "snow", 5): 40}  # fmt: skip
+    errors = pd.Series(cells).rename_axis(["method", "shift", "severity"])
+    sentence = words._cost_at_last_severity(errors, ["fog", "snow"], ["simclr"])
+    assert "add 2.0 points to the self-supervised" in sentence and "15.0 points to that of the supervised" in sentence
+    assert "supervised reference" not in words._cost_at_last_severity(errors.drop("supervised"), ["fog"], ["simclr"])
+    assert words._cost_at_last_severity(errors, [], ["simclr"]) == "There is no such corruption in these rows."
