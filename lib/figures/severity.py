@@ -34,7 +34,7 @@ def curves(rows: Rows, shift: str) -> Rows:
     table = summary(rows)
     clean = table[table["shift"] == CLEAN]
     shifted = table[(table["shift"] == shift) & (table["severity"] > 0)]
-    return pd.concat([clean, shifted]).assign(shift=shift).sort_values(["method", "severity"], kind="stable")
+    return pd.concat([clean, shifted]).assign(shift=shift).sort_values("severity", kind="stable")
 
 
 def error_by_severity(rows: Rows, scope: str) -> Figure:
@@ -47,7 +47,7 @@ def error_by_severity(rows: Rows, scope: str) -> Figure:
     table = curves(rows, ALL)
     _lines(axes, table)
     ends = [(g["mean"].iloc[-1], title(m), LOOK[m]["color"]) for m, g in table.groupby("method", sort=False)]
-    label_ends(axes, ends, SEVERITIES[-1], gap=4)
+    label_ends(axes, ends, SEVERITIES[-1], gap=5)
     axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
     strongest = table[table["severity"] == SEVERITIES[-1]].sort_values("mean")
     clean = table[table["severity"] == 0].set_index("method")["mean"]
@@ -74,9 +74,7 @@ def error_by_group(rows: Rows, scope: str) -> Figure:
         _lines(axes, table)
         axes.set(title=f"{group} ({len(GROUPS[group])})", ylim=(0, 100), xticks=range(6))
         tables.append(table)
-    _shared_legend(drawing, panels.flat[0], rows)
-    drawing.supxlabel("severity (0: clean)", fontsize=11)
-    drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    _shared_words(drawing, panels.flat[0])
     data = pd.concat(tables)
     strongest = data[data["severity"] == SEVERITIES[-1]].groupby("shift")["mean"].mean().sort_values()
     return Figure(
@@ -101,9 +99,7 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
         _lines(axes, table, size=3)
         axes.set(title=name.replace("_", " "), ylim=(0, 100), xticks=range(6))
         tables.append(table)
-    _shared_legend(drawing, panels.flat[0], rows)
-    drawing.supxlabel("severity (0: clean)", fontsize=11)
-    drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    _shared_words(drawing, panels.flat[0])
     data = pd.concat(tables)
     means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
     cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
@@ -126,7 +122,10 @@ def _lines(axes: Axes, table: Rows, size: float = 5) -> None:
         axes.fill_between(line["severity"], line["low"], line["high"], color=LOOK[method]["color"], alpha=0.15, lw=0)
 
 
-def _shared_legend(drawing, axes: Axes, rows: Rows) -> None:
+def _shared_words(drawing, axes: Axes) -> None:
+    """One legend and one pair of axis labels for all panels, which make room for them."""
+    drawing.supxlabel("severity (0: clean)", fontsize=11)
+    drawing.supylabel("error of the linear probe (%)", fontsize=11)
     handles, labels = axes.get_legend_handles_labels()
     drawing.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
     drawing.tight_layout()

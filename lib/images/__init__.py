@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
 from dataclasses import dataclass, replace
 
 import torch
@@ -140,7 +141,7 @@ def _scenes_block(split: str, start: int) -> dict[str, Tensor]:
             intact = False
         if intact:
             return block
-        print(f"{path} is damaged; rendering it again")
+        print(f"{path} is damaged; rendering it again", file=sys.stderr)
     rendered = scenes.render(SCENES_BLOCK, split=split, start=start)
     block = {"images": rendered.images, "masks": rendered.masks, **rendered.factors}
     files.write(path, lambda file: file.write(save(block, _checksum(block))))
