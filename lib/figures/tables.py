@@ -14,6 +14,8 @@ from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.runs import Results
 
+OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are written
+
 
 def table(data: pd.DataFrame) -> HTML:
     """A table for a page, without the row numbers that mean nothing to a reader."""
@@ -35,7 +37,7 @@ def protocol(results: Results) -> pd.DataFrame:
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
                 "batch": training["batch_size"] if trained else "",
-                "optimiser": f"{training['optimiser'].upper()}, {training['learning_rate']:g}" if trained else "",
+                "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
                 "own settings": ", ".join(f"{name} {value:g}" for name, value in config["settings"].items()),
                 "seeds": len(records),
