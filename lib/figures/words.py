@@ -53,6 +53,7 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
         "order-by-error": ", ".join(title(method) for method in by_error),
         "order-by-loss": ", ".join(title(method) for method in by_loss),
+        "least-loss": _least_loss(errors, relative),
         "harmless": listed(_spaced(harmless)),
         "harmless-cost": costs,
         "falling": listed(_spaced(falling)),
@@ -68,6 +69,13 @@ def span(values: list[float]) -> str:
 
 def _spaced(names: list[str]) -> list[str]:
     return [name.replace("_", " ") for name in names]
+
+
+def _least_loss(errors: pd.Series, relative: pd.Series) -> str:
+    """Who, of all methods, loses least from clean to corrupted pictures, and how much there was to lose."""
+    losses = relative.xs((ALL, 0), level=("shift", "severity"))
+    method = losses.idxmin()
+    return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN, 0]:.1f} %)"
 
 
 def _cost_at_last_severity(errors: pd.Series, shifts: list[str], methods: list[str]) -> str:

@@ -130,6 +130,9 @@ def test_sentences(rows, results):
     found = words.severity_answer(rows)
     assert "SimCLR and BYOL" in found["answer-error"] and "SimCLR errs least" in found["answer-rank"]
     assert found["order-by-error"] == "SimCLR, BYOL"
+    table = figures.ranking(rows, METHODS_SHOWN).set_index("method")
+    losses = table["relative error rCE (points)"].str.split().str[0].astype(float)
+    assert found["least-loss"].startswith(f"{losses.idxmin()} ({losses.min():.1f} points")
     scope = words.scope(results)
     assert scope.startswith("Preset small: made up, resnet10, 1,234 training images") and "3 seeds" in scope
     assert "Stale" in words.scope(Results(results.records, rows, "small", stale=True))
