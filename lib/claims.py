@@ -156,7 +156,7 @@ def _beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
             f"{METHODS[method].title} less Random weights": difference(
                 rows, {"method": method, "metric": metric}, {"method": "random", "metric": metric}
             )
-            for method in present(rows)
+            for method in present(rows, self_supervised=False)
         }
 
     return contrasts

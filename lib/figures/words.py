@@ -87,8 +87,8 @@ def _cost_at_last_severity(errors: pd.Series, shifts: list[str], methods: list[s
     if not shifts:
         return "There is no such corruption in these rows."
     mean = np.mean([cost(method) for method in methods])
-    sentence = f"On average they add {mean:.1f} points to the self-supervised encoders' clean error"
-    if "supervised" in errors.index.get_level_values("method"):
+    sentence = f"On average they add {mean:.1f} points to the clean error of {listed([title(m) for m in methods])}"
+    if "supervised" not in methods and "supervised" in errors.index.get_level_values("method"):
         sentence += f" and {cost('supervised'):.1f} points to that of the supervised reference"
     return sentence + "."
 

@@ -166,6 +166,9 @@ def test_cost_at_the_last_severity_by_hand():
              ("supervised", "none", 0): 30, ("supervised", "fog", 5): 50, ("supervised", "snow", 5): 40}  # fmt: skip
     errors = pd.Series(cells).rename_axis(["method", "shift", "severity"])
     sentence = words._cost_at_last_severity(errors, ["fog", "snow"], ["simclr"])
-    assert "add 2.0 points to the self-supervised" in sentence and "15.0 points to that of the supervised" in sentence
+    assert (
+        "add 2.0 points to the clean error of SimCLR and" in sentence
+        and "15.0 points to that of the supervised" in sentence
+    )
     assert "supervised reference" not in words._cost_at_last_severity(errors.drop("supervised"), ["fog"], ["simclr"])
     assert words._cost_at_last_severity(errors, [], ["simclr"]) == "There is no such corruption in these rows."
