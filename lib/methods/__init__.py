@@ -13,7 +13,21 @@ from dataclasses import dataclass
 
 from torch import nn
 
-from lib.methods import barlow_twins, byol, random, simclr, supervised
+from lib.methods import (
+    barlow_twins,
+    byol,
+    dcl,
+    emp_ssl,
+    moco_v2,
+    moco_v3,
+    nnclr,
+    random,
+    simclr,
+    simsiam,
+    supcon,
+    supervised,
+    vicreg,
+)
 
 
 @dataclass(frozen=True)
@@ -30,13 +44,21 @@ class Method:
 
 METHODS = {
     "simclr": Method("SimCLR", "contrastive", simclr.SimCLR, simclr.Settings, simclr.PROTOCOL),
+    "dcl": Method("DCL", "contrastive", dcl.DCL, dcl.Settings, dcl.PROTOCOL),
+    "moco_v2": Method("MoCo v2", "contrastive", moco_v2.MoCoV2, moco_v2.Settings, moco_v2.PROTOCOL),
+    "moco_v3": Method("MoCo v3", "contrastive", moco_v3.MoCoV3, moco_v3.Settings, moco_v3.PROTOCOL),
+    "nnclr": Method("NNCLR", "contrastive", nnclr.NNCLR, nnclr.Settings, nnclr.PROTOCOL),
     "byol": Method("BYOL", "distillation", byol.BYOL, byol.Settings, byol.PROTOCOL),
+    "simsiam": Method("SimSiam", "distillation", simsiam.SimSiam, simsiam.Settings, simsiam.PROTOCOL),
     "barlow_twins": Method(
         "Barlow Twins", "redundancy reduction", barlow_twins.BarlowTwins, barlow_twins.Settings, barlow_twins.PROTOCOL
     ),
+    "vicreg": Method("VICReg", "redundancy reduction", vicreg.VICReg, vicreg.Settings, vicreg.PROTOCOL),
+    "emp_ssl": Method("EMP-SSL", "coding rate", emp_ssl.EMPSSL, emp_ssl.Settings, emp_ssl.PROTOCOL),
     "supervised": Method(
         "Supervised", "reference with labels", supervised.Supervised, supervised.Settings, supervised.PROTOCOL
     ),
+    "supcon": Method("SupCon", "reference with labels", supcon.SupCon, supcon.Settings, supcon.PROTOCOL),
     "random": Method("Random weights", "control", random.Random, random.Settings, random.PROTOCOL, trained=False),
 }
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import copy
-import math
 from dataclasses import dataclass
 
 import torch
@@ -12,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.precision import full_precision
+from lib.methods.target import follow, rising, slow_copy
 from lib.views import BYOL as BYOL_VIEWS
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -35,8 +34,7 @@ class BYOL(nn.Module):
         self.encoder = encoder
         self.projector = BYOLProjectionHead(encoder.features, settings.hidden, settings.projection)
         self.predictor = BYOLPredictionHead(settings.projection, settings.hidden, settings.projection)
-        self.target_encoder = copy.deepcopy(encoder).requires_grad_(False)
-        self.target_projector = copy.deepcopy(self.projector).requires_grad_(False)
+        self.target_encoder, self.target_projector = slow_copy(encoder), slow_copy(self.projector)
         self.momentum = settings.momentum
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
@@ -48,13 +46,10 @@ class BYOL(nn.Module):
             second = regression(predictions[1].float(), targets[0].float())
         return {"first to second": first, "second to first": second}
 
-    @torch.no_grad()
     def after_step(self, progress: float) -> None:
-        r"""Move the target: :math:`\xi \leftarrow \tau \xi + (1 - \tau) \theta`, with
-        :math:`\tau = 1 - (1 - \tau_0) (\cos(\pi k / K) + 1) / 2` (section 3.3)."""
-        tau = 1 - (1 - self.momentum) * (math.cos(math.pi * progress) + 1) / 2
-        for target, online in ((self.target_encoder, self.encoder), (self.target_projector, self.projector)):
-            torch._foreach_lerp_(list(target.parameters()), list(online.parameters()), 1 - tau)
+        momentum = rising(self.momentum, progress)
+        follow(self.target_encoder, self.encoder, momentum)
+        follow(self.target_projector, self.projector, momentum)
 
 
 def regression(prediction: Tensor, target: Tensor) -> Tensor:

@@ -36,7 +36,10 @@ class SimCLR(nn.Module):
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         projections = self.head(self.encoder(torch.cat(views)))  # both views in one batch, as the paper has it
         with full_precision(projections):
-            return {"contrastive": nt_xent(*projections.float().chunk(2), self.temperature)}
+            return {"contrastive": self.loss(*projections.float().chunk(2))}
+
+    def loss(self, first: Tensor, second: Tensor) -> Tensor:
+        return nt_xent(first, second, self.temperature)
 
     def after_step(self, progress: float) -> None:
         pass

@@ -1,11 +1,13 @@
 import copy
 import math
 
+import lightly.loss
 import pytest
 import torch
 import torchvision
 
 from lib.methods import METHODS, build_method
+from lib.methods.queue import Queue
 from lib.models import build_encoder
 
 
@@ -67,7 +69,9 @@ def test_byol_terms_cross_the_views():
     assert terms["first to second"].item() == pytest.approx(swapped["second to first"].item(), rel=1e-5)
 
 
-@pytest.mark.parametrize("name", [name for name, method in METHODS.items() if method.trained and name != "supervised"])
+@pytest.mark.parametrize(
+    "name", [name for name, method in METHODS.items() if method.trained and not method.build.uses_labels]
+)
 def test_self_supervised_methods_cannot_see_labels(name):
     method = fresh(name)
     assert not method.uses_labels
@@ -113,3 +117,53 @@ def test_small_encoder():
     encoder = build_encoder("resnet10").eval()
     assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, encoder.features) == (2, 256)
     assert encoder(torch.rand(1, 3, 96, 96)).shape == (1, 256)
+
+
+def test_a_queue_forgets_the_oldest():
+    queue = Queue(5, 2)
+    random = queue.keys.clone()
+    number = lambda *values: torch.tensor(values, dtype=torch.float)[:, None].expand(-1, 2)  # noqa: E731
+    queue.push(number(1, 2, 3))
+    assert torch.equal(queue.keys, torch.cat((number(1, 2, 3), random[3:])))
+    queue.push(number(4, 5, 6))
+    assert torch.equal(queue.keys, number(6, 2, 3, 4, 5))
+    restored = Queue(5, 2)
+    restored.load_state_dict(queue.state_dict())
+    restored.push(number(7))
+    assert torch.equal(restored.keys, number(6, 7, 3, 4, 5))
+    restored.push(number(*range(10, 18)))  # longer than the queue: the last five stay
+    assert sorted(restored.keys[:, 0].tolist()) == [13, 14, 15, 16, 17]
+
+
+@pytest.mark.parametrize("name", ["moco_v2", "nnclr"])
+def test_queues_take_the_keys_of_the_batch_after_the_step(name):
+    method = fresh(name)
+    before = method.queue.keys.clone()
+    method(*batch(method))
+    assert torch.equal(method.queue.keys, before)  # the batch is not its own negative
+    method.after_step(0.5)
+    assert torch.equal(method.queue.keys[8:], before[8:]) and torch.equal(method.queue.keys[:8], method.newest)
+
+
+def test_moco_s_copy_follows_at_a_constant_pace():
+    method = fresh("moco_v2")
+    with torch.no_grad():
+        for parameter in method.encoder.parameters():
+            parameter.add_(1.0)
+    before = copy.deepcopy(method.key_encoder)
+    method(*batch(method))
+    method.after_step(0.9)
+    for old, online, new in zip(
+        before.parameters(), method.encoder.parameters(), method.key_encoder.parameters(), strict=True
+    ):
+        assert torch.allclose(new, 0.99 * old + 0.01 * online, atol=1e-6)
+
+
+def test_vicreg_is_the_official_objective():
+    """Weights 25, 25, 1, the variance halved over two views: lightly's whole loss, which is tested against the code."""
+    method = fresh("vicreg").eval()
+    ((first, second),) = batch(method)
+    with torch.no_grad():
+        ours = sum(method([first, second]).values())
+        theirs = lightly.loss.VICRegLoss()(*(method.head(method.encoder(view)) for view in (first, second)))
+    assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)

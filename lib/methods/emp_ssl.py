@@ -1,0 +1,71 @@
+"""EMP-SSL: many patches of an image agree while the batch fills its space (arXiv 2304.03977)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightly.models.modules.heads import BarlowTwinsProjectionHead
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.methods.precision import full_precision
+from lib.views import View
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+# A patch of a quarter of the image, enlarged (the official code's augmentation; its blur in one view of ten has a
+# kernel of 3 pixels at this size).
+PATCH = View(crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), hue=0.2, blur=0.1, solarize=0.1)
+
+
+@dataclass(frozen=True)
+class Settings:
+    invariance: float = 200.0  # the official code's weight; the coding rate has 1
+    epsilon: float = 0.2  # the official code divides by it, the paper by its square
+    hidden: int = 1024
+    projection: int = 256
+
+
+class EMPSSL(nn.Module):
+    """The network reads all patches as one batch. Its feature for evaluation is the encoder's, like everyone's; the
+    paper's 4096 features of the head's first layer, averaged over patches, are another column, not this one."""
+
+    views = (PATCH,) * 8
+    uses_labels = False
+
+    def __init__(self, encoder: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.invariance, self.epsilon = settings.invariance, settings.epsilon
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        projections = self.head(self.encoder(torch.cat(views)))
+        with full_precision(projections):
+            patches = F.normalize(projections.float(), dim=1).unflatten(0, (len(views), -1))  # (patches, N, D)
+            return {
+                "invariance": -self.invariance * agreement(patches),
+                "coding rate": -coding_rate(patches, self.epsilon),  # a rate to maximise
+            }
+
+    def after_step(self, progress: float) -> None:
+        pass
+
+
+def agreement(patches: Tensor) -> Tensor:
+    """Mean cosine of each patch with its image's mean patch: (P, N, D) -> scalar in [-1, 1]."""
+    return F.cosine_similarity(patches, patches.mean(dim=0, keepdim=True), dim=2).mean()
+
+
+def coding_rate(patches: Tensor, epsilon: float) -> Tensor:
+    r"""Total coding rate (equation 1, in the official code's convention), averaged over patches: (P, N, D) -> scalar.
+
+    .. math:: R(Z) = \tfrac12 \log \det \left( I + \frac{D}{N \epsilon} Z^\top Z \right)
+
+    Zero where all vectors are 0, small where they collapse to one direction, largest where they fill the space.
+    """
+    count, width = patches.shape[1:]
+    identity = torch.eye(width, dtype=patches.dtype, device=patches.device)
+    gram = patches.transpose(1, 2) @ patches * (width / (count * epsilon))
+    return 0.5 * torch.logdet(identity + gram).mean()

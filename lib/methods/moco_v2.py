@@ -1,0 +1,66 @@
+"""MoCo v2: tell the other view from a queue of images that a slow copy encoded (arXiv 1911.05722, 2003.04297)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightly.models.modules.heads import MoCoProjectionHead
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.methods.precision import full_precision
+from lib.methods.queue import Queue
+from lib.methods.target import follow, slow_copy
+from lib.views import SIMCLR
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+
+@dataclass(frozen=True)
+class Settings:
+    temperature: float = 0.2  # of MoCo v2 (2003.04297, table 2)
+    momentum: float = 0.99  # 0.999 for a million images (1911.05722, section 4.1); fewer steps need a faster copy
+    queue: int = 4096  # keys; the paper's 65,536 would be more than the training images of a small study
+    hidden: int = 512
+    projection: int = 128
+
+
+class MoCoV2(nn.Module):
+    """Queries from one view, keys from the other; batch norm sees one view at a time, so on one device the paper's
+    shuffling of keys between devices has nothing to do."""
+
+    views = SIMCLR
+    uses_labels = False
+
+    def __init__(self, encoder: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.key_encoder, self.key_head = slow_copy(encoder), slow_copy(self.head)
+        self.temperature, self.momentum = settings.temperature, settings.momentum
+        self.queue = Queue(settings.queue, settings.projection)
+        self.newest = None
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        query = self.head(self.encoder(views[0]))
+        with torch.no_grad():
+            key = self.key_head(self.key_encoder(views[1]))
+        with full_precision(query):
+            query, self.newest = F.normalize(query.float(), dim=1), F.normalize(key.float(), dim=1)
+            return {"contrastive": info_nce(query, self.newest, self.queue.keys, self.temperature)}
+
+    def after_step(self, progress: float) -> None:
+        self.queue.push(self.newest)
+        follow(self.key_encoder, self.encoder, self.momentum)
+        follow(self.key_head, self.head, self.momentum)
+
+
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+    r"""Equation 1 of 1911.05722: unit vectors (N, D), (N, D) and (K, D) -> scalar, averaged over N.
+
+    .. math:: -\log \frac{\exp(q \cdot k_+ / \tau)}{\exp(q \cdot k_+ / \tau) + \sum_{i=1}^K \exp(q \cdot k_i / \tau)}
+    """
+    positive = (query * key).sum(dim=1, keepdim=True)
+    logits = torch.cat((positive, query @ queue.T), dim=1) / temperature  # (N, 1 + K)
+    return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))

@@ -1,0 +1,66 @@
+"""MoCo v3: contrast a prediction with a slow copy's view of the same batch, without a queue (arXiv 2104.02057)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from lightly.models.modules.heads import MoCoProjectionHead
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.methods.precision import full_precision
+from lib.methods.target import follow, rising, slow_copy
+from lib.views import BYOL
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+
+@dataclass(frozen=True)
+class Settings:
+    temperature: float = 0.2  # section 3
+    momentum: float = 0.98  # at the first step, rising to 1; the paper starts at 0.99 (section 3) for longer runs
+    hidden: int = 512
+    projection: int = 128
+
+
+class MoCoV3(nn.Module):
+    views = BYOL
+    uses_labels = False
+
+    def __init__(self, encoder: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.projector = MoCoProjectionHead(
+            encoder.features, settings.hidden, settings.projection, num_layers=3, batch_norm=True
+        )
+        self.predictor = MoCoProjectionHead(
+            settings.projection, settings.hidden, settings.projection, num_layers=2, batch_norm=True
+        )
+        self.target_encoder, self.target_projector = slow_copy(encoder), slow_copy(self.projector)
+        self.temperature, self.momentum = settings.temperature, settings.momentum
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        queries = [self.predictor(self.projector(self.encoder(view))) for view in views]
+        with torch.no_grad():
+            keys = [self.target_projector(self.target_encoder(view)) for view in views]
+        with full_precision(queries[0]):
+            return {
+                "first to second": batch_contrast(queries[0].float(), keys[1].float(), self.temperature),
+                "second to first": batch_contrast(queries[1].float(), keys[0].float(), self.temperature),
+            }
+
+    def after_step(self, progress: float) -> None:
+        momentum = rising(self.momentum, progress)
+        follow(self.target_encoder, self.encoder, momentum)
+        follow(self.target_projector, self.projector, momentum)
+
+
+def batch_contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
+    r"""Algorithm 1: (N, D), (N, D) -> scalar; the other images' keys are the negatives.
+
+    .. math:: -2 \tau \, \frac1N \sum_i \log
+              \frac{\exp(q_i \cdot k_i / \tau)}{\sum_j \exp(q_i \cdot k_j / \tau)}
+    """
+    logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature  # (N, N)
+    return 2 * temperature * F.cross_entropy(logits, torch.arange(len(queries), device=queries.device))
