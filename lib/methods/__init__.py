@@ -17,15 +17,18 @@ from lib.methods import (
     barlow_twins,
     byol,
     dcl,
+    dino,
     emp_ssl,
     moco_v2,
     moco_v3,
     nnclr,
     random,
+    relic,
     simclr,
     simsiam,
     supcon,
     supervised,
+    swav,
     vicreg,
 )
 
@@ -50,11 +53,14 @@ METHODS = {
     "nnclr": Method("NNCLR", "contrastive", nnclr.NNCLR, nnclr.Settings, nnclr.PROTOCOL),
     "byol": Method("BYOL", "distillation", byol.BYOL, byol.Settings, byol.PROTOCOL),
     "simsiam": Method("SimSiam", "distillation", simsiam.SimSiam, simsiam.Settings, simsiam.PROTOCOL),
+    "dino": Method("DINO", "distillation", dino.DINO, dino.Settings, dino.PROTOCOL),
     "barlow_twins": Method(
         "Barlow Twins", "redundancy reduction", barlow_twins.BarlowTwins, barlow_twins.Settings, barlow_twins.PROTOCOL
     ),
     "vicreg": Method("VICReg", "redundancy reduction", vicreg.VICReg, vicreg.Settings, vicreg.PROTOCOL),
+    "swav": Method("SwAV", "clustering", swav.SwAV, swav.Settings, swav.PROTOCOL),
     "emp_ssl": Method("EMP-SSL", "coding rate", emp_ssl.EMPSSL, emp_ssl.Settings, emp_ssl.PROTOCOL),
+    "relic": Method("ReLIC", "invariance", relic.ReLIC, relic.Settings, relic.PROTOCOL),
     "supervised": Method(
         "Supervised", "reference with labels", supervised.Supervised, supervised.Settings, supervised.PROTOCOL
     ),

@@ -169,3 +169,7 @@ BYOL = (View(saturation=0.2), View(saturation=0.2, solarize=0.2))
 
 # Labels need no pair and no colour: the usual crop and flip of supervised CIFAR training.
 SUPERVISED = (View(crop_scale=(0.5, 1.0), jitter=0.0, grey=0.0),)
+
+# Multi-crop (SwAV, arXiv 2006.09882, section 3.3): two large views, and small ones of half the side at a quarter of
+# the cost. The paper's small crops show 5 to 14 % of a picture, which is a patch of 7 to 12 px here; ours show more.
+MULTI_CROP = (View(crop_scale=(0.14, 1.0)),) * 2 + (View(size=16, crop_scale=(0.08, 0.4)),) * 4
