@@ -7,7 +7,6 @@ import torch
 import torchvision
 
 from lib.methods import METHODS, build_method
-from lib.methods.queue import Queue
 from lib.models import build_encoder
 
 
@@ -117,22 +116,6 @@ def test_small_encoder():
     encoder = build_encoder("resnet10").eval()
     assert encoder(torch.rand(2, 3, 32, 32)).shape == (2, encoder.features) == (2, 256)
     assert encoder(torch.rand(1, 3, 96, 96)).shape == (1, 256)
-
-
-def test_a_queue_forgets_the_oldest():
-    queue = Queue(5, 2)
-    random = queue.keys.clone()
-    number = lambda *values: torch.tensor(values, dtype=torch.float)[:, None].expand(-1, 2)  # noqa: E731
-    queue.push(number(1, 2, 3))
-    assert torch.equal(queue.keys, torch.cat((number(1, 2, 3), random[3:])))
-    queue.push(number(4, 5, 6))
-    assert torch.equal(queue.keys, number(6, 2, 3, 4, 5))
-    restored = Queue(5, 2)
-    restored.load_state_dict(queue.state_dict())
-    restored.push(number(7))
-    assert torch.equal(restored.keys, number(6, 7, 3, 4, 5))
-    restored.push(number(*range(10, 18)))  # longer than the queue: the last five stay
-    assert sorted(restored.keys[:, 0].tolist()) == [13, 14, 15, 16, 17]
 
 
 @pytest.mark.parametrize("name", ["moco_v2", "nnclr"])

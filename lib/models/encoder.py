@@ -1,0 +1,43 @@
+"""What every encoder shares: it normalises its own input, and says how many features it gives."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+# Mean and standard deviation per channel of pixels in [0, 1], as the field writes them.
+IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
+CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
+UNKNOWN = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))  # until `normalise_by` has seen the training images
+
+
+class Encoder(nn.Module):
+    """Images in [0, 1], (N, 3, H, W) -> features (N, `features`).
+
+    Normalisation is the encoder's first step and travels with its weights, so that no evaluation
+    can forget it: a network fed unnormalised pixels sees a picture of a fifth of the contrast.
+    """
+
+    features: int
+
+    def __init__(self, mean: Sequence[float] = UNKNOWN[0], std: Sequence[float] = UNKNOWN[1]) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(mean)[:, None, None])
+        self.register_buffer("std", torch.tensor(std)[:, None, None])
+
+    def normalise_by(self, images: Tensor) -> None:
+        """Take mean and standard deviation per channel from uint8 `images` (N, 3, H, W)."""
+        total = square = 0.0
+        for chunk in images.split(1024):  # the set as one float tensor would be large
+            pixels = chunk.double().div(255)
+            total, square = total + pixels.sum(dim=(0, 2, 3)), square + pixels.square().sum(dim=(0, 2, 3))
+        count = images.numel() / 3
+        mean = total / count
+        self.mean.copy_(mean[:, None, None])
+        self.std.copy_((square / count - mean.square()).sqrt()[:, None, None])
+
+    def normalised(self, x: Tensor) -> Tensor:
+        """Pixels in [0, 1] -> mean 0 and standard deviation 1, in the memory format that convolutions are fast in."""
+        return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)

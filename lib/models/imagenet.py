@@ -1,0 +1,49 @@
+"""The field's encoders at 224 px: torchvision's networks without their classifiers, with random weights.
+
+`lib.models.load_checkpoint` gives them the weights of an outside checkpoint.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torchvision
+from torch import Tensor, nn
+
+from lib.errors import BadInput
+from lib.models.encoder import IMAGENET, Encoder
+
+SIDE = 224  # pixels
+
+
+class ImageNetEncoder(Encoder):
+    """A torchvision `network` with features where its classifier was; `side` where it takes one image size only."""
+
+    def __init__(self, network: nn.Module, features: int, side: int | None = None) -> None:
+        super().__init__(*IMAGENET)
+        self.network, self.features, self.side = network, features, side
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.side and x.shape[-2:] != (self.side, self.side):
+            height, width = x.shape[-2:]
+            raise BadInput(f"this transformer takes images of {self.side} x {self.side} pixels, not {height} x {width}")
+        return self.network(self.normalised(x))
+
+
+def residual_network(build: Callable[[], nn.Module]) -> ImageNetEncoder:
+    """A ResNet of torchvision with its 7x7 stem and pooling, by the function that builds it; takes any image size."""
+    network = build()
+    features = network.fc.in_features
+    network.fc = nn.Identity()
+    return ImageNetEncoder(network, features)
+
+
+def vision_transformer(width: int, heads: int, depth: int = 12) -> ImageNetEncoder:
+    """A transformer on patches of 16 pixels; its features are the class token's (`width` of them).
+
+    ViT-B has width 768 and 12 heads (arXiv 2010.11929, table 1), DINO's ViT-S has 384 and 6
+    (arXiv 2104.14294, table 1). The MLP is four times as wide.
+    """
+    network = torchvision.models.VisionTransformer(SIDE, 16, depth, heads, width, 4 * width)
+    network.heads = nn.Identity()
+    return ImageNetEncoder(network, width, SIDE)
