@@ -8,12 +8,24 @@ from matplotlib.axes import Axes
 
 from lib.methods import METHODS
 
-# Okabe and Ito's colours, told apart with every kind of colour vision; marker and line say it again.
+# Okabe and Ito's colours, told apart with every kind of colour vision, for the methods that share a figure with lines;
+# relatives have a shade of theirs. Marker and line say it again.
 LOOK = {
     "simclr": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "dcl": {"color": "#4F9FD0", "marker": "<", "linestyle": "--"},
+    "moco_v2": {"color": "#004B77", "marker": ">", "linestyle": "-."},
+    "moco_v3": {"color": "#8CBFE0", "marker": "h", "linestyle": ":"},
+    "nnclr": {"color": "#2A5C8A", "marker": "8", "linestyle": "--"},
     "byol": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "simsiam": {"color": "#E69F00", "marker": "v", "linestyle": ":"},
+    "dino": {"color": "#A34700", "marker": "X", "linestyle": "-."},
     "barlow_twins": {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    "vicreg": {"color": "#5FC2A4", "marker": "p", "linestyle": "--"},
+    "swav": {"color": "#CC79A7", "marker": "P", "linestyle": "--"},
+    "emp_ssl": {"color": "#56B4E9", "marker": "d", "linestyle": "-."},
+    "relic": {"color": "#8A6D00", "marker": "H", "linestyle": ":"},
     "supervised": {"color": "#333333", "marker": "D", "linestyle": "-"},
+    "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }
 

@@ -8,6 +8,7 @@ from lib.measures.accuracy import Accuracy
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
+from lib.measures.monitor import neighbour_monitor
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.rows import COLUMNS
 from lib.measures.statistics import Interval, bootstrap_interval, interval
@@ -15,5 +16,5 @@ from lib.measures.subject import Subject
 
 __all__ = [
     "COLUMNS", "Accuracy", "CorruptionError", "Interval", "Probe", "Subject", "bootstrap_interval", "extract",
-    "fit_probe", "interval", "knn_predict",
+    "fit_probe", "interval", "knn_predict", "neighbour_monitor",
 ]  # fmt: skip

@@ -21,7 +21,7 @@ import lib
 from lib import paths
 from lib.errors import BadInput
 from lib.images import Split, load
-from lib.measures import Subject
+from lib.measures import Subject, neighbour_monitor
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.runs import store
@@ -128,9 +128,11 @@ def _train(
     if config.least_crop:
         method.views = tuple(replace(view, crop_scale=(config.least_crop, 1.0)) for view in method.views)
     checkpoint = store.folder(key) / "checkpoint.pt"
+    monitor = neighbour_monitor(data, load(config.dataset, "validation", device=device), config.training.precision)
     history = train(
-        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline, progress=progress
-    )
+        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
+        progress=progress, monitor=monitor if METHODS[config.method].trained else None,
+    )  # fmt: skip
     record = {
         "key": key,
         "config": config.to_dict(),

@@ -1,14 +1,16 @@
-"""Presets: how large a study is. Recipes: what each method needs to train well."""
+"""Presets: how large a study is. Plans: what each study compares and measures."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lib.errors import one_of
 from lib.measures import Accuracy, CorruptionError
 from lib.methods import METHODS
 from lib.runs.config import RunConfig
+from lib.runs.recipes import RECIPES
 from lib.training import Training
 
 
@@ -39,14 +41,24 @@ PRESETS = {
     )
 }
 
-# (optimiser, peak learning rate for a batch of 256, weight decay); the rate scales with the batch. Chosen for short
-# runs on CIFAR-10's validation images: each method from SGD and AdamW, BYOL and Barlow Twins from LARS as well.
-RECIPES = {
-    "simclr": ("sgd", 0.2, 5e-4),
-    "byol": ("lars", 2.0, 1e-5),
-    "barlow_twins": ("adamw", 0.004, 0.05),
-    "supervised": ("adamw", 0.004, 0.05),
-    "random": ("sgd", 0.0, 0.0),
+
+@dataclass(frozen=True)
+class Plan:
+    """What a study compares and measures. `in_class` are its methods in the quick preset, where minutes count."""
+
+    methods: tuple[str, ...]
+    in_class: tuple[str, ...]
+    measures: Callable[[Preset], list]
+
+
+SEVERITY = ("simclr", "byol", "barlow_twins", "supervised", "random")
+STUDIES = {
+    "methods": Plan(
+        tuple(METHODS),
+        ("simclr", "byol", "barlow_twins", "swav", "emp_ssl", "relic", "supervised", "random"),  # one a paradigm
+        lambda preset: [Accuracy()],
+    ),
+    "severity_degradation": Plan(SEVERITY, SEVERITY, lambda preset: [Accuracy(), CorruptionError(preset.test_images)]),
 }
 
 
@@ -69,19 +81,22 @@ def grid(preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None
 
 
 def _training(scale: Preset, method: str) -> Training:
-    optimiser, rate, decay = RECIPES[method]
+    recipe = RECIPES[method]
+    epochs = math.ceil(scale.epochs * recipe.epochs)
     return Training(
-        epochs=scale.epochs if METHODS[method].trained else 1,  # the control's one epoch only fills its statistics
+        epochs=epochs if METHODS[method].trained else 1,  # the control's one epoch only fills its statistics
         batch_size=scale.batch_size,
-        optimiser=optimiser,
-        learning_rate=rate * scale.batch_size / 256,
-        weight_decay=decay,
+        optimiser=recipe.optimiser,
+        learning_rate=recipe.learning_rate * scale.batch_size / 256,
+        weight_decay=recipe.weight_decay,
         warmup_epochs=scale.epochs / 10,
     )
 
 
+def plan_of(study: str) -> Plan:
+    return STUDIES[one_of(study, STUDIES, "study")]
+
+
 def measures_of(study: str, preset: str) -> list:
     """What is measured of each run of a study."""
-    images = PRESETS[preset].test_images
-    studies = {"severity_degradation": [Accuracy(), CorruptionError(images)]}
-    return studies[one_of(study, studies, "study")]
+    return plan_of(study).measures(PRESETS[preset])

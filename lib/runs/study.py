@@ -14,7 +14,7 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import PRESETS, grid, measures_of
+from lib.runs.presets import PRESETS, grid, measures_of, plan_of
 
 PUBLISHED = "published"
 DESCRIBED = ("method", "seed", "encoder", "dataset")
@@ -61,13 +61,15 @@ class Study:
     name: str
     preset: str = PUBLISHED
     dataset: str | None = None  # None: the preset's own
-    methods: Sequence[str] = tuple(METHODS)
+    methods: Sequence[str] | None = None  # None: the study's own
     seeds: Sequence[int] | None = None  # None: the preset's own
     recompute: bool = False  # train also what is published
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
-        methods = as_list(self.methods, "methods", METHODS)
+        plan = plan_of(self.name)
+        own = plan.in_class if self.preset == "quick" else plan.methods
+        methods = own if self.methods is None else as_list(self.methods, "methods", METHODS)
         object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
         if self.seeds is not None:
             seeds = as_list(self.seeds, "seeds", ("0", "1", "2"))
@@ -172,7 +174,11 @@ def _index() -> dict[str, tuple[dict, pd.DataFrame]]:
         by_run = dict(list(rows.groupby("run")))
         for record in records:
             config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
-            index[_identity(config)] = (record, by_run[record["key"]])
+            found, identity = by_run[record["key"]], _identity(config)
+            if identity in index:  # published by two studies, each with its measures
+                earlier = index[identity][1]
+                found = pd.concat([earlier, found[~found["measure"].isin(earlier["measure"])]])
+            index[identity] = (record, found)
     return index
 
 

@@ -8,10 +8,8 @@ seed and t, so a run that was cut off ends with the numbers of one that was not.
 from __future__ import annotations
 
 import math
-import resource
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,6 +19,7 @@ from tqdm import tqdm
 
 from lib import files
 from lib.errors import BadInput, one_of
+from lib.memory import peak_memory, reset_peak_memory
 from lib.randomness import seed_of
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 from lib.views import make_view
@@ -68,6 +67,7 @@ def train(
     checkpoint_seconds: float = 60.0,
     deadline: float = math.inf,
     progress: bool = True,
+    monitor: Callable[[nn.Module], dict[str, float]] | None = None,
 ) -> list[dict[str, float]]:
     """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
 
@@ -102,6 +102,7 @@ def train(
             state |= {"history": history, "step": done, "sums": sums, "elapsed": time.monotonic() - started}
             files.write(checkpoint, lambda file: torch.save(state, file))
 
+    reset_peak_memory(device)
     generator = torch.Generator(device)
     saved = time.monotonic()
     started = saved - elapsed
@@ -134,6 +135,11 @@ def train(
             entry |= {"epoch": done // steps_per_epoch, "learning_rate": rate, "seconds": seconds}
             entry["images_per_second"] = steps_per_epoch * training.batch_size / seconds
             entry["peak_memory_mib"] = peak_memory(device)
+            if monitor:
+                asked = time.monotonic()
+                entry |= monitor(method.eval())
+                entry["monitor_seconds"] = time.monotonic() - asked
+                method.train()
             history.append(entry)
             sums, started = {}, time.monotonic()
         if done == steps or time.monotonic() - saved > checkpoint_seconds:
@@ -166,11 +172,3 @@ def _load(checkpoint: Path | None, device: torch.device) -> dict | None:
         return torch.load(checkpoint, map_location=device, weights_only=True)
     except Exception as error:  # torch raises many kinds for a damaged file
         raise BadInput(f"{checkpoint} is damaged; delete it to start this run again") from error
-
-
-def peak_memory(device: torch.device) -> float:
-    """MiB: the most that torch had allocated on a GPU, or the most that this process held in RAM."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    unit = 1 if sys.platform == "darwin" else 1024  # getrusage counts bytes on macOS, KiB elsewhere
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit / 2**20

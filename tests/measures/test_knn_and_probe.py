@@ -7,7 +7,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.neighbors import KNeighborsClassifier
 
 from lib.errors import BadInput
-from lib.measures import extract, fit_probe, knn_predict, probe
+from lib.images import load
+from lib.measures import extract, fit_probe, knn_predict, neighbour_monitor, probe
 from lib.models import build_encoder
 
 
@@ -84,3 +85,15 @@ def test_features_are_those_of_the_encoder_in_evaluation_mode():
     with torch.no_grad():
         assert torch.allclose(features, encoder.eval()(images / 255), atol=1e-4)
     assert extract(encoder, images[:0]).shape == (0, 256)
+
+
+def test_the_monitor_asks_a_tenth_and_a_fiftieth():
+    """Of 600 training images, 60 are neighbours and 12 validation images are asked; scikit-learn agrees."""
+    train, validation = (load("scenes", split, count) for split, count in (("train", 600), ("validation", 100)))
+    method = torch.nn.Module()
+    method.encoder = build_encoder("resnet10_narrow")
+    answer = neighbour_monitor(train, validation, "fp32")(method)
+    bank, queries = (extract(method.encoder, images).numpy() for images in (train.images[:60], validation.images[:12]))
+    reference = KNeighborsClassifier(20, metric="cosine", weights=lambda distance: np.exp((1 - distance) / 0.07))
+    reference.fit(bank, train.labels[:60].numpy())
+    assert answer == {"knn accuracy": pytest.approx(100 * reference.score(queries, validation.labels[:12].numpy()))}

@@ -14,6 +14,7 @@ import pytest
 import torch
 
 from lib.errors import BadInput
+from lib.memory import peak_memory, reset_peak_memory
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.training import OutOfTime, Training, train
@@ -32,7 +33,10 @@ def fresh(name="simclr"):
 
 
 def digest(module):
-    return hashlib.sha256(b"".join(t.contiguous().numpy().tobytes() for t in module.state_dict().values())).hexdigest()
+    """Of all weights and buffers, and of the numbers that a queue keeps beside them."""
+    state = module.state_dict().values()
+    parts = [x.contiguous().numpy().tobytes() if isinstance(x, torch.Tensor) else str(x).encode() for x in state]
+    return hashlib.sha256(b"".join(parts)).hexdigest()
 
 
 def run(checkpoint=None, name="simclr", plan=PLAN, **options):
@@ -52,7 +56,7 @@ def test_two_runs_agree_in_every_bit_and_the_seed_matters(name, precision):
     assert digest(other) != digest(first)
 
 
-@pytest.mark.parametrize("name", ["simclr", "byol", "supervised"])
+@pytest.mark.parametrize("name", ["simclr", "byol", "moco_v2", "dino", "supervised"])
 def test_a_time_limit_at_every_step_changes_nothing(name, tmp_path, monkeypatch):
     """On a clock that ticks once a reading, each call has time for one step."""
     whole, history = run(name=name)
@@ -160,3 +164,28 @@ def test_bad_plan_is_one_sentence(bad, words):
     with pytest.raises(BadInput) as error:
         Training(**bad)
     assert words in str(error.value)
+
+
+def test_a_monitor_is_asked_after_each_epoch_and_changes_nothing():
+    seen = []
+
+    def monitor(method):
+        seen.append((method.training, digest(method)))
+        method.encoder(data()[0][:16] / 255)  # in evaluation mode: no statistic moves
+        return {"answer": float(len(seen))}
+
+    method, history = run(monitor=monitor)
+    assert [entry["answer"] for entry in history] == [1.0, 2.0, 3.0]
+    assert all(entry["monitor_seconds"] >= 0 for entry in history)
+    assert not any(training for training, _ in seen) and len({weights for _, weights in seen}) == 3
+    assert digest(method) == digest(run()[0])
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="elsewhere the peak cannot be forgotten")
+def test_an_earlier_peak_is_forgotten():
+    cpu = torch.device("cpu")
+    block = torch.ones(2**26)  # 256 MiB
+    peak = peak_memory(cpu)
+    del block
+    reset_peak_memory(cpu)
+    assert peak_memory(cpu) < peak - 200
