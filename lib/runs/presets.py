@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lib.errors import one_of
 from lib.measures import Accuracy, CorruptionError
@@ -44,11 +44,16 @@ PRESETS = {
 
 @dataclass(frozen=True)
 class Plan:
-    """What a study compares and measures. `in_class` are its methods in the quick preset, where minutes count."""
+    """What a study compares and measures.
+
+    `in_class` are its methods in the quick preset, where minutes count. `scales` are presets of its own, for a study
+    with so many runs that the common one would take longer than its name says.
+    """
 
     methods: tuple[str, ...]
     in_class: tuple[str, ...]
     measures: Callable[[Preset], list]
+    scales: tuple[Preset, ...] = ()
 
 
 SEVERITY = ("simclr", "byol", "barlow_twins", "supervised", "random")
@@ -57,14 +62,15 @@ STUDIES = {
         tuple(METHODS),
         ("simclr", "byol", "barlow_twins", "swav", "emp_ssl", "relic", "supervised", "random"),  # one a paradigm
         lambda preset: [Accuracy()],
+        scales=(replace(PRESETS["small"], train_images=10_000, epochs=6),),  # 48 runs in little more than an hour
     ),
     "severity_degradation": Plan(SEVERITY, SEVERITY, lambda preset: [Accuracy(), CorruptionError(preset.test_images)]),
 }
 
 
-def grid(preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None):
-    """The runs of a study, a list of `RunConfig`: `methods` x `seeds` at the scale of `preset`."""
-    scale = PRESETS[one_of(preset, PRESETS, "preset")]
+def grid(preset: str | Preset, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None):
+    """A list of `RunConfig`: `methods` x `seeds` at the scale of `preset`."""
+    scale = preset if isinstance(preset, Preset) else PRESETS[one_of(preset, PRESETS, "preset")]
     return [
         RunConfig(
             dataset=dataset or scale.dataset,
@@ -97,6 +103,12 @@ def plan_of(study: str) -> Plan:
     return STUDIES[one_of(study, STUDIES, "study")]
 
 
+def scale_of(study: str, preset: str) -> Preset:
+    """The preset of that name: the study's own, or the common one."""
+    scales = PRESETS | {scale.name: scale for scale in plan_of(study).scales}
+    return scales[one_of(preset, PRESETS, "preset")]
+
+
 def measures_of(study: str, preset: str) -> list:
     """What is measured of each run of a study."""
-    return plan_of(study).measures(PRESETS[preset])
+    return plan_of(study).measures(scale_of(study, preset))

@@ -14,7 +14,7 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import PRESETS, grid, measures_of, plan_of
+from lib.runs.presets import PRESETS, grid, measures_of, plan_of, scale_of
 
 PUBLISHED = "published"
 DESCRIBED = ("method", "seed", "encoder", "dataset")
@@ -99,7 +99,8 @@ class Study:
         preset = self.preset
         if preset == PUBLISHED:
             preset = largest_published(self.name)
-        configs, measures = grid(preset, self.methods, self.seeds, self.dataset), measures_of(self.name, preset)
+        configs = grid(scale_of(self.name, preset), self.methods, self.seeds, self.dataset)
+        measures = measures_of(self.name, preset)
         found = [] if self.recompute else [_published(config, measures) for config in configs]
         if self.preset == PUBLISHED and not all(found):
             raise BadInput(

@@ -149,6 +149,16 @@ def test_a_record_older_than_a_parameter_is_still_found(results):
     assert len(Study("severity_degradation", methods=["random"]).results().records) == 3
 
 
+def test_a_run_that_two_studies_published_has_the_rows_of_both(results):
+    records, rows = fake("quick", ["random"])
+    whole = rows["measure"] == Accuracy().identity
+    store.write_published(results / "methods" / "quick", records, rows[whole])
+    store.write_published(results / "severity_degradation" / "quick", records, rows)
+    for name, count in (("methods", 3), ("severity_degradation", 6)):
+        found = Study(name, methods=["random"]).results()
+        assert len(found.rows) == count and found.rows.duplicated(["run", "measure"]).sum() == 0
+
+
 def test_publishing_twice_changes_nothing(results):
     records, rows = fake("small", ["simclr", "random"])
     store.write_published(results / "s" / "small", records, rows)
@@ -202,6 +212,6 @@ def test_as_list_reads_what_papermill_hands_over():
 
 
 def test_measures_of_an_unknown_study():
-    with pytest.raises(BadInput, match="unknown study 'sevrity'.*allowed: severity_degradation"):
+    with pytest.raises(BadInput, match="unknown study 'sevrity'.*allowed: methods, severity_degradation"):
         measures_of("sevrity", "quick")
     assert [type(m) for m in measures_of("severity_degradation", "quick")] == [Accuracy, CorruptionError]

@@ -1,0 +1,231 @@
+"""The methods page: diagrams that can be read, words and tables that say what the rows say, a whole notebook."""
+
+import dataclasses
+import json
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.stats
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+
+from lib import paths
+from lib.errors import BadInput
+from lib.figures import methods as page
+from lib.figures.diagrams import DIAGRAMS, diagram
+from lib.figures.style import title
+from lib.methods import METHODS
+from lib.runs import Results, RunConfig, Study
+from lib.runs.recipes import RECIPES
+
+NOTEBOOK = paths.ROOT / "notebooks" / "methods.ipynb"
+PHONE = 390  # pixels
+
+
+def results(accuracies, standard_error=0.0, seconds=None):
+    """Made-up results from {method: probe accuracy of each seed}; nearest neighbours are 5 points below."""
+    rows, records = [], []
+    for method, values in accuracies.items():
+        for seed, value in enumerate(values):
+            for metric, found in (("knn accuracy", value - 5), ("probe accuracy", value)):
+                rows.append((method, seed, "none", 0, metric, found, standard_error))
+            config = RunConfig("scenes", method, seed=seed).to_dict()
+            records.append(
+                {
+                    "config": config,
+                    "seconds": config["training"]["epochs"] * (seconds or {}).get(method, [7.0] * 9)[seed],
+                    "images_per_second": 1000.0 + seed,
+                    "peak_memory_mib": 1300,
+                    "device": "CPU, 2 threads",
+                }
+            )
+    names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
+    return Results(records, pd.DataFrame(rows, columns=names), "small", stale=False)
+
+
+def test_every_paradigm_without_labels_has_a_diagram():
+    paradigms = {method.paradigm for method in METHODS.values() if method.trained and not method.build.uses_labels}
+    assert paradigms == set(DIAGRAMS)
+    assert len({diagram(paradigm).name for paradigm in DIAGRAMS}) == len(DIAGRAMS)
+    with pytest.raises(BadInput, match="allowed: contrastive"):
+        diagram("contrastiv")
+
+
+@pytest.mark.parametrize("paradigm", DIAGRAMS)
+def test_a_diagram_can_be_read_on_a_phone(paradigm):
+    drawing = diagram(paradigm).drawing
+    FigureCanvasAgg(drawing).draw()
+    (axes,) = drawing.axes
+    width, height = drawing.get_size_inches()
+    assert 1.8 < width / height < 2.2
+    boxes = [text.get_window_extent() for text in axes.texts]
+    for number, box in enumerate(boxes):
+        assert axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1 and axes.bbox.y0 <= box.y0 and box.y1 <= axes.bbox.y1
+        assert not any(box.overlaps(other) for other in boxes[:number]), axes.texts[number].get_text()
+    assert min(text.get_fontsize() for text in axes.texts) / 72 * PHONE / width >= 11
+
+
+@pytest.mark.parametrize("paradigm", DIAGRAMS)
+def test_a_diagram_s_words_are_in_its_alternative_text(paradigm):
+    figure = diagram(paradigm)
+    for text in figure.drawing.axes[0].texts:
+        assert text.get_text().strip("?") in figure.alt
+    assert figure.picture() == diagram(paradigm).picture() and len(figure.data) >= 5
+
+
+def test_the_best_is_told_from_those_below_it():
+    found = results(
+        {"simclr": [50, 51, 52], "byol": [60, 61, 62], "vicreg": [59, 62, 61.5], "swav": [40, 41, 42],
+         "supervised": [70, 71, 72], "random": [30, 31, 32]}, seconds={"swav": [9.0, 21.0, 10.0]},
+    )  # fmt: skip
+    words = page.methods_answer(found)
+    assert words["answer-accuracy"] == (
+        "Of 4 methods without labels, BYOL has the highest probe accuracy, 61.0 [58.5, 63.5] %, and SwAV the lowest, "
+        "41.0 [38.5, 43.5] %; paired by seed, VICReg is not told apart from BYOL."
+    )
+    assert words["answer-cost"] == (
+        "Random weights reach 31.0 [28.5, 33.5] %; training with labels reaches 71.0 [68.5, 73.5] %; "
+        "an epoch takes from 7.0 s (SimCLR) to 10 s (SwAV), 1.4 times as long."
+    )
+    assert words["devices"] == "CPU, 2 threads"
+
+
+@pytest.mark.parametrize(
+    ("accuracies", "expected"),
+    [
+        ({"random": [30.0, 31.0]}, "No method that learns without labels"),
+        ({"dino": [50.0, 52.0]}, "DINO, the only method without labels here, has a probe accuracy of 51.0 ["),
+        ({"dino": [50.0], "byol": [40.0]}, "and BYOL the lowest, 40.0 %; one seed says nothing"),
+        ({"dino": [50.0, 51.0, 52.0], "byol": [40.0, 41.0, 42.1]}, "every other method is below DINO."),
+        ({"dino": [50.0, 51.0, 52.0], "byol": [52.0, 50.0, 50.0]}, "no other method is told apart from DINO."),
+    ],
+)
+def test_the_answer_fits_any_rows(accuracies, expected):
+    words = page.methods_answer(results(accuracies))
+    assert expected in words["answer-accuracy"]
+    assert all(text and "nan" not in text for text in words.values())
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.tuples(*[st.integers(400, 420)] * 2), min_size=3, max_size=5))
+def test_told_apart_is_scipy_s_paired_interval(pairs):
+    first, second = (np.array(values) / 10 for values in zip(*pairs, strict=True))
+    if first.mean() < second.mean():
+        first, second = second, first
+    gap = first - second
+    if gap.std() == 0 or first.mean() == second.mean():
+        return
+    low = scipy.stats.ttest_rel(first, second).confidence_interval(0.95).low
+    if abs(low) < 1e-9:
+        return
+    words = page.methods_answer(results({"simclr": first, "byol": second}))["answer-accuracy"]
+    assert ("every other method is below SimCLR" in words) == (low > 0)
+
+
+def test_the_table_of_results_by_hand():
+    table = page.results_table(results({"simclr": [50, 51, 52], "dino": [40]}, seconds={"simclr": [3.0, 9.0, 4.0]}))
+    simclr, dino = table.to_dict("records")
+    assert simclr == {
+        "method": "SimCLR", "paradigm": "contrastive", "kNN accuracy (%)": "46.0 [43.5, 48.5]",
+        "probe accuracy (%)": "51.0 [48.5, 53.5]", "seconds per epoch": "4.0", "images per second": "1,001",
+        "peak memory (MiB)": "1,300", "views per image": "2",
+    }  # fmt: skip
+    assert dino["probe accuracy (%)"] == "40.0" and dino["views per image"] == "2 of 32 px and 4 of 16 px"
+    assert page.views_per_image("emp_ssl") == "8" and page.views_per_image("supervised") == "1"
+
+
+def test_the_dots_are_the_means_of_published_rows():
+    rows = Study("severity_degradation").results().rows
+    figure = page.accuracy_by_method(rows, "Scope.")
+    probe = rows[rows["metric"] == "probe accuracy"].groupby("method")["value"].mean()
+    dots = [line.get_xdata()[0] for line in figure.drawing.axes[0].get_lines() if line.get_markersize() == 7]
+    assert sorted(dots) == pytest.approx(sorted(probe))
+    for method, value in probe.items():
+        assert f"{title(method)} {value:.0f} percent" in figure.alt
+    assert figure.name == "fig-accuracy-by-method" and figure.caption.endswith("Scope.")
+
+
+def test_dots_are_grouped_and_one_seed_has_no_interval():
+    figure = page.accuracy_by_method(results({"simclr": [50], "byol": [60], "dcl": [55], "random": [30]}).rows, "")
+    labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
+    assert labels == ["DCL", "SimCLR", "BYOL", "Random weights"]
+    assert "nan" not in figure.alt and figure.data["low"].isna().all()
+
+
+def test_the_table_of_recipes_names_every_setting():
+    table = page.recipes_table().set_index("method")
+    assert list(table.index) == [title(name) for name in METHODS if name in RECIPES]
+    for name in RECIPES:
+        own = table.loc[title(name), "own settings"]
+        for field in dataclasses.fields(METHODS[name].settings):
+            assert re.search(rf"\b{field.name.replace('_', ' ')} [\d.e-]+(,|$)", own)
+    assert table.loc["BYOL", "optimiser"] == "LARS" and table.loc["Random weights", "optimiser"] == "none"
+
+
+@pytest.fixture(scope="module")
+def notebook():
+    return json.loads(NOTEBOOK.read_text())
+
+
+def test_the_notebook_is_stripped_and_takes_a_study_s_parameters(notebook):
+    assert NOTEBOOK.read_text() == json.dumps(notebook, indent=1, ensure_ascii=False) + "\n"
+    codes = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert not any(cell["outputs"] or cell["execution_count"] for cell in codes)
+    (parameters,) = [cell for cell in codes if "parameters" in cell["metadata"].get("tags", [])]
+    names = re.findall(r"^(\w+) += ", parameters["source"], re.MULTILINE)
+    assert names == [field.name for field in dataclasses.fields(Study)][1:]
+
+
+def test_every_reference_of_the_page_leads_somewhere(notebook):
+    text = "\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "markdown")
+    bibliography = re.findall(r"^@\w+\{(\w+),", (paths.ROOT / "pages" / "references.bib").read_text(), re.MULTILINE)
+    glossary = (paths.ROOT / "pages" / "glossary.md").read_text()
+    for keys in re.findall(r"\{cite:\w\}`([^`]+)`", text):
+        assert set(keys.split(",")) <= set(bibliography)
+    for words in re.findall(r"\{term\}`([^`]+)`", text):
+        term = re.sub(r".*<(.*)>", r"\1", words)
+        assert f"\n{term}\n" in glossary
+    labels = re.findall(r"^\$\$ \(([\w-]+)\)$", text, re.MULTILINE)
+    assert len(labels) == len(set(labels)) == 8
+    assert set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(labels)
+    assert len(bibliography) == len(set(bibliography))
+    sources = "\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
+    assert re.findall(r'figures\.diagram\("(.+)"\)', sources) == list(DIAGRAMS)
+
+
+@pytest.fixture(scope="module")
+def toy(notebook):
+    """The names of the page's own method, from its cell."""
+    (cell,) = [cell for cell in notebook["cells"] if "toy" in cell["metadata"].get("tags", [])]
+    names = {"__name__": "toy"}
+    exec(cell["source"], names)
+    return names
+
+
+def test_the_page_s_own_method_is_its_formula(toy):
+    torch.manual_seed(0)
+    encoder = torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(12, 8))
+    encoder.features = 8
+    method = toy["AlignmentUniformity"](encoder, toy["Settings"](uniformity=0.7))
+    views = [torch.rand(5, 3, 2, 2) for _ in method.views]
+    terms = method(views)
+    first, second = ([z / z.norm() for z in method.head(encoder(view))] for view in views)
+    alignment = sum(((a - b) ** 2).sum() for a, b in zip(first, second, strict=True)) / 5
+    crowding = 0
+    for points in (first, second):
+        pairs = [torch.exp(-2 * ((points[i] - points[j]) ** 2).sum()) for i in range(5) for j in range(i)]
+        crowding += torch.log(sum(pairs) / 10) / 2
+    assert torch.allclose(terms["alignment"], alignment, rtol=1e-5)
+    assert torch.allclose(terms["uniformity"], 0.7 * crowding, rtol=1e-5)
+
+
+def test_crowding_is_largest_where_all_points_are_one(toy):
+    points = torch.nn.functional.normalize(torch.ones(6, 4), dim=1).requires_grad_()
+    assert toy["crowding"](points).item() == 0
+    toy["crowding"](points).backward()
+    assert points.grad.isfinite().all()
+    assert toy["crowding"](torch.eye(4)).item() == pytest.approx(-4)  # all pairs at a squared distance of 2
