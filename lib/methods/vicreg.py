@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightly.loss.vicreg_loss import covariance_loss, invariance_loss, variance_loss
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lib.methods.precision import full_precision
 from lib.views import SIMCLR
@@ -38,19 +38,33 @@ class VICReg(nn.Module):
 
         .. math:: \lambda \, \mathrm{MSE}(z, z')
                   + \tfrac{\mu}{2} \left[ v(z) + v(z') \right] + \nu \left[ c(z) + c(z') \right]
-
-        with :math:`v(z) = \frac1D \sum_d \max(0, 1 - \sqrt{\mathrm{Var}(z_d) + 10^{-4}})` and
-        :math:`c(z) = \frac1D \sum_{d \ne e} \mathrm{Cov}(z)_{d,e}^2`.
         """
         first, second = (self.head(self.encoder(view)) for view in views)  # batch norm sees one view at a time
         with full_precision(first):
             first, second = first.float(), second.float()
-            variance = (variance_loss(first) + variance_loss(second)) / 2
             return {
-                "invariance": self.settings.invariance * invariance_loss(first, second),
-                "variance": self.settings.variance * variance,
-                "covariance": self.settings.covariance * (covariance_loss(first) + covariance_loss(second)),
+                "invariance": self.settings.invariance * F.mse_loss(first, second),
+                "variance": self.settings.variance * (flatness(first) + flatness(second)) / 2,
+                "covariance": self.settings.covariance * (covariance(first) + covariance(second)),
             }
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+def flatness(z: Tensor) -> Tensor:
+    r"""How far features fall short of a standard deviation of 1 (equation 1): (N, D) -> scalar in [0, 1].
+
+    .. math:: v(z) = \frac1D \sum_d \max \left( 0, 1 - \sqrt{\mathrm{Var}(z_d) + 10^{-4}} \right)
+    """
+    return F.relu(1 - (z.var(dim=0) + 1e-4).sqrt()).mean()
+
+
+def covariance(z: Tensor) -> Tensor:
+    r"""The squared covariances of different features (equations 3 and 4): (N, D) -> scalar, at least 0.
+
+    .. math:: c(z) = \frac1D \sum_{d \ne e} \mathrm{Cov}(z)_{d,e}^2
+    """
+    z = z - z.mean(dim=0)
+    covariances = z.T @ z / (len(z) - 1)  # (D, D)
+    return (covariances.square().sum() - covariances.diagonal().square().sum()) / z.shape[1]
