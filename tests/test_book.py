@@ -13,7 +13,8 @@ import pytest
 from lib import book, paths
 from lib.errors import BadInput
 from lib.figures.__main__ import README_FIGURE, picture
-from lib.runs import PRESETS, Study, grid
+from lib.runs import Study, grid
+from lib.runs.presets import STUDIES, scale_of
 
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
 
@@ -81,10 +82,11 @@ def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     html = clone / "_build" / "quick" / "html"
     assert book.faults(clone, html) == []
-    page = (html / "notebooks" / "severity_degradation.html").read_text()
-    assert "Preset quick: scenes" in page
+    for name in STUDIES:
+        assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
-    assert runs == len(grid("quick", Study("severity_degradation").methods))
+    studies = [set(grid("quick", Study(name, preset="quick").methods)) for name in STUDIES]
+    assert runs == len(set.union(*studies)) + 1  # what studies share is trained once; and the methods page's toy
 
 
 def test_papermill_on_real_pictures_with_lists_as_strings(real_cifar10, tmp_path):
@@ -128,12 +130,13 @@ def test_runs_command_refuses_with_a_sentence():
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
-def test_published_grid_is_complete():
+@pytest.mark.parametrize("name", STUDIES)
+def test_published_grid_is_complete(name):
     """The committed rows answer the committed notebook: every run of the preset, every measure, nothing stale."""
-    results = Study("severity_degradation").results()
-    preset = PRESETS[results.preset]
-    assert len(results.records) == len(preset.seeds) * 5 and not results.stale
-    assert {record["config"]["seed"] for record in results.records} == set(preset.seeds)
+    results = Study(name).results()
+    seeds = scale_of(name, results.preset).seeds
+    assert len(results.records) == len(seeds) * len(STUDIES[name].methods) and not results.stale
+    assert {record["config"]["seed"] for record in results.records} == set(seeds) and len(seeds) >= 3
 
 
 def test_notebooks_are_committed_stripped():

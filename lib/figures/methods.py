@@ -13,7 +13,7 @@ from matplotlib.axes import Axes
 from lib.claims import difference, present
 from lib.figures.figure import Figure
 from lib.figures.severity import summary
-from lib.figures.style import LOOK, title, use_style
+from lib.figures.style import look, title, use_style
 from lib.figures.tables import OPTIMISERS
 from lib.figures.words import listed
 from lib.measures import Interval
@@ -185,7 +185,7 @@ def accuracy_by_method(rows: pd.DataFrame, scope: str) -> Figure:
     height = len(found) + 1.35 * len(groups)
     drawing, axes = plt.subplots(figsize=(5.2, 0.7 + 0.27 * height))
     if "random" in found:
-        axes.axvline(found["random"].mean, color=LOOK["random"]["color"], linestyle=":", linewidth=1.4, zorder=1)
+        axes.axvline(found["random"].mean, color=look("random")["color"], linestyle=":", linewidth=1.4, zorder=1)
     y, ticks = 0.0, []
     for paradigm, methods in groups.items():
         axes.text(-0.025, y, paradigm, transform=axes.get_yaxis_transform(), ha="right", va="center", weight="bold",
@@ -225,8 +225,8 @@ def accuracy_by_method(rows: pd.DataFrame, scope: str) -> Figure:
 
 
 def _dot(axes: Axes, y: float, seeds: pd.Series, accuracy: Interval, paradigm: str) -> None:
-    look = LOOK[next(name for name, method in METHODS.items() if method.paradigm == paradigm)]
-    colour, marker = look["color"], look["marker"]
+    first = look(next(name for name, method in METHODS.items() if method.paradigm == paradigm))
+    colour, marker = first["color"], first["marker"]
     axes.plot(seeds, np.full(len(seeds), y), marker, color=colour, alpha=0.3, markersize=4, zorder=2)
     axes.plot((accuracy.low, accuracy.high), (y, y), color=colour, linewidth=1.8, zorder=3)
     axes.plot(accuracy.mean, y, marker, color=colour, markersize=7, zorder=4)

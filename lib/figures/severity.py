@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lib.figures.figure import Figure
-from lib.figures.style import LOOK, label_ends, title, use_style
+from lib.figures.style import label_ends, look, title, use_style
 from lib.measures import Interval, interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
@@ -46,7 +46,7 @@ def error_by_severity(rows: Rows, scope: str) -> Figure:
     drawing, axes = plt.subplots(figsize=(6.8, 4.2))
     table = curves(rows, ALL)
     _lines(axes, table)
-    ends = [(g["mean"].iloc[-1], title(m), LOOK[m]["color"]) for m, g in table.groupby("method", sort=False)]
+    ends = [(g["mean"].iloc[-1], title(m), look(m)["color"]) for m, g in table.groupby("method", sort=False)]
     label_ends(axes, ends, SEVERITIES[-1], gap=5)
     axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
     strongest = table[table["severity"] == SEVERITIES[-1]].sort_values("mean")
@@ -118,8 +118,8 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
 
 def _lines(axes: Axes, table: Rows, size: float = 5) -> None:
     for method, line in table.groupby("method", sort=False):
-        axes.plot(line["severity"], line["mean"], markersize=size, linewidth=1.6, label=title(method), **LOOK[method])
-        axes.fill_between(line["severity"], line["low"], line["high"], color=LOOK[method]["color"], alpha=0.15, lw=0)
+        axes.plot(line["severity"], line["mean"], markersize=size, linewidth=1.6, label=title(method), **look(method))
+        axes.fill_between(line["severity"], line["low"], line["high"], color=look(method)["color"], alpha=0.15, lw=0)
 
 
 def _shared_words(drawing, axes: Axes) -> None:
@@ -139,12 +139,12 @@ def before_and_after(errors: dict[str, Sequence[Interval]], shift: str, scope: s
     """Error against severity 0 to 5 under one corruption, a line for each entry of `errors` (words -> intervals)."""
     use_style()
     drawing, axes = plt.subplots(figsize=(6.8, 3.6))
-    looks = [LOOK["random"], LOOK["simclr"]]
+    looks = [look("random"), look("simclr")]
     levels = [0, *SEVERITIES]
-    for (words, line), look in zip(errors.items(), looks, strict=True):
-        axes.plot(levels, [point.mean for point in line], markersize=5, label=words, **look)
-        axes.fill_between(levels, [p.low for p in line], [p.high for p in line], color=look["color"], alpha=0.15, lw=0)
-    ends = [(line[-1].mean, words, look["color"]) for (words, line), look in zip(errors.items(), looks, strict=True)]
+    for (words, line), own in zip(errors.items(), looks, strict=True):
+        axes.plot(levels, [point.mean for point in line], markersize=5, label=words, **own)
+        axes.fill_between(levels, [p.low for p in line], [p.high for p in line], color=own["color"], alpha=0.15, lw=0)
+    ends = [(line[-1].mean, words, own["color"]) for (words, line), own in zip(errors.items(), looks, strict=True)]
     label_ends(axes, ends, SEVERITIES[-1], gap=6)
     axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
     name = shift.replace("_", " ")

@@ -28,6 +28,11 @@ LOOK = {
     "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }
+OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # a method that has no look yet
+
+
+def look(method: str) -> dict[str, str]:
+    return LOOK.get(method, OTHER)
 
 
 def title(method: str) -> str:

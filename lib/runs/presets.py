@@ -10,7 +10,7 @@ from lib.errors import one_of
 from lib.measures import Accuracy, CorruptionError
 from lib.methods import METHODS
 from lib.runs.config import RunConfig
-from lib.runs.recipes import RECIPES
+from lib.runs.recipes import recipe_of
 from lib.training import Training
 
 
@@ -87,7 +87,7 @@ def grid(preset: str | Preset, methods: Sequence[str], seeds: Sequence[int] | No
 
 
 def _training(scale: Preset, method: str) -> Training:
-    recipe = RECIPES[method]
+    recipe = recipe_of(method)
     epochs = math.ceil(scale.epochs * recipe.epochs)
     return Training(
         epochs=epochs if METHODS[method].trained else 1,  # the control's one epoch only fills its statistics

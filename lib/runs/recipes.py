@@ -80,3 +80,8 @@ RECIPES = {
     "supcon": Recipe("sgd", 0.2, 5e-4, "SimCLR's, from which it differs by the labels alone."),
     "random": Recipe("sgd", 0.0, 0.0, "Nothing is trained."),
 }
+
+
+def recipe_of(method: str) -> Recipe:
+    """A method without a recipe of its own takes SimCLR's."""
+    return RECIPES.get(method, RECIPES["simclr"])

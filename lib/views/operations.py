@@ -8,6 +8,8 @@ for the device. Given the same parameters, each equals torchvision's functional 
 
 from __future__ import annotations
 
+import functools
+
 import torch
 from torch import Tensor
 
@@ -69,10 +71,15 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
     # Back to colour: the value less chroma times a trapezium over the distance on the circle from the
     # channel's opposite: cyan for red, magenta for green, yellow for blue.
     hue = sixths.div_(6).add_(shift[:, None, None])
-    opposite = torch.tensor((1 / 2, 5 / 6, 1 / 6), device=images.device)[:, None, None]
-    distance = hue[:, None] + (2.5 - opposite)  # (N, 3, H, W), in turns; positive, and half a turn ahead
+    distance = hue[:, None] + (2.5 - _opposites(images.device))  # (N, 3, H, W), positive, half a turn ahead
     distance.frac_().sub_(0.5).abs_()
     return distance.mul_(-6).add_(2).clamp_(0, 1).mul_(chroma[:, None]).neg_().add_(value[:, None])
+
+
+@functools.lru_cache
+def _opposites(device: torch.device) -> Tensor:
+    """The hues of cyan, magenta and yellow, in turns: (3, 1, 1). Sent to the device once: sending waits for it."""
+    return torch.tensor((1 / 2, 5 / 6, 1 / 6), device=device)[:, None, None]
 
 
 def colour_jitter(
@@ -86,10 +93,11 @@ def colour_jitter(
     the whole batch, after the blends that come before it in an image's order and before those that
     come after: six blends, some of them idle, instead of four hues.
     """
-    position = torch.tensor((0, 1, 2, 1, 2, 3), device=images.device)  # of the six blends
+    blends = torch.arange(6, device=images.device)
+    before = blends < 3
+    position = torch.where(before, blends, blends - 2)  # 0, 1, 2 before the hue, 1, 2, 3 after it
     kind = order[:, position]  # (N, 6)
     hue_position = (order == 3).int().argmax(dim=1, keepdim=True)
-    before = torch.arange(6, device=images.device) < 3
     active = torch.where(before, position < hue_position, position > hue_position)
     factors = torch.stack((brightness, contrast, saturation, torch.ones_like(hue)), dim=1).gather(1, kind)
     amount = torch.where(active, 1 - factors, 0.0)[..., None, None, None]  # of the other picture: (N, 6, 1, 1, 1)

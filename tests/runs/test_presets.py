@@ -6,7 +6,7 @@ from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.runs import PRESETS, Study, grid
 from lib.runs.presets import STUDIES, plan_of, scale_of
-from lib.runs.recipes import RECIPES
+from lib.runs.recipes import RECIPES, recipe_of
 
 
 def test_every_method_has_a_recipe_with_a_source():
@@ -40,3 +40,7 @@ def test_a_study_may_have_a_scale_of_its_own():
 def test_an_unknown_study():
     with pytest.raises(BadInput, match="unknown study 'metods'.*allowed: methods, severity"):
         plan_of("metods")
+
+
+def test_a_method_without_a_recipe_takes_simclr_s():
+    assert recipe_of("a toy") == RECIPES["simclr"] and recipe_of("byol") == RECIPES["byol"]

@@ -12,12 +12,15 @@ import time
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from lib.errors import BadInput
 from lib.memory import peak_memory, reset_peak_memory
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.training import OutOfTime, Training, train
+from lib.training.optimisers import build_optimiser
+from lib.views import make_view
 
 PLAN = Training(epochs=3, batch_size=16, learning_rate=0.05, warmup_epochs=1)
 
@@ -121,6 +124,37 @@ def test_a_step_is_the_textbook_s():
     for ours, theirs in zip(method.parameters(), plain.parameters(), strict=True):
         step = 0.1 * theirs.grad  # rounding may turn a unit on whose input is all but zero: a share of the step
         assert (theirs - ours - step).norm() < 0.02 * step.norm()
+
+
+class NothingWaits(TorchDispatchMode):
+    """Refuses operations whose result's value or shape is only known when the device has finished."""
+
+    WAITING = ("_local_scalar_dense", "nonzero", "masked_select", "equal", "unique", "is_nonzero")
+
+    def __torch_dispatch__(self, operation, types, arguments=(), options=None):
+        name = operation.overloadpacket.__name__
+        masks = arguments[1] if name in ("index", "index_put", "index_put_") else ()
+        waits = name.startswith(self.WAITING) or any(mask is not None and mask.dtype == torch.bool for mask in masks)
+        assert not waits, f"{name} waits for the device"
+        return operation(*arguments, **(options or {}))
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_nothing_in_a_step_waits_for_the_device(name):
+    """Views, forward, backward, update; on a GPU a host that waits leaves the device without work."""
+    method, images = fresh(name).train(), data(8)[0]
+    optimiser = build_optimiser("lars", method, 1e-4)
+    generator = torch.Generator()
+    with NothingWaits():
+        views = [make_view(images, view, generator) for view in method.views]
+        with torch.autocast("cpu", torch.bfloat16):
+            terms = method(views, torch.arange(8) % 4) if method.uses_labels else method(views)
+        if terms:
+            sum(terms.values()).backward()
+            optimiser.step()
+        method.after_step(0.5)
+    with NothingWaits(), pytest.raises(AssertionError, match="waits for the device"):
+        images[images > 128]
 
 
 def test_history(tmp_path):
