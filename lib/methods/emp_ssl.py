@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lib.methods.precision import full_precision
 from lib.views import View
 
-PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
 # A patch of a quarter of the image, enlarged (the official code's augmentation; its blur in one view of ten has a
 # kernel of 3 pixels at this size).
@@ -68,4 +68,7 @@ def coding_rate(patches: Tensor, epsilon: float) -> Tensor:
     count, width = patches.shape[1:]
     identity = torch.eye(width, dtype=patches.dtype, device=patches.device)
     gram = patches.transpose(1, 2) @ patches * (width / (count * epsilon))
-    return 0.5 * torch.logdet(identity + gram).mean()
+    # Positive definite: log det is twice the sum of the log diagonal of the Cholesky factor. Unlike `logdet`, which
+    # goes by LU, this asks for no check that waits for the device.
+    factor, _ = torch.linalg.cholesky_ex(identity + gram)
+    return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1).mean()
