@@ -34,7 +34,7 @@ def methods_answer(results: Results) -> dict[str, str]:
     learners = [method for method in present(rows) if method in found]
     return {
         "answer-accuracy": _who_learns_best(rows, found, learners),
-        "answer-cost": _sentence(_references(found) + _cost(results, learners)),
+        "answer-references": _sentence(_references(found)),
         "devices": listed(list(dict.fromkeys(record["device"] for record in results.records))),
     }
 
@@ -80,20 +80,6 @@ def _references(found: dict[str, Interval]) -> list[str]:
     return [f"{verb} {_percent(found[name])}" for name, verb in verbs.items() if name in found]
 
 
-def _cost(results: Results, learners: list[str]) -> list[str]:
-    """What an epoch takes, of the method that takes least to the one that takes most."""
-    seconds = costs(results)["seconds per epoch"].reindex(learners)
-    if seconds.empty:
-        return []
-    least, most = seconds.idxmin(), seconds.idxmax()
-    if least == most:
-        return [f"an epoch of {title(most)} takes {_seconds(seconds[most])}"]
-    return [
-        f"an epoch takes from {_seconds(seconds[least])} ({title(least)}) to {_seconds(seconds[most])} "
-        f"({title(most)}), {seconds[most] / seconds[least]:.1f} times as long"
-    ]
-
-
 def _accuracies(rows: pd.DataFrame, metric: str = PROBE) -> dict[str, Interval]:
     """The accuracy of each method in percent, in the order of the rows."""
     return {line.method: Interval(line.mean, line.low, line.high) for line in summary(rows, metric).itertuples()}
@@ -106,10 +92,6 @@ def _percent(accuracy: Interval) -> str:
 def _cell(accuracy: Interval) -> str:
     """Mean and interval; the mean alone where one seed gives no interval."""
     return f"{accuracy.mean:.1f}" if math.isnan(accuracy.low) else str(accuracy)
-
-
-def _seconds(value: float) -> str:
-    return f"{value:.0f} s" if value >= 10 else f"{value:.1f} s"
 
 
 def costs(results: Results) -> pd.DataFrame:
