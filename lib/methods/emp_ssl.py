@@ -68,7 +68,7 @@ def coding_rate(patches: Tensor, epsilon: float) -> Tensor:
     count, width = patches.shape[1:]
     identity = torch.eye(width, dtype=patches.dtype, device=patches.device)
     gram = patches.transpose(1, 2) @ patches * (width / (count * epsilon))
-    # Positive definite: log det is twice the sum of the log diagonal of the Cholesky factor. Unlike `logdet`, which
-    # goes by LU, this asks for no check that waits for the device.
+    # Positive definite: log det is twice the sum of the log diagonal of the Cholesky factor, half the work of LU.
+    # `cholesky_ex` does not wait for the device to report success, as `cholesky` does.
     factor, _ = torch.linalg.cholesky_ex(identity + gram)
     return factor.diagonal(dim1=1, dim2=2).log().sum(dim=1).mean()
