@@ -22,7 +22,7 @@ class Settings:
 
 
 class SimSiam(nn.Module):
-    views = (View(crop_scale=(0.2, 1.0)),) * 2  # MoCo v2's crops, as in the paper (appendix A); no blur at 32 px
+    views = (View(crop_scale=(0.2, 1.0)),) * 2  # the official code's crops; no blur at 32 px
     uses_labels = False
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:

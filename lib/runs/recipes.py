@@ -58,8 +58,8 @@ RECIPES = {
         "lars",
         2.0,
         1e-5,
-        "solo-learn: SGD 0.5, decay 1e-5. In short runs BYOL's LARS was two points ahead of SGD 0.25, and not told apart "
-        "from AdamW 0.001.",
+        "solo-learn: SGD 0.5, decay 1e-5. In short runs BYOL's LARS was two points ahead of SGD 0.25 and not told "
+        "apart from AdamW 0.001.",
     ),
     "dino": Recipe("adamw", 0.004, 0.05, "The paper: AdamW. solo-learn: LARS 0.3."),
     "barlow_twins": Recipe(
