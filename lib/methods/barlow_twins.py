@@ -8,7 +8,7 @@ import torch
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
-from lib.methods.precision import full_precision
+from lib.precision import full_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers

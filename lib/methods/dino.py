@@ -10,9 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.crops import cross_prediction, one_pass_per_size
-from lib.methods.precision import full_precision
 from lib.methods.prototypes import Prototypes
 from lib.methods.target import follow, rising, slow_copy
+from lib.precision import full_precision
 from lib.views import MULTI_CROP
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers

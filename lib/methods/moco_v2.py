@@ -9,9 +9,9 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.methods.precision import full_precision
 from lib.methods.queue import Queue
 from lib.methods.target import follow, slow_copy
+from lib.precision import full_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -20,7 +20,9 @@ PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 @dataclass(frozen=True)
 class Settings:
     temperature: float = 0.2  # of MoCo v2 (2003.04297, table 2)
-    momentum: float = 0.99  # 0.999 for a million images (1911.05722, section 4.1); fewer steps need a faster copy
+    # 0.999 for a million images (1911.05722, section 4.1); fewer steps need a faster copy. With 0.9, in a few hundred
+    # steps of scenes, all vectors became one.
+    momentum: float = 0.99
     queue: int = 4096  # keys; the paper's 65,536 would be more than the training images of a small study
     hidden: int = 512
     projection: int = 128

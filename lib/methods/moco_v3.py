@@ -9,8 +9,8 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.methods.precision import full_precision
 from lib.methods.target import follow, rising, slow_copy
+from lib.precision import full_precision
 from lib.views import BYOL
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers

@@ -8,7 +8,7 @@ from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.methods.precision import full_precision
+from lib.precision import full_precision
 from lib.views import View
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers

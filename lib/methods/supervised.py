@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.methods.precision import full_precision
+from lib.precision import full_precision
 from lib.views import SUPERVISED
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers

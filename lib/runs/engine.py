@@ -24,6 +24,7 @@ from lib.images import Split, load
 from lib.measures import Subject, neighbour_monitor
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
+from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
 from lib.training import OutOfTime, train
@@ -141,7 +142,8 @@ def _train(
         "seconds": round(math.fsum(epoch["seconds"] for epoch in history), 1),
         "images_per_second": round(history[-1]["images_per_second"], 1),
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
-        "device": _device_name(device),
+        "device": device_name(device),
+        "precision": precision_on(device, config.training.precision),
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": _commit(),
@@ -166,9 +168,9 @@ def _locked(key: str) -> Iterator[None]:
         yield
 
 
-def _device_name(device: torch.device) -> str:
+def device_name(device: torch.device) -> str:
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return torch.cuda.getdevice_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
 
 

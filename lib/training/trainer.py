@@ -20,11 +20,10 @@ from tqdm import tqdm
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.memory import peak_memory, reset_peak_memory
+from lib.precision import PRECISIONS, autocast
 from lib.randomness import seed_of
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 from lib.views import make_view
-
-PRECISIONS = ("bf16", "fp32")
 
 
 class OutOfTime(Exception):
@@ -41,7 +40,7 @@ class Training:
     learning_rate: float = 0.06  # peak
     weight_decay: float = 5e-4
     warmup_epochs: float = 5.0
-    precision: str = "bf16"
+    precision: str = "auto"  # bf16 where the device has it (see `lib.precision`)
     compile: bool = False  # torch.compile the encoder
 
     def __post_init__(self) -> None:
@@ -116,7 +115,7 @@ def train(
         generator.manual_seed(seed_of(seed, 1, step))
         pictures = images[batch]
         views = [make_view(pictures, view, generator) for view in method.views]
-        with torch.autocast(device.type, torch.bfloat16, enabled=training.precision == "bf16"):
+        with autocast(device, training.precision):
             terms = forward(views, labels[batch]) if method.uses_labels else forward(views)
         if terms:  # the random control has none
             optimiser.zero_grad()
