@@ -16,12 +16,13 @@ from lib.figures.severity import summary
 from lib.figures.style import look, title, use_style
 from lib.figures.tables import OPTIMISERS
 from lib.figures.words import listed
-from lib.measures import Interval
+from lib.measures import Interval, interval
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.recipes import RECIPES
 
 PROBE = "probe accuracy"
+YARDSTICK, MULTIPLE = "simclr", "times SimCLR's"  # of the costs
 
 
 def methods_answer(results: Results) -> dict[str, str]:
@@ -35,7 +36,8 @@ def methods_answer(results: Results) -> dict[str, str]:
     return {
         "answer-accuracy": _who_learns_best(rows, found, learners),
         "answer-references": _sentence(_references(found)),
-        "devices": listed(list(dict.fromkeys(record["device"] for record in results.records))),
+        "answer-costs": _cheapest_and_dearest(results),
+        "costs": _how_costs_were_measured(results),
     }
 
 
@@ -69,6 +71,37 @@ def _probed(method: str) -> dict[str, str]:
     return {"method": method, "metric": PROBE}
 
 
+def _cheapest_and_dearest(results: Results) -> str:
+    spent = costs(results)
+    others = [method for method in present(results.rows) if method in spent.index and method != YARDSTICK]
+    if MULTIPLE not in spent or not others:
+        return "What each costs is in the table of results below."
+    multiples = {method: spent.loc[method, MULTIPLE].mean for method in others}
+    least, most = min(multiples, key=multiples.get), max(multiples, key=multiples.get)
+    return (
+        f"An epoch of {title(least)} takes {multiples[least]:.1f} times as long as one of {title(YARDSTICK)}, "
+        f"an epoch of {title(most)} {multiples[most]:.1f} times."
+    )
+
+
+def _how_costs_were_measured(results: Results) -> str:
+    measured = results.costs
+    if measured is None:
+        places = [f"{record['device']} ({record['precision']})" for record in results.records]
+        return (
+            f"Seconds per epoch are those of the runs, on {listed(list(dict.fromkeys(places)))}: means over seeds. A "
+            "machine that changes its speed between runs makes them differ where methods do not."
+        )
+    places = [
+        f"{device} ({precision})" for device, precision in zip(measured["device"], measured["precision"], strict=True)
+    ]
+    return (
+        f"Seconds per epoch were measured in {measured['round'].nunique()} rounds, each of which trains every method "
+        f"for a few steps, on {listed(list(dict.fromkeys(places)))}: means over rounds. The multiples are taken within "
+        "a round, so that a change of the machine's speed does not touch them."
+    )
+
+
 def _sentence(parts: list[str]) -> str:
     whole = "; ".join(parts) or "there is nothing to compare"
     return f"{whole[0].upper()}{whole[1:]}."
@@ -95,36 +128,52 @@ def _cell(accuracy: Interval) -> str:
 
 
 def costs(results: Results) -> pd.DataFrame:
-    """Median over each method's runs of: seconds per epoch, images per second, peak memory (MiB). Indexed by method."""
+    """What training cost, indexed by method: seconds per epoch (`Interval`), and the median peak of memory over runs.
+
+    Seconds are those of the measurements in turns where there are any, else those of the runs; only in turns can they
+    be compared, as multiples (`Interval`) of SimCLR's seconds of the same round.
+    """
     runs = pd.DataFrame(
         {
             "method": record["config"]["method"],
-            "seconds per epoch": record["seconds"] / record["config"]["training"]["epochs"],
-            "images per second": record["images_per_second"],
+            "round": record["config"]["seed"],
+            "seconds_per_epoch": record["seconds"] / record["config"]["training"]["epochs"],
             "peak memory (MiB)": record["peak_memory_mib"],
         }
         for record in results.records
     )
-    return runs.groupby("method").median()
+    timed = runs if results.costs is None else results.costs
+    seconds = timed.pivot(index="round", columns="method", values="seconds_per_epoch")
+    spent = pd.DataFrame(
+        {
+            "seconds per epoch": {method: interval(seconds[method].dropna()) for method in seconds},
+            "peak memory (MiB)": runs.groupby("method")["peak memory (MiB)"].median(),
+        }
+    )
+    if results.costs is not None and YARDSTICK in seconds:
+        spent[MULTIPLE] = {method: interval((seconds[method] / seconds[YARDSTICK]).dropna()) for method in seconds}
+    return spent
 
 
 def results_table(results: Results) -> pd.DataFrame:
-    """One line a method: accuracies on clean test images (mean and 95 % interval) and what training cost."""
+    """One line a method: accuracies on clean test images and what training cost, with 95 % intervals."""
     neighbours, probed = (_accuracies(results.rows, metric) for metric in ("knn accuracy", PROBE))
     spent = costs(results)
-    return pd.DataFrame(
-        {
+    lines = []
+    for method in probed:
+        cost = spent.loc[method]
+        line = {
             "method": title(method),
             "paradigm": METHODS[method].paradigm,
             "kNN accuracy (%)": _cell(neighbours[method]),
             "probe accuracy (%)": _cell(probed[method]),
-            "seconds per epoch": f"{spent.loc[method, 'seconds per epoch']:.1f}",
-            "images per second": f"{spent.loc[method, 'images per second']:,.0f}",
-            "peak memory (MiB)": f"{spent.loc[method, 'peak memory (MiB)']:,.0f}",
             "views per image": views_per_image(method),
+            "seconds per epoch": _cell(cost["seconds per epoch"]),
         }
-        for method in probed
-    )
+        if MULTIPLE in spent:
+            line[MULTIPLE] = f"{cost[MULTIPLE].mean:.1f}"
+        lines.append(line | {"peak memory (MiB)": f"{cost['peak memory (MiB)']:,.0f}"})
+    return pd.DataFrame(lines)
 
 
 def views_per_image(method: str) -> str:

@@ -2,7 +2,8 @@
 
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors`,
 `history.json`, and `rows/<measure>.csv`. Published runs live in `results/<study>/<preset>/`:
-`runs.jsonl` (a record a line) and `rows.csv`. Every file is written whole or not at all.
+`runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs` measured what training costs.
+Every file is written whole or not at all.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from lib.errors import BadInput
 from lib.measures import COLUMNS
 
 PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
+COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
 
 
 def folder(key: str) -> Path:
@@ -97,7 +99,8 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise BadInput(f"{path} has the unknown column {unknown[0]!r}; its columns are: {', '.join(columns)}")
     if missing := [name for name in columns if name not in rows.columns]:
         raise BadInput(f"{path} lacks the column {missing[0]!r}; its columns are: {', '.join(columns)}")
-    numbers = [name for name in ("severity", "value", "standard_error", "images") if name in columns]
+    words = {"run", "measure", "shift", "metric", "method", "device", "precision", "torch", "finished"}
+    numbers = [name for name in columns if name not in words]
     if not text.endswith("\n") or not all(pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
         raise BadInput(f"{path} is half-written; delete it to compute its rows again")
     return rows[list(columns)]
@@ -124,3 +127,13 @@ def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None
     rows = rows.sort_values("run", kind="stable")[list(PUBLISHED_COLUMNS)]
     files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
     files.write_text(home / "rows.csv", to_csv(rows))
+
+
+def read_costs(home: Path) -> pd.DataFrame | None:
+    """What training by each method cost when it was measured in turns: `COST_COLUMNS`; None where it was not."""
+    path = home / "costs.csv"
+    return read_rows(path, COST_COLUMNS) if path.exists() else None
+
+
+def write_costs(home: Path, costs: pd.DataFrame) -> None:
+    files.write_text(home / "costs.csv", to_csv(costs[list(COST_COLUMNS)]))

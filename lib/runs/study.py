@@ -29,6 +29,7 @@ class Results:
     rows: pd.DataFrame
     preset: str
     stale: bool  # true where published rows come from an older protocol than this code's
+    costs: pd.DataFrame | None = None  # measured in turns, where all rows are published and somebody did
 
     def provenance(self) -> pd.DataFrame:
         """One line a run: what was computed, on what, by what, and how long it took."""
@@ -45,6 +46,7 @@ class Results:
                 "images per second": record["images_per_second"],
                 "peak memory (MiB)": record["peak_memory_mib"],
                 "device": record["device"],
+                "precision": record["precision"],
                 "torch": record["versions"]["torch"],
                 "commit": record["commit"],
                 "finished": record["finished"],
@@ -112,7 +114,8 @@ class Study:
         hits = [hit for hit in found if hit]
         records += [record for record, _, _ in hits]
         rows = pd.concat([table for table in [rows, *(table for _, table, _ in hits)] if table is not None])
-        return Results(records, _describe(rows, records), preset, stale=any(stale for _, _, stale in hits))
+        costs = None if missing else _published_costs(self.name, preset, self.methods)
+        return Results(records, _describe(rows, records), preset, any(stale for _, _, stale in hits), costs)
 
 
 def as_list(value: object, what: str, examples: Sequence[str]) -> list:
@@ -136,6 +139,14 @@ def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
     joined = runs.merge(rows, on="run", validate="one_to_many")
     order = joined["method"].map(list(METHODS).index)
     return joined.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _published_costs(study: str, preset: str, methods: Sequence[str]) -> pd.DataFrame | None:
+    """Those of `methods`, if all of them were measured."""
+    costs = store.read_costs(paths.RESULTS / study / preset)
+    if costs is None or not set(methods) <= set(costs["method"]):
+        return None
+    return costs[costs["method"].isin(methods)]
 
 
 def largest_published(study: str) -> str:

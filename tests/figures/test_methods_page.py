@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import math
 import re
 
 import numpy as np
@@ -41,6 +42,7 @@ def results(accuracies, standard_error=0.0, seconds=None):
                     "images_per_second": 1000.0 + seed,
                     "peak_memory_mib": 1300,
                     "device": "CPU, 2 threads",
+                    "precision": "bf16",
                 }
             )
     names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
@@ -90,7 +92,8 @@ def test_the_best_is_told_from_those_below_it():
     assert words["answer-references"] == (
         "Random weights reach 31.0 [28.5, 33.5] %; training with labels reaches 71.0 [68.5, 73.5] %."
     )
-    assert words["devices"] == "CPU, 2 threads"
+    assert words["answer-costs"] == "What each costs is in the table of results below."
+    assert "those of the runs, on CPU, 2 threads (bf16): means over seeds." in words["costs"]
 
 
 @pytest.mark.parametrize(
@@ -126,15 +129,38 @@ def test_told_apart_is_scipy_s_paired_interval(pairs):
 
 
 def test_the_table_of_results_by_hand():
-    table = page.results_table(results({"simclr": [50, 51, 52], "dino": [40]}, seconds={"simclr": [3.0, 9.0, 4.0]}))
+    table = page.results_table(results({"simclr": [50, 51, 52], "dino": [40]}, seconds={"simclr": [4.0, 5.0, 6.0]}))
     simclr, dino = table.to_dict("records")
     assert simclr == {
         "method": "SimCLR", "paradigm": "contrastive", "kNN accuracy (%)": "46.0 [43.5, 48.5]",
-        "probe accuracy (%)": "51.0 [48.5, 53.5]", "seconds per epoch": "4.0", "images per second": "1,001",
-        "peak memory (MiB)": "1,300", "views per image": "2",
+        "probe accuracy (%)": "51.0 [48.5, 53.5]", "views per image": "2", "seconds per epoch": "5.0 [2.5, 7.5]",
+        "peak memory (MiB)": "1,300",
     }  # fmt: skip
     assert dino["probe accuracy (%)"] == "40.0" and dino["views per image"] == "2 of 32 px and 4 of 16 px"
     assert page.views_per_image("emp_ssl") == "8" and page.views_per_image("supervised") == "1"
+
+
+def test_a_machine_that_changes_its_speed_does_not_change_the_multiples():
+    """Costs measured in turns win over those of the runs; here the second round ran at half speed, the third at 2/3."""
+    measured = pd.DataFrame(
+        [
+            (method, number, slow * seconds, "CPU, 2 threads", "fp32")
+            for number, slow in enumerate((1.0, 2.0, 1.5))
+            for method, seconds in (("simclr", 4.0), ("byol", 2.0), ("swav", 10.0))
+        ],
+        columns=["method", "round", "seconds_per_epoch", "device", "precision"],
+    )
+    found = results({"simclr": [50, 51, 52], "byol": [45, 46, 47], "swav": [40, 41, 42]})
+    found = dataclasses.replace(found, costs=measured)
+    words = page.methods_answer(found)
+    assert words["answer-costs"] == (
+        "An epoch of BYOL takes 0.5 times as long as one of SimCLR, an epoch of SwAV 2.5 times."
+    )
+    assert "measured in 3 rounds" in words["costs"] and "on CPU, 2 threads (fp32): means over rounds." in words["costs"]
+    table = page.results_table(found).set_index("method")
+    assert list(table["times SimCLR's"]) == ["1.0", "0.5", "2.5"]
+    half = scipy.stats.t.ppf(0.975, 2) * 2 / math.sqrt(3)  # of 4, 8 and 6 seconds
+    assert table.loc["SimCLR", "seconds per epoch"] == f"6.0 [{6 - half:.1f}, {6 + half:.1f}]"
 
 
 def test_the_dots_are_the_means_of_published_rows():

@@ -92,6 +92,24 @@ def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
     assert len(Study("severity_degradation", preset="small", methods=["simclr"]).results().rows) == 6
 
 
+def test_published_costs_come_with_published_rows_alone(results, monkeypatch):
+    """Measured on the machine that published them, they say nothing about runs that are computed here."""
+    home = results / "severity_degradation" / "small"
+    store.write_published(home, *fake("small", ["random"]))
+    asked = Study("severity_degradation", preset="small", methods=["random"])
+    assert asked.results().costs is None
+    costs = pd.DataFrame([("random", 0, 1.5, "CPU", "fp32", "2.x", "2026-01-01")], columns=store.COST_COLUMNS)
+    store.write_costs(home, costs)
+    pd.testing.assert_frame_equal(asked.results().costs, costs, check_dtype=False)
+    monkeypatch.setattr(study.engine, "compute", lambda configs, *_, **__: fake("small", ["random"]))
+    assert dataclasses.replace(asked, recompute=True).results().costs is None
+    store.write_costs(home, costs.assign(method="simclr"))  # another method's
+    assert asked.results().costs is None
+    (home / "costs.csv").write_text((home / "costs.csv").read_text()[:-1])
+    with pytest.raises(BadInput, match="costs.csv is half-written"):
+        asked.results()
+
+
 def test_the_largest_published_preset_is_shown(results):
     for preset in ("quick", "small"):
         store.write_published(results / "severity_degradation" / preset, *fake(preset, ["random"]))
