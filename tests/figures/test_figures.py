@@ -123,7 +123,8 @@ def test_tables(rows, results):
     assert accuracy.iloc[0]["knn accuracy (%)"].startswith("71.0 [")
     protocol = figures.protocol(results).set_index("method")
     assert protocol.loc["SimCLR", "images"] == "1,234" and protocol.loc["Random weights", "epochs"] == "none"
-    assert "<table" in figures.table(protocol).data
+    text = figures.table(pd.DataFrame({"interval": ["5.8 [-0.6, 11.1]"], "words": ["SGD, 0.1 [a, b]"]})).data
+    assert "<table" in text and "5.8 [-0.6,&nbsp;11.1]" in text and "SGD, 0.1 [a, b]" in text
 
 
 def test_sentences(rows, results):

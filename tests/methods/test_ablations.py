@@ -15,7 +15,7 @@ from torch.nn import functional as F
 
 from lib.images import scenes
 from lib.measures import extract, fit_probe
-from lib.methods import METHODS, build_method, dcl, moco_v2, moco_v3, nnclr, simclr, swav
+from lib.methods import METHODS, barlow_twins, build_method, dcl, moco_v2, moco_v3, nnclr, simclr, swav
 from lib.models import build_encoder
 from lib.runs import PRESETS, grid
 from lib.training import train
@@ -32,12 +32,12 @@ def sgd(rate):
 
 
 # What a run of 372 steps asks of methods made for thousands: a short queue, since keys of an encoder that changes fast
-# are soon stale; a slow copy that follows sooner (not MoCo's, which then collapses); fewer prototypes, sharper codes,
+# are soon stale; for BYOL a slow copy that follows sooner (MoCo v2 collapses with it); fewer prototypes, sharper codes,
 # a narrower projection; SGD at a high rate. SwAV and DINO read pairs: a crop of 16 px is too small to tell scenes by.
 SETTINGS = {
     "moco_v2": {"queue": 128},
     "byol": {"momentum": 0.9},
-    "dino": {"prototypes": 64, "momentum": 0.9},
+    "dino": {"prototypes": 64},
     "barlow_twins": {"projection": 128, "redundancy": 0.02},
     "swav": {"prototypes": 64, "epsilon": 0.02},
 }
@@ -51,6 +51,11 @@ VIEWS = {"swav": PAIR, "dino": PAIR}
 def pull_pairs(first, second, *_):
     """What is left of a contrast without its negatives."""
     return -F.cosine_similarity(first, second, dim=1).mean()
+
+
+def pull_features(first, second):
+    """What is left of a correlation whose features need not vary."""
+    return (first - second).square().mean(), 0 * first.sum()
 
 
 def no_predictor(method):
@@ -84,7 +89,7 @@ ABLATIONS = {
     "byol": ({}, no_predictor),
     "simsiam": ({}, no_predictor),
     "dino": ({}, no_sharpening),
-    "barlow_twins": ({}, only_invariance),
+    "barlow_twins": ({(barlow_twins, "correlation_terms"): pull_features}, None),
     "vicreg": ({}, only_invariance),
     "swav": ({(swav, "sinkhorn"): no_balance}, None),
     "emp_ssl": ({}, only_invariance),
