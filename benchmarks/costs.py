@@ -14,6 +14,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -29,7 +30,7 @@ from lib.runs import grid
 from lib.runs.engine import device_name
 from lib.runs.presets import plan_of, scale_of
 from lib.runs.store import COST_COLUMNS, write_costs
-from lib.training import Training, train
+from lib.training import train
 
 STUDY = "methods"
 STEPS = 8  # that are timed
@@ -41,10 +42,7 @@ def measure(method: str, preset: str) -> dict[str, object]:
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan = config.training
     data = load(config.dataset, "train", config.train_images, device)
-    short = Training(
-        epochs=2, batch_size=plan.batch_size, optimiser=plan.optimiser, learning_rate=plan.learning_rate,
-        weight_decay=plan.weight_decay, warmup_epochs=0, precision=plan.precision,
-    )  # fmt: skip
+    short = replace(plan, epochs=2, warmup_epochs=0)
     some = slice(STEPS * plan.batch_size)
     torch.manual_seed(0)
     module = build_method(method, build_encoder(config.encoder), config.settings, len(data.classes))

@@ -13,8 +13,8 @@ PRECISIONS = ("auto", "bf16", "fp32")
 def precision_on(device: torch.device, precision: str = "auto") -> str:
     """What `precision` is on `device`, "bf16" or "fp32"; "auto" is bf16 where the device multiplies in it.
 
-    A processor that has to emulate bfloat16 (AVX2, AVX-512 without its bf16 part) takes five to twelve times as long
-    with it as with float32. Of ARM processors none has been measured: they compute in float32.
+    A processor with AVX2 alone, which emulates bfloat16, took five to twelve times as long with it as with float32.
+    ARM processors have not been measured: they compute in float32.
     """
     if one_of(precision, PRECISIONS, "precision") != "auto":
         return precision

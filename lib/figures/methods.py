@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+from collections.abc import Iterable
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -76,30 +77,32 @@ def _cheapest_and_dearest(results: Results) -> str:
     others = [method for method in present(results.rows) if method in spent.index and method != YARDSTICK]
     if MULTIPLE not in spent or not others:
         return "What each costs is in the table of results below."
-    multiples = {method: spent.loc[method, MULTIPLE].mean for method in others}
-    least, most = min(multiples, key=multiples.get), max(multiples, key=multiples.get)
+    multiples = {method: spent.loc[method, MULTIPLE] for method in others}
+    least, most = (choose(others, key=lambda method: multiples[method].mean) for choose in (min, max))
     return (
-        f"An epoch of {title(least)} takes {multiples[least]:.1f} times as long as one of {title(YARDSTICK)}, "
-        f"an epoch of {title(most)} {multiples[most]:.1f} times."
+        f"An epoch of {title(least)} takes {_cell(multiples[least])} times as long as one of {title(YARDSTICK)}, "
+        f"an epoch of {title(most)} {_cell(multiples[most])} times."
     )
 
 
 def _how_costs_were_measured(results: Results) -> str:
     measured = results.costs
     if measured is None:
-        places = [f"{record['device']} ({record['precision']})" for record in results.records]
+        places = _places((record["device"], record["precision"]) for record in results.records)
         return (
-            f"Seconds per epoch are those of the runs, on {listed(list(dict.fromkeys(places)))}: means over seeds. A "
-            "machine that changes its speed between runs makes them differ where methods do not."
+            f"Seconds per epoch are those of the runs, on {places}: means over seeds. A machine that changes its speed "
+            "between runs makes them differ where methods do not."
         )
-    places = [
-        f"{device} ({precision})" for device, precision in zip(measured["device"], measured["precision"], strict=True)
-    ]
+    places = _places(zip(measured["device"], measured["precision"], strict=True))
     return (
         f"Seconds per epoch were measured in {measured['round'].nunique()} rounds, each of which trains every method "
-        f"for a few steps, on {listed(list(dict.fromkeys(places)))}: means over rounds. The multiples are taken within "
-        "a round, so that a change of the machine's speed does not touch them."
+        f"for a few steps, on {places}: means over rounds. The multiples are taken within a round, so that a machine "
+        "that changes its speed from one round to the next does not touch them."
     )
+
+
+def _places(pairs: Iterable[tuple[str, str]]) -> str:
+    return listed(list(dict.fromkeys(f"{device} ({precision})" for device, precision in pairs)))
 
 
 def _sentence(parts: list[str]) -> str:
@@ -171,7 +174,7 @@ def results_table(results: Results) -> pd.DataFrame:
             "seconds per epoch": _cell(cost["seconds per epoch"]),
         }
         if MULTIPLE in spent:
-            line[MULTIPLE] = f"{cost[MULTIPLE].mean:.1f}"
+            line[MULTIPLE] = _cell(cost[MULTIPLE])
         lines.append(line | {"peak memory (MiB)": f"{cost['peak memory (MiB)']:,.0f}"})
     return pd.DataFrame(lines)
 

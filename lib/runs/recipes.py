@@ -38,7 +38,7 @@ RECIPES = {
         0.004,
         0.05,
         "solo-learn: SGD 0.3. Here MoCo v3's AdamW, which was not compared with SGD on CIFAR-10; in twelve epochs of "
-        "scenes it was ahead of SGD 0.2. A queue of 512 instead of 4,096 was not told apart from it by the probe.",
+        "scenes it was ahead of SGD 0.2. A queue of 512 was 0.8 points ahead of 4,096 by the probe, 2.7 by neighbours.",
     ),
     "moco_v3": Recipe(
         "adamw",

@@ -99,8 +99,8 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise BadInput(f"{path} has the unknown column {unknown[0]!r}; its columns are: {', '.join(columns)}")
     if missing := [name for name in columns if name not in rows.columns]:
         raise BadInput(f"{path} lacks the column {missing[0]!r}; its columns are: {', '.join(columns)}")
-    words = {"run", "measure", "shift", "metric", "method", "device", "precision", "torch", "finished"}
-    numbers = [name for name in columns if name not in words]
+    numeric = ("severity", "value", "standard_error", "images", "round", "seconds_per_epoch")
+    numbers = [name for name in numeric if name in columns]
     if not text.endswith("\n") or not all(pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
         raise BadInput(f"{path} is half-written; delete it to compute its rows again")
     return rows[list(columns)]

@@ -20,7 +20,7 @@ from tqdm import tqdm
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.memory import peak_memory, reset_peak_memory
-from lib.precision import PRECISIONS, autocast
+from lib.precision import PRECISIONS, autocast, precision_on
 from lib.randomness import seed_of
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 from lib.views import make_view
@@ -85,6 +85,7 @@ def train(
     method.to(memory_format=torch.channels_last)
     optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
     forward = torch.compile(method) if training.compile else method
+    precision = precision_on(device, training.precision)
     steps, warmup = training.epochs * steps_per_epoch, round(training.warmup_epochs * steps_per_epoch)
 
     state = _load(checkpoint, device)
@@ -115,7 +116,7 @@ def train(
         generator.manual_seed(seed_of(seed, 1, step))
         pictures = images[batch]
         views = [make_view(pictures, view, generator) for view in method.views]
-        with autocast(device, training.precision):
+        with autocast(device, precision):
             terms = forward(views, labels[batch]) if method.uses_labels else forward(views)
         if terms:  # the random control has none
             optimiser.zero_grad()

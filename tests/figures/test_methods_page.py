@@ -154,11 +154,11 @@ def test_a_machine_that_changes_its_speed_does_not_change_the_multiples():
     found = dataclasses.replace(found, costs=measured)
     words = page.methods_answer(found)
     assert words["answer-costs"] == (
-        "An epoch of BYOL takes 0.5 times as long as one of SimCLR, an epoch of SwAV 2.5 times."
+        "An epoch of BYOL takes 0.5 [0.5, 0.5] times as long as one of SimCLR, an epoch of SwAV 2.5 [2.5, 2.5] times."
     )
     assert "measured in 3 rounds" in words["costs"] and "on CPU, 2 threads (fp32): means over rounds." in words["costs"]
     table = page.results_table(found).set_index("method")
-    assert list(table["times SimCLR's"]) == ["1.0", "0.5", "2.5"]
+    assert list(table["times SimCLR's"]) == ["1.0 [1.0, 1.0]", "0.5 [0.5, 0.5]", "2.5 [2.5, 2.5]"]
     half = scipy.stats.t.ppf(0.975, 2) * 2 / math.sqrt(3)  # of 4, 8 and 6 seconds
     assert table.loc["SimCLR", "seconds per epoch"] == f"6.0 [{6 - half:.1f}, {6 + half:.1f}]"
 
