@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -15,9 +16,10 @@ from lib.errors import BadInput
 def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
     """Let `fill` write to a new file and put it at `path` when it is complete and on the disk.
 
-    A crash, a full disk or a missing permission leaves what was at `path` before as it was.
+    A crash, a full disk or a missing permission leaves what was at `path` before as it was. Of several writers, in
+    threads or processes, the last one to finish stays.
     """
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}.partial")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:

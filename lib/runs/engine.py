@@ -171,7 +171,7 @@ def _locked(key: str) -> Iterator[None]:
 def device_name(device: torch.device) -> str:
     """What a record calls the device."""
     if device.type == "cuda":
-        return torch.cuda.getdevice_name(device)
+        return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
 
 

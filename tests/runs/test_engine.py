@@ -6,6 +6,7 @@ import resource
 import signal
 import subprocess
 import sys
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
@@ -208,6 +209,26 @@ def test_no_space_left_is_named(tmp_path):
     with pytest.raises(BadInput, match="the disk is full.*free some space and call again"):
         files.write(tmp_path / "kept", fill)
     assert (tmp_path / "kept").read_text() == "before" and len(list(tmp_path.glob("*kept*"))) == 1
+
+
+def test_two_threads_may_write_one_file(tmp_path):
+    """As two runs do that render the same scenes: both are served, and the file is whole."""
+    from lib import files
+
+    both_are_open = threading.Barrier(2, timeout=60)
+
+    def fill(content):
+        def write_all(file):
+            both_are_open.wait()
+            file.write(content)
+
+        return write_all
+
+    with ThreadPoolExecutor(2) as executor:
+        texts = [b"first" * 1000, b"second" * 1000]
+        for done in [executor.submit(files.write, tmp_path / "file", fill(text)) for text in texts]:
+            done.result()
+    assert (tmp_path / "file").read_bytes() in texts and list(tmp_path.iterdir()) == [tmp_path / "file"]
 
 
 def test_a_folder_that_cannot_be_is_one_sentence(tmp_path, monkeypatch):
