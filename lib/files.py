@@ -13,8 +13,10 @@ from typing import BinaryIO
 from lib.errors import BadInput
 
 
-def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
+def write(path: Path, fill: Callable[[BinaryIO], object], sync: bool = True) -> None:
     """Let `fill` write to a new file and put it at `path` when it is complete and on the disk.
+
+    Without `sync` it does not wait for the disk: for many small files that can be made again.
 
     A crash, a full disk or a missing permission leaves what was at `path` before as it was. Of several writers, in
     threads or processes, the last one to finish stays.
@@ -24,8 +26,9 @@ def write(path: Path, fill: Callable[[BinaryIO], object]) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(partial, "wb") as file:
             fill(file)
-            file.flush()
-            os.fsync(file.fileno())
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
         os.replace(partial, path)
     except OSError as error:
         raise BadInput(_sentence(path, error)) from error

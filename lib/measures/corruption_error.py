@@ -1,10 +1,14 @@
 """Corruption error: how often a probe is wrong on corrupted test images, and its summaries.
 
 The `shift` of a row is "none" (clean images), a corruption, one of the four groups, or "all"; a
-severity of 0 stands for the mean over the five. Means over corruptions weigh each one equally.
-On CIFAR-10-C "all" at severity 0 is the field's number, the unnormalised mean over 15 x 5
-(RobustBench). Groups and "all" also have the metric "relative error": the error less the error of
-the same images without corruption.
+severity of 0 stands for the mean over the five. Groups and "all" are those of the benchmark, the 15 without the four
+held back for validation, each corruption weighing the same: on CIFAR-10-C "all" at severity 0 is the field's number,
+the unnormalised mean over 15 x 5 (RobustBench). The metrics:
+
+- "error" of the probe;
+- "error step": the error less that of the same images one severity below, below 1 without corruption;
+- "relative error" of groups and "all": the error less that of the same images without corruption;
+- "calibration error" of clean images and "all": the mean of the cells' ECE (see `lib.measures.calibration`).
 """
 
 from __future__ import annotations
@@ -13,18 +17,18 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
 from torch import Tensor
 
 from lib.measures import probe
+from lib.measures.calibration import calibration_gaps
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
-from lib.randomness import seed_of
-from lib.shifts.corruptions import CORRUPTIONS, GROUPS, SEVERITIES, corrupt
+from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
-PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.1"  # bump the last number when rows change for other reasons
+PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.2"  # bump the last number when rows change for other reasons
 ALL = "all"
+MEASURED = CORRUPTIONS + EXTRA
 
 
 @dataclass(frozen=True)
@@ -38,36 +42,48 @@ class CorruptionError:
         return f"corruption_error(images={self.images or 'all'})#{PROTOCOL}"
 
     def rows(self, subject: Subject) -> pd.DataFrame:
-        return error_rows(*self.outcomes(subject))
-
-    def outcomes(self, subject: Subject) -> tuple[np.ndarray, np.ndarray]:
-        """Whether each prediction is wrong: bool (N,) on clean images, (15, 5, N) on corrupted ones."""
         test = subject.split("test", self.images)
 
-        def wrong(pictures: Tensor) -> np.ndarray:
-            return (subject.probe.predict(subject.extract(pictures)) != test.labels).cpu().numpy()
+        def outcomes(pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
+            """Of each picture, whether the prediction is wrong, and its part of the calibration error."""
+            confidence, predicted = subject.probe.scores(subject.extract(pictures)).softmax(dim=1).max(dim=1)
+            right = (predicted == test.labels).cpu().numpy()
+            return ~right, calibration_gaps(confidence.cpu().numpy(), right)
 
-        grid = [[wrong(corrupted(test.images, name, level)) for level in SEVERITIES] for name in CORRUPTIONS]
-        return wrong(test.images), np.array(grid)
-
-
-def corrupted(images: Tensor, name: str, severity: int) -> Tensor:
-    """`images` under one corruption, with the same noise in every run: methods are compared on equal pictures."""
-    seed = seed_of(CORRUPTIONS.index(name), severity)
-    return corrupt(images, name, severity, generator=torch.Generator().manual_seed(seed))
+        clean, clean_gaps = outcomes(test.images)
+        cells = [outcomes(subject.corrupted(name, level, self.images)) for name in MEASURED for level in SEVERITIES]
+        shape = (len(MEASURED), len(SEVERITIES), -1)
+        grid, gaps = (np.reshape(values, shape) for values in zip(*cells, strict=True))
+        return pd.concat([error_rows(clean, grid), calibration_rows(clean_gaps, gaps)], ignore_index=True)
 
 
 def error_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
-    """Rows from outcomes (N,) and (15, 5, N), as the module's docstring describes them."""
+    """Rows from whether predictions are wrong, (N,) and (19, 5, N), as the module's docstring describes them."""
     rows = [row(CLEAN, 0, "error", clean)]
-    for shift in (*CORRUPTIONS, *GROUPS, ALL):
-        members = GROUPS.get(shift, CORRUPTIONS if shift == ALL else (shift,))
-        outcomes = grid[[CORRUPTIONS.index(name) for name in members]].mean(axis=0)  # (5, N)
-        for severity, of_images in [(0, outcomes.mean(axis=0)), *zip(SEVERITIES, outcomes, strict=True)]:
-            rows.append(row(shift, severity, "error", of_images))
-            if shift not in CORRUPTIONS:
+    for shift in (*MEASURED, *GROUPS, ALL):
+        outcomes = _mean_over(shift, grid)  # (5, N)
+        steps = np.diff(outcomes, axis=0, prepend=clean[None].astype(float))
+        rows.append(row(shift, 0, "error", outcomes.mean(axis=0)))
+        for severity, of_images, step in zip(SEVERITIES, outcomes, steps, strict=True):
+            rows += [row(shift, severity, "error", of_images), row(shift, severity, "error step", step)]
+        if shift not in MEASURED:
+            for severity, of_images in [(0, outcomes.mean(axis=0)), *zip(SEVERITIES, outcomes, strict=True)]:
                 rows.append(row(shift, severity, "relative error", of_images - clean))
     return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+    """Rows from the gaps (N,) and (19, 5, N) of `calibration_gaps`."""
+    cells = _mean_over(ALL, grid)
+    rows = [row(CLEAN, 0, "calibration error", clean), row(ALL, 0, "calibration error", cells.mean(axis=0))]
+    rows += [row(ALL, level, "calibration error", cell) for level, cell in zip(SEVERITIES, cells, strict=True)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def _mean_over(shift: str, grid: np.ndarray) -> np.ndarray:
+    """(19, 5, N) -> (5, N): the mean over the corruptions that `shift` stands for."""
+    members = GROUPS.get(shift, CORRUPTIONS if shift == ALL else (shift,))
+    return grid[[MEASURED.index(name) for name in members]].mean(axis=0)
 
 
 def mean_corruption_error(errors: pd.DataFrame, baseline: pd.DataFrame) -> float:

@@ -4,12 +4,21 @@ from __future__ import annotations
 
 import functools
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from lib.images import Split, load
 from lib.measures.features import extract
 from lib.measures.probe import Probe, fit_probe
+from lib.shifts.corruptions import corrupted_alike
+
+_KEPT = 1 << 24  # numbers in a set of pictures that is small enough to be kept for the next encoder
+
+
+@functools.lru_cache(maxsize=256)
+def _kept_corrupted(dataset: str, count: int | None, checksum: str, name: str, severity: float, device) -> Tensor:
+    return corrupted_alike(load(dataset, "test", count, device).images, name, severity)
 
 
 class Subject:
@@ -28,12 +37,23 @@ class Subject:
     def split(self, name: str, count: int | None = None) -> Split:
         return load(self.dataset, name, self.train_images if name == "train" else count, self.device)
 
+    def corrupted(self, name: str, severity: float, count: int | None = None) -> Tensor:
+        """The first `count` test images (None: all) under one corruption, the same pictures for every encoder."""
+        test = self.split("test", count)
+        if test.images.numel() > _KEPT:
+            return corrupted_alike(test.images, name, severity)
+        return _kept_corrupted(self.dataset, count, test.checksum, name, severity, self.device)
+
     def extract(self, images: Tensor) -> Tensor:
         return extract(self.encoder, images, self.precision)
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - a subject lives for one evaluation
     def features(self, split: str) -> Tensor:
         return self.extract(self.split(split).images)
+
+    def wrong(self, images: Tensor, labels: Tensor) -> np.ndarray:
+        """Whether the probe's prediction for each of uint8 `images` (N, 3, H, W) is not its label: bool (N,)."""
+        return (self.probe.predict(self.extract(images)) != labels).cpu().numpy()
 
     @functools.cached_property
     def probe(self) -> Probe:

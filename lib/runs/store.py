@@ -85,6 +85,8 @@ def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def to_csv(rows: pd.DataFrame) -> str:
     """Six digits after the point: more than a test set of any size resolves, and the same text everywhere."""
+    if "severity" in rows:  # most are whole numbers, in a column that has room for others
+        rows = rows.assign(severity=rows["severity"].map("{:g}".format))
     return rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
 
 

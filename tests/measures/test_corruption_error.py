@@ -4,18 +4,19 @@ import pytest
 import torch
 
 from lib.measures.corruption_error import (
-    corrupted,
+    MEASURED,
+    calibration_rows,
     error_rows,
     mean_corruption_error,
     relative_mean_corruption_error,
 )
-from lib.shifts.corruptions import CORRUPTIONS, GROUPS
+from lib.shifts.corruptions import CORRUPTIONS, GROUPS, corrupted_alike
 
 
 @pytest.fixture(scope="module")
 def outcomes():
     generator = np.random.default_rng(0)
-    return generator.random(50) < 0.3, generator.random((15, 5, 50)) < 0.6
+    return generator.random(50) < 0.3, generator.random((19, 5, 50)) < 0.6
 
 
 def cell(rows, shift, severity, metric="error"):
@@ -29,12 +30,13 @@ def test_rows_by_triple_loop(outcomes):
     rows = error_rows(clean, grid)
     assert cell(rows, "none", 0)["value"] == pytest.approx(100 * clean.mean())
     total = relative = 0.0
-    for c, name in enumerate(CORRUPTIONS):
+    for c, name in enumerate(MEASURED):
         for s in range(5):
             wrong = sum(bool(grid[c, s, n]) for n in range(50))
             assert cell(rows, name, s + 1)["value"] == pytest.approx(2 * wrong)
-            total += 2 * wrong
-            relative += 2 * wrong - 100 * clean.mean()
+            if name in CORRUPTIONS:  # the four held back for validation are in no mean
+                total += 2 * wrong
+                relative += 2 * wrong - 100 * clean.mean()
     assert cell(rows, "all", 0)["value"] == pytest.approx(total / 75)
     assert cell(rows, "all", 0, "relative error")["value"] == pytest.approx(relative / 75)
 
@@ -53,7 +55,7 @@ def test_standard_errors(outcomes):
     rows = error_rows(clean, grid)
     p = clean.mean()
     assert cell(rows, "none", 0)["standard_error"] == pytest.approx(100 * np.sqrt(p * (1 - p) / 49), rel=1e-9)
-    alike = error_rows(clean, np.broadcast_to(clean, (15, 5, 50)))
+    alike = error_rows(clean, np.broadcast_to(clean, (19, 5, 50)))
     assert cell(alike, "all", 0)["standard_error"] == pytest.approx(cell(alike, "none", 0)["standard_error"])
     assert cell(alike, "all", 0, "relative error")["standard_error"] == 0
 
@@ -61,14 +63,41 @@ def test_standard_errors(outcomes):
 def test_columns(outcomes):
     rows = error_rows(*outcomes)
     assert list(rows) == ["shift", "severity", "metric", "value", "standard_error", "images"]
-    assert len(rows) == 1 + 15 * 6 + 5 * 6 * 2 and (rows["images"] == 50).all()
+    assert len(rows) == 1 + 24 * (6 + 5) + 5 * 6 and (rows["images"] == 50).all()
+
+
+def test_steps_are_paired_and_add_up(outcomes):
+    clean, grid = outcomes
+    rows = error_rows(clean, grid)
+    for shift in ("fog", "saturate", "blur", "all"):
+        steps = [cell(rows, shift, level, "error step")["value"] for level in range(1, 6)]
+        climb = cell(rows, shift, 5)["value"] - cell(rows, "none", 0)["value"]
+        assert sum(steps) == pytest.approx(climb)
+    fog = MEASURED.index("fog")
+    change = [int(grid[fog, 3, n]) - int(grid[fog, 2, n]) for n in range(50)]  # of each image, from severity 3 to 4
+    expected = 100 * np.std(change, ddof=1) / np.sqrt(50)
+    assert cell(rows, "fog", 4, "error step")["standard_error"] == pytest.approx(expected)
+
+
+def test_calibration_rows_by_hand():
+    clean, grid = np.array([0.1, 0.3]), np.zeros((19, 5, 2))
+    grid[MEASURED.index("fog"), 1] = [0.3, 0.6]  # one of 15 corruptions, at severity 2
+    grid[MEASURED.index("spatter"), 1] = [9, 9]  # in no mean
+    rows = calibration_rows(clean, grid)
+    assert cell(rows, "none", 0, "calibration error")["value"] == pytest.approx(20)
+    assert cell(rows, "all", 2, "calibration error")["value"] == pytest.approx(45 / 15)
+    assert cell(rows, "all", 0, "calibration error")["value"] == pytest.approx(45 / 75)
 
 
 def test_every_run_sees_the_same_noise_and_no_two_conditions_do():
     images = torch.full((2, 3, 32, 32), 128, dtype=torch.uint8)
-    first = corrupted(images, "gaussian_noise", 3)
-    assert torch.equal(first, corrupted(images, "gaussian_noise", 3))
-    other = corrupted(images, "gaussian_noise", 4)
+    first = corrupted_alike(images, "gaussian_noise", 3)
+    assert torch.equal(first, corrupted_alike(images, "gaussian_noise", 3))
+    rest = corrupted_alike(images[1:], "gaussian_noise", 3, first=1)
+    assert torch.equal(first[1:], rest)
+    other = corrupted_alike(images, "gaussian_noise", 4)
+    between = corrupted_alike(images, "gaussian_noise", 3.25)
+    assert not torch.equal(corrupted_alike(images, "gaussian_noise", 3.5), between)
     centred = [(x.float() - x.float().mean()).flatten() for x in (first, other)]
     assert torch.nn.functional.cosine_similarity(*centred, dim=0).abs() < 0.05
 

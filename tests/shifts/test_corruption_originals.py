@@ -15,8 +15,10 @@ from scipy import ndimage, stats
 from benchmarks import imagecorruptions_adapter as peer
 from lib.randomness import image_seeds, integers, normal, uniform
 from lib.shifts.corruptions import CONSTANTS, corrupt
-from lib.shifts.corruptions.blur import defocus_blur, glass_blur, motion_blur, zoom_blur
-from lib.shifts.corruptions.digital import contrast, elastic_transform, jpeg_compression, pixelate
+from lib.shifts.corruptions.blur import defocus_blur, gaussian_blur, glass_blur, motion_blur, zoom_blur
+from lib.shifts.corruptions.digital import contrast, elastic_transform, jpeg_compression, pixelate, saturate
+from lib.shifts.corruptions.noise import speckle_noise
+from lib.shifts.corruptions.spatter import spatter
 from lib.shifts.corruptions.weather import brightness, fog, frost, frost_photographs, snow
 
 SEEDS = torch.tensor([7, -123456789012345])
@@ -40,7 +42,8 @@ def batch(*images: np.ndarray) -> torch.Tensor:
 def ours(function, table: str, severity: int, side: int = 32) -> list[np.ndarray]:
     """Two pictures through our function with SEEDS: the floats before the last cast, clipped, (side, side, 3)."""
     pixels = batch(picture(side, 1), picture(side, 2)).float()
-    floats = function(pixels, SEEDS, *CONSTANTS[table][function.__name__][severity - 1])
+    row = CONSTANTS[table][function.__name__][severity - 1]
+    floats = function(pixels, SEEDS, *(row if isinstance(row, tuple) else (row,)))
     return list(floats.clamp(0, 255).permute(0, 2, 3, 1).double().numpy())
 
 
@@ -300,12 +303,69 @@ def test_brightness_through_hsv(table, severity):
     agree(floats, skimage.color.hsv2rgb(hsv))
 
 
+@pytest.mark.parametrize("table, severity", CASES)
+def test_saturate_through_hsv(table, severity):
+    factor, offset = CONSTANTS[table]["saturate"][severity - 1]
+    for floats, image in zip(ours(saturate, table, severity), pictures(), strict=True):
+        hsv = skimage.color.rgb2hsv(image)
+        hsv[..., 1] = np.clip(hsv[..., 1] * factor + offset, 0, 1)
+        agree(floats, skimage.color.hsv2rgb(hsv))
+
+
+@pytest.mark.parametrize("table, severity", CASES)
+def test_gaussian_blur_is_scipys(table, severity):
+    sigma = CONSTANTS[table]["gaussian_blur"][severity - 1]
+    for floats, image in zip(ours(gaussian_blur, table, severity), pictures(), strict=True):
+        agree(floats, gaussian(image, sigma))
+
+
+@pytest.mark.parametrize("table, severity", CASES)
+def test_speckle(table, severity):
+    deviation = CONSTANTS[table]["speckle_noise"][severity - 1]
+    noises = normal(SEEDS, (3, 32, 32)).permute(0, 2, 3, 1).double().numpy() * deviation
+    for floats, image, noise in zip(ours(speckle_noise, table, severity), pictures(), noises, strict=True):
+        agree(floats, image + image * noise)
+
+
+@pytest.mark.parametrize("table, severity", CASES)
+@pytest.mark.parametrize("side, count", [(32, 60), (45, 20), (224, 2)])
+def test_spatter_through_opencv(table, severity, side, count):
+    mean, deviation, blur, threshold, strength, mud = CONSTANTS[table]["spatter"][severity - 1]
+    seeds = image_seeds(count, torch.Generator().manual_seed(severity))
+    noises = normal(seeds, (side, side)).double().numpy()
+    image = picture(side) / 255
+    pixels = batch(picture(side)).float().expand(count, -1, -1, -1)
+    results = spatter(pixels, seeds, mean, deviation, blur, threshold, strength, mud).permute(0, 2, 3, 1).numpy()
+    exact = []
+    for floats, noise in zip(results, noises, strict=True):
+        liquid = ndimage.gaussian_filter(mean + deviation * noise, blur, mode="nearest", truncate=4)
+        liquid[liquid < threshold] = 0
+        if mud:
+            cover = ndimage.gaussian_filter((liquid > threshold).astype(float), strength, mode="nearest", truncate=4)
+            cover[cover < 0.8] = 0
+            expected = image * (1 - cover[..., None]) + cover[..., None] * np.array([63, 42, 20]) / 255
+        else:
+            levels = np.uint8(np.int64(255 * liquid) % 256)
+            distance = cv2.distanceTransform(255 - cv2.Canny(levels, 50, 150), cv2.DIST_L2, 5)
+            distance = cv2.blur(np.minimum(distance, 20), (3, 3)).astype(np.uint8)
+            relief = cv2.filter2D(cv2.equalizeHist(distance), cv2.CV_8U, np.array([[-2, -1, 0], [-1, 1, 1], [0, 1, 2]]))
+            light = levels * cv2.blur(relief, (3, 3)).astype(np.float32)
+            light = light / max(light.max(), 1) * strength  # without any liquid the original divides 0 by 0
+            expected = image + light[..., None] * np.array([175, 238, 238]) / 255
+        exact.append(np.abs(floats.clip(0, 255) - expected.clip(0, 1) * 255) < 0.02)
+    assert np.mean(exact) > 0.995  # one byte of the liquid that falls the other way changes an image's edges
+    assert np.mean([same.all() for same in exact]) > 0.8 or side > 100
+
+
 # ---- imagecorruptions 1.1.2
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
 @pytest.mark.parametrize("side", [32, 64, 224])
-@pytest.mark.parametrize("function", [defocus_blur, zoom_blur, brightness, contrast, pixelate, jpeg_compression])
+@pytest.mark.parametrize(
+    "function",
+    [defocus_blur, gaussian_blur, zoom_blur, brightness, contrast, pixelate, jpeg_compression, saturate],
+)
 def test_without_chance_we_give_the_pixels_of_imagecorruptions(function, side, severity):
     """The elastic transform is missing here: theirs has no affine part and other constants."""
     image, name = picture(side), function.__name__
@@ -318,38 +378,62 @@ def test_without_chance_we_give_the_pixels_of_imagecorruptions(function, side, s
     assert (np.abs(mine - peer.corrupt(image, name, severity)) <= 1).mean() >= 0.99
 
 
+STATISTICS = ("mean", "spread", "roughness", "coarse", "middling", "fine")
+
+
 def statistics(images: np.ndarray) -> np.ndarray:
-    """Mean, spread and roughness of each of (N, H, W, 3): (3, N)."""
+    """`STATISTICS` of each of (N, H, W, 3) in grey levels; the last three are root power in bands of the spectrum."""
     images = images.astype(float)
     rough = np.abs(np.diff(images, axis=2)).mean((1, 2, 3))
-    return np.stack([images.mean((1, 2, 3)), images.std((1, 2, 3)), rough])
+    grey = images.mean(axis=3)
+    power = np.abs(np.fft.fft2(grey - grey.mean((1, 2), keepdims=True))) ** 2 / grey[0].size ** 2
+    line = np.fft.fftfreq(grey.shape[1])
+    frequency = np.hypot(line[:, None], line)
+    bands = [power[:, (low <= frequency) & (frequency < high)].sum(1) ** 0.5 for low, high in
+             ((0, 0.1), (0.1, 0.25), (0.25, 1))]  # fmt: skip
+    return np.stack([images.mean((1, 2, 3)), images.std((1, 2, 3)), rough, *bands])
+
+
+ALL = (1, 2, 3, 4, 5)
 
 
 @pytest.mark.parametrize(
-    "name, count, severities",
+    "name, side, count, severities",
     [
-        ("gaussian_noise", 200, (1, 2, 3, 4, 5)),
-        ("shot_noise", 200, (1, 2, 3, 4, 5)),
-        ("impulse_noise", 200, (1, 2, 3, 4, 5)),
-        ("glass_blur", 24, (1, 2, 3, 4, 5)),
-        ("fog", 200, (1, 2, 3, 4, 5)),
-        ("motion_blur", 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
-        ("snow", 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
+        ("gaussian_noise", 32, 200, ALL),
+        ("shot_noise", 32, 200, ALL),
+        ("impulse_noise", 32, 200, ALL),
+        ("speckle_noise", 32, 200, ALL),
+        ("fog", 32, 200, ALL),
+        ("spatter", 32, 200, (2, 3, 4, 5)),  # at severity 1 some pictures get no drop: theirs divides 0 by 0
+        ("snow", 32, 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
+        ("motion_blur", 32, 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
+        ("glass_blur", 32, 24, ALL),
+        *[(name, 64, 40, (1, 5)) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")],
+        *[(name, 64, 40, (2, 5)) for name in ("fog", "spatter", "snow")],
+        ("motion_blur", 64, 24, (1, 5)),
+        ("glass_blur", 64, 8, (1,)),
+        *[(name, 224, 12, (3,)) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")],
+        *[(name, 224, 12, (3, 5)) for name in ("fog", "spatter", "snow", "motion_blur")],
+        ("glass_blur", 224, 2, (1,)),
     ],
 )
-def test_with_chance_we_follow_the_distribution_of_imagecorruptions(name, count, severities):
-    image = picture(32, 3)
+def test_with_chance_we_follow_the_distribution_of_imagecorruptions(name, side, count, severities):
+    """Frost and the elastic transform are missing: theirs enlarges the photographs and has no affine part."""
+    image = picture(side, 3)
     peer.source().random.seed(0)
     for severity in severities:
         theirs = statistics(np.stack([peer.corrupt(image, name, severity) for _ in range(count)]))
         mine = corrupt(batch(image).expand(4 * count, -1, -1, -1), name, severity, "imagenet")
         mine = statistics(mine.permute(0, 2, 3, 1).numpy())
-        for a, b, what in zip(mine, theirs, ("mean", "spread", "roughness"), strict=True):
+        for a, b, what in zip(mine, theirs, STATISTICS, strict=True):
             # Where every draw gives nearly the same statistic, half a grey level of rounding would decide.
             if abs(a.mean() - b.mean()) > 0.6:
                 assert stats.ks_2samp(a, b).pvalue > 1e-3, (severity, what)
-            assert a.mean() == pytest.approx(b.mean(), abs=max(0.6, 4 * b.std() / count**0.5)), (severity, what)
-            assert 0.7 < (a.std() + 0.1) / (b.std() + 0.1) < 1.4, (severity, what)
+            slack = max(0.6 + (name == "snow"), 4 * b.std() / count**0.5)  # theirs leaves a truncation of snow out
+            assert a.mean() == pytest.approx(b.mean(), abs=slack), (severity, what)
+            slack = max(np.log(1.4), 4 / (2 * count - 2) ** 0.5)  # four standard errors of a normal's log spread
+            assert abs(np.log((a.std() + 0.1) / (b.std() + 0.1))) < slack, (severity, what)
 
 
 def test_the_adapter_leaves_nothing_behind():

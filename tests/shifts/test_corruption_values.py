@@ -5,7 +5,7 @@ import torch
 from scipy import stats
 
 from lib.randomness import image_seeds, uniform
-from lib.shifts.corruptions import CONSTANTS, CORRUPTIONS, corrupt
+from lib.shifts.corruptions import BAR, CONSTANTS, CORRUPTIONS, EVERY, EXTRA, constants_at, corrupt
 from lib.shifts.corruptions.blur import defocus_blur, zoom_blur
 from lib.shifts.corruptions.digital import contrast, pixelate
 from lib.shifts.corruptions.filters import streak, zoom_cut
@@ -40,6 +40,16 @@ PUBLISHED = {
         ],
         "pixelate": [0.95, 0.9, 0.85, 0.75, 0.65],
         "jpeg_compression": [80, 65, 58, 50, 40],
+        "speckle_noise": [0.06, 0.1, 0.12, 0.16, 0.2],
+        "gaussian_blur": [0.4, 0.6, 0.7, 0.8, 1],
+        "spatter": [
+            (0.62, 0.1, 0.7, 0.7, 0.5, 0),
+            (0.65, 0.1, 0.8, 0.7, 0.5, 0),
+            (0.65, 0.3, 1, 0.69, 0.5, 0),
+            (0.65, 0.1, 0.7, 0.69, 0.6, 1),
+            (0.65, 0.1, 0.5, 0.68, 0.6, 1),
+        ],
+        "saturate": [(0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)],
     },
     "imagenet": {
         "gaussian_noise": [0.08, 0.12, 0.18, 0.26, 0.38],
@@ -69,11 +79,21 @@ PUBLISHED = {
         ],
         "pixelate": [0.6, 0.5, 0.4, 0.3, 0.25],
         "jpeg_compression": [25, 18, 15, 10, 7],
+        "speckle_noise": [0.15, 0.2, 0.35, 0.45, 0.6],
+        "gaussian_blur": [1, 2, 3, 4, 6],
+        "spatter": [
+            (0.65, 0.3, 4, 0.69, 0.6, 0),
+            (0.65, 0.3, 3, 0.68, 0.6, 0),
+            (0.65, 0.3, 2, 0.68, 0.5, 0),
+            (0.65, 0.3, 1, 0.65, 1.5, 1),
+            (0.67, 0.4, 1, 0.65, 1.5, 1),
+        ],
+        "saturate": [(0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)],
     },
 }
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", CORRUPTIONS + EXTRA)  # C-bar's: see test_bar.py
 @pytest.mark.parametrize("table, side", [("cifar10", 32), ("imagenet", 224)])
 def test_constants_are_the_published_ones(table, side, name):
     ours = CONSTANTS[table][name]
@@ -85,7 +105,27 @@ def test_constants_are_the_published_ones(table, side, name):
 
 
 def test_no_constants_for_unknown_corruptions():
-    assert all(tuple(table) == CORRUPTIONS for table in CONSTANTS.values())
+    assert tuple(CONSTANTS["cifar10"]) == EVERY
+    assert tuple(name for name in CONSTANTS["imagenet"] if name not in BAR) == CORRUPTIONS + EXTRA
+    assert set(CONSTANTS["imagenet"]) < set(EVERY)
+
+
+def test_constants_between_two_rows_by_hand():
+    assert constants_at("fog", 4.25, "cifar10") == (1.125, 1.9375)
+    assert constants_at("glass_blur", 3.5, "cifar10") == pytest.approx((0.325, 1, 2))  # whole rounds, halves up
+    assert constants_at("glass_blur", 3.25, "cifar10") == pytest.approx((0.3625, 1, 1))
+    assert constants_at("zoom_blur", 1.5, "cifar10") == (10, 0.01)  # 9.5 zooms
+    assert constants_at("jpeg_compression", 2.9, "cifar10") == (59,)  # 58.7
+    assert constants_at("spatter", 3.4, "cifar10")[-1] == 0 and constants_at("spatter", 3.6, "cifar10")[-1] == 1
+    assert constants_at("contrast", 4.5, "cifar10") == pytest.approx((0.225,))
+
+
+@pytest.mark.parametrize("table", CONSTANTS)
+def test_constants_at_whole_severities_are_the_rows(table):
+    for name, rows in CONSTANTS[table].items():
+        for severity, row in enumerate(rows, start=1):
+            expected = row if isinstance(row, tuple) else (row,)
+            assert constants_at(name, severity, table) == constants_at(name, float(severity), table) == expected
 
 
 # ---- Plain images

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lib.errors import BadInput
-from lib.shifts.corruptions import CORRUPTIONS, GROUPS, PROTOCOL, SEVERITIES, corrupt
+from lib.shifts.corruptions import BAR, CONSTANTS, CORRUPTIONS, EVERY, EXTRA, GROUPS, PROTOCOL, SEVERITIES, corrupt
 from lib.shifts.corruptions.weather import frost_photographs
 
 TABLES = ("cifar10", "imagenet")
@@ -23,7 +23,11 @@ RANDOM = (
     "frost",
     "fog",
     "elastic_transform",
+    "speckle_noise",
+    "spatter",
+    *(name for name in BAR if name != "circular_motion_blur"),
 )
+CASES = [(table, name) for table in TABLES for name in CONSTANTS[table]]
 few = settings(max_examples=4, deadline=None, derandomize=True)
 
 
@@ -61,17 +65,18 @@ def test_the_fifteen_and_their_groups():
     )
     assert {group: len(names) for group, names in GROUPS.items()} == {"noise": 3, "blur": 4, "weather": 4, "digital": 4}
     assert sum(GROUPS.values(), ()) == CORRUPTIONS
+    assert EXTRA == ("speckle_noise", "gaussian_blur", "spatter", "saturate") and len(BAR) == 10
+    assert EVERY == CORRUPTIONS + EXTRA + BAR and len(set(EVERY)) == 29
     assert SEVERITIES == (1, 2, 3, 4, 5)
     assert type(PROTOCOL) is int
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("table, name", CASES)
 @few
 @given(
     count=st.integers(2, 7),
     side=st.integers(16, 49),
-    severity=st.sampled_from(SEVERITIES),
+    severity=st.sampled_from(SEVERITIES) | st.floats(1, 5),
     seed=st.integers(0, 2**40),
     data=st.data(),
 )
@@ -87,8 +92,7 @@ def test_an_image_does_not_depend_on_its_batch(name, table, count, side, severit
     assert torch.equal(torch.cat(parts), whole)
 
 
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("table, name", CASES)
 def test_large_batches_are_the_small_ones_put_together(name, table):
     images = pictures(150, 33)  # several chunks, an odd side
     whole = corrupt(images, name, 4, table, seeded(3))
@@ -101,21 +105,21 @@ def test_large_batches_are_the_small_ones_put_together(name, table):
 
 
 @pytest.mark.parametrize("count, side", [(7, 97), (3, 224)])
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", EVERY)
 def test_threads_do_not_matter(name, count, side):
     """How work is split among threads depends on the batch; the bytes must not."""
     images = pictures(count, side)
-    alone = corrupt(images, name, 3, "imagenet")
+    alone = corrupt(images, name, 3)
     torch.set_num_threads(3)
     try:
         generator = seeded(0)
-        parts = [corrupt(part, name, 3, "imagenet", generator) for part in images.split([1, count - 1])]
+        parts = [corrupt(part, name, 3, None, generator) for part in images.split([1, count - 1])]
     finally:
         torch.set_num_threads(1)
     assert torch.equal(torch.cat(parts), alone)
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", EVERY)
 def test_seeds(name):
     images = pictures(3, 32, 5)[:1].repeat(4, 1, 1, 1)
     first = corrupt(images, name, 3, generator=seeded(1))
@@ -124,6 +128,25 @@ def test_seeds(name):
     by_chance = name in RANDOM  # these differ by seed and within the batch, the others by neither
     assert torch.equal(first, corrupt(images, name, 3, generator=seeded(2))) != by_chance
     assert torch.equal(first, first[:1].expand_as(first)) != by_chance
+
+
+@pytest.mark.parametrize("name", EVERY)
+def test_a_whole_number_may_be_a_float(name):
+    images = pictures(2, 32)
+    assert torch.equal(corrupt(images, name, 3), corrupt(images, name, 3.0))
+
+
+@pytest.mark.parametrize("name", [*CORRUPTIONS, *EXTRA, *BAR])
+def test_severities_between_are_between(name):
+    """The mean change of pictures at 4.5 lies within those at 4 and 5, widened by a quarter of their distance."""
+    images = pictures(60, 32, 6)
+
+    def change(severity):
+        return (corrupt(images, name, severity).float() - images.float()).abs().mean().item()
+
+    low, high = sorted((change(4), change(5)))
+    slack = 0.25 * (high - low) + 0.3
+    assert low - slack <= change(4.5) <= high + slack
 
 
 def test_severities_and_corruptions_share_no_draws():
@@ -165,7 +188,7 @@ def test_the_side_chooses_the_constants(side, table):
     assert not torch.equal(corrupt(images, "contrast", 2), corrupt(images, "contrast", 2, other))
 
 
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("name", EVERY)
 def test_no_images_give_no_images(name):
     assert corrupt(torch.empty(0, 3, 32, 32, dtype=torch.uint8), name, 1).shape == (0, 3, 32, 32)
 
@@ -180,8 +203,7 @@ def test_photographs_and_maps_are_large_enough_for_large_images(name, side, tabl
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
-@pytest.mark.parametrize("table", TABLES)
-@pytest.mark.parametrize("name", CORRUPTIONS)
+@pytest.mark.parametrize("table, name", CASES)
 def test_a_gpu_gives_the_bytes_of_the_cpu(name, table):
     images = pictures(20, 33)
     here, there = corrupt(images, name, 4, table), corrupt(images.cuda(), name, 4, table)
@@ -200,12 +222,14 @@ IMAGES = pictures(2, 32)
         ("unknown corruption ['fog']", (IMAGES, ["fog"], 1)),
         ("unknown corruption ['fog', 'snow']", (IMAGES, ["fog", "snow"], 1)),
         ("unknown corruption None", (IMAGES, None, 1)),
-        ("unknown severity 0; allowed: 1, 2, 3, 4, 5", (IMAGES, "fog", 0)),
-        ("unknown severity 9", (IMAGES, "fog", 9)),
-        ("unknown severity 2.5", (IMAGES, "fog", 2.5)),
-        ("unknown severity 2.0", (IMAGES, "fog", 2.0)),
-        ("unknown severity '3'", (IMAGES, "fog", "3")),
-        ("unknown severity True", (IMAGES, "fog", True)),
+        ("severity is a number from 1 to 5, not 0", (IMAGES, "fog", 0)),
+        ("severity is a number from 1 to 5, not 9", (IMAGES, "fog", 9)),
+        ("severity is a number from 1 to 5, not 0.99", (IMAGES, "fog", 0.99)),
+        ("severity is a number from 1 to 5, not nan", (IMAGES, "fog", float("nan"))),
+        ("severity is a number from 1 to 5, not '3'", (IMAGES, "fog", "3")),
+        ("severity is a number from 1 to 5, not True", (IMAGES, "fog", True)),
+        ("severity is a number from 1 to 5, not [1, 2]", (IMAGES, "fog", [1, 2])),
+        ("ripple has no constants of imagenet; allowed: cifar10", (IMAGES, "ripple", 1, "imagenet")),
         (
             "unknown constants 'cifar' (did you mean 'cifar10'?); allowed: cifar10, imagenet",
             (IMAGES, "fog", 1, "cifar"),

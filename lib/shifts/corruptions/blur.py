@@ -1,9 +1,10 @@
-"""Blur: by a lens, by frosted glass, by a moving camera, by zooming in."""
+"""Blur: by a lens, by frosted glass, by a moving camera, by zooming in, by a Gaussian."""
 
 from __future__ import annotations
 
+import math
 from collections import Counter
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -11,17 +12,18 @@ from scipy.ndimage import correlate1d
 from torch import Tensor
 
 from lib.randomness import integers, uniform
-from lib.shifts.corruptions.filters import clipped_zoom, correlate, gaussian_blur, streak, truncate, zoom_cut
+from lib.shifts.corruptions import filters
+from lib.shifts.corruptions.filters import clipped_zoom, correlate, streak, truncate, zoom_cut
 
 
-@cache
+@lru_cache(maxsize=256)
 def disk(radius: float, sigma: float) -> np.ndarray:
     """A disk of sum 1 whose edge is softened by a small Gaussian: (odd, odd), empty borders cut off.
 
     Quirk: the Gaussian reflects at the border of the array that the disk is drawn in. Disks of radius 8
     and 10 touch that border, so their sum becomes 1.013 and 1.011 and the blur brightens.
     """
-    reach = 8 if radius <= 8 else int(radius)
+    reach = 8 if radius <= 8 else math.ceil(radius)
     line = np.arange(-reach, reach + 1)
     kernel = (line[:, None] ** 2 + line**2 <= radius**2).astype(float)
     kernel /= kernel.sum()
@@ -60,9 +62,9 @@ def glass_blur(pixels: Tensor, seeds: Tensor, sigma: float, reach: int, rounds: 
         while not torch.equal(last, further):
             last, further = further, further.gather(1, further)
         source = source.gather(1, neighbour.gather(1, last))
-    blurred = truncate(gaussian_blur(pixels, sigma)).flatten(2)
+    blurred = truncate(filters.gaussian_blur(pixels, sigma)).flatten(2)
     moved = blurred.gather(2, source[:, None].expand(-1, 3, -1)).view_as(pixels)
-    return gaussian_blur(moved, sigma)
+    return filters.gaussian_blur(moved, sigma)
 
 
 def motion_blur(pixels: Tensor, seeds: Tensor, radius: float, sigma: float) -> Tensor:
@@ -86,3 +88,8 @@ def zoom_blur(pixels: Tensor, seeds: Tensor, zooms: int, step: float) -> Tensor:
     for cut, times in cuts.items():
         total.add_(clipped_zoom(pixels, *cut), alpha=times)
     return total / (zooms + 1)
+
+
+def gaussian_blur(pixels: Tensor, seeds: Tensor, sigma: float) -> Tensor:
+    """Gaussian filter cut at 4 sigma, the edge pixel repeated outside."""
+    return filters.gaussian_blur(pixels, sigma)

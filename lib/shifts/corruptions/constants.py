@@ -39,6 +39,16 @@ CIFAR10 = {
     ),
     "pixelate": (0.95, 0.9, 0.85, 0.75, 0.65),  # share of the side kept
     "jpeg_compression": (80, 65, 58, 50, 40),  # quality
+    "speckle_noise": (0.06, 0.1, 0.12, 0.16, 0.2),  # standard deviation of the factor
+    "gaussian_blur": (0.4, 0.6, 0.7, 0.8, 1),  # sigma
+    "spatter": (  # mean, deviation, blur, threshold of the drops; strength of water or blur of mud; 0 water, 1 mud
+        (0.62, 0.1, 0.7, 0.7, 0.5, 0),
+        (0.65, 0.1, 0.8, 0.7, 0.5, 0),
+        (0.65, 0.3, 1, 0.69, 0.5, 0),
+        (0.65, 0.1, 0.7, 0.69, 0.6, 1),
+        (0.65, 0.1, 0.5, 0.68, 0.6, 1),
+    ),
+    "saturate": ((0.3, 0), (0.1, 0), (1.5, 0), (2, 0.1), (2.5, 0.2)),  # factor, offset
 }
 
 _SLIP = 244 / 224  # the authors wrote 244 where they meant 224, and kept it
@@ -71,4 +81,17 @@ IMAGENET = {
     ),
     "pixelate": (0.6, 0.5, 0.4, 0.3, 0.25),
     "jpeg_compression": (25, 18, 15, 10, 7),
+    "speckle_noise": (0.15, 0.2, 0.35, 0.45, 0.6),
+    "gaussian_blur": (1, 2, 3, 4, 6),
+    "spatter": (
+        (0.65, 0.3, 4, 0.69, 0.6, 0),
+        (0.65, 0.3, 3, 0.68, 0.6, 0),
+        (0.65, 0.3, 2, 0.68, 0.5, 0),
+        (0.65, 0.3, 1, 0.65, 1.5, 1),
+        (0.67, 0.4, 1, 0.65, 1.5, 1),
+    ),
+    "saturate": ((0.3, 0), (0.1, 0), (2, 0), (5, 0.1), (20, 0.2)),
 }
+
+# Places of the constants that are whole numbers by nature: between two severities they take the nearer one.
+WHOLE = {"glass_blur": (1, 2), "zoom_blur": (0,), "frost": (2,), "jpeg_compression": (0,), "spatter": (5,)}

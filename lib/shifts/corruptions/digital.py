@@ -1,8 +1,8 @@
-"""Digital: contrast, warping, coarse pixels, JPEG."""
+"""Digital: contrast, warping, coarse pixels, JPEG, saturation."""
 
 from __future__ import annotations
 
-from functools import cache
+from functools import lru_cache
 
 import numpy as np
 import torch
@@ -20,7 +20,7 @@ def contrast(pixels: Tensor, seeds: Tensor, factor: float) -> Tensor:
     return (pixels - mean).mul_(factor).add_(mean)
 
 
-@cache
+@lru_cache(maxsize=64)
 def _smoother(sigma: float, side: int, device: torch.device) -> Tensor:
     """The matrix (side, side) of a Gaussian filter cut at 3 sigma whose borders reflect: ... b a | a b ..."""
     taps = gaussian_taps(sigma, reach=3)
@@ -81,3 +81,18 @@ def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
 def jpeg_compression(pixels: Tensor, seeds: Tensor, quality: int) -> Tensor:
     """Compress to a real JPEG and decompress: libjpeg with halved colour resolution, as Pillow writes it."""
     return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in pixels.byte().cpu()]).to(pixels)
+
+
+def saturate(pixels: Tensor, seeds: Tensor, factor: float, offset: float) -> Tensor:
+    """Change the saturation S of HSV to factor * S + offset, within 0..1; the value V, the largest channel, stays.
+
+    Quirks: severities 1 and 2 take colour away and 3 to 5 add it, so 3 is the mildest; a grey pixel counts as red,
+    so an offset makes it red.
+    """
+    value = pixels.amax(1, keepdim=True)
+    spread = value - pixels.amin(1, keepdim=True)
+    saturation = spread / value.clamp(min=1)
+    changed = (saturation * factor + offset).clamp_(0, 1)
+    coloured = value - (value - pixels) * (changed / saturation.clamp(min=1 / 256))
+    reddened = torch.cat((value, *[value * (1 - changed)] * 2), dim=1)
+    return torch.where(spread > 0, coloured, reddened)

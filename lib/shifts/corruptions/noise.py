@@ -8,7 +8,7 @@ Source: Hendrycks & Dietterich 2019, arXiv 1903.12261, and its code.
 from __future__ import annotations
 
 import math
-from functools import cache
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -21,7 +21,7 @@ def gaussian_noise(pixels: Tensor, seeds: Tensor, deviation: float) -> Tensor:
     return normal(seeds, pixels.shape[1:]).mul_(255 * deviation).add_(pixels)
 
 
-@cache
+@lru_cache(maxsize=64)  # a megabyte each
 def _poisson_table(photons: float, device: torch.device) -> Tensor:
     """P(count <= j) for the 256 mean counts photons * level / 255: (256, power of two), float32."""
     counts = 1 << (int(photons + 6 * math.sqrt(photons)) + 12).bit_length()  # beyond them less than a draw can tell
@@ -54,3 +54,8 @@ def impulse_noise(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
     """
     draws = uniform(seeds, pixels.shape[1:])
     return pixels.masked_fill(draws < share / 2, 0).masked_fill_(draws >= 1 - share / 2, 255)
+
+
+def speckle_noise(pixels: Tensor, seeds: Tensor, deviation: float) -> Tensor:
+    """Multiply each value by 1 plus normal noise of standard deviation `deviation`: black stays black."""
+    return normal(seeds, pixels.shape[1:]).mul_(deviation).add_(1).mul_(pixels)

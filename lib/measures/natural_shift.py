@@ -1,0 +1,49 @@
+"""Error on other photographs of the same classes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from lib.images.sources import CIFAR10_CLASSES
+from lib.measures import probe
+from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.subject import Subject
+from lib.shifts.natural import NATURAL, available, natural
+
+PROTOCOL = f"{probe.PROTOCOL}.1"
+
+
+@dataclass(frozen=True)
+class NaturalShift:
+    """Metric "balanced error" of the probe: its error in each class, averaged over the classes.
+
+    On the clean test images (shift "none") and on each of `sets` that is on this machine; nothing is downloaded. Only
+    encoders whose classes are CIFAR-10's have rows of `sets`. A class that a set lacks is left out of its mean.
+    """
+
+    sets: tuple[str, ...] = tuple(NATURAL)
+
+    @property
+    def identity(self) -> str:
+        return f"natural_shift(sets={' '.join(self.sets)})#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        test = subject.split("test")
+        splits = {CLEAN: test}
+        if test.classes == CIFAR10_CLASSES:
+            here = available()
+            splits |= {name: natural(name, subject.device) for name in self.sets if name in here}
+        rows = []
+        for name, split in splits.items():
+            labels = split.labels.cpu().numpy()
+            rows.append(row(name, 0, "balanced error", balanced(subject.wrong(split.images, split.labels), labels)))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def balanced(outcomes: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """`outcomes` (N,) weighted so that their mean is that of the classes' means."""
+    sizes = np.bincount(labels)
+    return outcomes * (len(labels) / (np.count_nonzero(sizes) * sizes[labels]))

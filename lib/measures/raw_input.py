@@ -1,0 +1,81 @@
+"""What it costs to forget the normalisation of the input at test time."""
+
+from __future__ import annotations
+
+import copy
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lib.measures import probe
+from lib.measures.corruption_error import ALL
+from lib.measures.features import extract
+from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.subject import Subject
+from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
+from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
+from lib.shifts.corruptions.digital import contrast
+from lib.shifts.corruptions.filters import truncate
+
+PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.1"
+
+
+@dataclass(frozen=True)
+class RawInput:
+    r"""Errors of an encoder that was trained on (p - m) / s and is given raw pixels p in 0..1.
+
+    The encoder takes p for the normalised form of another picture, p' = m + s p: the true one with its contrast
+    multiplied by s, about a quarter, and made brighter. On the first `images` test images (None: all), clean and under
+    the 15 corruptions at five severities:
+
+    - "raw error": the error on raw pixels (shifts "none", the corruptions' mean "all" at severities 0 to 5);
+    - "raw cost": that less the error of the same images with normalisation;
+    - "faded error" of clean images: with normalisation, on p' itself, rounded to bytes;
+    - "contrast error" of clean images: with normalisation, the contrast alone shrunk by s about each image's mean.
+    """
+
+    images: int | None = None
+
+    @property
+    def identity(self) -> str:
+        return f"raw_input(images={self.images or 'all'})#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        test, encoder = subject.split("test", self.images), subject.encoder
+        raw = copy.deepcopy(encoder)
+        raw.mean.zero_(), raw.std.fill_(1)
+
+        def raw_wrong(pictures: Tensor) -> np.ndarray:
+            predicted = subject.probe.predict(extract(raw, pictures, subject.precision))
+            return (predicted != test.labels).cpu().numpy()
+
+        clean, clean_raw = subject.wrong(test.images, test.labels), raw_wrong(test.images)
+        cells = np.zeros((2, len(SEVERITIES), len(test.labels)))
+        for name in CORRUPTIONS:
+            for place, level in enumerate(SEVERITIES):
+                pictures = subject.corrupted(name, level, self.images)
+                cells[:, place] += raw_wrong(pictures), subject.wrong(pictures, test.labels)
+        of_raw, of_normalised = cells / len(CORRUPTIONS)
+
+        rows = [row(CLEAN, 0, "raw error", clean_raw), row(CLEAN, 0, "raw cost", clean_raw.astype(float) - clean)]
+        means = [(0, of_raw.mean(axis=0), of_normalised.mean(axis=0))]
+        means += zip(SEVERITIES, of_raw, of_normalised, strict=True)
+        for level, raw_error, error in means:
+            rows += [row(ALL, level, "raw error", raw_error), row(ALL, level, "raw cost", raw_error - error)]
+        for metric, pictures in (("faded error", faded(test.images, encoder.mean, encoder.std)),
+                                 ("contrast error", low_contrast(test.images, encoder.std))):  # fmt: skip
+            rows.append(row(CLEAN, 0, metric, subject.wrong(pictures, test.labels)))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def faded(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
+    """What a network with normalisation (`mean`, `std`, each (3, 1, 1)) takes raw uint8 `images` for, rounded."""
+    return (255 * mean + std * images.float()).round_().clamp_(0, 255).byte()
+
+
+def low_contrast(images: Tensor, std: Tensor) -> Tensor:
+    """The contrast corruption with `std`, averaged over the channels, as its factor: uint8 like `images`."""
+    return truncate(contrast(images.float(), torch.empty(0), std.mean().item())).byte()
