@@ -28,7 +28,7 @@ from lib.models import build_encoder
 from lib.precision import precision_on
 from lib.runs import grid
 from lib.runs.engine import device_name
-from lib.runs.presets import plan_of, scale_of
+from lib.runs.presets import plan_of
 from lib.runs.store import COST_COLUMNS, write_costs
 from lib.training import train
 
@@ -38,7 +38,7 @@ STEPS = 8  # that are timed
 
 def measure(method: str, preset: str) -> dict[str, object]:
     """A line of `COST_COLUMNS` but for its round, from a short training in this process."""
-    (config,) = grid(scale_of(STUDY, preset), [method], seeds=[0])
+    (config,) = grid(preset, [method], seeds=[0])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan = config.training
     data = load(config.dataset, "train", config.train_images, device)

@@ -13,8 +13,8 @@ import pytest
 from lib import book, paths
 from lib.errors import BadInput
 from lib.figures.__main__ import README_FIGURE, picture
-from lib.runs import Study, grid
-from lib.runs.presets import STUDIES, scale_of
+from lib.runs import PRESETS, Study, grid
+from lib.runs.presets import STUDIES, configs_of
 
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
 
@@ -134,8 +134,8 @@ def test_runs_command_refuses_with_a_sentence():
 def test_published_grid_is_complete(name):
     """The committed rows answer the committed notebook: every run of the preset, every measure, nothing stale."""
     results = Study(name).results()
-    seeds = scale_of(name, results.preset).seeds
-    assert len(results.records) == len(seeds) * len(STUDIES[name].methods) and not results.stale
+    seeds = PRESETS[results.preset].seeds
+    assert len(results.records) == len(configs_of(name, results.preset, STUDIES[name].methods)) and not results.stale
     assert {record["config"]["seed"] for record in results.records} == set(seeds) and len(seeds) >= 3
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks import costs
-from lib.runs.presets import scale_of
+from lib.runs import PRESETS
 from lib.runs.store import COST_COLUMNS
 
 
@@ -19,7 +19,7 @@ def test_a_measurement_is_scaled_to_an_epoch(monkeypatch):
 
     monkeypatch.setattr(costs, "train", train)
     line = costs.measure("simclr", "quick")
-    scale = scale_of("methods", "quick")
+    scale = PRESETS["quick"]
     assert line["seconds_per_epoch"] == 4.0 / 8 * (scale.train_images // scale.batch_size) == 15.5
     assert seen["images"] == 8 * scale.batch_size
     assert seen["plan"].batch_size == scale.batch_size and seen["plan"].epochs == 2

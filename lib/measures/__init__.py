@@ -5,16 +5,21 @@ A measure is a frozen dataclass with an `identity` (its name, parameters and pro
 """
 
 from lib.measures.accuracy import Accuracy
+from lib.measures.attention import AttentionShift
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
 from lib.measures.monitor import neighbour_monitor
+from lib.measures.natural_shift import NaturalShift
 from lib.measures.probe import Probe, fit_probe
+from lib.measures.raw_input import RawInput
 from lib.measures.rows import COLUMNS
+from lib.measures.severity_curve import SeverityCurve
 from lib.measures.statistics import Interval, bootstrap_interval, interval
 from lib.measures.subject import Subject
 
 __all__ = [
-    "COLUMNS", "Accuracy", "CorruptionError", "Interval", "Probe", "Subject", "bootstrap_interval", "extract",
-    "fit_probe", "interval", "knn_predict", "neighbour_monitor",
+    "COLUMNS", "Accuracy", "AttentionShift", "CorruptionError", "Interval", "NaturalShift", "Probe", "RawInput",
+    "SeverityCurve", "Subject", "bootstrap_interval", "extract", "fit_probe", "interval", "knn_predict",
+    "neighbour_monitor",
 ]  # fmt: skip

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lib.errors import one_of
-from lib.measures import Accuracy, CorruptionError
+from lib.measures import Accuracy, AttentionShift, CorruptionError, NaturalShift, RawInput, SeverityCurve
 from lib.methods import METHODS
 from lib.runs.config import RunConfig
 from lib.runs.recipes import recipe_of
@@ -22,11 +22,12 @@ class Preset:
     dataset: str
     encoder: str
     train_images: int | None
-    test_images: int | None  # for each of the 75 corrupted test sets
+    test_images: int | None  # for each of the 95 corrupted test sets
     epochs: int
     batch_size: int
     seeds: tuple[int, ...]
     least_crop: float | None = None  # see `RunConfig`
+    transformer: str | None = None  # the encoder that stands for transformers, in studies that ask about them
 
 
 # From small to large: a notebook shows the last one that has published rows.
@@ -36,8 +37,18 @@ PRESETS = {
         Preset(
             "quick", "scenes", "resnet10_narrow", 2_000, 300, epochs=6, batch_size=64, seeds=(0, 1, 2), least_crop=0.6
         ),
-        Preset("small", "cifar10", "resnet10", 20_000, 2_000, epochs=10, batch_size=128, seeds=(0, 1, 2)),
-        Preset("full", "cifar10", "resnet18", None, None, epochs=200, batch_size=256, seeds=(0, 1, 2)),
+        Preset("small", "cifar10", "resnet10", 10_000, 1_000, epochs=6, batch_size=128, seeds=(0, 1, 2)),
+        Preset(
+            "full",
+            "cifar10",
+            "resnet18",
+            None,
+            None,
+            epochs=200,
+            batch_size=256,
+            seeds=(0, 1, 2),
+            transformer="vit_tiny_patch4",
+        ),
     )
 }
 
@@ -46,25 +57,41 @@ PRESETS = {
 class Plan:
     """What a study compares and measures.
 
-    `in_class` are its methods in the quick preset, where minutes count. `scales` are presets of its own, for a study
-    with so many runs that the common one would take longer than its name says.
+    `in_class` are its methods in the quick preset, where minutes count. `transformers` are those that are also trained
+    with the preset's transformer, where it has one.
     """
 
     methods: tuple[str, ...]
     in_class: tuple[str, ...]
     measures: Callable[[Preset], list]
-    scales: tuple[Preset, ...] = ()
+    transformers: tuple[str, ...] = ()
 
 
-SEVERITY = ("simclr", "byol", "barlow_twins", "supervised", "random")
+def _severity_measures(preset: Preset) -> list:
+    """Corruption errors on the preset's test images; what needs more pictures an image, on fewer."""
+    few = preset.test_images and preset.test_images // 4
+    return [
+        Accuracy(),
+        CorruptionError(preset.test_images),
+        SeverityCurve(few),
+        RawInput(few),
+        NaturalShift(),
+        AttentionShift(few or 1_000),
+    ]
+
+
 STUDIES = {
     "methods": Plan(
         tuple(METHODS),
         ("simclr", "byol", "barlow_twins", "swav", "emp_ssl", "relic", "supervised", "random"),  # one a paradigm
         lambda preset: [Accuracy()],
-        scales=(replace(PRESETS["small"], train_images=10_000, epochs=6),),  # 48 runs in little more than an hour
     ),
-    "severity_degradation": Plan(SEVERITY, SEVERITY, lambda preset: [Accuracy(), CorruptionError(preset.test_images)]),
+    "severity_degradation": Plan(
+        ("simclr", "simsiam", "byol", "barlow_twins", "swav", "dino", "supervised", "random"),
+        ("simclr", "byol", "barlow_twins", "supervised", "random"),
+        _severity_measures,
+        transformers=("simclr", "dino", "supervised", "random"),
+    ),
 }
 
 
@@ -103,12 +130,18 @@ def plan_of(study: str) -> Plan:
     return STUDIES[one_of(study, STUDIES, "study")]
 
 
-def scale_of(study: str, preset: str) -> Preset:
-    """The preset of that name: the study's own, or the common one."""
-    scales = PRESETS | {scale.name: scale for scale in plan_of(study).scales}
-    return scales[one_of(preset, PRESETS, "preset")]
+def configs_of(
+    study: str, preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> list[RunConfig]:
+    """All runs of a study: `grid`, and the transformers' after it."""
+    plan, scale = plan_of(study), PRESETS[one_of(preset, PRESETS, "preset")]
+    configs = grid(scale, methods, seeds, dataset)
+    if scale.transformer:
+        also = [method for method in methods if method in plan.transformers]
+        configs += grid(replace(scale, encoder=scale.transformer), also, seeds, dataset)
+    return configs
 
 
 def measures_of(study: str, preset: str) -> list:
     """What is measured of each run of a study."""
-    return plan_of(study).measures(scale_of(study, preset))
+    return plan_of(study).measures(PRESETS[one_of(preset, PRESETS, "preset")])

@@ -14,7 +14,7 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import PRESETS, grid, measures_of, plan_of, scale_of
+from lib.runs.presets import PRESETS, configs_of, measures_of, plan_of
 
 PUBLISHED = "published"
 DESCRIBED = ("method", "seed", "encoder", "dataset")
@@ -101,9 +101,9 @@ class Study:
         preset = self.preset
         if preset == PUBLISHED:
             preset = largest_published(self.name)
-        configs = grid(scale_of(self.name, preset), self.methods, self.seeds, self.dataset)
+        configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
         measures = measures_of(self.name, preset)
-        found = [] if self.recompute else [_published(config, measures) for config in configs]
+        found = [] if self.recompute else [_published(self.name, config, measures) for config in configs]
         if self.preset == PUBLISHED and not all(found):
             raise BadInput(
                 f"{sum(not hit for hit in found)} of {len(configs)} runs of this grid are not published; name a preset "
@@ -157,15 +157,23 @@ def largest_published(study: str) -> str:
     raise BadInput(f"nothing is published for {study}; name a preset to compute it: {', '.join(PRESETS)}")
 
 
-def _published(config: RunConfig, measures: Sequence) -> tuple[dict, pd.DataFrame, bool] | None:
+def _published(study: str, config: RunConfig, measures: Sequence) -> tuple[dict, pd.DataFrame, bool] | None:
     """Record, rows and staleness of a published run with this config and rows of all `measures`; or None.
 
-    Rows of an older protocol are handed out, marked stale: the page says so.
+    The study's own run comes before one that another study published: the same config trained on another machine has
+    other weights, so the rows of one run all come from one place. Rows of an older protocol are handed out, marked
+    stale: the page says so.
     """
-    hit = _index().get(_identity(config))
-    if hit is None:
-        return None
-    record, rows = hit
+    index = _index()
+    for place in sorted(index, key=lambda place: place != study):
+        if (hit := index[place].get(_identity(config))) and (found := _tables(*hit, config, measures)):
+            return found
+    return None
+
+
+def _tables(
+    record: dict, rows: pd.DataFrame, config: RunConfig, measures: Sequence
+) -> tuple[dict, pd.DataFrame, bool] | None:
     names = [identity.split("#")[0] for identity in rows["measure"]]
     tables, stale = [], record["protocol"] != METHODS[config.method].protocol
     for measure in measures:
@@ -178,19 +186,15 @@ def _published(config: RunConfig, measures: Sequence) -> tuple[dict, pd.DataFram
 
 
 @functools.lru_cache
-def _index() -> dict[str, tuple[dict, pd.DataFrame]]:
-    """All published runs by their config."""
+def _index() -> dict[str, dict[str, tuple[dict, pd.DataFrame]]]:
+    """All published runs by their study and config."""
     index = {}
     for path in sorted(paths.RESULTS.glob("*/*/rows.csv")):
         records, rows = store.read_published(path.parent)
         by_run = dict(list(rows.groupby("run")))
         for record in records:
             config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
-            found, identity = by_run[record["key"]], _identity(config)
-            if identity in index:  # published by two studies, each with its measures
-                earlier = index[identity][1]
-                found = pd.concat([earlier, found[~found["measure"].isin(earlier["measure"])]])
-            index[identity] = (record, found)
+            index.setdefault(path.parent.parent.name, {})[_identity(config)] = (record, by_run[record["key"]])
     return index
 
 

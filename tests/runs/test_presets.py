@@ -4,8 +4,8 @@ import pytest
 
 from lib.errors import BadInput
 from lib.methods import METHODS
-from lib.runs import PRESETS, Study, grid
-from lib.runs.presets import STUDIES, plan_of, scale_of
+from lib.runs import Study, grid
+from lib.runs.presets import STUDIES, configs_of, measures_of, plan_of
 from lib.runs.recipes import RECIPES, recipe_of
 
 
@@ -17,8 +17,8 @@ def test_every_method_has_a_recipe_with_a_source():
 def test_a_recipe_becomes_a_training_plan():
     """By hand: the rate scales with the batch, the epochs of eight views are a quarter, rounded up."""
     simclr, patches = (grid("small", [name], seeds=[0])[0].training for name in ("simclr", "emp_ssl"))
-    assert (simclr.epochs, simclr.batch_size, simclr.learning_rate, simclr.weight_decay) == (10, 128, 0.1, 5e-4)
-    assert patches.epochs == 3 and grid("full", ["emp_ssl"], seeds=[0])[0].training.epochs == 50
+    assert (simclr.epochs, simclr.batch_size, simclr.learning_rate, simclr.weight_decay) == (6, 128, 0.1, 5e-4)
+    assert patches.epochs == 2 and grid("full", ["emp_ssl"], seeds=[0])[0].training.epochs == 50
     assert grid("small", ["random"], seeds=[0])[0].training.epochs == 1
 
 
@@ -30,11 +30,24 @@ def test_the_methods_page_compares_all_and_in_class_one_of_each_paradigm():
         assert set(plan.in_class) <= set(plan.methods)
 
 
-def test_a_study_may_have_a_scale_of_its_own():
-    assert scale_of("methods", "small") != PRESETS["small"] == scale_of("severity_degradation", "small")
-    assert scale_of("methods", "full") == PRESETS["full"]
+def test_transformers_are_trained_where_a_preset_has_one_and_the_plan_asks():
+    methods = ["simclr", "byol", "random"]
+    assert configs_of("severity_degradation", "quick", methods) == grid("quick", methods)
+    configs = configs_of("severity_degradation", "full", methods, seeds=[0], dataset="mine")
+    assert configs[:3] == grid("full", methods, [0], "mine")
+    also = [(config.method, config.encoder, config.dataset) for config in configs[3:]]
+    assert also == [("simclr", "vit_tiny_patch4", "mine"), ("random", "vit_tiny_patch4", "mine")]
+    assert all(config.training == grid("full", [config.method], [0])[0].training for config in configs[3:])
+    assert configs_of("methods", "full", methods) == grid("full", methods)
     with pytest.raises(BadInput, match="unknown preset 'smal'.*quick, small, full"):
-        scale_of("methods", "smal")
+        configs_of("methods", "smal", methods)
+
+
+def test_what_needs_many_pictures_is_measured_on_fewer():
+    identities = [measure.identity.split("#")[0] for measure in measures_of("severity_degradation", "small")]
+    assert identities[1] == "corruption_error(images=1000)" and "raw_input(images=250)" in identities
+    everything = [measure.identity.split("#")[0] for measure in measures_of("severity_degradation", "full")]
+    assert everything[1] == "corruption_error(images=all)" and "raw_input(images=all)" in everything
 
 
 def test_an_unknown_study():
