@@ -24,7 +24,7 @@ quick: .venv/ready
 	$(BIN)/python -m lib.book --preset quick
 
 test: .venv/ready
-	$(BIN)/python -m pytest
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'Withstand needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12')"

@@ -16,7 +16,9 @@ import pandas as pd
 
 from lib.errors import BadInput
 from lib.measures import Interval, interval
+from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.corruption_error import ALL
+from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.shifts.corruptions import GROUPS, SEVERITIES
 
@@ -26,11 +28,15 @@ Contrasts = dict[str, Interval]  # what is compared, in words -> the difference 
 
 @dataclass(frozen=True)
 class Claim:
-    """`statement` in our words, `source` where the paper says it, and what it asserts to be positive."""
+    """`statement` in our words, `source` where the paper says it, and what it asserts to be positive.
+
+    `contrasts` gets the rows of convolutional encoders, or of `all_encoders`.
+    """
 
     statement: str
     source: str
     contrasts: Callable[[pd.DataFrame], Contrasts]
+    all_encoders: bool = False
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,9 @@ class Verdict:
 
 
 def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:
-    contrasts = claim.contrasts(rows)
+    contrasts = claim.contrasts(rows if claim.all_encoders else convolutional(rows))
     if not contrasts:
-        return Verdict(claim, NOT_TESTED, "a method that the claim speaks of is not in these rows", None)
+        return Verdict(claim, NOT_TESTED, "what the claim speaks of is not in these rows", None)
     words, lowest = min(contrasts.items(), key=lambda item: (item[1].low, item[1].mean))
     if lowest.low > 0:  # of the lowest, hence of all
         return Verdict(claim, HOLDS, words, lowest)
@@ -68,6 +74,21 @@ def verdicts(claims: Sequence[Claim], rows: pd.DataFrame) -> pd.DataFrame:
         }
         for verdict in judged
     )
+
+
+def convolutional(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of runs with a residual network; `transformers` has the others."""
+    return rows[~rows["encoder"].str.startswith("vit")]
+
+
+def transformers(rows: pd.DataFrame) -> pd.DataFrame:
+    return rows[rows["encoder"].str.startswith("vit")]
+
+
+def level(rows: pd.DataFrame, cell: dict[str, object]) -> Interval:
+    """The mean over seeds of one cell of `rows`, picked by column values: of a metric that is itself a difference."""
+    chosen = _by_seed(rows, cell)
+    return interval(chosen["value"], chosen["standard_error"])
 
 
 def difference(rows: pd.DataFrame, more: dict[str, object], less: dict[str, object]) -> Interval:
@@ -101,13 +122,18 @@ def _error(method: str, shift: str, severity: int, metric: str = "error") -> dic
     return {"method": method, "shift": shift, "severity": severity, "metric": metric}
 
 
+def _negative(found: Interval) -> Interval:
+    return Interval(-found.mean, -found.high, -found.low)
+
+
 def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
+    """Steps are differences on the same images, so their intervals are those of pairs."""
     return {
-        f"{METHODS[method].title}, severity {level + 1} less {level}": difference(
-            rows, _error(method, ALL, level + 1), _error(method, ALL, level)
+        f"{METHODS[method].title}, severity {step} less {step - 1}": level(
+            rows, _error(method, ALL, step, "error step")
         )
         for method in present(rows)
-        for level in SEVERITIES[:-1]
+        for step in SEVERITIES[1:]
     }
 
 
@@ -122,30 +148,77 @@ def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
     }
 
 
-def _dips_at_three(shift: str) -> Callable[[pd.DataFrame], Contrasts]:
+def _step_to_three(shift: str, falls: bool, of: Callable[[pd.DataFrame], list[str]]):
+    """The error under `shift` falls from severity 2 to 3 (or rises), for each of some methods."""
+
     def contrasts(rows: pd.DataFrame) -> Contrasts:
+        words = "severity 2 less 3" if falls else "severity 3 less 2"
+        found = {method: level(rows, _error(method, shift, 3, "error step")) for method in of(rows)}
         return {
-            f"{METHODS[method].title}, severity 2 less 3": difference(
-                rows, _error(method, shift, 2), _error(method, shift, 3)
-            )
-            for method in present(rows)
+            f"{METHODS[method].title}, {words}": _negative(step) if falls else step for method, step in found.items()
         }
 
     return contrasts
 
 
-def _above_supervised(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
+def _supervised(rows: pd.DataFrame) -> list[str]:
+    return [method for method in present(rows, self_supervised=False) if method == "supervised"]
+
+
+def _trained(rows: pd.DataFrame) -> list[str]:
+    return present(rows, self_supervised=False)
+
+
+def _against_supervised(metric: str, sign: int = 1) -> Callable[[pd.DataFrame], Contrasts]:
+    """Each self-supervised method's mean less the supervised reference's; with a sign of -1 the other way round."""
+
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         if "supervised" not in set(rows["method"]):
             return {}
-        return {
-            f"{METHODS[method].title} less Supervised": difference(
-                rows, _error(method, ALL, 0, metric), _error("supervised", ALL, 0, metric)
-            )
-            for method in present(rows)
-        }
+        found = {}
+        for method in present(rows):
+            pair = [(METHODS[name].title, _error(name, ALL, 0, metric)) for name in (method, "supervised")][::sign]
+            found[f"{pair[0][0]} less {pair[1][0]}"] = difference(rows, pair[0][1], pair[1][1])
+        return found
 
     return contrasts
+
+
+def _attention_moves(rows: pd.DataFrame) -> Contrasts:
+    """Maps at severity 5 are less like the clean ones than maps at severity 1 are, for every corruption measured."""
+    shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 1 less 5": difference(
+            rows, _error(method, shift, 1, SIMILARITY), _error(method, shift, SEVERITIES[-1], SIMILARITY)
+        )
+        for method in present(rows)
+        for shift in shifts
+    }
+
+
+def _attention_stays(rows: pd.DataFrame) -> Contrasts:
+    """Maps at severity 5 are more like the clean ones than two pictures' maps are like each other."""
+    shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another picture": difference(
+            rows, _error(method, shift, SEVERITIES[-1], SIMILARITY), _error(method, CLEAN, 0, CONTROL)
+        )
+        for method in present(rows)
+        for shift in shifts
+    }
+
+
+def _transformers_lose_less(rows: pd.DataFrame) -> Contrasts:
+    ours, theirs = convolutional(rows), transformers(rows)
+    return {
+        f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": difference(
+            rows,
+            _error(method, ALL, 0, "relative error") | {"encoder": ours["encoder"].iloc[0]},
+            _error(method, ALL, 0, "relative error") | {"encoder": theirs["encoder"].iloc[0]},
+        )
+        for method in present(theirs, self_supervised=False)
+        if method in set(ours["method"])
+    }
 
 
 def _beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
@@ -166,11 +239,31 @@ def _beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
 SEVERITY_DEGRADATION = (
     Claim("The mean error rises at every step of severity, for every paradigm.", "Q1, Q2", _rises_with_severity),
     Claim("Weather is the group that hurts every paradigm most.", "Q3", _weather_is_worst),
-    Claim("Snow hurts less at severity 3 than at 2.", "Q4", _dips_at_three("snow")),
-    Claim("Elastic transforms hurt less at severity 3 than at 2.", "Q4", _dips_at_three("elastic_transform")),
+    Claim("Snow hurts less at severity 3 than at 2.", "Q4", _step_to_three("snow", True, present)),
+    Claim("Elastic transforms hurt less at severity 3 than at 2.", "Q4",
+          _step_to_three("elastic_transform", True, present)),
+    Claim("Saturation hurts less at severity 3 than at 2.", "Q4", _step_to_three("saturate", True, present)),
+    Claim("Attention moves further at severity 5 than at 1, under a corruption of each group.", "Q5", _attention_moves),
+    Claim("A transformer loses less from clean to corrupted pictures than a convolutional network.", "Q6",
+          _transformers_lose_less, all_encoders=True),
     Claim("Self-supervised encoders err more on corrupted pictures than the supervised one.", "figure 1",
-          _above_supervised("error")),
-    Claim("They also lose more from clean to corrupted pictures.", "ours", _above_supervised("relative error")),
+          _against_supervised("error")),
+)  # fmt: skip
+
+# What follows from the table of constants for 32 px, and not from a paradigm; and the other side of two claims above.
+PREDICTIONS = (
+    Claim("The supervised encoder's error falls at severity 3 of saturation, too.", "the constants",
+          _step_to_three("saturate", True, _supervised)),
+    Claim("The supervised encoder's error falls at severity 3 of snow, too.", "the constants",
+          _step_to_three("snow", True, _supervised)),
+    Claim("No trained encoder's error falls at severity 3 of elastic transforms.", "the constants",
+          _step_to_three("elastic_transform", False, _trained)),
+    Claim("At severity 5 attention is still nearer to where it was than to that of another picture.", "ours",
+          _attention_stays),
+    Claim("Self-supervised encoders lose more from clean to corrupted pictures than the supervised one.", "ours",
+          _against_supervised("relative error")),
+    Claim("Self-supervised encoders lose less: they are the more robust ones.", "Zhong et al.",
+          _against_supervised("relative error", -1)),
 )  # fmt: skip
 
 # Ours: without these no other number means anything.

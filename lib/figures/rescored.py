@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections import defaultdict
 from itertools import combinations
 
-import matplotlib.pyplot as plt
 import pandas as pd
 
 from lib.figures.figure import Figure
-from lib.figures.style import look, title, use_style
+from lib.figures.ranks import rank_chart
+from lib.figures.style import look, title
 from lib.figures.words import listed
 from lib.measures.published import (
     GROUPS,
@@ -46,19 +46,8 @@ def rescored_ranks(published: Published | None = None) -> Figure:
     found = scores(published or chhipa2023())[list(RANKED)]
     ranks = rankings(found)
     crossing = {found.loc[list(RESNETS), metric].idxmax() for metric in ("mean error", "degradation")}
-    use_style()
-    drawing, axes = plt.subplots(figsize=(4.6, 4.4))
-    last = len(RANKED) - 1
-    for model, line in ranks.iterrows():
-        own = _look(model)
-        axes.plot(range(last + 1), line, markersize=8, linewidth=3 if model in crossing else 1.5, zorder=3, **own)
-        for x, words, side in ((0, f"{_title(model)}  {line.iloc[0]}", "right"),
-                               (last, f"{line.iloc[last]}  {_title(model)}", "left")):  # fmt: skip
-            axes.annotate(words, (x, line.iloc[x]), xytext=(-10 if x == 0 else 10, 0), textcoords="offset points",
-                          ha=side, va="center", color=own["color"], fontsize=11, annotation_clip=False)  # fmt: skip
-    axes.set(xticks=range(last + 1), yticks=[], xlim=(-0.2, last + 0.2), ylim=(len(ranks) + 0.5, 0.5))
-    axes.set_xticklabels(RANKED.values(), fontsize=10.5)
-    axes.spines[["left", "bottom"]].set_visible(False)
+    titles, looks = {model: _title(model) for model in ranks.index}, {model: _look(model) for model in ranks.index}
+    drawing = rank_chart(ranks, list(RANKED.values()), titles, looks, thick=crossing)
     data = pd.concat([found, ranks.rename(columns="rank by {}".format)], axis=1)
     data.insert(0, "model", data.index.map(_title))
     return Figure(

@@ -8,13 +8,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
 
 from lib.figures.figure import Figure
-from lib.figures.style import label_ends, look, title, use_style
+from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval, interval
-from lib.measures.corruption_error import ALL
+from lib.measures.corruption_error import ALL, MEASURED
 from lib.measures.rows import CLEAN
-from lib.shifts.corruptions import CORRUPTIONS, GROUPS, SEVERITIES
+from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 Rows = pd.DataFrame
 
@@ -29,12 +30,10 @@ def summary(rows: Rows, metric: str = "error") -> Rows:
     return pd.DataFrame(table, columns=["method", "shift", "severity", "mean", "low", "high", "seeds"])
 
 
-def curves(rows: Rows, shift: str) -> Rows:
-    """`summary` of the error under one shift at severities 1 to 5, with the clean error as severity 0."""
-    table = summary(rows)
-    clean = table[table["shift"] == CLEAN]
-    shifted = table[(table["shift"] == shift) & (table["severity"] > 0)]
-    return pd.concat([clean, shifted]).assign(shift=shift).sort_values("severity", kind="stable")
+def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:
+    """`summary` of `metric` under one shift at severities 1 to 5, with that of clean pictures as severity 0."""
+    wanted = (rows["shift"] == CLEAN) | ((rows["shift"] == shift) & (rows["severity"] > 0))
+    return summary(rows[wanted], metric).assign(shift=shift).sort_values("severity", kind="stable", ignore_index=True)
 
 
 def error_by_severity(rows: Rows, scope: str) -> Figure:
@@ -43,9 +42,9 @@ def error_by_severity(rows: Rows, scope: str) -> Figure:
     `scope` says in words what the rows are, for the caption.
     """
     use_style()
-    drawing, axes = plt.subplots(figsize=(6.8, 4.2))
+    drawing, axes = plt.subplots(figsize=(4.9, 4.4))
     table = curves(rows, ALL)
-    _lines(axes, table)
+    draw_lines(axes, table)
     ends = [(g["mean"].iloc[-1], title(m), look(m)["color"]) for m, g in table.groupby("method", sort=False)]
     label_ends(axes, ends, SEVERITIES[-1], gap=5)
     axes.set(xlabel="severity (0: clean)", ylabel="error of the linear probe (%)", ylim=(0, 100), xlim=(-0.15, 5.1))
@@ -60,21 +59,25 @@ def error_by_severity(rows: Rows, scope: str) -> Figure:
         + "; ".join(f"{title(m)} rises from {clean[m]:.0f} to {e:.0f} percent"
                     for m, e in zip(strongest["method"], strongest["mean"], strict=True))
         + ".",
-        data=_readable(table),
+        data=readable(table),
     )  # fmt: skip
 
 
 def error_by_group(rows: Rows, scope: str) -> Figure:
     """Four panels: noise, blur, weather, digital."""
     use_style()
-    drawing, panels = plt.subplots(2, 2, figsize=(6.8, 6.2), sharex=True, sharey=True)
+    drawing, panels = plt.subplots(2, 2, figsize=(5.2, 5.6), sharex=True, sharey=True, layout="constrained")
     tables = []
     for axes, group in zip(panels.flat, GROUPS, strict=True):
         table = curves(rows, group)
-        _lines(axes, table)
+        draw_lines(axes, table)
         axes.set(title=f"{group} ({len(GROUPS[group])})", ylim=(0, 100), xticks=range(6))
         tables.append(table)
-    _shared_words(drawing, panels.flat[0])
+    _shared_labels(drawing)
+    handles, labels = panels.flat[0].get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, columnspacing=1,
+                   handletextpad=0.4)  # fmt: skip
+    settle(drawing)
     data = pd.concat(tables)
     strongest = data[data["severity"] == SEVERITIES[-1]].groupby("shift")["mean"].mean().sort_values()
     return Figure(
@@ -85,53 +88,64 @@ def error_by_group(rows: Rows, scope: str) -> Figure:
         alt="Four line charts of error against severity. Mean over the methods at severity 5: "
         + ", ".join(f"{group} {value:.0f} percent" for group, value in strongest.items())
         + ".",
-        data=_readable(data),
+        data=readable(data),
     )
 
 
 def error_by_corruption(rows: Rows, scope: str) -> Figure:
-    """Small multiples: one panel a corruption, a row's panels share their group's order."""
+    """Small multiples: one panel a corruption in the benchmark's order, the four extra ones last, then a legend."""
     use_style()
-    drawing, panels = plt.subplots(5, 3, figsize=(6.8, 10), sharex=True, sharey=True)
+    drawing, panels = plt.subplots(5, 4, figsize=(5.2, 8), sharex=True, sharey=True, layout="constrained")
     tables = []
-    for axes, name in zip(panels.flat, CORRUPTIONS, strict=True):
+    for axes, name in zip(panels.flat, MEASURED, strict=False):  # the last panel is for the legend
         table = curves(rows, name)
-        _lines(axes, table, size=3)
-        axes.set(title=name.replace("_", " "), ylim=(0, 100), xticks=range(6))
+        draw_lines(axes, table, size=2.5, width=1.2)
+        axes.set_title(name.replace("_", "\n"), fontsize=10, linespacing=1)
+        axes.set(ylim=(0, 100), xticks=range(6), yticks=(0, 50, 100))
+        axes.tick_params(labelsize=9, pad=1)
         tables.append(table)
-    _shared_words(drawing, panels.flat[0])
+    panels[-2, -1].tick_params(labelbottom=True)  # the lowest of its column
+    panels[-1, -1].set_axis_off()
+    _shared_labels(drawing)
+    handles, labels = panels[0, 0].get_legend_handles_labels()
+    # A legend of the drawing and not of the panel, which would be widened for it.
+    drawing.legend(handles, labels, loc="upper left", bbox_to_anchor=(-0.08, 1.16), frameon=False, fontsize=9,
+                   bbox_transform=panels[-1, -1].transAxes, handlelength=1.6, handletextpad=0.4, labelspacing=0.4,
+                   borderpad=0)  # fmt: skip
+    settle(drawing)
     data = pd.concat(tables)
     means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
     cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
-    falling = [name for name in CORRUPTIONS if (np.diff(means.loc[name]) < 0).any()]
+    falling = [name for name in MEASURED if (np.diff(means.loc[name]) < 0).any()]
     return Figure(
         drawing,
         name="fig-error-by-corruption",
-        caption=f"Error against severity, one panel for each corruption. {scope}",
-        alt=f"Fifteen line charts of error against severity. At severity 5, averaged over the methods, "
+        caption=f"Error against severity, one panel for each corruption: the benchmark's {len(CORRUPTIONS)}, then the "
+        f"{len(EXTRA)} that its authors held back for validation. Bands are 95 % intervals over seeds and images. "
+        f"{scope}",
+        alt=f"Nineteen line charts of error against severity. At severity 5, averaged over the methods, "
         f"{cost.index[-1].replace('_', ' ')} costs most ({cost.iloc[-1]:.0f} points above clean) and "
         f"{cost.index[0].replace('_', ' ')} least ({cost.iloc[0]:.0f}). "
         + (f"The error falls somewhere along: {', '.join(falling).replace('_', ' ')}." if falling else ""),
-        data=_readable(data),
+        data=readable(data),
     )
 
 
-def _lines(axes: Axes, table: Rows, size: float = 5) -> None:
+def draw_lines(axes: Axes, table: Rows, size: float = 5, width: float = 1.6) -> None:
+    """A line of `width` points, with markers of `size` points, and a band a method, from a table of `curves`."""
     for method, line in table.groupby("method", sort=False):
-        axes.plot(line["severity"], line["mean"], markersize=size, linewidth=1.6, label=title(method), **look(method))
+        axes.plot(line["severity"], line["mean"], markersize=size, linewidth=width, label=title(method), **look(method))
         axes.fill_between(line["severity"], line["low"], line["high"], color=look(method)["color"], alpha=0.15, lw=0)
 
 
-def _shared_words(drawing, axes: Axes) -> None:
-    """One legend and one pair of axis labels for all panels, which make room for them."""
+def _shared_labels(drawing: Drawing) -> None:
+    """One pair of axis labels for all panels."""
     drawing.supxlabel("severity (0: clean)", fontsize=11)
     drawing.supylabel("error of the linear probe (%)", fontsize=11)
-    handles, labels = axes.get_legend_handles_labels()
-    drawing.legend(handles, labels, loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=3, frameon=False)
-    drawing.tight_layout()
 
 
-def _readable(table: Rows) -> Rows:
+def readable(table: Rows) -> Rows:
+    """The table with methods as they are written."""
     return table.assign(method=table["method"].map(title))
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import seaborn as sns
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from matplotlib.transforms import offset_copy
 
 from lib.methods import METHODS
 
@@ -46,8 +48,17 @@ def use_style() -> None:
     plt.rcParams.update({"axes.spines.top": False, "axes.spines.right": False, "savefig.facecolor": "white"})
 
 
+def settle(drawing: Drawing) -> None:
+    """Lay a constrained drawing out, once: each time it is saved, the layout would move on by a little."""
+    drawing.draw_without_rendering()
+    drawing.set_layout_engine("none")
+
+
 def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, gap: float) -> None:
-    """Write (height, words, colour) labels at the right ends of lines, moved apart to at least `gap`."""
+    """Write (height, words, colour) labels beside the right ends of lines, moved apart to at least `gap`.
+
+    A thin line leads from each end to its label, which may stand elsewhere where many lines end close together.
+    """
     ends = sorted(ends)
     heights = [height for height, _, _ in ends]
     for _ in range(200):  # push neighbours apart a little at a time; converges for the few lines of a figure
@@ -56,6 +67,8 @@ def label_ends(axes: Axes, ends: list[tuple[float, str, str]], x: float, gap: fl
             if overlap > 0:
                 heights[i] -= overlap / 2
                 heights[i + 1] += overlap / 2
-    for height, (_, words, colour) in zip(heights, ends, strict=True):
-        axes.annotate(words, (x, height), xytext=(8, 0), textcoords="offset points", color=colour, va="center",
-                      fontsize=10, annotation_clip=False)  # fmt: skip
+    beside = offset_copy(axes.transData, axes.figure, x=18, units="points")
+    for height, (end, words, colour) in zip(heights, ends, strict=True):
+        axes.annotate(words, (x, end), xytext=(x, height), textcoords=beside, color=colour, va="center", fontsize=10,
+                      arrowprops={"arrowstyle": "-", "color": colour, "linewidth": 0.6, "relpos": (0, 0.5),
+                                  "shrinkA": 1, "shrinkB": 4}, annotation_clip=False)  # fmt: skip

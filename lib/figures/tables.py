@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
@@ -38,6 +39,7 @@ def protocol(results: Results) -> pd.DataFrame:
                 "encoder": config["encoder"],
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
+                "views of a picture": _views(method),
                 "batch": training["batch_size"] if trained else "",
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
@@ -46,6 +48,14 @@ def protocol(results: Results) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(lines)
+
+
+def _views(method: str) -> str:
+    """What a method reads of each picture in an epoch: "2 of 32 px, 4 of 16 px"."""
+    if not METHODS[method].trained:
+        return ""
+    sizes = Counter(view.size for view in METHODS[method].build.views)
+    return ", ".join(f"{count} of {size} px" for size, count in sizes.items())
 
 
 def accuracy_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -2,39 +2,56 @@
 
 import io
 import re
+from itertools import combinations
 
 import matplotlib.image
 import numpy as np
 import pandas as pd
 import pytest
 import torch
+from matplotlib.text import Text
 
 from lib import figures
 from lib.figures import words
 from lib.figures.severity import curves, summary
 from lib.figures.style import LOOK
-from lib.measures.corruption_error import error_rows
+from lib.measures.corruption_error import MEASURED, error_rows
 from lib.methods import METHODS
 from lib.runs import Results, RunConfig
-from lib.shifts.corruptions import CORRUPTIONS
+from lib.shifts.corruptions import EVERY, corrupted_alike
 
+PICTURE = torch.randint(256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 METHODS_SHOWN = ("simclr", "byol", "random")
+EIGHT = ("simclr", "byol", "simsiam", "dino", "barlow_twins", "swav", "supervised", "random")
 
 
-@pytest.fixture(scope="module")
-def rows():
-    """Three methods, three seeds; error grows with severity, faster for some corruptions than for others."""
+def made_up(methods, apart):
+    """Three seeds; error grows with severity, faster for some corruptions than for others.
+
+    From each method to the next, all errors grow by about `apart` (in 0..1).
+    """
     generator, tables = np.random.default_rng(0), []
-    for m, method in enumerate(METHODS_SHOWN):
+    for m, method in enumerate(methods):
         for seed in range(3):
-            chance = 0.2 + 0.1 * m + 0.02 * np.arange(15)[:, None] * np.arange(1, 6) / 3
-            grid = generator.random((15, 5, 60)) < chance[..., None]
-            clean = generator.random(60) < 0.2 + 0.1 * m
+            chance = 0.2 + apart * m + 0.016 * np.arange(19)[:, None] * np.arange(1, 6) / 3
+            grid = generator.random((19, 5, 60)) < chance[..., None]
+            clean = generator.random(60) < 0.2 + apart * m
             tables.append(error_rows(clean, grid).assign(method=method, seed=seed))
             accuracy = [("none", 0, f"{kind} accuracy", 70.0 - m + seed, 0.5, 60) for kind in ("knn", "probe")]
             names = ["shift", "severity", "metric", "value", "standard_error", "images"]
             tables.append(pd.DataFrame(accuracy, columns=names).assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up(METHODS_SHOWN, 0.1)
+
+
+@pytest.fixture(scope="module")
+def eight():
+    """Rows of eight methods that end within a few points of each other."""
+    return made_up(EIGHT, 0.005)
 
 
 @pytest.fixture(scope="module")
@@ -52,17 +69,47 @@ def results(rows):
 
 
 def drawn(rows):
-    pictures = torch.randint(256, (2, 3, 32, 32), dtype=torch.uint8)
     return [
         figures.error_by_severity(rows, "Scope."),
         figures.error_by_group(rows, "Scope."),
         figures.error_by_corruption(rows, "Scope."),
-        figures.examples(pictures, ["fog", "contrast"]),
+        figures.contact_sheet(PICTURE).figures["severity 3"],
     ]
 
 
-def test_every_figure_has_words_and_data(rows):
-    for figure in drawn(rows):
+@pytest.fixture(scope="module")
+def shown(rows):
+    return drawn(rows)
+
+
+@pytest.fixture(scope="module")
+def sheets():
+    return figures.contact_sheet(PICTURE).figures
+
+
+def test_tabs_hold_every_figure_once(sheets):
+    tabs = figures.Tabs({"a <b>": sheets["severity 1"], "c": sheets["severity 5"]})
+    bundle = tabs._repr_mimebundle_()
+    book, page = bundle["text/markdown"], bundle["text/html"]
+    assert book.startswith("`````{tab-set}\n````{tab-item} a <b>\n```{figure} data:") and book.endswith("`````\n")
+    assert book.count("{tab-item}") == book.count("````{tab-item}") == 2 == page.count("<figure>")
+    assert page.count("<details open>") == 1 and "<summary>a &lt;b&gt;</summary>" in page
+    assert "severity 1" in repr(tabs) and "severity 5" in repr(tabs)
+
+
+def test_the_contact_sheet_shows_every_corruption_as_it_is(sheets):
+    assert list(sheets) == [f"severity {severity}" for severity in range(1, 6)]
+    sheet = sheets["severity 4"]
+    assert list(sheet.data["corruption"]) == ["clean", *EVERY]
+    shown = [axes.images[0].get_array() for axes in sheet.drawing.axes if axes.images]
+    for name, picture in zip(EVERY, shown[1:], strict=True):
+        assert np.array_equal(picture, corrupted_alike(PICTURE[None], name, 4)[0].permute(1, 2, 0).numpy()), name
+    change = (corrupted_alike(PICTURE[None], "fog", 4).float() - PICTURE.float()).abs().mean().item()
+    assert sheet.data.set_index("corruption").iloc[:, 0]["fog"] == pytest.approx(change)
+
+
+def test_every_figure_has_words_and_data(shown):
+    for figure in shown:
         bundle = figure._repr_mimebundle_()
         for text in bundle.values():
             assert "<details>" in text and "Data behind this figure" in text
@@ -73,8 +120,8 @@ def test_every_figure_has_words_and_data(rows):
         assert len(figure.data) and figure.caption.count("\n") == 0
 
 
-def test_names_are_unique_and_pictures_repeat(rows):
-    first, second = drawn(rows), drawn(rows)
+def test_names_are_unique_and_pictures_repeat(rows, shown):
+    first, second = shown, drawn(rows)
     assert len({figure.name for figure in first}) == len(first)
     for a, b in zip(first[:3], second[:3], strict=True):
         assert a.picture() == b.picture()
@@ -99,6 +146,44 @@ def test_alternative_text_names_the_numbers(rows):
     alt = figures.error_by_severity(rows, "").alt
     for method in METHODS_SHOWN:
         assert f"{METHODS[method].title} rises from {table[method, 0]:.0f} to {table[method, 5]:.0f} percent" in alt
+
+
+def boxes(drawing, texts):
+    """Where the words stand on the drawing, in pixels."""
+    drawing.draw_without_rendering()
+    return [Text.get_window_extent(text) for text in texts if text.get_text()]  # without an annotation's line
+
+
+def test_panels_of_all_nineteen_corruptions(rows, shown):
+    figure = shown[2]
+    panels, legend = figure.drawing.axes, figure.drawing.legends[0]
+    assert [axes.get_title().replace("\n", "_") for axes in panels] == [*MEASURED, ""]
+    for axes, name in zip(panels, MEASURED, strict=False):
+        for method, line in zip(METHODS_SHOWN, axes.get_lines(), strict=True):
+            cells = rows[(rows["method"] == method) & (rows["metric"] == "error") & (rows["shift"] == name)]
+            for severity in range(1, 6):
+                expected = cells[cells["severity"] == severity]["value"].mean()
+                assert line.get_ydata()[severity] == pytest.approx(expected)
+    assert figure.alt.startswith("Nineteen line charts") and "Scope." in figure.caption
+    assert [text.get_text() for text in legend.get_texts()] == [METHODS[method].title for method in METHODS_SHOWN]
+
+
+def test_eight_methods_are_told_apart(eight):
+    """Words at the ends of lines and in legends neither overlap nor cover a panel, however close the lines are."""
+    ends = figures.error_by_severity(eight, "")
+    axes = ends.drawing.axes[0]
+    found = boxes(ends.drawing, axes.texts)
+    assert len(found) == len(EIGHT) and all(box.x0 > axes.get_window_extent().x1 for box in found)
+    letters = [box.shrunk(1, 0.7) for box in found]  # without the space between lines
+    assert not any(a.overlaps(b) for a, b in combinations(letters, 2))
+    for figure in (figures.error_by_group(eight, ""), figures.error_by_corruption(eight, "")):
+        legend = figure.drawing.legends[0]
+        found = boxes(figure.drawing, legend.get_texts())
+        assert len(found) == len(EIGHT) and not any(a.overlaps(b) for a, b in combinations(found, 2))
+        panels = [axes for axes in figure.drawing.axes if axes.axison]
+        assert not any(legend.get_window_extent().overlaps(axes.get_tightbbox()) for axes in panels)
+        width = figure.drawing.get_tightbbox().width * 72  # points
+        assert min(text.get_fontsize() for text in legend.get_texts()) * 350 / width > 7.5  # on a phone, in pixels
 
 
 def test_every_method_has_a_look_of_its_own():
@@ -154,9 +239,12 @@ def test_where_error_does_not_rise():
     table = [("simclr", seed, "none", 0, "error", 40.0 + seed, 0.1) for seed in range(3)]
     shapes = {"fog": (41, 45, 50, 55, 60), "snow": (50, 55, 45, 55, 60), "frost": (45, 50, 49.9, 55, 60),
               "pixelate": (40, 40.1, 40.1, 40.2, 40.2)}  # fmt: skip
-    for name in CORRUPTIONS:
+    for name in MEASURED:
+        before = 40
         for severity, error in enumerate(shapes.get(name, shapes["fog"]), 1):
             table += [("simclr", seed, name, severity, "error", error + seed, 0.1) for seed in range(3)]
+            table += [("simclr", seed, name, severity, "error step", error - before, 0.1) for seed in range(3)]
+            before = error
     names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
     found = words._where_error_does_not_rise(pd.DataFrame(table, columns=names), ["simclr"])
     assert found == (["pixelate"], ["snow"], ["frost"])

@@ -1,0 +1,445 @@
+"""Robustness figures and tables against loops over the rows, SciPy, closed forms and cases by hand."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib import colormaps
+from matplotlib.colors import to_rgb
+from matplotlib.text import Text
+from scipy import stats
+
+from lib.errors import BadInput
+from lib.figures import robustness
+from lib.figures.style import LOOK
+from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
+from lib.methods import METHODS
+from lib.shifts.corruptions import CORRUPTIONS
+
+EIGHT = ("simclr", "byol", "simsiam", "dino", "barlow_twins", "swav", "supervised", "random")
+LEARNERS = EIGHT[:-2]
+COLUMNS = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
+IMAGES = 80
+
+
+def made_up(methods=EIGHT, encoder="resnet10", seeds=3, natural=True):
+    """Errors that grow with severity, but under the last corruption of the benchmark, where they fall."""
+    generator, tables = np.random.default_rng(len(encoder)), []
+    slopes = np.linspace(0.01, 0.09, 19)
+    slopes[len(CORRUPTIONS) - 1] = -0.03
+    for m, method in enumerate(methods):
+        for seed in range(seeds):
+            chance = 0.25 + 0.03 * m + slopes[:, None] * (1 + 0.1 * m) * np.arange(1, 6)
+            clean = generator.random(IMAGES) < 0.25 + 0.03 * m
+            rows = [error_rows(clean, generator.random((19, 5, IMAGES)) < chance[..., None])]
+            gaps = generator.normal(0.02 + 0.01 * m, 0.1, (6, IMAGES)) + 0.02 * np.arange(6)[:, None]
+            rows.append(calibration_rows(gaps[0], np.broadcast_to(gaps[1:], (19, 5, IMAGES))))
+            if natural:
+                value = ("cifar10-shift", 0, "balanced error", 50 + generator.normal(), 1.0, 4439)
+                rows.append(pd.DataFrame([value], columns=list(rows[0].columns)))
+            tables.append(pd.concat(rows).assign(method=method, seed=seed, encoder=encoder))
+    return pd.concat(tables, ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def both(rows):
+    return pd.concat([rows, made_up(("simclr", "dino", "random"), "vit_narrow_patch4")], ignore_index=True)
+
+
+@pytest.fixture(scope="module")
+def shown(rows, both):
+    return {
+        "heat": robustness.error_heat_map(rows, "Scope."),
+        "effective": robustness.effective_robustness(rows, "Scope."),
+        "calibration": robustness.calibration_by_severity(rows, "Scope."),
+        "ranks": robustness.rank_stability(rows, "Scope."),
+        "transformer": robustness.cnn_against_transformer(both, "Scope."),
+    }
+
+
+def cell(rows, method, metric, shift, severity, encoder="resnet10"):
+    """The mean over seeds, by a loop."""
+    values = [
+        line.value
+        for line in rows[rows["method"] == method].itertuples()
+        if (line.metric, line.shift, line.severity, line.encoder) == (metric, shift, severity, encoder)
+    ]
+    return sum(values) / len(values)
+
+
+def test_every_figure_has_words_and_data(shown):
+    names = {"fig-heat-map", "fig-effective-robustness", "fig-calibration", "fig-ranks", "fig-transformer"}
+    assert {figure.name for figure in shown.values()} == names
+    for figure in shown.values():
+        assert len(figure.alt) > 100 and figure.caption.endswith("Scope.")
+        for words in (figure.alt, figure.caption):
+            assert not re.search(r"nan|None|\d\.\d{3}|\n|-0\b(?!\.)|\s\s", words)
+        assert len(figure.data) and "nan" not in figure._table()
+
+
+def test_words_do_not_overlap(shown):
+    for figure in shown.values():
+        figure.drawing.draw_without_rendering()
+        words = [text for axes in figure.drawing.axes for text in axes.texts]
+        words += [text for legend in figure.drawing.legends for text in legend.get_texts()]
+        for axes in figure.drawing.axes:
+            if axes.axison and not (figure.name == "fig-ranks" or figure.name == "fig-heat-map"):  # theirs are turned
+                words += [text for axis in (axes.xaxis, axes.yaxis) for text in axis.get_ticklabels()]
+        boxes = [Text.get_window_extent(text) for text in words if text.get_text() and text.get_visible()]
+        assert len(boxes) > 5
+        for a, b in combinations(boxes, 2):
+            assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), figure.name  # 0.7: the height of the letters
+
+
+def test_same_picture_each_time(shown):
+    for name in ("effective", "transformer"):  # those that are laid out for their words
+        assert shown[name].picture() == shown[name].picture()
+
+
+def test_heat_map_by_a_loop(rows, shown):
+    figure = shown["heat"]
+    axes = figure.drawing.axes[0]
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    for column, method in enumerate(EIGHT):
+        clean = cell(rows, method, "error", "none", 0)
+        for line, corruption in enumerate(MEASURED):
+            errors = [cell(rows, method, "error", corruption, severity) for severity in range(1, 6)]
+            lost = sum(errors) / 5 - clean
+            number = written[column + 0.5, line + 0.5].replace("\N{MINUS SIGN}", "-")
+            assert abs(int(number) - lost) < 0.5 + 1e-9 and number != "-0"
+            assert figure.data.loc[line, METHODS[method].title] == pytest.approx(lost)
+    assert [text.get_text() for text in axes.get_xticklabels()] == [METHODS[method].title for method in EIGHT]
+    assert [text.get_text().replace(" ", "_") for text in axes.get_yticklabels()] == list(MEASURED)
+    assert figure.data["group"].value_counts().to_dict() == {
+        "noise": 3, "blur": 4, "weather": 4, "digital": 4, "extra": 4,
+    }  # fmt: skip
+    worst = figure.data.set_index("corruption")["SimCLR"]
+    assert f"SimCLR {worst.idxmax().replace('_', ' ')} ({worst.max():.0f})" in figure.alt
+
+
+def test_heat_map_shows_gains_as_such(shown):
+    """Numbers below zero are bold, on a colour of their own; all are readable by WCAG's contrast."""
+    axes = shown["heat"].drawing.axes[0]
+    mesh = axes.collections[0]
+    cells = [text for text in axes.texts if text.get_text().strip("\N{MINUS SIGN}").isdigit()]
+    assert len(cells) == 19 * 8
+    gains = 0
+    for text in cells:
+        below = text.get_text().startswith("\N{MINUS SIGN}")
+        gains += below
+        colour = mesh.to_rgba(float(text.get_text().replace("\N{MINUS SIGN}", "-")))[:3]
+        assert below == (text.get_weight() == "bold") == np.allclose(colour, to_rgb(robustness.BELOW_ZERO))
+        assert contrast(text.get_color(), colour) > 4.5
+    assert gains >= 8 and f"Blue and bold: {gains} of 152 cells" in shown["heat"].caption
+
+
+def contrast(first, second):
+    """Contrast ratio of two colours (WCAG 2.2), with sRGB's whole transfer function."""
+    luminances = []
+    for colour in (first, second):
+        channels = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in to_rgb(colour)]
+        luminances.append(0.2126 * channels[0] + 0.7152 * channels[1] + 0.0722 * channels[2])
+    return (max(luminances) + 0.05) / (min(luminances) + 0.05)
+
+
+def test_heat_map_darkens_evenly():
+    """In grey print a larger loss is never lighter."""
+    greys = colormaps[robustness.HEAT](np.linspace(0, robustness.DARKEST, 50))[:, :3] @ (0.2126, 0.7152, 0.0722)
+    assert (np.diff(greys) < 0).all()
+
+
+def test_baseline_line_by_hand():
+    """Odds of 1 and 4 become odds of 1/4 and 1: as many logits apart, log 4 lower."""
+    slope, intercept = robustness.baseline_line([50, 80], [20, 50])
+    assert slope == pytest.approx(1) and intercept == pytest.approx(-np.log(4))
+    slope, intercept = robustness.baseline_line([20, 50, 80], [80, 50, 20])
+    assert slope == pytest.approx(-1) and intercept == pytest.approx(0)
+
+
+accuracies = st.floats(1, 99)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.tuples(accuracies, accuracies), min_size=3, max_size=30))
+def test_baseline_line_is_scipys(pairs):
+    clean, corrupted = np.transpose(pairs)
+    x, y = (np.log(values) - np.log(100 - values) for values in (clean, corrupted))
+    if np.ptp(x) < 0.01:
+        return
+    expected = stats.linregress(x, y)
+    slope, intercept = robustness.baseline_line(clean, corrupted)
+    assert slope == pytest.approx(expected.slope, rel=1e-6, abs=1e-6)
+    assert intercept == pytest.approx(expected.intercept, rel=1e-6, abs=1e-6)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.floats(0.3, 2), st.floats(-1, 1), st.lists(st.floats(10, 90), min_size=2, max_size=9, unique_by=round))
+def test_baseline_line_finds_points_on_a_line(slope, intercept, clean):
+    odds = [np.exp(intercept) * (a / (100 - a)) ** slope for a in clean]
+    found = robustness.baseline_line(clean, [100 * o / (1 + o) for o in odds])
+    assert found == pytest.approx((slope, intercept), rel=1e-6, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("clean", "corrupted", "sentence"),
+    [([50, 50], [40, 41], "two different"), ([50], [40], "two different"), ([50, 60], [40], "in pairs"),
+     ([50, 100], [40, 50], "below 100"), ([50, 60], [0, 50], "above 0")],
+)  # fmt: skip
+def test_no_line_through_bad_accuracies(clean, corrupted, sentence):
+    with pytest.raises(BadInput, match=sentence):
+        robustness.baseline_line(clean, corrupted)
+
+
+def errors_of(cells):
+    """Rows from (method, clean error, corrupted error), a seed for each of a method's entries, without image noise."""
+    seeds, lines = {}, []
+    for method, clean, corrupted in cells:
+        seed = seeds[method] = seeds.get(method, -1) + 1
+        lines.append((method, seed, "none", 0, "error", clean, 0.0))
+        lines.append((method, seed, "all", 0, "error", corrupted, 0.0))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def test_effective_robustness_by_hand():
+    """Three methods at the same clean accuracies: the line passes through the mean of their logits."""
+    cells = []
+    for method, lift in (("simclr", 0.5), ("byol", 0.0), ("random", -0.5)):
+        cells += [(method, 20.0, 100 / (1 + np.exp(lift))), (method, 50.0, 100 / (1 + np.exp(lift - 1)))]
+    table = robustness.effective_robustness_table(errors_of(cells)).set_index("method")
+    assert list(table.index) == ["SimCLR", "BYOL", "Random weights"]
+    assert table.loc["BYOL", "effective robustness (points)"].startswith(("0.0 [", "-0.0 ["))
+    assert table.loc["BYOL", "clean accuracy (%)"].startswith("65.0 [")
+    sigmoid = [1 / (1 + np.exp(-t)) for t in (0.5, -0.5, 0.0, -1.0)]
+    lifts = 100 * np.array([sigmoid[0] - sigmoid[2], sigmoid[1] - sigmoid[3]])
+    half = stats.t.ppf(0.975, 1) * np.ptp(lifts) / 2  # two seeds: s / sqrt(2) is half their distance
+    expected = f"{lifts.mean():.1f} [{lifts.mean() - half:.1f}, {lifts.mean() + half:.1f}]"
+    assert table.loc["SimCLR", "effective robustness (points)"] == expected
+
+
+def test_effective_robustness_of_rows(rows):
+    """The table again, with NumPy's polynomial fit and the image noise by numerical differentiation."""
+    table = robustness.effective_robustness_table(rows).set_index("method")
+    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)].set_index(["shift", "method", "seed"])
+    x, y = (100 - errors.loc[shift]["value"] for shift in ("none", "all"))
+    line = np.polyfit(np.log(x / (100 - x)), np.log(y / (100 - y)), 1)
+
+    def predicted(accuracy):
+        return 100 / (1 + np.exp(-np.polyval(line, np.log(accuracy / (100 - accuracy)))))
+
+    slope = (predicted(x + 1e-4) - predicted(x - 1e-4)) / 2e-4
+    noise = np.sqrt(errors.loc["all"]["standard_error"] ** 2 + (slope * errors.loc["none"]["standard_error"]) ** 2)
+    heights = y - predicted(x)
+    for method in EIGHT:
+        own = heights[method]
+        over_seeds = stats.t.ppf(0.975, 2) * own.std() / 3**0.5
+        half = np.hypot(over_seeds, stats.norm.ppf(0.975) * (noise[method] ** 2).mean() ** 0.5)
+        words = table.loc[METHODS[method].title, "effective robustness (points)"]
+        found = [float(number) for number in re.findall(r"-?[\d.]+", words)]
+        assert found == pytest.approx([own.mean(), own.mean() - half, own.mean() + half], abs=0.051)
+
+
+def test_effective_robustness_is_drawn_on_logit_axes(rows, shown):
+    figure = shown["effective"]
+    axes = figure.drawing.axes[0]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for method in EIGHT:
+        points, label = [], METHODS[method].title
+        for seed in range(3):
+            own = rows[rows["seed"] == seed]
+            points.append([100 - cell(own, method, "error", shift, 0) for shift in ("none", "all")])
+        assert np.allclose(lines[label].get_xydata(), points)
+        assert lines[label].get_color() == LOOK[method]["color"] and lines[label].get_marker() == LOOK[method]["marker"]
+    for label, slope in (("fitted line", None), ("nothing lost", 1.0)):
+        x, y = axes.transScale.transform(lines[label].get_xydata()).T  # logits, up to a scale that both share
+        steps = np.diff(y) / np.diff(x)
+        assert np.allclose(steps, steps[0]) and (slope is None or steps[0] == pytest.approx(slope))
+    assert np.allclose(*lines["nothing lost"].get_data())
+    assert (
+        f"slope {steps_of(lines['fitted line'], axes):.2f} (" in figure.caption and "without random" in figure.caption
+    )
+    assert len(axes.get_xticks()) >= 4 and all(0 < tick < 100 for tick in axes.get_xticks())
+
+
+def steps_of(line, axes):
+    (x0, y0), (x1, y1) = axes.transScale.transform(line.get_xydata())[[0, -1]]
+    return (y1 - y0) / (x1 - x0)
+
+
+@pytest.mark.parametrize(("span", "ticks"), [((32, 78), [40, 50, 60, 70]), ((88, 95.5), [88, 90, 92, 94]),
+                                             ((50.2, 54.9), [51, 52, 53, 54])])  # fmt: skip
+def test_round_ticks(span, ticks):
+    assert list(robustness._round_ticks(span)) == ticks
+
+
+def test_calibration_lines_are_the_means_of_the_rows(rows, shown):
+    axes = shown["calibration"].drawing.axes[0]
+    for method, line in zip(EIGHT, axes.get_lines(), strict=True):
+        expected = [cell(rows, method, "calibration error", "none", 0)]
+        expected += [cell(rows, method, "calibration error", "all", severity) for severity in range(1, 6)]
+        assert np.allclose(line.get_ydata(), expected)
+        words = f"{METHODS[method].title} goes from {expected[0]:.0f} to {expected[-1]:.0f} percent"
+        assert words in shown["calibration"].alt
+    assert len(axes.collections) == len(EIGHT)  # bands
+
+
+SUMMARIES = {"clean error": ("error", "none", 0), "CE": ("error", "all", 0), "rCE": ("relative error", "all", 0),
+             "error at severity 5": ("error", "all", 5), "calibration error": ("calibration error", "all", 0),
+             "natural shift": ("balanced error", "cifar10-shift", 0)}  # fmt: skip
+
+
+def scored(scores, seeds=(0,)):
+    """Rows from method -> summary -> mean; with seeds, the value of each is that much higher."""
+    lines = [
+        (method, seed, shift, severity, metric, scores[method][name] + offset, 0.0)
+        for method in scores for name, (metric, shift, severity) in SUMMARIES.items() if name in scores[method]
+        for seed, offset in enumerate(seeds)
+    ]  # fmt: skip
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def orders(**ranks):
+    """Rows in which each summary ranks SimCLR, BYOL, DINO and SwAV as told."""
+    methods = ("simclr", "byol", "dino", "swav")
+    return scored({method: {name.replace("_", " "): 10.0 * of[i] for name, of in ranks.items()}
+                   for i, method in enumerate(methods)})  # fmt: skip
+
+
+def test_rank_table_by_hand():
+    rows = orders(clean_error=(1, 2, 3, 4), CE=(2, 1, 4, 3), rCE=(4, 3, 2, 1))
+    table = robustness.rank_table(rows, ("simclr", "byol", "dino", "swav"))
+    assert list(table) == ["method", "clean error", "CE", "rCE"]
+    assert table.to_numpy().tolist() == [["SimCLR", 1, 2, 4], ["BYOL", 2, 1, 3], ["DINO", 3, 4, 2], ["SwAV", 4, 3, 1]]
+    fewer = robustness.rank_table(rows, ("swav", "byol"))
+    assert fewer.to_numpy().tolist() == [["SwAV", 2, 2, 1], ["BYOL", 1, 1, 2]]
+    with pytest.raises(BadInput, match="'moco_v3'.*allowed: simclr"):
+        robustness.rank_table(rows, ("moco_v3",))
+
+
+def test_a_summary_that_a_method_lacks_is_left_out(rows):
+    without = rows[~((rows["method"] == "dino") & (rows["metric"] == "balanced error"))]
+    assert list(robustness.rank_table(rows, LEARNERS))[1:] == list(SUMMARIES)
+    assert list(robustness.rank_table(without, LEARNERS))[1:] == list(SUMMARIES)[:-1]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.data())
+def test_agreement_counts_pairs_in_the_same_order(data):
+    """Without ties, tau is the share of pairs in the same order less that in opposite ones."""
+    ranks = {name: data.draw(st.permutations(range(5))) for name in ("clean error", "CE", "rCE")}
+    methods = ("simclr", "byol", "dino", "swav", "simsiam")
+    rows = scored({method: {name: float(of[i]) for name, of in ranks.items()} for i, method in enumerate(methods)})
+    table = robustness.rank_agreement(rows)
+    assert table[robustness.TAU].is_monotonic_increasing and len(table) == 3
+    for line in table.itertuples(index=False):
+        a, b = ranks[line[0]], ranks[line[1]]
+        signs = [np.sign((a[i] - a[j]) * (b[i] - b[j])) for i in range(5) for j in range(i)]
+        assert line[2] == pytest.approx(sum(signs) / len(signs))
+
+
+def test_sentence_names_the_least_and_the_most_agreeing_pair():
+    rows = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 4, 3), rCE=(4, 3, 2, 1))
+    assert robustness.rank_sentence(rows) == (
+        "Of 3 pairs of summaries, clean error and rCE agree least about the order of the 4 methods without labels "
+        "(Kendall's tau \N{MINUS SIGN}1.00), and clean error and CE most (0.67)."
+    )
+    rows = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 3, 4), rCE=(4, 3, 2, 1), calibration_error=(4, 3, 2, 1))
+    sentence = robustness.rank_sentence(rows)
+    assert "(Kendall's tau \N{MINUS SIGN}1.00; so have 3 other pairs)" in sentence
+    assert sentence.endswith("and clean error and CE most (1.00; so has 1 other pair).")
+    same = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 3, 4), rCE=(1, 2, 3, 4))
+    assert "agree equally about the order of the methods (Kendall's tau 1.00)" in robustness.rank_sentence(same)
+
+
+def test_one_method_has_no_order(rows):
+    alone = rows[rows["method"].isin(["simclr", "supervised", "random"])]
+    assert robustness.rank_stability(alone, "") is None and robustness.rank_agreement(alone).empty
+    assert "too few methods" in robustness.rank_sentence(alone)
+
+
+def test_rank_chart_draws_the_ranks(rows, shown):
+    figure = shown["ranks"]
+    axes = figure.drawing.axes[0]
+    table = robustness.rank_table(rows, LEARNERS).set_index("method")
+    assert [text.get_text() for text in axes.get_xticklabels()] == list(SUMMARIES)
+    for method, line in zip(LEARNERS, axes.get_lines(), strict=True):
+        values = [cell(rows, method, *SUMMARIES[name][:2], SUMMARIES[name][2]) for name in SUMMARIES]
+        others = [[cell(rows, other, *of) for of in SUMMARIES.values()] for other in LEARNERS]
+        ranks = 1 + (np.array(others) < values).sum(axis=0)
+        assert list(line.get_ydata()) == list(table.loc[METHODS[method].title]) == list(ranks)
+        assert line.get_color() == LOOK[method]["color"]
+    assert robustness.rank_sentence(rows) in figure.caption
+
+
+def test_neighbours_told_apart_by_hand():
+    """Seeds move all methods alike: differences of 10 points never vary. A method that varies is told from none."""
+    names = ("clean error", "CE")
+    rows = scored(
+        {m: dict.fromkeys(names, v) for m, v in (("simclr", 10.0), ("byol", 20.0), ("dino", 30.0))}, (0, 5, -5)
+    )
+    assert "apart: 4 of 4." in robustness.rank_stability(rows, "").caption
+    wild = (rows["method"] == "byol") & (rows["metric"] == "error") & (rows["shift"] == "none")
+    rows.loc[wild, "value"] = [20.0, 60.0, -20.0]
+    assert "apart: 2 of 4." in robustness.rank_stability(rows, "").caption
+
+
+def test_transformer_beside_resnet(both, shown):
+    figure = shown["transformer"]
+    methods = ("simclr", "dino", "random")
+    panels = [axes for axes in figure.drawing.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == [METHODS[method].title for method in methods]
+    for axes, method in zip(panels, methods, strict=True):
+        for line, encoder in zip(axes.get_lines(), ("resnet10", "vit_narrow_patch4"), strict=True):
+            expected = [cell(both, method, "error", "none", 0, encoder)]
+            expected += [cell(both, method, "error", "all", severity, encoder) for severity in range(1, 6)]
+            assert np.allclose(line.get_ydata(), expected) and line.get_color() == LOOK[method]["color"]
+            assert line.is_dashed() == (encoder != "resnet10")
+    losses = {
+        method: [cell(both, method, "relative error", "all", 0, e) for e in ("resnet10", "vit_narrow_patch4")]
+        for method in methods
+    }
+    less = [METHODS[method].title for method, (resnet, vit) in losses.items() if vit < resnet]
+    assert all((name in figure.caption.split("on average for: ")[1]) for name in less)
+    assert set(figure.data["method"]) == {METHODS[method].title for method in methods}
+
+
+def test_transformer_table(both):
+    table = robustness.transformer_table(both)
+    assert list(table) == list(robustness.TRANSFORMER_COLUMNS)
+    assert list(table["method"]) == ["SimCLR", "SimCLR", "DINO", "DINO", "Random weights", "Random weights"]
+    assert list(table["encoder"]) == ["resnet10", "vit_narrow_patch4"] * 3
+    for line, (method, encoder) in zip(
+        table.itertuples(index=False), [(m, e) for m in ("simclr", "dino", "random") for e in table["encoder"][:2]],
+        strict=True,
+    ):  # fmt: skip
+        for words, name in zip(line[2:], ("clean error", "CE", "rCE"), strict=True):
+            assert words.startswith(f"{cell(both, method, *SUMMARIES[name], encoder):.1f} [")
+
+
+def test_no_transformer_or_several(rows, both):
+    assert robustness.cnn_against_transformer(rows, "") is None
+    assert list(robustness.transformer_table(rows)) == list(robustness.TRANSFORMER_COLUMNS)
+    assert robustness.transformer_table(rows).empty
+    apart = both[(both["encoder"] == "resnet10") == (both["method"] == "byol")]
+    assert robustness.cnn_against_transformer(apart, "") is None  # no method has both
+    several = pd.concat([both, rows.assign(encoder="resnet18")])
+    with pytest.raises(BadInput, match="one ResNet .* not resnet10 and resnet18"):
+        robustness.transformer_table(several)
+
+
+def test_one_seed_is_drawn_without_bands(rows):
+    first = rows[rows["seed"] == 0]
+    for figure in (
+        robustness.effective_robustness(first, ""), robustness.calibration_by_severity(first, ""),
+        robustness.rank_stability(first, ""), robustness.error_heat_map(first, ""),
+    ):  # fmt: skip
+        assert not re.search(r"nan", figure.alt + figure.caption)
+        assert figure.picture().startswith(b"<?xml")
