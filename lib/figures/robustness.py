@@ -22,7 +22,7 @@ from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.ranks import rank_chart
 from lib.figures.severity import curves, draw_lines, readable, summary
-from lib.figures.style import label_ends, look, settle, title, use_style
+from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
 from lib.figures.words import listed
 from lib.measures import Interval, interval
@@ -74,7 +74,7 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         axes.text(column + 0.5, line + 0.5, _signed(points), ha="center", va="center", fontsize=9.5, color="black",
                   weight="bold" if points < 0 else "normal")  # fmt: skip
     _separate_groups(axes, whole.shape[1])
-    axes.set_yticks(np.arange(len(whole)) + 0.5, [_spaced(name) for name in whole.index], fontsize=10)
+    axes.set_yticks(np.arange(len(whole)) + 0.5, [spaced(name) for name in whole.index], fontsize=10)
     axes.set_xticks(np.arange(whole.shape[1]) + 0.5, [title(method) for method in whole], fontsize=10, rotation=50,
                     ha="left", rotation_mode="anchor")  # fmt: skip
     axes.tick_params(length=0, pad=3)
@@ -94,9 +94,9 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls" * (gains > 0))
         + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
-        f"pictures. Averaged over the methods, {_spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
-        f"{_spaced(means.index[0])} least ({_points(means.iloc[0])}). The worst for each: "
-        + "; ".join(f"{title(name)} {_spaced(own.idxmax())} ({round(own.max())})" for name, own in lost.items())
+        f"pictures. Averaged over the methods, {spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
+        f"{spaced(means.index[0])} least ({_points(means.iloc[0])}). The worst for each: "
+        + "; ".join(f"{title(name)} {spaced(own.idxmax())} ({round(own.max())})" for name, own in lost.items())
         + ".",
         data=data,
     )
@@ -129,10 +129,6 @@ def _signed(points: int) -> str:
 
 def _points(value: float) -> str:
     return f"{round(value)} {'point' if round(value) == 1 else 'points'}"
-
-
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
 
 
 def baseline_line(clean: Sequence[float], corrupted: Sequence[float]) -> tuple[float, float]:

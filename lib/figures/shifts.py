@@ -24,7 +24,7 @@ from lib.claims import difference, present
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.severity import summary
-from lib.figures.style import look, title, use_style
+from lib.figures.style import look, spaced, title, use_style
 from lib.figures.words import listed
 from lib.measures import Interval, interval
 from lib.measures.attention import CONTROL, SIMILARITY
@@ -132,10 +132,6 @@ def _legend(drawing: Drawing, panels: Iterable[Axes], columns: int) -> None:
                    columnspacing=1, handletextpad=0.5)  # fmt: skip
 
 
-def _spaced(name: str) -> str:
-    return name.replace("_", " ")
-
-
 def _corrupted_by(rows: pd.DataFrame, metric: str) -> list[str]:
     """The corruptions that have `metric`, in the order of the rows."""
     shifts = dict.fromkeys(rows.loc[rows["metric"] == metric, "shift"])
@@ -176,7 +172,7 @@ def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
             _draw(axes, table[table["shift"] == name], label, _own(label))
         strip.fill_between(distances[name].index, distances[name], color=GREY, alpha=0.3, lw=0)
         strip.plot(distances[name].index, distances[name], color=GREY, linewidth=1.2, label=DISTANCE)
-        axes.set(title=_spaced(name), ylim=_limits(lines), xlim=(0.9, 5.1), xticks=SEVERITIES)
+        axes.set(title=spaced(name), ylim=_limits(lines), xlim=(0.9, 5.1), xticks=SEVERITIES)
         strip.set(ylim=(0, 1.1 * distances.max()), yticks=[0, _round_number_below(distances.max())])
     if len(names) % 2:
         panels[-1].set_axis_off(), strips[-1].set_axis_off()
@@ -217,8 +213,8 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
             axes.plot(line["distance"], line["mean"], color=own["color"], linewidth=1)
             axes.scatter(line["distance"], line["mean"], c=line["severity"], cmap=SHADES, norm=scale, s=24, zorder=3,
                          marker=own["marker"], edgecolors=own["color"], linewidths=0.8, label=label)  # fmt: skip
-        axes.set_title(_spaced(name), pad=17)
-        axes.text(0.5, 1.02, _two_ranks(*ranks.loc[_spaced(name)]), transform=axes.transAxes, ha="center", va="bottom",
+        axes.set_title(spaced(name), pad=17)
+        axes.text(0.5, 1.02, _two_ranks(*ranks.loc[spaced(name)]), transform=axes.transAxes, ha="center", va="bottom",
                   fontsize=9)  # fmt: skip
         axes.set(ylim=_limits(lines), xlim=(0, None))
         axes.tick_params(labelsize=9.5, pad=1)
@@ -259,7 +255,7 @@ def monotony(rows: pd.DataFrame) -> pd.DataFrame:
     for name in _corrupted_by(rows, ALONG):
         line = errors[errors["shift"] == name]
         others = (line["severity"], line["severity"].map(distances[name]))
-        lines.append((_spaced(name), *(_rank_correlation(line["mean"], other) for other in others)))
+        lines.append((spaced(name), *(_rank_correlation(line["mean"], other) for other in others)))
     return pd.DataFrame(lines, columns=["corruption", "with severity", "with picture distance"])
 
 
@@ -321,7 +317,7 @@ def _shape(table: pd.DataFrame, name: str) -> str:
     first, last = line.index[[0, -1]]
     extremes = [f"{word} {line[at]:.0f} at {at:g}" for word, at in (("least", line.idxmin()), ("most", line.idxmax()))
                 if at not in (first, last)]  # fmt: skip
-    return ", ".join([f"{_spaced(name)} from {line[first]:.0f} to {line[last]:.0f} percent", *extremes])
+    return ", ".join([f"{spaced(name)} from {line[first]:.0f} to {line[last]:.0f} percent", *extremes])
 
 
 def _along(lines: dict[str, pd.DataFrame], distances: pd.Series) -> pd.DataFrame:
@@ -340,7 +336,7 @@ def table_of_constants(names: Sequence[str]) -> pd.DataFrame:
         function = getattr(corruptions, one_of(name, (*CORRUPTIONS, *EXTRA), "corruption"))
         constants = list(inspect.signature(function).parameters)[2:]  # after pixels and seeds
         for constant, values in zip(constants, zip(*_constants(name), strict=True), strict=True):
-            line = {"corruption": _spaced(name), "constant": constant}
+            line = {"corruption": spaced(name), "constant": constant}
             lines.append(line | {f"severity {s}": f"{value:g}" for s, value in zip(SEVERITIES, values, strict=True)})
     return pd.DataFrame(lines)
 
@@ -353,7 +349,7 @@ def predicted_dips() -> pd.DataFrame:
     """
     found = {name: rule(_constants(name)) for name, rule in RULES.items()}
     return pd.DataFrame(
-        {"corruption": _spaced(name), "at severity": listed([str(level) for level in dips]), "why": why}
+        {"corruption": spaced(name), "at severity": listed([str(level) for level in dips]), "why": why}
         for name, (dips, why) in found.items()
     )
 
@@ -761,7 +757,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
         for method, line in table[table["shift"] == name].groupby("method", sort=False):
             _draw(axes, line, title(method), look(method))
         axes.axhline(control, color=GREY, linestyle=(0, (5, 3)), linewidth=1.6, label="two different pictures")
-        axes.set(title=_spaced(name), ylim=(min(0, lowest - 2), 102), xticks=SEVERITIES)
+        axes.set(title=spaced(name), ylim=(min(0, lowest - 2), 102), xticks=SEVERITIES)
         axes.tick_params(labelsize=9.5, pad=1)
     if len(names) % 2:
         panels.flat[-1].set_axis_off()
@@ -778,7 +774,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
         f"the same for the clean maps of two different pictures, averaged over methods ({control:.0f} %). {scope}",
         alt=f"Line charts of the similarity of attention maps against severity 1 to 5 for {len(names)} corruptions. "
         "Mean over the methods at severity 5: "
-        + ", ".join(f"{_spaced(name)} {strongest.xs(name, level='shift').mean():.0f} percent" for name in names)
+        + ", ".join(f"{spaced(name)} {strongest.xs(name, level='shift').mean():.0f} percent" for name in names)
         + f". Two different pictures: {control:.0f} percent.",
         data=table.assign(method=table["method"].map(title)),
     )

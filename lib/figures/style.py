@@ -41,6 +41,11 @@ def title(method: str) -> str:
     return METHODS[method].title
 
 
+def spaced(name: str) -> str:
+    """A corruption's name as it is written in a text."""
+    return name.replace("_", " ")
+
+
 def use_style() -> None:
     """Quiet axes, small type that stays readable on a phone."""
     sns.set_theme(style="whitegrid", context="notebook")

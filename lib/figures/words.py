@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib.claims import convolutional, difference, level, present, transformers
 from lib.figures.severity import summary
-from lib.figures.style import title
+from lib.figures.style import spaced, title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.measures.rows import CLEAN
@@ -54,10 +54,10 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         "order-by-error": ", ".join(title(method) for method in by_error),
         "order-by-loss": ", ".join(title(method) for method in by_loss),
         "least-loss": _least_loss(errors, relative),
-        "harmless": listed(_spaced(harmless)),
+        "harmless": listed([spaced(name) for name in harmless]),
         "harmless-cost": costs,
-        "falling": listed(_spaced(falling)),
-        "dipping": listed(_spaced(dipping)),
+        "falling": listed([spaced(name) for name in falling]),
+        "dipping": listed([spaced(name) for name in dipping]),
     }
 
 
@@ -80,10 +80,6 @@ def span(values: list[float]) -> str:
     """The range of some percentages in words: "41 to 45 %", or "41 %" where they agree."""
     low, high = f"{min(values):.0f}", f"{max(values):.0f}"
     return f"{low} %" if low == high else f"{low} to {high} %"
-
-
-def _spaced(names: list[str]) -> list[str]:
-    return [name.replace("_", " ") for name in names]
 
 
 def _least_loss(errors: pd.Series, relative: pd.Series) -> str:

@@ -207,6 +207,7 @@ def test_tables(rows, results):
     accuracy = figures.accuracy_table(rows)
     assert accuracy.iloc[0]["knn accuracy (%)"].startswith("71.0 [")
     protocol = figures.protocol(results).set_index("method")
+    assert protocol.loc["SimCLR", "views of a picture"] == "2 of 32 px"
     assert protocol.loc["SimCLR", "images"] == "1,234" and protocol.loc["Random weights", "epochs"] == "none"
     text = figures.table(pd.DataFrame({"interval": ["5.8 [-0.6, 11.1]"], "words": ["SGD, 0.1 [a, b]"]})).data
     assert "<table" in text and "5.8 [-0.6,&nbsp;11.1]" in text and "SGD, 0.1 [a, b]" in text
@@ -232,6 +233,16 @@ def test_listed(items, expected):
 
 def test_span():
     assert words.span([41.2, 44.7]) == "41 to 45 %" and words.span([40.6, 41.4]) == "41 %"
+
+
+def test_words_on_transformers_by_hand():
+    cells = [("resnet10", "simclr", 8.0), ("resnet10", "byol", 6.0), ("vit_tiny_patch4", "simclr", 11.0)]
+    columns = ["encoder", "method", "value"]
+    rows = pd.DataFrame(cells, columns=columns).assign(
+        seed=0, shift="all", severity=0, metric="relative error", standard_error=0.5
+    )
+    assert "SimCLR 11.0 and 8.0." in words.transformer_answer(rows)
+    assert "hold none" in words.transformer_answer(rows[:2])
 
 
 def test_where_error_does_not_rise():
