@@ -80,8 +80,8 @@ def _cheapest_and_dearest(results: Results) -> str:
     multiples = {method: spent.loc[method, MULTIPLE] for method in others}
     least, most = (choose(others, key=lambda method: multiples[method].mean) for choose in (min, max))
     return (
-        f"An epoch of {title(least)} takes {_cell(multiples[least])} times as long as one of {title(YARDSTICK)}, "
-        f"an epoch of {title(most)} {_cell(multiples[most])} times."
+        f"An epoch of {title(least)} takes {multiples[least]} times as long as one of {title(YARDSTICK)}, "
+        f"an epoch of {title(most)} {multiples[most]} times."
     )
 
 
@@ -122,12 +122,7 @@ def _accuracies(rows: pd.DataFrame, metric: str = PROBE) -> dict[str, Interval]:
 
 
 def _percent(accuracy: Interval) -> str:
-    return f"{_cell(accuracy)} %"
-
-
-def _cell(accuracy: Interval) -> str:
-    """Mean and interval; the mean alone where one seed gives no interval."""
-    return f"{accuracy.mean:.1f}" if math.isnan(accuracy.low) else str(accuracy)
+    return f"{accuracy} %"
 
 
 def costs(results: Results) -> pd.DataFrame:
@@ -168,13 +163,13 @@ def results_table(results: Results) -> pd.DataFrame:
         line = {
             "method": title(method),
             "paradigm": METHODS[method].paradigm,
-            "kNN accuracy (%)": _cell(neighbours[method]),
-            "probe accuracy (%)": _cell(probed[method]),
+            "kNN accuracy (%)": str(neighbours[method]),
+            "probe accuracy (%)": str(probed[method]),
             "views per image": views_per_image(method),
-            "seconds per epoch": _cell(cost["seconds per epoch"]),
+            "seconds per epoch": str(cost["seconds per epoch"]),
         }
         if MULTIPLE in spent:
-            line[MULTIPLE] = _cell(cost[MULTIPLE])
+            line[MULTIPLE] = str(cost[MULTIPLE])
         lines.append(line | {"peak memory (MiB)": f"{cost['peak memory (MiB)']:,.0f}"})
     return pd.DataFrame(lines)
 

@@ -138,11 +138,6 @@ def _corrupted_by(rows: pd.DataFrame, metric: str) -> list[str]:
     return [shift for shift in shifts if shift != CLEAN]
 
 
-def _cell(found: Interval) -> str:
-    """Mean and interval; the mean alone where one seed gives no interval."""
-    return f"{found.mean:.1f}" if math.isnan(found.low) else str(found)
-
-
 def _range(values: Iterable[float]) -> str:
     """The range of some numbers in words: "8.0 to 11.6", or "8.0" where they agree."""
     values = list(values)
@@ -538,7 +533,7 @@ def raw_input_table(rows: pd.DataFrame) -> pd.DataFrame:
     found = {}
     for column, (metric, shift) in cells.items():
         table = summary(rows[(rows["shift"] == shift) & (rows["severity"] == 0)], metric)
-        found[column] = {line.method: _cell(Interval(line.mean, line.low, line.high)) for line in table.itertuples()}
+        found[column] = {line.method: str(Interval(line.mean, line.low, line.high)) for line in table.itertuples()}
     methods = found["clean error (%)"]
     return pd.DataFrame(
         {"method": title(method)} | {column: of[method] for column, of in found.items()} for method in methods
@@ -671,12 +666,12 @@ def natural_table(rows: pd.DataFrame) -> pd.DataFrame:
              for line in summary(chosen, BALANCED).itertuples()}  # fmt: skip
     lines = []
     for method in dict.fromkeys(chosen["method"]):
-        line = {"method": title(method), "clean (%)": _cell(found[method, CLEAN])}
+        line = {"method": title(method), "clean (%)": str(found[method, CLEAN])}
         for name in _natural_sets(rows):
             if (method, name) in found:
                 pair = ({"method": method, "shift": shift} for shift in (name, CLEAN))
-                line[f"{name} (%)"] = _cell(found[method, name])
-                line[f"{name} less clean (points)"] = _cell(difference(chosen, *pair))
+                line[f"{name} (%)"] = str(found[method, name])
+                line[f"{name} less clean (points)"] = str(difference(chosen, *pair))
         lines.append(line)
     return pd.DataFrame(lines)
 

@@ -11,6 +11,7 @@ from IPython.display import HTML
 
 from lib.figures.severity import summary
 from lib.figures.style import title
+from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
@@ -83,4 +84,4 @@ def ranking(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
 
 
 def _cell(line: pd.Series) -> str:
-    return f"{line['mean']:.1f} [{line['low']:.1f}, {line['high']:.1f}]"
+    return str(Interval(line["mean"], line["low"], line["high"]))

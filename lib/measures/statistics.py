@@ -15,13 +15,15 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its interval. Without repetition the ends are NaN: unknown is not zero."""
+    """A mean and the ends of its interval. Without repetition the ends are NaN and not written: unknown is not zero."""
 
     mean: float
     low: float
     high: float
 
     def __str__(self) -> str:
+        if np.isnan(self.low):
+            return f"{self.mean:.1f}"
         return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
 

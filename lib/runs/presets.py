@@ -69,11 +69,11 @@ class Plan:
 
 def _severity_measures(preset: Preset) -> list:
     """Corruption errors on the preset's test images; what needs more pictures an image, on fewer."""
-    few = preset.test_images and preset.test_images // 4
+    half, few = (preset.test_images and preset.test_images // part for part in (2, 4))
     return [
         Accuracy(),
         CorruptionError(preset.test_images),
-        SeverityCurve(few),
+        SeverityCurve(half),
         RawInput(few),
         NaturalShift(),
         AttentionShift(few or 1_000),

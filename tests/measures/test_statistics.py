@@ -76,3 +76,7 @@ def test_coverage_with_three_seeds():
         boot += found.low <= 0 <= found.high
     assert student / trials > 0.93
     assert boot / trials < 0.90
+
+
+def test_an_unknown_interval_is_not_written():
+    assert str(interval([41.25])) == "41.2" and str(interval([40.0, 42.0])).startswith("41.0 [")
