@@ -71,11 +71,13 @@ def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
     most pixels as they are.
     """
     side = pixels.shape[-1]
-    block = ((torch.arange(side, device=pixels.device, dtype=torch.float64) + 0.5) * int(side * share) / side).long()
-    same = (block[:, None] == block).float()  # (side, side); sums of whole numbers are exact in any order
-    sizes = same.sum(0)
-    pixels = (pixels @ same).div_(sizes).add_(0.5).floor_()
-    return (same @ pixels).div_(sizes[:, None]).add_(0.5).floor_()
+    blocks = int(side * share)
+    block = ((torch.arange(side, device=pixels.device, dtype=torch.float64) + 0.5) * blocks / side).long()
+    member = F.one_hot(block, blocks).float()  # (side, blocks); sums of whole numbers are exact in any order
+    sizes = member.sum(0)
+    coarse = (pixels @ member).div_(sizes).add_(0.5).floor_()
+    coarse = (member.T @ coarse).div_(sizes[:, None]).add_(0.5).floor_()
+    return coarse.index_select(-2, block).index_select(-1, block)
 
 
 def jpeg_compression(pixels: Tensor, seeds: Tensor, quality: int) -> Tensor:
