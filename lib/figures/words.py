@@ -5,7 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.claims import convolutional, difference, level, present, transformers
+from lib.claims import (
+    FAILS,
+    HOLDS,
+    NOT_TESTED,
+    PREDICTIONS,
+    UNDECIDED,
+    convolutional,
+    difference,
+    judge,
+    level,
+    present,
+    transformers,
+)
 from lib.figures.severity import summary
 from lib.figures.style import spaced, title
 from lib.measures import Interval
@@ -61,12 +73,27 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     }
 
 
+VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}
+
+
+def predictions_answer(rows: pd.DataFrame) -> str:
+    """How the three predictions from the table of constants came out."""
+    what = ("saturation dips at severity 3", "snow dips there", "elastic transforms do not")
+    found = [judge(claim, rows) for claim in PREDICTIONS[:3]]
+    parts = [
+        f"that {words} {VERDICTS[verdict.verdict]}"
+        + (f" ({verdict.contrast}: {verdict.difference} points)" if verdict.difference else "")
+        for words, verdict in zip(what, found, strict=True)
+    ]
+    return f"Of the predictions, {listed(parts)}."
+
+
 def transformer_answer(rows: pd.DataFrame) -> str:
     """What a transformer loses to corruptions beside a convolutional network, or that none is here."""
     theirs = transformers(rows)
     methods = [name for name in present(theirs, self_supervised=False) if name in set(convolutional(rows)["method"])]
     if not methods:
-        return "The rows of this page hold none: the `full` preset trains one, and so the claim is not tested here."
+        return "The rows of this page hold none: the full preset trains one, and so the claim is not tested here."
 
     def loss(chosen: pd.DataFrame, method: str) -> float:
         relative = summary(chosen[chosen["method"] == method], "relative error")

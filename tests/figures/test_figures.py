@@ -245,6 +245,21 @@ def test_words_on_transformers_by_hand():
     assert "hold none" in words.transformer_answer(rows[:2])
 
 
+def test_words_on_predictions_by_hand():
+    steps = [("supervised", "saturate", -5.0), ("supervised", "snow", 4.0), ("supervised", "elastic_transform", 0.1)]
+    rows = pd.concat(
+        pd.DataFrame(steps, columns=["method", "shift", "value"]).assign(
+            seed=seed, encoder="resnet10", severity=3, metric="error step", standard_error=0.5
+        )
+        for seed in range(3)
+    )
+    assert words.predictions_answer(rows) == (
+        "Of the predictions, that saturation dips at severity 3 holds (Supervised, severity 2 less 3: 5.0 [4.0, 6.0] "
+        "points), that snow dips there fails (Supervised, severity 2 less 3: -4.0 [-5.0, -3.0] points) and that "
+        "elastic transforms do not is undecided (Supervised, severity 3 less 2: 0.1 [-0.9, 1.1] points)."
+    )
+
+
 def test_where_error_does_not_rise():
     """By hand: three seeds that differ by the same in every cell, so that only the images make an interval."""
     table = [("simclr", seed, "none", 0, "error", 40.0 + seed, 0.1) for seed in range(3)]
