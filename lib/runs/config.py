@@ -11,13 +11,17 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.models import ENCODERS
 from lib.training import Training
+from lib.views import AUGMENTATIONS
+
+_YOUNG = ("augmentation",)  # fields younger than runs in readers' stores, which keep their keys while these are None
 
 
 @dataclass(frozen=True)
 class RunConfig:
     """One training run, on at most `train_images` images (None: all). `settings` None are the method's defaults.
 
-    `least_crop` is the smallest share of an image's area that a view may show; None leaves it to the method's views.
+    `least_crop` is the smallest share of an image's area that a view may show, and `augmentation` one of
+    `lib.views.AUGMENTATIONS`; None leaves them to the method's views.
     """
 
     dataset: str
@@ -28,6 +32,7 @@ class RunConfig:
     training: Training = field(default_factory=Training)
     settings: object = None
     least_crop: float | None = None
+    augmentation: str | None = None
 
     def __post_init__(self) -> None:
         for name in ("dataset", "method", "encoder"):
@@ -41,6 +46,10 @@ class RunConfig:
             raise BadInput(f"train_images is a whole number of at least 1 or None (all), not {self.train_images!r}")
         if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):
             raise BadInput(f"least_crop is a share above 0.0 and up to 1.0, or None, not {self.least_crop!r}")
+        if self.augmentation is not None:
+            one_of(self.augmentation, AUGMENTATIONS, "augmentation")
+            if len({view.size for view in METHODS[self.method].build.views}) > 1:
+                raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
         expected = METHODS[self.method].settings
         if self.settings is None:
             object.__setattr__(self, "settings", expected())
@@ -61,7 +70,8 @@ class RunConfig:
 
     def key(self, checksum: str) -> str:
         """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
-        identity = [self.to_dict(), checksum, METHODS[self.method].protocol]
+        values = {name: value for name, value in self.to_dict().items() if value is not None or name not in _YOUNG}
+        identity = [values, checksum, METHODS[self.method].protocol]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -9,7 +9,6 @@ import subprocess
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Executor, Future
-from dataclasses import replace
 from datetime import UTC, datetime
 
 import pandas as pd
@@ -28,6 +27,7 @@ from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
 from lib.training import OutOfTime, train
+from lib.views import augmented, cropped
 
 try:
     import fcntl
@@ -126,8 +126,10 @@ def _train(
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
         method = build_method(config.method, build_encoder(config.encoder), config.settings, len(data.classes))
+    if config.augmentation:
+        method.views = tuple(augmented(view, config.augmentation) for view in method.views)
     if config.least_crop:
-        method.views = tuple(replace(view, crop_scale=(config.least_crop, 1.0)) for view in method.views)
+        method.views = tuple(cropped(view, config.least_crop) for view in method.views)
     checkpoint = store.folder(key) / "checkpoint.pt"
     monitor = neighbour_monitor(data, load(config.dataset, "validation", device=device), config.training.precision)
     history = train(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 
 import torch
 from torch import Tensor
 
-from lib.errors import BadInput
+from lib.errors import BadInput, one_of
 from lib.views import operations
 
 CHUNK = 256  # images per pass on a CPU: intermediate results stay near the cache
@@ -173,3 +173,37 @@ SUPERVISED = (View(crop_scale=(0.5, 1.0), jitter=0.0, grey=0.0),)
 # Multi-crop (SwAV, arXiv 2006.09882, section 3.3): two large views, and small ones of half the side at a quarter of
 # the cost. The paper's small crops show 5 to 14 % of a picture, which is a patch of 7 to 12 px here; ours show more.
 MULTI_CROP = (View(crop_scale=(0.14, 1.0)),) * 2 + (View(size=16, crop_scale=(0.08, 0.4)),) * 4
+
+# What each augmentation of "Why Do Self-Supervised Models Transfer?" (Ericsson, Gouk and Hospedales, arXiv 2111.11398,
+# public code) changes. Its blur draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes to 1 pixel.
+_PARTS: dict[str, dict[str, object]] = {
+    "crop": {"crop_scale": (0.2, 1.0), "crop_ratio": (3 / 4, 4 / 3)},
+    "flip": {"flip": 0.5},
+    "jitter": {"jitter": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
+    "grey": {"grey": 0.2},
+    "blur": {"blur": 0.5, "blur_sigma": (0.1, 1.0)},
+}
+_UNCHANGED = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "solarize": 0.0} | dict.fromkeys(
+    ("flip", "jitter", "grey", "blur"), 0.0
+)
+# Name to the parts that an encoder learns to look through: the paper's three, each alone, and all but one.
+AUGMENTATIONS: dict[str, tuple[str, ...]] = {
+    "default": tuple(_PARTS),
+    "spatial": ("crop", "flip"),
+    "appearance": ("jitter", "grey", "blur"),
+    **{f"only {part}": (part,) for part in _PARTS},
+    **{f"no {part}": tuple(other for other in _PARTS if other != part) for part in _PARTS},
+}
+
+
+def augmented(view: View, augmentation: str) -> View:
+    """`view`'s size with the changes of one of `AUGMENTATIONS`, and no other."""
+    changes = dict(_UNCHANGED)
+    for part in AUGMENTATIONS[one_of(augmentation, AUGMENTATIONS, "augmentation")]:
+        changes |= _PARTS[part]
+    return replace(view, **changes)
+
+
+def cropped(view: View, least: float) -> View:
+    """`view` with crops of at least the share `least` of the picture; unchanged if it does not crop."""
+    return view if view.crop_scale == (1.0, 1.0) else replace(view, crop_scale=(least, 1.0))

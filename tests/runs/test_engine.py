@@ -80,6 +80,16 @@ def test_least_crop_is_what_the_views_are_cropped_to():
     assert weights[0] == weights[1] != weights[2]
 
 
+def test_augmentation_is_what_the_views_change(monkeypatch):
+    """With neither crop nor flip a view of a picture shows all of it; the quick preset's larger crops do not undo it."""
+    seen = []
+    monkeypatch.setattr(engine, "train", lambda method, *_, **__: seen.append(method.views) or _HISTORY)
+    compute([config(augmentation="appearance", least_crop=0.6), config(augmentation="spatial", least_crop=0.6)], [],
+            progress=False)  # fmt: skip
+    assert [[view.crop_scale for view in views] for views in seen] == [[(1.0, 1.0)] * 2, [(0.6, 1.0)] * 2]
+    assert all(view.jitter == view.grey == view.blur == 0 for view in seen[1])
+
+
 def test_any_executor_will_do():
     configs = [config("random", seed) for seed in range(3)]
     with ThreadPoolExecutor(2) as executor:
@@ -106,6 +116,8 @@ def test_time_limit_stops_cleanly_and_the_next_call_goes_on():
         for record, expected in zip(compute(configs, [], progress=False)[0], weights, strict=True):
             assert (store.folder(record["key"]) / "weights.safetensors").read_bytes() == expected
 
+
+_HISTORY = [{"seconds": 1.0, "images_per_second": 1.0, "peak_memory_mib": 1.0}]
 
 CHILD = """
 import sys

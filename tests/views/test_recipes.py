@@ -7,7 +7,18 @@ from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 
 from lib.errors import BadInput
-from lib.views import BYOL, SIMCLR, View, apply, draw, make_view
+from lib.views import (
+    AUGMENTATIONS,
+    BYOL,
+    SIMCLR,
+    SUPERVISED,
+    View,
+    apply,
+    augmented,
+    cropped,
+    draw,
+    make_view,
+)
 
 
 def draws(view: View, count: int = 4000, side=(32, 32), seed: int = 0):
@@ -81,3 +92,56 @@ def test_recipes_are_the_papers():
 def test_bad_recipe_is_one_sentence(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):
         View(**bad)
+
+
+def changes(drawn) -> set[str]:
+    """Which augmentations show in what was drawn for pictures of 32 px."""
+    shown = {
+        "crop": (drawn.height < 32) | (drawn.width < 32),
+        "flip": drawn.flip,
+        "jitter": drawn.brightness != 1,
+        "grey": drawn.grey,
+        "blur": drawn.sigma > 0,
+    }
+    assert (drawn.threshold > 1).all()  # no recipe of the paper inverts bright pixels
+    return {name for name, chosen in shown.items() if chosen.any()}
+
+
+@pytest.mark.parametrize(("augmentation", "parts"), [
+    ("default", {"crop", "flip", "jitter", "grey", "blur"}),
+    ("spatial", {"crop", "flip"}),
+    ("appearance", {"jitter", "grey", "blur"}),
+    ("only jitter", {"jitter"}),
+    ("no crop", {"flip", "jitter", "grey", "blur"}),
+])  # fmt: skip
+@pytest.mark.parametrize("view", [SIMCLR[0], BYOL[1], SUPERVISED[0]])
+def test_augmentations_change_what_they_name_and_nothing_else(augmentation, parts, view):
+    assert changes(draws(augmented(view, augmentation), count=500)) == parts
+
+
+def test_augmentations_are_the_papers():
+    """Table of recipes of arXiv 2111.11398: crops of a fifth at least, jitter of 0.4 and a tenth of a turn."""
+    view = augmented(View(size=48), "default")
+    assert (view.size, view.crop_scale, view.crop_ratio) == (48, (0.2, 1.0), (3 / 4, 4 / 3))
+    assert (view.jitter, view.brightness, view.contrast, view.saturation, view.hue) == (0.8, 0.4, 0.4, 0.4, 0.1)
+    assert (view.flip, view.grey, view.blur) == (0.5, 0.2, 0.5)
+    assert len(AUGMENTATIONS) == 13
+
+
+def test_without_crop_and_flip_a_view_is_the_picture_in_other_colours(generator):
+    """A white dot on black stays where it is, whatever happens to colours; blur may spread it by its kernel."""
+    image = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
+    image[:, :, 5, 20] = 255
+    for seen in make_view(image, augmented(SIMCLR[0], "appearance"), generator):
+        assert divmod(int(seen.sum(dim=0).argmax()), 32) == (5, 20)
+
+
+def test_cropped_leaves_whole_pictures_alone():
+    assert cropped(View(), 0.6).crop_scale == (0.6, 1.0)
+    whole = augmented(View(), "no crop")
+    assert cropped(whole, 0.6) == whole
+
+
+def test_unknown_augmentation_names_the_known():
+    with pytest.raises(BadInput, match=r"unknown augmentation 'ventral'.*allowed: default, spatial, appearance"):
+        augmented(View(), "ventral")
