@@ -10,6 +10,7 @@ from torchvision import models as torchvision_models
 from lib.errors import one_of
 from lib.models.checkpoints import LAYOUTS, Report, load_checkpoint
 from lib.models.encoder import Encoder
+from lib.models.fused import Fused
 from lib.models.imagenet import ImageNetEncoder, residual_network, vision_transformer
 from lib.models.resnet import Bottleneck, ResNet
 from lib.models.vit import VisionTransformer
@@ -42,6 +43,7 @@ __all__ = [
     "ENCODERS",
     "LAYOUTS",
     "Encoder",
+    "Fused",
     "ImageNetEncoder",
     "Report",
     "ResNet",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from lib.errors import BadInput, one_of
 from lib.methods import METHODS
@@ -13,6 +13,12 @@ from lib.models import ENCODERS
 from lib.training import Training
 from lib.views import AUGMENTATIONS
 
+# Encoders side by side, each trained by itself: the augmentation of each and how far its seed is from the fusion's.
+# Three of one kind have the features and the weights of three that differ, and so show what size alone gives.
+FUSIONS = {
+    "fusion": (("default", 0), ("spatial", 0), ("appearance", 0)),
+    "three defaults": (("default", 0), ("default", 10), ("default", 20)),
+}
 _YOUNG = ("augmentation",)  # fields younger than runs in readers' stores, which keep their keys while these are None
 
 
@@ -21,7 +27,7 @@ class RunConfig:
     """One training run, on at most `train_images` images (None: all). `settings` None are the method's defaults.
 
     `least_crop` is the smallest share of an image's area that a view may show, and `augmentation` one of
-    `lib.views.AUGMENTATIONS`; None leaves them to the method's views.
+    `lib.views.AUGMENTATIONS` or of `FUSIONS`; None leaves them to the method's views.
     """
 
     dataset: str
@@ -47,7 +53,7 @@ class RunConfig:
         if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):
             raise BadInput(f"least_crop is a share above 0.0 and up to 1.0, or None, not {self.least_crop!r}")
         if self.augmentation is not None:
-            one_of(self.augmentation, AUGMENTATIONS, "augmentation")
+            one_of(self.augmentation, (*AUGMENTATIONS, *FUSIONS), "augmentation")
             if len({view.size for view in METHODS[self.method].build.views}) > 1:
                 raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
         expected = METHODS[self.method].settings
@@ -55,6 +61,13 @@ class RunConfig:
             object.__setattr__(self, "settings", expected())
         if type(self.settings) is not expected:
             raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
+
+    def members(self) -> list[RunConfig]:
+        """The runs that a fusion is made of; none for a run that is trained."""
+        return [
+            replace(self, augmentation=augmentation, seed=self.seed + offset)
+            for augmentation, offset in FUSIONS.get(self.augmentation, ())
+        ]
 
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)

@@ -20,9 +20,9 @@ import lib
 from lib import paths
 from lib.errors import BadInput
 from lib.images import Split, load
-from lib.measures import Subject, neighbour_monitor
+from lib.measures import Subject, extract, neighbour_monitor
 from lib.methods import METHODS, build_method
-from lib.models import build_encoder
+from lib.models import Fused, build_encoder
 from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
@@ -99,15 +99,24 @@ def compute_one(
     data = load(config.dataset, "train", config.train_images, device)
     key = config.key(data.checksum)
     with _locked(key):
-        record = store.load_record(key)
-        if record is None:
-            record, encoder = _train(config, key, data, device, deadline, progress)
-        else:
-            encoder = build_encoder(config.encoder)
-            store.load_weights(key, encoder, device)
+        record, encoder = _trained(config, key, data, device, deadline, progress)
         subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device)
         tables = [_rows(key, measure, subject, deadline) for measure in measures]
     return record, store.join(tables)
+
+
+def _trained(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
+) -> tuple[dict, nn.Module]:
+    """Record and encoder of a run whose lock is held, from the store or computed now."""
+    record = store.load_record(key)
+    if record is None:
+        compute_now = _fuse if config.members() else _train
+        return compute_now(config, key, data, device, deadline, progress)
+    members = [build_encoder(config.encoder) for _ in config.members()]
+    encoder = Fused(members) if members else build_encoder(config.encoder)
+    store.load_weights(key, encoder, device)
+    return record, encoder
 
 
 def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
@@ -153,6 +162,29 @@ def _train(
     store.save_run(key, method.encoder, history, record)
     checkpoint.unlink(missing_ok=True)
     return record, method.encoder
+
+
+def _fuse(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
+) -> tuple[dict, nn.Module]:
+    records, encoders = [], []
+    for member in config.members():
+        own = member.key(data.checksum)
+        with _locked(own):  # never the other way round: a member knows no fusion
+            record, encoder = _trained(member, own, data, device, deadline, progress)
+        records.append(record)
+        encoders.append(encoder)
+    fused = Fused(encoders).to(device)
+    fused.standardise_by(extract(fused, data.images, config.training.precision))
+    record = records[0] | {
+        "key": key,
+        "config": config.to_dict(),
+        "seconds": round(math.fsum(record["seconds"] for record in records), 1),
+        "images_per_second": round(1 / sum(1 / record["images_per_second"] for record in records), 1),
+        "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
+    }
+    store.save_run(key, fused, [], record)
+    return record, fused
 
 
 @contextlib.contextmanager

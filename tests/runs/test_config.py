@@ -51,6 +51,16 @@ def test_key_changes_with_everything_that_changes_numbers(monkeypatch):
     assert len(keys) == 9
 
 
+def test_a_fusion_is_made_of_runs_that_differ_in_augmentation_or_seed():
+    config = RunConfig("scenes", "simclr", seed=2, augmentation="fusion")
+    assert [(run.augmentation, run.seed) for run in config.members()] == [
+        ("default", 2), ("spatial", 2), ("appearance", 2),
+    ]  # fmt: skip
+    alike = dataclasses.replace(config, augmentation="three defaults").members()
+    assert len({run.key("data") for run in alike}) == 3 and alike[0] == config.members()[0]
+    assert not RunConfig("scenes", "simclr").members() and not alike[0].members()
+
+
 def test_key_is_the_same_in_every_process_and_release():
     """A key that moves orphans every run in every reader's store: move it knowingly."""
     assert RunConfig("scenes", "random", seed=3).key("0" * 64) == "085fae1220d6f648"

@@ -16,9 +16,9 @@ import torch
 
 from lib import images
 from lib.errors import BadInput
-from lib.measures import Accuracy
+from lib.measures import Accuracy, extract
 from lib.methods import METHODS
-from lib.models import build_encoder
+from lib.models import Fused, build_encoder
 from lib.runs import RunConfig, compute, engine, store
 from lib.training import Training
 
@@ -88,6 +88,26 @@ def test_augmentation_is_what_the_views_change(monkeypatch):
             progress=False)  # fmt: skip
     assert [[view.crop_scale for view in views] for views in seen] == [[(1.0, 1.0)] * 2, [(0.6, 1.0)] * 2]
     assert all(view.jitter == view.grey == view.blur == 0 for view in seen[1])
+
+
+def test_a_fusion_has_the_standardised_features_of_its_members():
+    fusion = config(augmentation="fusion")
+    data = images.load("scenes", "train", 64)
+    records, rows = compute([fusion], [Accuracy()], progress=False)
+    members, _ = compute(fusion.members(), [], progress=False)  # from the store: a fusion trains them as runs
+    features = []
+    for record in members:
+        encoder = build_encoder("resnet10")
+        store.load_weights(record["key"], encoder, torch.device("cpu"))
+        features.append(extract(encoder, data.images))
+    expected = torch.cat(features, dim=1)
+    expected = (expected - expected.mean(dim=0)) / expected.std(dim=0).clamp(min=1e-6)
+    fused = Fused([build_encoder("resnet10") for _ in members])
+    store.load_weights(records[0]["key"], fused, torch.device("cpu"))
+    torch.testing.assert_close(extract(fused, data.images), expected, rtol=1e-3, atol=1e-3)
+    assert records[0]["seconds"] == pytest.approx(sum(record["seconds"] for record in members))
+    again = compute([fusion], [Accuracy()], progress=False)[1]
+    pd.testing.assert_frame_equal(rows, again, atol=1e-6)
 
 
 def test_any_executor_will_do():
