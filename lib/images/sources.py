@@ -109,7 +109,7 @@ def from_folder(folder: Path) -> Pictures:
     )
 
 
-def _picture(path: Path) -> np.ndarray:
+def _picture(path: Path, size: int = FOLDER_SIZE) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             picture = picture.convert("RGB")
@@ -118,7 +118,7 @@ def _picture(path: Path) -> np.ndarray:
     side = min(picture.size)
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     box = (left, top, left + side, top + side)
-    return np.asarray(picture.resize((FOLDER_SIZE, FOLDER_SIZE), Image.Resampling.BOX, box=box))
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=box))
 
 
 def cifar10() -> Pictures:
