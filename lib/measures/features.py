@@ -9,11 +9,13 @@ from lib.precision import autocast
 
 
 @torch.inference_mode()
-def extract(encoder: nn.Module, images: Tensor, precision: str = "fp32", batch_size: int = 512) -> Tensor:
-    """Features of uint8 `images` (N, 3, H, W): float32 (N, encoder.features), on the images' device."""
+def extract(encoder: nn.Module, images: Tensor, precision: str = "fp32", batch_size: int | None = None) -> Tensor:
+    """Features of `images` (N, 3, H, W), uint8 or float in [0, 1]: float32 (N, encoder.features), on their device."""
     encoder.eval()
+    batch_size = batch_size or (128 if images.device.type == "cpu" else 512)  # a CPU's cache holds so many activations
     features = []
     with autocast(images.device, precision):
         for batch in images.split(batch_size):
-            features.append(encoder(batch.float().div_(255)).float())
+            pixels = batch if batch.is_floating_point() else batch.float().div_(255)
+            features.append(encoder(pixels).float())
     return torch.cat(features) if features else torch.empty(0, encoder.features, device=images.device)
