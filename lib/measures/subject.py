@@ -10,13 +10,14 @@ from torch import Tensor, nn
 
 from lib.images import Split, load
 from lib.measures.features import extract
+from lib.measures.invariance import Whitening, fit_whitening
 from lib.measures.probe import Probe, fit_probe
 from lib.shifts.corruptions import corrupted_alike
 
 _KEPT = 1 << 24  # numbers in a set of pictures that is small enough to be kept for the next encoder
 
 
-@functools.lru_cache(maxsize=256)
+@functools.lru_cache(maxsize=512)
 def _kept_corrupted(dataset: str, count: int | None, checksum: str, name: str, severity: float, device) -> Tensor:
     return corrupted_alike(load(dataset, "test", count, device).images, name, severity)
 
@@ -54,6 +55,11 @@ class Subject:
     def wrong(self, images: Tensor, labels: Tensor) -> np.ndarray:
         """Whether the probe's prediction for each of uint8 `images` (N, 3, H, W) is not its label: bool (N,)."""
         return (self.probe.predict(self.extract(images)) != labels).cpu().numpy()
+
+    @functools.cached_property
+    def whitening(self) -> Whitening:
+        """Of the training images' features, shrunk as suits the validation images."""
+        return fit_whitening(self.features("train"), self.features("validation"))
 
     @functools.cached_property
     def probe(self) -> Probe:
