@@ -12,7 +12,6 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy import stats
 from scipy.special import expit, logit
@@ -20,6 +19,7 @@ from scipy.special import expit, logit
 from lib.claims import difference, present
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
+from lib.figures.matrix import draw_matrix
 from lib.figures.ranks import rank_chart
 from lib.figures.severity import curves, draw_lines, readable, summary
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
@@ -33,10 +33,6 @@ from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 Rows = pd.DataFrame
-
-HEAT = "Oranges"  # one hue that darkens evenly: the same order for every kind of colour vision and in grey print
-DARKEST = 0.62  # of that map: black numbers stay readable on it
-BELOW_ZERO = "#56B4E9"  # Okabe and Ito's sky blue
 
 RANKED = {  # summary: (metric, shift, severity) of its rows; of each, the lowest is the best
     "clean error": ("error", CLEAN, 0),
@@ -67,21 +63,8 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
     whole = lost.round().astype(int)
     use_style()
     drawing, axes = plt.subplots(figsize=(4.6, 5.6))
-    colours = plt.get_cmap(HEAT).with_extremes(under=BELOW_ZERO)
-    strongest = max(1, whole.to_numpy().max()) / DARKEST
-    axes.pcolormesh(whole.to_numpy(), cmap=colours, vmin=0, vmax=strongest, edgecolors="white", lw=0.5)
-    for (line, column), points in np.ndenumerate(whole.to_numpy()):
-        axes.text(column + 0.5, line + 0.5, _signed(points), ha="center", va="center", fontsize=9.5, color="black",
-                  weight="bold" if points < 0 else "normal")  # fmt: skip
-    _separate_groups(axes, whole.shape[1])
-    axes.set_yticks(np.arange(len(whole)) + 0.5, [spaced(name) for name in whole.index], fontsize=10)
-    axes.set_xticks(np.arange(whole.shape[1]) + 0.5, [title(method) for method in whole], fontsize=10, rotation=50,
-                    ha="left", rotation_mode="anchor")  # fmt: skip
-    axes.tick_params(length=0, pad=3)
-    axes.xaxis.tick_top()
-    axes.invert_yaxis()
-    axes.grid(False)
-    axes.spines[:].set_visible(False)
+    draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole],
+                {**GROUPS, "extra": EXTRA})  # fmt: skip
     means = lost.mean(axis=1).sort_values()
     gains = int((whole < 0).to_numpy().sum())
     data = lost.rename(columns=title).rename_axis("corruption").reset_index()
@@ -111,20 +94,6 @@ def _points_lost(rows: Rows) -> Rows:
 
 def _group_of(corruption: str) -> str:
     return next((group for group, members in GROUPS.items() if corruption in members), "extra")
-
-
-def _separate_groups(axes: Axes, columns: int) -> None:
-    """Thin lines between the groups of lines, and their names at the right."""
-    start = 0
-    for group, members in {**GROUPS, "extra": EXTRA}.items():
-        if start:
-            axes.plot((0, columns), (start, start), color="#333333", linewidth=1, clip_on=False)
-        axes.text(columns + 0.15, start + len(members) / 2, group, rotation=270, va="center", fontsize=10)
-        start += len(members)
-
-
-def _signed(points: int) -> str:
-    return f"{points}".replace("-", "\N{MINUS SIGN}")
 
 
 def _points(value: float) -> str:

@@ -27,17 +27,18 @@ def table(data: pd.DataFrame) -> HTML:
 
 
 def protocol(results: Results) -> pd.DataFrame:
-    """One line a method: what it was trained with. Settings that all methods share are told once each."""
+    """One line a method and encoder: what it was trained with. Settings that all methods share are told once each."""
     lines = []
-    for method in dict.fromkeys(record["config"]["method"] for record in results.records):
-        records = [record for record in results.records if record["config"]["method"] == method]
+    pairs = [(record["config"]["method"], record["config"]["encoder"]) for record in results.records]
+    for method, encoder in dict.fromkeys(pairs):
+        records = [record for record, pair in zip(results.records, pairs, strict=True) if pair == (method, encoder)]
         config, training = records[0]["config"], records[0]["config"]["training"]
         trained = METHODS[method].trained
         lines.append(
             {
                 "method": title(method),
                 "paradigm": METHODS[method].paradigm,
-                "encoder": config["encoder"],
+                "encoder": encoder,
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
                 "views of a picture": _views(method),

@@ -14,7 +14,7 @@ from matplotlib.text import Text
 from scipy import stats
 
 from lib.errors import BadInput
-from lib.figures import robustness
+from lib.figures import matrix, robustness
 from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
 from lib.methods import METHODS
@@ -137,7 +137,7 @@ def test_heat_map_shows_gains_as_such(shown):
         below = text.get_text().startswith("\N{MINUS SIGN}")
         gains += below
         colour = mesh.to_rgba(float(text.get_text().replace("\N{MINUS SIGN}", "-")))[:3]
-        assert below == (text.get_weight() == "bold") == np.allclose(colour, to_rgb(robustness.BELOW_ZERO))
+        assert below == (text.get_weight() == "bold") == np.allclose(colour, to_rgb(matrix.BELOW_ZERO))
         assert contrast(text.get_color(), colour) > 4.5
     assert gains >= 8 and f"Blue and bold: {gains} of 152 cells" in shown["heat"].caption
 
@@ -153,7 +153,7 @@ def contrast(first, second):
 
 def test_heat_map_darkens_evenly():
     """In grey print a larger loss is never lighter."""
-    greys = colormaps[robustness.HEAT](np.linspace(0, robustness.DARKEST, 50))[:, :3] @ (0.2126, 0.7152, 0.0722)
+    greys = colormaps[matrix.HEAT](np.linspace(0, matrix.DARKEST, 50))[:, :3] @ (0.2126, 0.7152, 0.0722)
     assert (np.diff(greys) < 0).all()
 
 
