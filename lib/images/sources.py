@@ -54,6 +54,8 @@ def from_arrays(path: Path) -> Pictures:
     images, labels = arrays["images"], arrays["labels"]
     if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
         raise BadInput(f"images in {path} are uint8 of shape (N, S, S, 3), not {images.dtype} {images.shape}")
+    if not len(images):
+        raise BadInput(f"{path} holds no images; a data set needs one or more")
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
         raise BadInput(f"labels in {path} are {len(images)} whole numbers from 0, not {labels.dtype} {labels.shape}")
     labels = torch.from_numpy(labels.astype(np.int64))

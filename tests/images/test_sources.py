@@ -86,6 +86,7 @@ def test_checksum_is_that_of_pixels_and_labels(folder):
     ({"labels": None}, "has no array 'labels'; a data set needs images and labels"),
     ({"images": np.zeros((200, 32, 32, 3))}, "uint8 of shape (N, S, S, 3), not float64"),
     ({"images": np.zeros((200, 3, 32, 32), np.uint8)}, "not uint8 (200, 3, 32, 32)"),
+    ({"images": np.zeros((0, 32, 32, 3), np.uint8), "labels": np.zeros(0, int)}, "holds no images"),
     ({"labels": np.zeros(199, int)}, "200 whole numbers from 0"),
     ({"labels": np.full(200, -1)}, "200 whole numbers from 0"),
     ({"labels": np.zeros(200)}, "200 whole numbers from 0, not float64"),
