@@ -33,6 +33,21 @@ LOOK = {
 OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # a method that has no look yet
 
 
+# What an encoder was trained to look through; a recipe keeps its look whatever the method.
+RECIPE_LOOK = {
+    "default": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
+    "spatial": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
+    "appearance": {"color": "#009E73", "marker": "^", "linestyle": "-."},
+    "fusion": {"color": "#CC79A7", "marker": "P", "linestyle": "-"},
+    "three defaults": {"color": "#56B4E9", "marker": "d", "linestyle": ":"},
+}
+
+
+def arm(method: str, augmentation: str | None) -> str:
+    """What a figure calls an encoder: its method, and its augmentation where it is not the method's own."""
+    return title(method) + (f", {augmentation}" if augmentation else "")
+
+
 def look(method: str) -> dict[str, str]:
     return LOOK.get(method, OTHER)
 
