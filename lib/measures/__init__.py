@@ -7,19 +7,23 @@ A measure is a frozen dataclass with an `identity` (its name, parameters and pro
 from lib.measures.accuracy import Accuracy
 from lib.measures.attention import AttentionShift
 from lib.measures.corruption_error import CorruptionError
+from lib.measures.downstream import Downstream
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
 from lib.measures.monitor import neighbour_monitor
 from lib.measures.natural_shift import NaturalShift
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.raw_input import RawInput
+from lib.measures.read_out import ReadOut
+from lib.measures.real_invariance import RealInvariance
 from lib.measures.rows import COLUMNS
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.statistics import Interval, bootstrap_interval, interval
 from lib.measures.subject import Subject
+from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
-    "COLUMNS", "Accuracy", "AttentionShift", "CorruptionError", "Interval", "NaturalShift", "Probe", "RawInput",
-    "SeverityCurve", "Subject", "bootstrap_interval", "extract", "fit_probe", "interval", "knn_predict",
-    "neighbour_monitor",
+    "COLUMNS", "Accuracy", "AttentionShift", "CorruptionError", "Downstream", "Interval", "NaturalShift", "Probe",
+    "RawInput", "ReadOut", "RealInvariance", "SeverityCurve", "Subject", "SyntheticInvariance", "bootstrap_interval",
+    "extract", "fit_probe", "interval", "knn_predict", "neighbour_monitor",
 ]  # fmt: skip

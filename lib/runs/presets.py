@@ -7,11 +7,23 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from lib.errors import one_of
-from lib.measures import Accuracy, AttentionShift, CorruptionError, NaturalShift, RawInput, SeverityCurve
+from lib.measures import (
+    Accuracy,
+    AttentionShift,
+    CorruptionError,
+    Downstream,
+    NaturalShift,
+    RawInput,
+    ReadOut,
+    RealInvariance,
+    SeverityCurve,
+    SyntheticInvariance,
+)
 from lib.methods import METHODS
 from lib.runs.config import RunConfig
 from lib.runs.recipes import recipe_of
 from lib.training import Training
+from lib.views import AUGMENTATIONS
 
 
 @dataclass(frozen=True)
@@ -37,7 +49,16 @@ PRESETS = {
         Preset(
             "quick", "scenes", "resnet10_narrow", 2_000, 300, epochs=6, batch_size=64, seeds=(0, 1, 2), least_crop=0.6
         ),
-        Preset("small", "cifar10", "resnet10", 10_000, 1_000, epochs=6, batch_size=128, seeds=(0, 1, 2)),
+        Preset(
+            "small",
+            "cifar10",
+            "resnet10",
+            10_000,
+            1_000,
+            epochs=6,
+            batch_size=128,
+            seeds=(0, 1, 2),
+        ),
         Preset(
             "full",
             "cifar10",
@@ -58,13 +79,15 @@ class Plan:
     """What a study compares and measures.
 
     `in_class` are its methods in the quick preset, where minutes count. `transformers` are those that are also trained
-    with the preset's transformer, where it has one.
+    with the preset's transformer, where it has one. `augmentations` are those that a method is trained with in a preset
+    and on a data set, a run each; None stands for the method's own views.
     """
 
     methods: tuple[str, ...]
     in_class: tuple[str, ...]
     measures: Callable[[Preset], list]
     transformers: tuple[str, ...] = ()
+    augmentations: Callable[[str, str, str], tuple[str | None, ...]] = lambda preset, dataset, method: (None,)
 
 
 def _severity_measures(preset: Preset) -> list:
@@ -80,6 +103,32 @@ def _severity_measures(preset: Preset) -> list:
     ]
 
 
+def _invariance_measures(preset: Preset) -> list:
+    """As many pictures and settings of a transform as the paper has, or what minutes allow."""
+    most = preset.test_images
+    images, parameters, scenes = (1_000, 256, 4_000) if most is None else (most // 5, 16, 2 * most)
+    return [
+        Accuracy(),
+        SyntheticInvariance(images, parameters),
+        RealInvariance(images, 8),
+        ReadOut(scenes),
+        Downstream(),
+        CorruptionError(most and most // 4),
+    ]
+
+
+def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
+    """The paper's three recipes and their fusion. Its method, MoCo v2, has the control of size as well, and on scenes,
+    whose causes are known, each augmentation alone and all but one."""
+    if METHODS[method].paradigm in ("reference with labels", "control"):
+        return (None,)
+    recipes = ("default", "spatial", "appearance", "fusion")
+    if method != "moco_v2" or preset == "quick":
+        return recipes
+    parts = tuple(name for name in AUGMENTATIONS if name not in recipes) if dataset == "scenes" else ()
+    return (*recipes, "three defaults", *parts)
+
+
 STUDIES = {
     "methods": Plan(
         tuple(METHODS),
@@ -90,25 +139,39 @@ STUDIES = {
         ("simclr", "simsiam", "byol", "barlow_twins", "swav", "dino", "supervised", "random"),
         ("simclr", "byol", "barlow_twins", "supervised", "random"),
         _severity_measures,
-        transformers=("simclr", "dino", "supervised", "random"),
+        transformers=("simclr", "supervised", "random"),
+    ),
+    "augmentation_invariance": Plan(
+        ("moco_v2", "simclr", "byol", "supervised", "random"),
+        ("moco_v2", "random"),
+        _invariance_measures,
+        augmentations=_recipes,
     ),
 }
 
 
-def grid(preset: str | Preset, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None):
-    """A list of `RunConfig`: `methods` x `seeds` at the scale of `preset`."""
+def grid(
+    preset: str | Preset,
+    methods: Sequence[str],
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    augmentations: Callable[[str, str, str], tuple[str | None, ...]] = Plan.augmentations,
+) -> list[RunConfig]:
+    """A list of `RunConfig`: `methods` x their `augmentations` (see `Plan`) x `seeds` at the scale of `preset`."""
     scale = preset if isinstance(preset, Preset) else PRESETS[one_of(preset, PRESETS, "preset")]
     return [
         RunConfig(
             dataset=dataset or scale.dataset,
-            method=one_of(method, METHODS, "method"),
+            method=method,
             encoder=scale.encoder,
             seed=seed,
             train_images=scale.train_images,
             training=_training(scale, method),
             least_crop=scale.least_crop,
+            augmentation=augmentation,
         )
         for method in methods
+        for augmentation in augmentations(scale.name, dataset or scale.dataset, one_of(method, METHODS, "method"))
         for seed in (scale.seeds if seeds is None else seeds)
     ]
 
@@ -135,7 +198,7 @@ def configs_of(
 ) -> list[RunConfig]:
     """All runs of a study: `grid`, and the transformers' after it."""
     plan, scale = plan_of(study), PRESETS[one_of(preset, PRESETS, "preset")]
-    configs = grid(scale, methods, seeds, dataset)
+    configs = grid(scale, methods, seeds, dataset, plan.augmentations)
     if scale.transformer:
         also = [method for method in methods if method in plan.transformers]
         configs += grid(replace(scale, encoder=scale.transformer), also, seeds, dataset)

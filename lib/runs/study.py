@@ -17,13 +17,13 @@ from lib.runs.config import RunConfig
 from lib.runs.presets import PRESETS, configs_of, measures_of, plan_of
 
 PUBLISHED = "published"
-DESCRIBED = ("method", "seed", "encoder", "dataset")
+DESCRIBED = ("method", "seed", "encoder", "dataset", "augmentation")
 PLAIN = (bool, int, float, str, list, tuple, dict, type(None))  # what papermill injects
 
 
 @dataclass(frozen=True)
 class Results:
-    """`records`: a dict a run. `rows`: tidy rows with the columns method, seed, encoder, dataset beside them."""
+    """`records`: a dict a run. `rows`: tidy rows with the columns of DESCRIBED beside them."""
 
     records: list[dict]
     rows: pd.DataFrame
@@ -132,9 +132,9 @@ def as_list(value: object, what: str, examples: Sequence[str]) -> list:
 
 
 def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
-    """Rows with the four columns that tell runs apart in a figure, in the order of the methods' table."""
+    """Rows with the columns that tell runs apart in a figure, in the order of the methods' table."""
     runs = pd.DataFrame(
-        [{"run": record["key"], **{name: record["config"][name] for name in DESCRIBED}} for record in records]
+        [{"run": record["key"], **{name: record["config"].get(name) for name in DESCRIBED}} for record in records]
     )
     joined = runs.merge(rows, on="run", validate="one_to_many")
     order = joined["method"].map(list(METHODS).index)

@@ -1,0 +1,65 @@
+"""What frozen features are good for elsewhere: tasks that an encoder was not trained for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+
+from lib.images import objects
+from lib.images.downstream import available, downstream
+from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
+from lib.measures.probe import fit_probe
+from lib.measures.regression import angular_error, encode, nested, r_squared_outcomes
+from lib.measures.rows import COLUMNS, row
+from lib.measures.subject import Subject
+
+PROTOCOL = f"{PROBE_PROTOCOL}.1"
+
+
+@dataclass(frozen=True)
+class Downstream:
+    """The linear probe on every small set of `lib.images.downstream` that is here, and the azimuth of COIL's objects.
+
+    A task is a shift. Of classification: metric "accuracy" in percent, the probe fitted on the set's training images
+    and its decay chosen on its validation images, as everywhere else. Of "coil azimuth": ridge regression of cosine
+    and sine, a model for each object since zero degrees means nothing between objects, by nested cross-validation
+    over its views; metrics "linear R2" in percent, and "angle error" in degrees.
+    """
+
+    @property
+    def identity(self) -> str:
+        return f"downstream()#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        size = subject.split("test").images.shape[-1]
+        rows = []
+        for name in available():
+            splits = downstream(name, size, subject.device)
+            train, validation, test = (subject.extract(splits[part].images) for part in PARTS)
+            probe = fit_probe(train, splits["train"].labels, validation, splits["validation"].labels)
+            right = (probe.predict(test) == splits["test"].labels).cpu().numpy()
+            rows.append(row(name, 0, "accuracy", right))
+        if "coil" in objects.available():
+            rows += _azimuth(subject, objects.objects("coil", size))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+PARTS = ("train", "validation", "test")
+
+
+def _azimuth(subject: Subject, views: objects.Views) -> list[tuple]:
+    features = subject.extract(views.images.to(subject.device))
+    angles = views.value.to(subject.device)
+    targets = encode(angles, period=360.0)
+    predicted = torch.empty_like(targets, dtype=torch.float64)
+    for group in range(len(views.names)):
+        one = views.groups.to(subject.device) == group
+        predicted[one] = nested(features[one], targets[one])
+    errors = angular_error(predicted, angles, 360.0).cpu().numpy()
+    return [
+        row("coil azimuth", 0, "linear R2", r_squared_outcomes(targets, predicted)),
+        row("coil azimuth", 0, "angle error", np.asarray(errors) / 100),  # a row holds hundredths
+    ]

@@ -1,0 +1,46 @@
+"""How alike one object looks to an encoder from other sides and in other light: real photographs, and scenes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from lib.images.objects import CAUSES, available, objects, scene_views
+from lib.measures.invariance import chance_similarity, grouped_similarity
+from lib.measures.rows import COLUMNS, row
+from lib.measures.subject import Subject
+
+PROTOCOL = "1"
+
+
+@dataclass(frozen=True)
+class RealInvariance:
+    """Similarity of all pairs of views of one object, on every set of `lib.images.objects` that is here, and on scenes.
+
+    Of scenes, `groups` objects with `views` pictures each, of which one cause differs. A set is a shift, such as
+    "coil" or "scenes: azimuth". Metrics in hundredths: "whitened similarity" (by the training images of the encoder)
+    and "similarity", with the standard error over groups, whose number stands for that of the images; and "whitened
+    chance" and "chance", the same of any two pictures of the set.
+    """
+
+    groups: int = 100
+    views: int = 8
+
+    @property
+    def identity(self) -> str:
+        return f"real_invariance(groups={self.groups}, views={self.views})#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        size = subject.split("test").images.shape[-1]
+        sets = {name: objects(name, size) for name in available()}
+        sets |= {f"scenes: {cause}": scene_views(cause, self.groups, self.views, size) for cause in CAUSES}
+        rows = []
+        for name, found in sets.items():
+            features = subject.extract(found.images.to(subject.device))
+            groups = found.groups.to(subject.device)
+            for prefix, these in (("whitened ", subject.whitening(features)), ("", features)):
+                alike = grouped_similarity(these, groups).cpu().numpy()
+                rows.append(row(name, 0, f"{prefix}similarity", alike))
+                rows.append((name, 0, f"{prefix}chance", 100 * chance_similarity(these), 0.0, len(these)))
+        return pd.DataFrame(rows, columns=list(COLUMNS))

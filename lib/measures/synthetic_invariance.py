@@ -1,0 +1,104 @@
+"""How little an encoder's features move when a picture is transformed: the 18 transforms of arXiv 2111.11398."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from lib.measures.invariance import chance_distance, chance_similarity, cosine, effective_invariance
+from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
+from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.subject import Subject
+from lib.shifts.transforms import TRANSFORMS, image_distance, transform
+
+PROTOCOL = f"{PROBE_PROTOCOL}.1"
+_BATCH = 4096  # transformed pictures at a time
+
+
+@dataclass(frozen=True)
+class SyntheticInvariance:
+    """Invariance to each of `TRANSFORMS`, on the first `images` test images and at most `parameters` settings of each.
+
+    A setting's value on one image is averaged over the settings; the standard error is that over images. Metrics, in
+    hundredths, at severity 0:
+
+    - "whitened similarity" and "similarity": cosine of the features of picture and transformed picture, whitened by the
+      training images or as they are;
+    - "Mahalanobis distance", where 100 is that of two different pictures, and "feature distance" likewise, Euclidean;
+    - "effective invariance" of the probe's predictions;
+    - "picture distance": root mean square difference of pixels, which knows nothing of any encoder;
+    - "sensitivity": 1 - whitened similarity, divided by the picture distance, so that transforms of different
+      strength compare.
+
+    For transforms of one parameter, "whitened similarity along" and "similarity along" at each value of it, which
+    stands in the column of the severity. Shift "none" has what different pictures score: "whitened similarity" and
+    "similarity".
+    """
+
+    images: int = 1_000
+    parameters: int = 256
+
+    @property
+    def identity(self) -> str:
+        return f"synthetic_invariance(images={self.images}, parameters={self.parameters})#{PROTOCOL}"
+
+    def rows(self, subject: Subject) -> pd.DataFrame:
+        pictures = subject.split("test", self.images).images
+        whiten = subject.whitening
+        clean = subject.extract(pictures)
+        white = whiten(clean)
+        far, far_white = chance_distance(clean), chance_distance(white)
+        logits = subject.probe.scores(clean)
+        rows = [_chance("whitened similarity", white), _chance("similarity", clean)]
+        for name, kind in TRANSFORMS.items():
+            grid = kind.grid(pictures.shape[-1], self.parameters).to(pictures.device)
+            moved, distance = transformed(subject, pictures, name, grid)  # (K, N, D), (K, N)
+            moved_white = whiten(moved)
+            white_similarity = cosine(white.expand_as(moved_white), moved_white)  # (K, N)
+            similarity = cosine(clean.expand_as(moved), moved)
+            agreement = effective_invariance(
+                logits.repeat(len(grid), 1), subject.probe.scores(moved.flatten(0, 1))
+            ).unflatten(0, (len(grid), -1))
+            per_image = {
+                "whitened similarity": white_similarity,
+                "similarity": similarity,
+                "Mahalanobis distance": (moved_white - white).norm(dim=-1) / far_white,
+                "feature distance": (moved - clean).norm(dim=-1) / far,
+                "effective invariance": agreement,
+                "picture distance": distance,
+            }
+            means = {metric: values.mean(dim=0).cpu().numpy() for metric, values in per_image.items()}
+            rows += [row(name, 0, metric, values) for metric, values in means.items()]
+            sensitivity = _ratio(1 - means["whitened similarity"], means["picture distance"])
+            rows.append(row(name, 0, "sensitivity", sensitivity))
+            if grid.shape[1] == 1 and len(grid) > 1:
+                for value, along_white, along in zip(grid[:, 0].tolist(), white_similarity, similarity, strict=True):
+                    rows.append(row(name, value, "whitened similarity along", along_white.cpu().numpy()))
+                    rows.append(row(name, value, "similarity along", along.cpu().numpy()))
+        return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def transformed(subject: Subject, pictures: Tensor, name: str, grid: Tensor) -> tuple[Tensor, Tensor]:
+    """Features (K, N, D) of every picture at every setting of `grid` (K, P), and how far the pixels moved (K, N)."""
+    features, distances = [], []
+    for settings in grid.split(max(1, _BATCH // len(pictures))):
+        many = pictures.repeat(len(settings), 1, 1, 1)
+        changed = transform(many, name, settings.repeat_interleave(len(pictures), dim=0))
+        features.append(subject.extract(changed).unflatten(0, (len(settings), -1)))
+        distances.append(image_distance(many, changed).unflatten(0, (len(settings), -1)))
+    return torch.cat(features), torch.cat(distances)
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Values (N,) whose mean is the ratio of the means; their spread is that of the ratio (delta method)."""
+    scale = denominator.mean()
+    ratio = numerator.mean() / scale
+    return ratio + (numerator - ratio * denominator) / scale
+
+
+def _chance(metric: str, features: Tensor) -> tuple:
+    return (CLEAN, 0, metric, 100 * chance_similarity(features), 0.0, len(features))
