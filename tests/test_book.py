@@ -16,6 +16,7 @@ from lib.figures.__main__ import README_FIGURE, picture
 from lib.runs import PRESETS, Study, grid
 from lib.runs.presets import STUDIES, configs_of
 
+PAGES = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb"))  # each is a study's name
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
 
 
@@ -82,10 +83,10 @@ def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     html = clone / "_build" / "quick" / "html"
     assert book.faults(clone, html) == []
-    for name in STUDIES:
+    for name in PAGES:
         assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
-    studies = [set(grid("quick", Study(name, preset="quick").methods)) for name in STUDIES]
+    studies = [set(grid("quick", Study(name, preset="quick").methods)) for name in PAGES]
     assert runs == len(set.union(*studies)) + 1  # what studies share is trained once; and the methods page's toy
 
 
@@ -132,7 +133,7 @@ def test_runs_command_refuses_with_a_sentence():
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("name", STUDIES)
+@pytest.mark.parametrize("name", PAGES)
 def test_published_grid_is_complete(name):
     """The committed rows answer the committed notebook: every run of the preset, every measure, nothing stale."""
     results = Study(name).results()
