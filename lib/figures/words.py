@@ -100,7 +100,26 @@ def transformer_answer(rows: pd.DataFrame) -> str:
         return float(relative[(relative["shift"] == ALL) & (relative["severity"] == 0)]["mean"].iloc[0])
 
     pairs = [f"{title(m)} {loss(theirs, m):.1f} and {loss(convolutional(rows), m):.1f}" for m in methods]
-    return f"What it loses to corruptions, rCE in points, beside what the convolutional network loses: {listed(pairs)}."
+    return (
+        f"What it loses to corruptions, rCE in points, beside what the convolutional network loses: {listed(pairs)}."
+        + _learnt_beside(theirs, convolutional(rows), methods)
+    )
+
+
+def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str]) -> str:
+    """How far training brought both encoders from their random weights, where these are among the rows."""
+
+    def gain(chosen: pd.DataFrame, method: str) -> float:
+        clean = chosen[(chosen["metric"] == "error") & (chosen["shift"] == CLEAN)].groupby("method")["value"].mean()
+        return float(clean["random"] - clean[method])
+
+    if not ({"random"} <= set(theirs["method"]) and {"random"} <= set(ours["method"])):
+        return ""
+    pairs = [f"{gain(theirs, method):.1f} and {gain(ours, method):.1f} by {title(method)}" for method in methods]
+    return (
+        f" What they had learnt beforehand: clean errors fall below those of random weights by {listed(pairs)}. Who "
+        "has learnt less has less to lose, so read the claim's verdict with these numbers beside it."
+    )
 
 
 def span(values: list[float]) -> str:

@@ -58,6 +58,7 @@ PRESETS = {
             epochs=6,
             batch_size=128,
             seeds=(0, 1, 2),
+            transformer="vit_narrow_patch4",
         ),
         Preset(
             "full",

@@ -243,6 +243,14 @@ def test_words_on_transformers_by_hand():
     )
     assert "SimCLR 11.0 and 8.0." in words.transformer_answer(rows)
     assert "hold none" in words.transformer_answer(rows[:2])
+    errors = [("resnet10", "simclr", 50.0), ("resnet10", "random", 70.0), ("vit_tiny_patch4", "simclr", 58.0),
+              ("vit_tiny_patch4", "random", 62.5)]  # fmt: skip
+    clean = pd.DataFrame(errors, columns=columns).assign(
+        seed=0, shift="none", severity=0, metric="error", standard_error=0.5
+    )
+    assert "fall below those of random weights by 4.5 and 20.0 by SimCLR." in words.transformer_answer(
+        pd.concat([rows, clean])
+    )
 
 
 def test_words_on_predictions_by_hand():
