@@ -115,10 +115,10 @@ def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str])
 
     if not ({"random"} <= set(theirs["method"]) and {"random"} <= set(ours["method"])):
         return ""
-    pairs = [f"{gain(theirs, method):.1f} and {gain(ours, method):.1f} by {title(method)}" for method in methods]
+    pairs = [f"{gain(theirs, method):.1f} and {gain(ours, method):.1f} with {title(method)}" for method in methods]
     return (
-        f" What they had learnt beforehand: clean errors fall below those of random weights by {listed(pairs)}. Who "
-        "has learnt less has less to lose, so read the claim's verdict with these numbers beside it."
+        f" Training had brought the two below the clean error of random weights by so many points: {listed(pairs)}. A "
+        "verdict on architecture alone would need both to be trained equally far."
     )
 
 
