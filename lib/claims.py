@@ -15,11 +15,13 @@ import numpy as np
 import pandas as pd
 
 from lib.errors import BadInput
+from lib.images.downstream import DOWNSTREAM
 from lib.measures import Interval, interval
 from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
+from lib.runs.config import FUSIONS
 from lib.shifts.corruptions import GROUPS, SEVERITIES
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
@@ -271,3 +273,159 @@ CONTROLS = (
     Claim("Every trained method beats random weights by nearest neighbours.", "ours", _beats_control("knn accuracy")),
     Claim("Every trained method beats random weights by the linear probe.", "ours", _beats_control("probe accuracy")),
 )
+
+
+# Encoders of the study of augmentations, which a method and an augmentation tell apart
+
+WHITENED = "whitened similarity"
+READ_OUT = "linear R2"
+SINGLE = tuple(recipe for recipe, _ in FUSIONS["fusion"])  # the recipes whose encoders stand side by side in it
+NEAR = 1.0  # points: so little below the best is at it, about the standard error of an accuracy on 2,000 images
+TRAINED_FOR = {  # recipe: those of the 18 transforms that its views undergo
+    "spatial": ("resized_crop", "h_flip"),
+    "appearance": ("grayscale", "brightness", "contrast", "saturation", "hue", "blur"),
+}
+TASKS = {  # task: (shift, metric) of its rows, at severity 0; of each, the highest is the best
+    "own classes": (CLEAN, "probe accuracy"),
+    **{name: (name, "accuracy") for name in DOWNSTREAM},
+    **{name: (name, READ_OUT) for name in ("coil azimuth", "object_hue", "x", "azimuth", "light_azimuth")},
+}
+
+
+def task_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `TASKS` in their order, named in a column "task"; an augmentation that is missing becomes "".
+
+    Only tasks that every run in `rows` has, so that averages and ranks of all stand on the same tasks.
+    """
+    run = ["method", "augmentation", "seed"]
+    names = pd.DataFrame([(*cell, task) for task, cell in TASKS.items()], columns=["shift", "metric", "task"])
+    found = rows[rows["severity"] == 0].merge(names, on=["shift", "metric"])
+    runs = found.drop_duplicates([*run, "task"])["task"].value_counts()
+    found = found[found["task"].map(runs) == len(rows.drop_duplicates(run))]
+    order = found["task"].map(list(TASKS).index).argsort(kind="stable")
+    return found.assign(augmentation=found["augmentation"].fillna("")).iloc[order]
+
+
+def over_tasks(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: its mean over the tasks of `task_rows`, accuracies and R² alike, and their number in "tasks".
+
+    The standard error over images is the mean of the tasks', as if their errors went together entirely: several tasks
+    are read from the same scenes. The interval errs on the wide side.
+    """
+    runs = task_rows(rows).groupby(["method", "augmentation", "seed"], sort=False)
+    return runs.agg(
+        value=("value", "mean"), standard_error=("standard_error", "mean"), tasks=("task", "size")
+    ).reset_index()
+
+
+def fusion_gaps(rows: pd.DataFrame, method: str) -> dict[str, tuple[str, Interval]]:
+    """Task -> the best of `SINGLE` there, by the mean over seeds, and the fusion's score less its, in points.
+
+    `rows` are `task_rows` that hold `method` with all of them. The best is chosen by the same rows that it is compared
+    in, which favours it.
+    """
+    own = rows[rows["method"] == method]
+    means = own.groupby(["task", "augmentation"])["value"].mean()
+    gaps = {}
+    for task in own["task"].unique():
+        best = means[task][list(SINGLE)].idxmax()
+        cells = ({"task": task, "augmentation": recipe} for recipe in ("fusion", best))
+        gaps[task] = best, difference(own, *cells)
+    return gaps
+
+
+def trained_with(rows: pd.DataFrame, *augmentations: str) -> list[str]:
+    """The self-supervised methods that `rows` hold with each of `augmentations`."""
+    held = rows.groupby("method")["augmentation"].agg(set)
+    return [method for method in present(rows) if held[method] >= set(augmentations)]
+
+
+def _apart(rows: pd.DataFrame, metric: str, more: str, less: str, shifts: Sequence[str]) -> Contrasts:
+    """Recipe `more` less recipe `less` in `metric`, for each of `shifts` and each method that has it with both."""
+    measured = rows[(rows["metric"] == metric) & (rows["severity"] == 0)]
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, {more} less {less}": difference(
+            measured, *(_error(method, shift, 0, metric) | {"augmentation": recipe} for recipe in (more, less))
+        )
+        for shift in shifts
+        for method in trained_with(measured[measured["shift"] == shift], more, less)
+    }
+
+
+def _learn_what_they_see(rows: pd.DataFrame) -> Contrasts:
+    return _apart(rows, WHITENED, "spatial", "appearance", TRAINED_FOR["spatial"]) | _apart(
+        rows, WHITENED, "appearance", "spatial", TRAINED_FOR["appearance"]
+    )
+
+
+def _carry_over(more: str, less: str, sets: Sequence[str]) -> Callable[[pd.DataFrame], Contrasts]:
+    """`more` has the larger whitened similarity of an object's views, less that of any two pictures of the set."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        run = ["method", "augmentation", "encoder", "seed", "shift", "severity"]
+        similarity, chance = (rows[rows["metric"] == metric] for metric in (WHITENED, "whitened chance"))
+        both = similarity.merge(chance[[*run, "value"]], on=run, suffixes=("", " by chance"))
+        return _apart(both.assign(value=both["value"] - both["value by chance"]), WHITENED, more, less, sets)
+
+    return contrasts
+
+
+def _prefer_opposites(rows: pd.DataFrame) -> Contrasts:
+    return _apart(rows, READ_OUT, "spatial", "appearance", ("object_hue",)) | _apart(
+        rows, READ_OUT, "appearance", "spatial", ("x",)
+    )
+
+
+def _fusion_near_best(rows: pd.DataFrame) -> Contrasts:
+    """Above zero where the fusion is less than `NEAR` below the best single recipe of a task, or above it."""
+    found = task_rows(rows)
+    return {
+        f"{METHODS[method].title}, {task.replace('_', ' ')}, fusion less {best}, plus {NEAR:g} point": Interval(
+            gap.mean + NEAR, gap.low + NEAR, gap.high + NEAR
+        )
+        for method in trained_with(found, "fusion", *SINGLE)
+        for task, (best, gap) in fusion_gaps(found, method).items()
+    }
+
+
+def _fusion_beats_size(rows: pd.DataFrame) -> Contrasts:
+    found = over_tasks(rows)
+    return {
+        f"{METHODS[method].title}, mean of {found['tasks'].iloc[0]} tasks, fusion less three defaults": difference(
+            found, *({"method": method, "augmentation": name} for name in ("fusion", "three defaults"))
+        )
+        for method in trained_with(found, "fusion", "three defaults")
+    }
+
+
+def _against_default(cause: str, recipes: Sequence[str]) -> Callable[[pd.DataFrame], Contrasts]:
+    """The first of `recipes` that rows hold predicts `cause` better than "default" does."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        found = (_apart(rows, READ_OUT, recipe, "default", (cause,)) for recipe in recipes)
+        return next(filter(None, found), {})
+
+    return contrasts
+
+
+# Ericsson, Gouk and Hospedales, arXiv 2111.11398 (BMVC 2022). "No jitter" lacks nothing else; "spatial", which lacks
+# grey and blur as well, stands for it where it was not trained.
+AUGMENTATION_INVARIANCE = (
+    Claim("Encoders learn to look through what their views undergo: the spatial recipe is more invariant than the "
+          "appearance one to crops and flips, and less to changes of colour, light and blur.", "abstract",
+          _learn_what_they_see),
+    Claim("Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
+          _carry_over("spatial", "appearance", ("coil", "scenes: azimuth"))),
+    Claim("Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
+          _carry_over("appearance", "spatial", ("scenes: light direction", "scenes: light colour"))),
+    Claim("Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "
+          "those of the appearance recipe.", "abstract", _prefer_opposites),
+    Claim(f"A fusion of the recipes is at the best of them, or less than {NEAR:g} point below, on every task.",
+          "abstract", _fusion_near_best),
+    Claim("On average over tasks the fusion beats three encoders of one recipe, which are as large.", "ours",
+          _fusion_beats_size),
+    Claim("Hue is read better from features that were trained without colour jitter than with it.", "ours",
+          _against_default("object_hue", ("no jitter", "spatial"))),
+    Claim("Position is read better from features that were trained without crops than with them.", "ours",
+          _against_default("x", ("no crop",))),
+)  # fmt: skip

@@ -1,0 +1,509 @@
+"""Figures of what encoders look through, against loops over the rows, SciPy and cases by hand."""
+
+import re
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex, to_rgba
+from matplotlib.container import ErrorbarContainer
+from scipy import stats
+
+from lib.errors import BadInput
+from lib.figures import invariance
+from lib.figures.style import LOOK, RECIPE_LOOK
+from lib.images.objects import CAUSES, OBJECTS
+from lib.measures.read_out import READ
+from lib.shifts.transforms import TRANSFORMS
+from lib.views import AUGMENTATIONS
+
+COLUMNS = ["method", "seed", "augmentation", "shift", "severity", "metric", "value", "standard_error"]
+THREE = ("default", "spatial", "appearance")
+TITLES = {("simclr", "default"): "SimCLR, default", ("simclr", "spatial"): "SimCLR, spatial",
+          ("simclr", "appearance"): "SimCLR, appearance", ("moco_v2", "default"): "MoCo v2, default",
+          ("moco_v2", "spatial"): "MoCo v2, spatial", ("moco_v2", "appearance"): "MoCo v2, appearance",
+          ("supervised", None): "Supervised", ("random", None): "Random weights"}  # fmt: skip
+MOCO = {arm: title for arm, title in TITLES.items() if arm[0] != "simclr"}
+ONE_PARAMETER = {"rotation": "angle (degrees)", "scale": "factor", "brightness": "factor", "contrast": "factor",
+                 "saturation": "factor", "hue": "turns", "blur": "sigma (px)", "sharpness": "factor",
+                 "posterize": "bits"}  # fmt: skip
+SETS = ("coil", *(f"scenes: {cause}" for cause in CAUSES))
+MINUS = "\N{MINUS SIGN}"
+
+
+def made_up(seeds=3, settings_of_a_transform=4):
+    """Rows of all arms of the study, in the order of the methods' table; "invert" turns features to their opposite."""
+    generator, lines = np.random.default_rng(0), []
+    arms = [(method, a) for method in ("simclr", "moco_v2") for a in (*THREE, "fusion")]
+    arms += [("moco_v2", name) for name in ("three defaults", *AUGMENTATIONS) if name not in THREE]
+    for method, augmentation in (*arms, ("supervised", None), ("random", None)):
+        for seed in range(seeds):
+
+            def add(shift, metric, value, error=1.0, severity=0, run=(method, seed, augmentation)):
+                lines.append((*run, shift, severity, metric, value + generator.normal(0, 2), error))
+
+            add("none", "whitened similarity", 0.4, 0.0)
+            for place, (name, kind) in enumerate(TRANSFORMS.items()):
+                add(name, "whitened similarity", -25 if name == "invert" else 20 + 4 * place)
+                grid = kind.grid(32, settings_of_a_transform)
+                for value in grid[:, 0].tolist() if name in ONE_PARAMETER else ():
+                    add(name, "whitened similarity along", 60 - 10 * (augmentation == "spatial"), severity=value)
+            for place, name in enumerate(SETS):
+                add(name, "whitened similarity", 40 + 8 * place)
+                add(name, "whitened chance", 10 + place, 0.0)
+            for place, name in enumerate(READ):
+                add(name, "linear R2", 60 - 4.5 * place)
+                add(name, "kernel R2", 99.0)
+                add("without object_hue", f"linear R2 of {name}", 50 - 4.5 * place if place else 1.0)
+            add("coil azimuth", "linear R2", 99.0)
+            add("none", "shape accuracy", 50)
+            add("without object_hue", "shape accuracy", 45)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up()
+
+
+def drawn(rows):
+    return {
+        "map": invariance.invariance_map(rows, "Scope."),
+        "parts": invariance.parts_map(rows, "Scope."),
+        "curves": invariance.similarity_curves(rows, "Scope."),
+        "views": invariance.real_views(rows, "Scope."),
+        "factors": invariance.factor_map(rows, "Scope."),
+        "erasure": invariance.erasure_bars(rows, "Scope."),
+    }
+
+
+@pytest.fixture(scope="module")
+def shown(rows):
+    return drawn(rows)
+
+
+def values(rows, arm, shift, metric, severity=0):
+    """The value of each seed and its standard error, by a loop."""
+    method, augmentation = arm
+    found = [
+        (line.value, line.standard_error)
+        for line in rows[(rows["metric"] == metric) & (rows["shift"] == shift)].itertuples()
+        if line.method == method and line.severity == severity
+        and (line.augmentation == augmentation or (augmentation is None and pd.isna(line.augmentation)))
+    ]  # fmt: skip
+    return np.array(found).T
+
+
+def ends(numbers, errors):
+    """Mean and interval, by SciPy."""
+    over_seeds = stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers)
+    half = np.hypot(over_seeds, stats.norm.ppf(0.975) * np.mean(np.square(errors)) ** 0.5)
+    return np.mean(numbers) + np.array([0, -half, half])
+
+
+def whole(number):
+    return f"{int(round(number))}".replace("-", MINUS)
+
+
+def dots(axes):
+    """(x, y, ends of the interval, colour, face) of every dot."""
+    found = []
+    for container in axes.containers:
+        assert isinstance(container, ErrorbarContainer)
+        line, _, (bars,) = container
+        for (x, y), bar in zip(line.get_xydata(), bars.get_segments(), strict=True):
+            found.append((x, y, bar[:, 0], to_hex(line.get_color()), to_hex(line.get_markerfacecolor())))
+    return found
+
+
+# All figures
+
+
+def test_every_figure_has_words_and_data(shown):
+    names = {f"fig-{name}" for name in ("invariance-map", "parts-map", "similarity-curves", "real-views", "factor-map",
+                                        "erasure")}  # fmt: skip
+    assert {figure.name for figure in shown.values()} == names
+    for figure in shown.values():
+        assert len(figure.alt) > 100 and figure.caption.endswith(". Scope.")
+        for words in (figure.alt, figure.caption):
+            assert not re.search(rf"nan|None|\d\.\d{{3}}|\n|[-{MINUS}]0\b(?!\.)|\s\s|\.\.| ,|_|\(\)", words)
+        assert len(figure.data) and not re.search("nan|None", figure._table())
+
+
+def test_words_do_not_overlap(shown):
+    for name, figure in shown.items():
+        figure.drawing.draw_without_rendering()
+        words = [text for axes in figure.drawing.axes for text in (*axes.texts, axes._left_title, axes.title)]
+        words += [text for legend in figure.drawing.legends for text in legend.get_texts()]
+        words += [axes.xaxis.label for axes in figure.drawing.axes]
+        for axes in figure.drawing.axes:
+            words += axes.yaxis.get_ticklabels()
+            if axes.axison and name not in ("map", "parts", "factors"):  # the titles of their columns are turned
+                low, high = axes.get_xlim()
+                words += [text for text in axes.xaxis.get_ticklabels() if low <= text.get_position()[0] <= high]
+        boxes = [text.get_window_extent() for text in words if text.get_text() and text.get_visible()]
+        assert len(boxes) > 15
+        for a, b in combinations(boxes, 2):
+            assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), name  # 0.7: the height of the letters
+
+
+def test_a_phone_shows_letters_of_nine_pixels(shown):
+    for figure in shown.values():
+        inches = figure.drawing.get_tightbbox().width
+        words = [text for axes in figure.drawing.axes for text in (*axes.texts, *axes.get_yticklabels())]
+        assert min(text.get_fontsize() for text in words if text.get_text()) / 72 * 390 / inches > 9
+
+
+def test_same_picture_each_time(shown):
+    for name in ("views", "erasure"):  # those that are laid out for their words
+        assert shown[name].picture() == shown[name].picture()
+
+
+def test_missing_augmentations_may_be_nan(rows, shown):
+    as_nan = rows.assign(augmentation=rows["augmentation"].astype(object).fillna(np.nan))
+    for name in ("invariance_map", "real_views"):
+        figure = getattr(invariance, name)(as_nan, "Scope.")
+        (same,) = (other for other in shown.values() if other.name == figure.name)
+        assert (figure.alt, figure.caption) == (same.alt, same.caption)
+    references = rows[rows["augmentation"].isna()]
+    for one in (references, references.assign(augmentation=np.nan)):  # a column of numbers
+        assert list(invariance.factor_map(one, "").data)[2:] == ["Supervised", "Random weights"]
+
+
+def test_one_seed_is_drawn_without_intervals(rows):
+    few = rows[(rows["seed"] == 0) & ~rows["shift"].isin(list(ONE_PARAMETER)[2:])]
+    for name, figure in drawn(few).items():
+        assert not re.search("nan", figure.alt + figure.caption + figure._table())
+        assert not any(word in column for column in figure.data for word in ("low", "high"))
+        if name in ("curves", "views"):
+            assert "not told apart for" in figure.caption and "higher" not in figure.caption
+
+
+def test_what_is_missing_is_left_out_and_nothing_is_refused(rows):
+    references = rows[rows["method"].isin(["supervised", "random"])]
+    assert list(invariance.invariance_map(references, "").data)[2:] == ["Supervised", "Random weights"]
+    assert invariance.parts_map(references, "") is None
+    for function in (invariance.real_views, invariance.erasure_bars):
+        figure = function(references, "")
+        assert set(figure.data["encoder"]) == {"Supervised", "Random weights"} and "against" not in figure.caption
+    rotation = rows[rows["shift"] == "rotation"]
+    assert "Random weights" in invariance.similarity_curves(rotation[rotation["augmentation"].isna()], "").alt
+    alone = invariance.similarity_curves(rotation[rotation["method"] == "simclr"], "", method="simclr")
+    assert "SimCLR, spatial" in alone.alt and "Random" not in alone.alt
+    simclr = rows[rows["method"] == "simclr"]
+    for function in (invariance.similarity_curves, invariance.real_views, invariance.erasure_bars):
+        with pytest.raises(BadInput, match="neither for MoCo v2 nor for"):
+            function(simclr, "")
+        with pytest.raises(BadInput, match="unknown method 'moco'.*did you mean"):
+            function(rows, "", method="moco")
+    accuracy = rows[rows["metric"] == "shape accuracy"]
+    for function in (invariance.invariance_map, invariance.similarity_curves, invariance.real_views,
+                     invariance.factor_map):  # fmt: skip
+        with pytest.raises(BadInput, match="needs rows with the metric '(whitened similarity|linear R2)"):
+            function(accuracy, "")
+    with pytest.raises(BadInput, match="needs rows with the metrics 'whitened similarity' and 'whitened chance'"):
+        invariance.real_views(rows[rows["metric"] != "whitened chance"], "")
+    with pytest.raises(BadInput, match="all features and 'without object_hue'"):
+        invariance.erasure_bars(rows[rows["shift"] != "without object_hue"], "")
+    with pytest.raises(BadInput, match="numbers for some of: rotation, "):
+        invariance.invariance_map(rows[~rows["augmentation"].isin(THREE) & rows["augmentation"].notna()], "")
+
+
+def test_rows_of_two_encoders_are_refused(rows):
+    twice = pd.concat([rows, rows])
+    for function in (invariance.invariance_map, invariance.parts_map, invariance.similarity_curves,
+                     invariance.real_views, invariance.factor_map, invariance.erasure_bars):  # fmt: skip
+        with pytest.raises(BadInput, match="of one encoder and data set"):
+            function(twice, "")
+
+
+# Maps
+
+
+def test_groups_hold_every_line_in_its_order():
+    assert [name for members in invariance.KINDS.values() for name in members] == list(TRANSFORMS)
+    assert [name for members in invariance.FACTOR_GROUPS.values() for name in members] == list(READ)
+    assert tuple(invariance.OWN) == AUGMENTATIONS["default"]
+    assert {name for own in invariance.OWN.values() for name in own} <= set(TRANSFORMS)
+    assert set(invariance.PHOTOGRAPHS) == set(OBJECTS)
+
+
+def check_map(figure, rows, lines, metric, arms):
+    """Every number by a loop, and the titles; returns the means (L, C)."""
+    axes = figure.drawing.axes[0]
+    written = {text.get_position(): text.get_text() for text in axes.texts}
+    means = np.empty((len(lines), len(arms)))
+    for (line, column), _ in np.ndenumerate(means):
+        means[line, column] = values(rows, list(arms)[column], lines[line], metric)[0].mean()
+        number = written[column + 0.5, line + 0.5]
+        assert number == whole(means[line, column])
+    assert [text.get_text() for text in axes.get_xticklabels()] == list(arms.values()) == list(figure.data)[2:]
+    assert np.allclose(figure.data.iloc[:, 2:].to_numpy(float), means)
+    return means
+
+
+def test_invariance_map_by_a_loop(rows, shown):
+    figure = shown["map"]
+    means = check_map(figure, rows, list(TRANSFORMS), "whitened similarity", TITLES)
+    words = [text.get_text() for text in figure.drawing.axes[0].get_yticklabels()]
+    assert words == [name.replace("_", " ") for name in TRANSFORMS] == list(figure.data["transform"])
+    assert figure.data["group"].tolist() == [kind.kind for kind in TRANSFORMS.values()]
+    spatial = np.array([kind.kind == "spatial" for kind in TRANSFORMS.values()])
+    both = [means[chosen].mean(axis=0) for chosen in (spatial, ~spatial)]
+    for column, title in enumerate(TITLES.values()):
+        assert f"{title} {both[0][column]:.0f} and {both[1][column]:.0f}" in figure.alt
+    best = [f"{own.max():.0f} ({list(TITLES.values())[own.argmax()]})" for own in both]
+    assert f"transforms of a kind: spatial {best[0]}; appearance {best[1]}." in figure.caption
+    assert "Blue and bold: 8 of 144 cells, below zero." in figure.caption
+
+
+def test_chance_is_that_of_the_arms_that_are_shown(rows, shown):
+    chance = [values(rows, arm, "none", "whitened similarity")[0].mean() for arm in TITLES]
+    low, high = (f"{end:.1f}".replace("-", MINUS) for end in (min(chance), max(chance)))
+    assert f"Two different pictures score {low} to {high}, the level of chance." in shown["map"].caption
+    fixed = rows.assign(value=rows["value"].where(rows["shift"] != "none", -0.04))
+    assert "Two different pictures score 0.0, the level" in invariance.invariance_map(fixed, "").caption
+    assert "chance" not in invariance.invariance_map(rows[rows["shift"] != "none"], "").caption
+
+
+def test_lines_between_methods(shown):
+    """Thin lines after each method's three recipes, and in the map of parts around those of one kind."""
+    for name, expected in (("map", [3, 6]), ("factors", [3, 6]), ("parts", [3, 8])):
+        lines = [line.get_xdata() for line in shown[name].drawing.axes[0].get_lines()]
+        assert [x[0] for x in lines if x[0] == x[1]] == expected
+
+
+def test_parts_in_the_order_of_the_augmentations(rows, shown):
+    arms = {("moco_v2", name): name for name in AUGMENTATIONS}
+    means = check_map(shown["parts"], rows, list(TRANSFORMS), "whitened similarity", arms)
+    crop = list(TRANSFORMS).index("resized_crop")
+    pair = [means[crop, list(AUGMENTATIONS).index(name)] for name in ("default", "no crop")]
+    assert f"crop {pair[0]:.0f} and {pair[1]:.0f} (resized crop); flip" in shown["parts"].caption
+    jitter = [list(TRANSFORMS).index(name) for name in ("brightness", "contrast", "saturation", "hue")]
+    pair = [means[jitter, list(AUGMENTATIONS).index(name)].mean() for name in ("default", "no jitter")]
+    words = f"jitter {pair[0]:.0f} and {pair[1]:.0f} (brightness, contrast, saturation and hue); grey"
+    assert words in shown["parts"].caption
+
+
+def test_no_parts_no_map(rows):
+    three = rows[rows["augmentation"].isin([*THREE, "fusion"]) | rows["augmentation"].isna()]
+    assert invariance.parts_map(three, "") is None
+    assert invariance.parts_map(rows, "", method="simclr") is None
+    one = rows[rows["augmentation"].isin([*THREE, "only blur"])]
+    figure = invariance.parts_map(one, "")
+    assert list(figure.data)[2:] == [*THREE, "only blur"] and "itself does" not in figure.caption
+
+
+def test_factor_map_by_a_loop(rows, shown):
+    figure = shown["factors"]
+    means = check_map(figure, rows, list(READ), "linear R2", TITLES)
+    words = [text.get_text() for text in figure.drawing.axes[0].get_yticklabels()]
+    assert words[:6] == ["object hue", "texture scale", "texture phase", "wall hue", "texture scale", "texture phase"]
+    assert words[6:] == [name.replace("_", " ") for name in READ[6:]] == figure.data["factor"].tolist()[6:]
+    assert figure.data["factor"].tolist()[4:6] == ["wall texture scale", "wall texture phase"]
+    assert figure.data["group"].tolist() == ["object"] * 3 + ["wall"] * 3 + ["pose"] * 3 + ["light"] * 4 + ["place"] * 3
+    below = (np.round(means) < 0).sum()
+    assert below and f"Blue and bold: {below} of 128 cells, below zero." in figure.caption
+    place = means[-3:].mean(axis=0)
+    assert f"place {whole(place.max())} ({list(TITLES.values())[place.argmax()]})" in figure.caption
+    assert f"SimCLR, default object hue ({means[:, 0].max():.0f})" in figure.alt
+
+
+def test_an_arm_that_lacks_a_line_is_left_out(rows):
+    lacking = rows[~((rows["method"] == "supervised") & (rows["shift"] == "roll"))]
+    assert "Supervised" not in list(invariance.factor_map(lacking, "").data)
+    nobody = rows[rows["shift"] != "roll"]
+    figure = invariance.factor_map(nobody, "")
+    assert len(figure.data) == 15 and list(figure.data)[2:] == list(TITLES.values())
+
+
+@pytest.mark.parametrize(("columns", "numbers", "inches"), [(11, 60, 0.282), (13, 60, 0.28), (11, -30, 0.31),
+                                                            (4, 60, 0.45)])  # fmt: skip
+def test_cells_are_as_wide_as_their_numbers(columns, numbers, inches):
+    means = pd.DataFrame(np.full((2, columns), float(numbers)), index=["rotation", "hue"])
+    titles = [str(column) for column in range(columns)]
+    drawing = invariance._map(means, ["rotation", "hue"], titles, invariance.KINDS, titles)
+    assert drawing.get_figwidth() / columns == pytest.approx(inches, abs=1e-3)
+    figure_words = drawing.axes[0].texts
+    drawing.draw_without_rendering()
+    cells = [text.get_window_extent() for text in figure_words if text.get_position()[1] == 0.5]
+    assert all(a.x1 < b.x0 for a, b in zip(cells, cells[1:], strict=False))
+
+
+# Curves
+
+
+def test_curves_are_the_means_of_the_rows(rows, shown):
+    figure, arms = shown["curves"], [arm for arm in MOCO if arm[0] != "supervised"]
+    panels = [axes for axes in figure.drawing.axes if axes.get_title()]
+    assert [axes.get_title() for axes in panels] == list(ONE_PARAMETER)
+    assert [axes.get_xlabel() for axes in panels] == list(ONE_PARAMETER.values())
+    for axes, name in zip(panels, ONE_PARAMETER, strict=True):
+        grid = sorted(TRANSFORMS[name].grid(32, 4)[:, 0].tolist())
+        for arm, line, band in zip(arms, axes.get_lines(), axes.collections, strict=True):
+            own = RECIPE_LOOK[arm[1]] if arm[1] else LOOK["random"]
+            assert (line.get_label(), line.get_color(), line.get_marker()) == (MOCO[arm], own["color"], own["marker"])
+            found = [ends(*values(rows, arm, name, "whitened similarity along", setting)) for setting in grid]
+            assert np.allclose(line.get_xydata(), np.column_stack([grid, [mean for mean, _, _ in found]]), atol=1e-6)
+            corners = band.get_paths()[0].vertices
+            for (_, low, high), x in zip(found, grid, strict=True):
+                heights = corners[np.isclose(corners[:, 0], x)][:, 1]
+                assert np.min(heights) == pytest.approx(low) and np.max(heights) == pytest.approx(high)
+    assert to_rgba(LOOK["random"]["color"])[0] == to_rgba(LOOK["random"]["color"])[1]  # grey
+    assert list(figure.data["transform"].drop_duplicates()) == list(ONE_PARAMETER)
+    assert len(figure.data) == 9 * 4 and "MoCo v2, spatial: low" in figure.data
+
+
+def test_fresh_and_stored_rows_are_one_line(rows):
+    """Stored rows have their parameter to six decimals."""
+    hue = rows[rows["shift"] == "hue"]
+    stored = hue.assign(severity=hue["severity"].where(hue["seed"] != 1, hue["severity"].round(6)))
+    assert stored["severity"].nunique() > 5  # that of the means and four settings, some of them twice
+    lines = invariance.similarity_curves(stored, "").drawing.axes[0].get_lines()
+    assert all(len(line.get_xdata()) == 4 for line in lines)
+
+
+@pytest.mark.parametrize(("shift_of_spatial", "words"), [
+    ((10, 10, 10), "higher for rotation."), ((-10, -10, -10), "lower for rotation."),
+    ((10, -10, 30), "not told apart for rotation."), ((10,), "not told apart for rotation."),
+])  # fmt: skip
+def test_recipes_are_told_apart_by_paired_differences(shift_of_spatial, words):
+    """Seeds that are far apart tell nothing of the difference within each."""
+    lines = []
+    for seed, more in enumerate(shift_of_spatial):
+        for recipe, value in (("spatial", 50.0 + more + 20 * seed), ("appearance", 50.0 + 20 * seed)):
+            lines += [("moco_v2", seed, recipe, "rotation", angle, "whitened similarity along", value, 0.5)
+                      for angle in (90.0, 180.0)]  # fmt: skip
+    caption = invariance.similarity_curves(pd.DataFrame(lines, columns=COLUMNS), "").caption
+    assert f"on average over the settings, by 95 % intervals paired by seed: {words}" in caption
+
+
+# Real views
+
+
+def views_of(cells):
+    """Rows from (augmentation, set, similarity, chance, standard error), a seed for each of a recipe's and set's."""
+    seeds, lines = {}, []
+    for augmentation, name, similar, chance, error in cells:
+        seed = seeds[augmentation, name] = seeds.get((augmentation, name), -1) + 1
+        lines.append(("moco_v2", seed, augmentation, name, 0, "whitened similarity", similar, error))
+        lines.append(("moco_v2", seed, augmentation, name, 0, "whitened chance", chance, 0.0))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def test_views_are_paired_within_a_run():
+    """Similarity and chance that go together over seeds: half of the way each time, and an interval without width."""
+    cells = [("default", "coil", 50 + c / 2, c, 0.0) for c in (0.0, 20.0, 60.0)]
+    data = invariance.real_views(views_of(cells), "").data
+    assert data.iloc[0].tolist() == ["MoCo v2, default", "azimuth (COIL)", *[pytest.approx(50)] * 3, 3]
+
+
+def test_error_over_objects_is_that_of_the_ratio():
+    """60 above a chance of 20 is half of the way; each point of similarity is 1.25 points of it."""
+    cells = [("default", "scenes: object_hue", 60.0, 20.0, 2.0)] * 2
+    data = invariance.real_views(views_of(cells), "").data
+    half = stats.norm.ppf(0.975) * 2.5
+    assert data.iloc[0].tolist()[1:5] == ["object hue (scenes)", *(pytest.approx(50 + x) for x in (0, -half, half))]
+
+
+@settings(max_examples=20, deadline=None)
+@given(st.lists(st.tuples(st.floats(-100, 100), st.floats(-50, 99)), min_size=1, max_size=5))
+def test_above_chance_is_a_share_of_the_way(pairs):
+    """A run a pair: from its chance, so far on the way to 100; nothing at chance, and all of it at 100."""
+    similar, chance = np.transpose(pairs)
+    cells = [
+        ("default", "coil", s, c, 1.0)
+        for s, c in zip((*similar, *chance, *[100.0] * len(pairs)), [*chance] * 3, strict=True)
+    ]
+    own, none, all_of_it = invariance._above_chance(views_of(cells))["value"].to_numpy().reshape(3, -1)
+    assert np.allclose(chance + own / 100 * (100 - chance), similar, atol=1e-9)
+    assert (none == 0).all() and np.allclose(all_of_it, 100)
+
+
+def test_real_views_by_a_loop(rows, shown):
+    figure = shown["views"]
+    axes = figure.drawing.axes[0]
+    found = dots(axes)
+    assert len(found) == len(MOCO) * len(SETS) == len(figure.data)
+    labels = [text.get_text() for text in axes.get_yticklabels()]
+    assert labels[:2] == ["azimuth\n(COIL)", "azimuth\n(scenes)"] and "object hue\n(scenes)" in labels
+    for place, name in enumerate(SETS):
+        of_set = sorted((dot for dot in found if round(dot[1]) == place), key=lambda dot: dot[1])
+        for arm, (x, _, (low, high), colour, _) in zip(MOCO, of_set, strict=True):  # from the top
+            similar, errors = values(rows, arm, name, "whitened similarity")
+            chance = values(rows, arm, name, "whitened chance")[0]
+            expected = ends(100 * (similar - chance) / (100 - chance), 100 * errors / (100 - chance))
+            assert (x, low, high) == pytest.approx(tuple(expected))
+            assert colour == (RECIPE_LOOK[arm[1]] if arm[1] else LOOK[arm[0]])["color"].lower()
+            words = labels[place].replace("\n", " ")
+            line = figure.data[(figure.data["encoder"] == MOCO[arm]) & (figure.data["set"] == words)]
+            assert line["mean"].item() == pytest.approx(x) and line["seeds"].item() == 3
+            assert f"{MOCO[arm]} {x:.0f}" in figure.alt.split(f"{words}: ")[1].split(". ")[0]
+    assert "rotation" not in figure.alt  # similarity under transforms is another measure's
+    low, high = axes.get_xlim()
+    assert low < 0 and high > 100 and all(low < dot[2][0] and dot[2][1] < high for dot in found)
+
+
+def test_sentence_on_views_names_sets():
+    cells = []
+    for name, of_spatial in (("coil", 60.0), ("scenes: azimuth", 20.0), ("scenes: light colour", 40.0)):
+        cells += [("spatial", name, of_spatial, 0.0, 0.1)] * 3 + [("appearance", name, 40.0, 0.0, 0.1)] * 3
+    assert invariance.real_views(views_of(cells), "Scope.").caption.endswith(
+        "paired by seed: higher for azimuth (COIL); lower for azimuth (scenes); not told apart for light colour "
+        "(scenes). Scope."
+    )
+
+
+# Erasure
+
+
+def test_erasure_by_a_loop(rows, shown):
+    figure = shown["erasure"]
+    titles = [axes.get_title(loc="left") for axes in figure.drawing.axes]
+    assert titles == ["linear R² of the object's hue (%)", "linear R² of other factors, mean of 15 (%)",
+                      "accuracy on shapes (%)"]  # fmt: skip
+    cells = {
+        "object hue": [[("object_hue", "linear R2")], [("without object_hue", "linear R2 of object_hue")]],
+        "other factors": [
+            [(name, "linear R2") for name in READ if name != "object_hue"],
+            [("without object_hue", f"linear R2 of {name}") for name in READ if name != "object_hue"],
+        ],
+        "shape": [[("none", "shape accuracy")], [("without object_hue", "shape accuracy")]],
+    }
+    data, overall = figure.data.set_index(["encoder", "what", "features"]).sort_index(), []
+    for axes, (what, both) in zip(figure.drawing.axes, cells.items(), strict=True):
+        assert [text.get_text() for text in axes.get_yticklabels()] == list(MOCO.values())
+        found, means = dots(axes), []
+        assert len(found) == 2 * len(MOCO)
+        for place, arm in enumerate(MOCO):
+            own = sorted((dot for dot in found if round(dot[1]) == place), key=lambda dot: dot[1])
+            for (x, _, (low, high), colour, face), of, features in zip(
+                own, both, ("all features", "without the hue"), strict=True
+            ):
+                numbers, errors = np.mean([values(rows, arm, *cell) for cell in of], axis=0)
+                assert (x, low, high) == pytest.approx(tuple(ends(numbers, errors)))
+                assert (face == "#ffffff") == (features == "all features") and (face == colour) != (face == "#ffffff")
+                assert data.loc[(MOCO[arm], what, features), "mean"] == pytest.approx(x)
+                means.append(x)
+            words = figure.alt.split(f"{MOCO[arm]}: ")[1].split(";")[0]
+            assert f"{what} {whole(means[-2])} to {whole(means[-1])}" in words
+        overall.append(f"{what} {whole(np.mean(means[::2]))} to {whole(np.mean(means[1::2]))}")
+    assert f"before and after: {overall[0]}, {overall[1]} and {overall[2]}." in figure.caption
+    assert "A guessed shape is right in 10 %." in figure.caption
+
+
+def test_erasure_by_hand():
+    """Two other factors, one of which is read only once and so does not count; no shapes, no panel."""
+    lines = [("moco_v2", 0, "default", shift, 0, metric, value, 0.0) for shift, metric, value in (
+        ("object_hue", "linear R2", 80.0), ("without object_hue", "linear R2 of object_hue", -0.3),
+        ("x", "linear R2", 40.0), ("without object_hue", "linear R2 of x", 38.0),
+        ("y", "linear R2", 10.0), ("coil azimuth", "linear R2", 99.0),
+    )]  # fmt: skip
+    figure = invariance.erasure_bars(pd.DataFrame(lines, columns=COLUMNS), "Scope.")
+    titles = [axes.get_title(loc="left") for axes in figure.drawing.axes]
+    assert titles == ["linear R² of the object's hue (%)", "linear R² of other factors, mean of 1 (%)"]
+    assert figure.data["mean"].tolist() == [80.0, -0.3, 40.0, 38.0]
+    assert figure.alt.endswith("MoCo v2, default: object hue 80 to 0 and other factors 40 to 38.")

@@ -1,0 +1,183 @@
+"""Verdicts on the claims about augmentations, on rows made to hold, to fail, and to leave a claim open."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lib.claims import AUGMENTATION_INVARIANCE, NEAR, TASKS, TRAINED_FOR, fusion_gaps, judge, over_tasks, task_rows
+from lib.images.objects import CAUSES
+from lib.images.scenes import FACTORS
+from lib.shifts.transforms import TRANSFORMS
+
+SEEN, POSE, LIGHT, OPPOSITE, NEAR_BEST, SIZE, HUE, POSITION = AUGMENTATION_INVARIANCE
+RECIPES = ("default", "spatial", "appearance", "fusion")
+ARMS = (
+    *(("moco_v2", recipe) for recipe in (*RECIPES, "three defaults", "no jitter", "no crop")),
+    *(("byol", recipe) for recipe in RECIPES),
+    ("supervised", None), ("random", None),
+)  # fmt: skip
+SETS = ("coil", "scenes: azimuth", "scenes: light direction", "scenes: light colour")
+HERE = ("own classes", "dtd", "coil azimuth", "object_hue", "x", "azimuth", "light_azimuth")
+COLUMNS = ["method", "augmentation", "encoder", "seed", "shift", "severity", "metric", "value", "standard_error"]
+BLIND = {  # recipe: what it looks through
+    "spatial": (*TRAINED_FOR["spatial"], "coil", "scenes: azimuth"),
+    "appearance": (*TRAINED_FOR["appearance"], "scenes: light direction", "scenes: light colour"),
+}
+SCORES = {
+    "object_hue": {"spatial": 60, "no jitter": 50, "fusion": 60.5, "default": 20, "three defaults": 25},
+    "x": {"appearance": 70, "no crop": 65, "fusion": 69.5, "default": 30, "three defaults": 31},
+}
+
+
+def truth(method, recipe, shift, metric):
+    """The world as the claims say it is."""
+    if metric == "whitened chance":
+        return 1.0
+    if metric == "whitened similarity":
+        return 80.0 if shift in BLIND.get(recipe, ()) else 40.0
+    task = next(name for name, cell in TASKS.items() if cell == (shift, metric))
+    return float(SCORES.get(task, {}).get(recipe, {"fusion": 52, "three defaults": 51}.get(recipe, 50)))
+
+
+def rows(world=truth, arms=ARMS, seeds=3, jitter=0.01, standard_error=0.01):
+    generator, lines = np.random.default_rng(0), []
+    cells = [(shift, "whitened similarity") for shift in (*itertools.chain(*TRAINED_FOR.values()), *SETS)]
+    cells += [(shift, "whitened chance") for shift in SETS] + [TASKS[task] for task in HERE]
+    for (method, recipe), seed, (shift, metric) in itertools.product(arms, range(seeds), cells):
+        value = world(method, recipe, shift, metric) + jitter * generator.normal()
+        lines.append((method, recipe, "resnet10", seed, shift, 0.0, metric, value, standard_error))
+        if metric == "whitened similarity" and shift in TRANSFORMS:
+            along = (shift, 0.25, "whitened similarity along", 90.0, 0.0)
+            lines.append((method, recipe, "resnet10", seed, *along))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def changed(recipes, cells, value):
+    """The true world, but for one value of some recipes."""
+    return lambda method, recipe, shift, metric: (
+        value if recipe in recipes and (shift, metric) in cells else truth(method, recipe, shift, metric)
+    )
+
+
+@pytest.fixture(scope="module")
+def true():
+    return rows()
+
+
+def test_claims_speak_of_what_there_is():
+    for kind, names in TRAINED_FOR.items():
+        assert {TRANSFORMS[name].kind for name in names} == {kind}
+    assert {name.removeprefix("scenes: ") for name in SETS[1:]} <= set(CAUSES)
+    read = {shift for shift, metric in TASKS.values() if metric == "linear R2"}
+    assert read - {"coil azimuth"} <= set(FACTORS)
+
+
+def test_claims_hold_where_they_are_true(true):
+    assert [judge(claim, true).verdict for claim in AUGMENTATION_INVARIANCE] == ["holds"] * 8
+
+
+def test_a_number_of_one_cell_refutes_a_claim():
+    likeness = "whitened similarity"
+    for claim, recipes, cell, value, words in (
+        (SEEN, ["appearance"], ("h_flip", likeness), 90, "h flip, spatial less appearance"),
+        (SEEN, ["spatial"], ("hue", likeness), 90, "hue, appearance less spatial"),
+        (POSE, ["appearance"], ("coil", likeness), 90, "coil, spatial less appearance"),
+        (POSE, ["spatial"], ("scenes: azimuth", likeness), 20, "scenes: azimuth, spatial less appearance"),
+        (LIGHT, ["spatial"], ("scenes: light colour", likeness), 90, "scenes: light colour, appearance less spatial"),
+        (OPPOSITE, ["spatial"], TASKS["object_hue"], 10, "object hue, spatial less appearance"),
+        (OPPOSITE, ["spatial"], TASKS["x"], 80, "x, appearance less spatial"),
+        (NEAR_BEST, ["fusion"], TASKS["dtd"], 45, "dtd, fusion less"),
+        (SIZE, ["three defaults"], TASKS["dtd"], 99 * 7, "mean of 7 tasks, fusion less three defaults"),
+        (HUE, ["no jitter"], TASKS["object_hue"], 10, "object hue, no jitter less default"),
+        (POSITION, ["no crop"], TASKS["x"], 10, "x, no crop less default"),
+    ):
+        verdict = judge(claim, rows(changed(recipes, [cell], float(value)), seeds=2))
+        assert verdict.verdict == "fails" and words in verdict.contrast, words
+        assert verdict.difference.high <= 0
+
+
+def test_what_is_within_the_noise_is_undecided(true):
+    """Seeds that part each two recipes by 40 points and more, to either side; wide errors over images; one seed."""
+    recipes = list(dict.fromkeys(recipe for _, recipe in ARMS))
+    away = 40 * true["augmentation"].map(lambda recipe: recipes.index(recipe) if recipe in recipes else 0)
+    away *= (true["seed"] - 1) * (true["metric"] != "whitened chance")
+    for data in (true.assign(value=true["value"] + away), true.assign(standard_error=60.0), true[true["seed"] == 0]):
+        assert [judge(claim, data).verdict for claim in AUGMENTATION_INVARIANCE] == ["undecided"] * 8
+
+
+@pytest.mark.parametrize(("missing", "untested"), [
+    (["fusion"], {NEAR_BEST, SIZE}),
+    (["three defaults"], {SIZE}),
+    (["no crop"], {POSITION}),
+    (["no jitter"], set()),  # the spatial recipe stands for it
+    (["no jitter", "spatial"], {SEEN, POSE, LIGHT, OPPOSITE, NEAR_BEST, HUE}),
+    (["default"], {NEAR_BEST, HUE, POSITION}),
+])  # fmt: skip
+def test_a_claim_without_its_recipes_is_not_tested(true, missing, untested):
+    data = true[~true["augmentation"].isin(missing)]
+    for claim in AUGMENTATION_INVARIANCE:
+        assert judge(claim, data).verdict == ("not tested" if claim in untested else "holds"), claim.statement
+
+
+def test_references_alone_test_nothing(true):
+    references = true[true["augmentation"].isna()]
+    for data in (references, references.astype({"augmentation": object}), references.iloc[:0]):
+        assert {judge(claim, data).verdict for claim in AUGMENTATION_INVARIANCE} == {"not tested"}
+
+
+def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
+    """Without the photographs of COIL the scenes decide alone; without either nothing does."""
+    assert judge(POSE, true[true["shift"] != "coil"]).contrast.endswith("scenes: azimuth, spatial less appearance")
+    assert judge(POSE, true[~true["shift"].isin(SETS)]).verdict == "not tested"
+    reads = [TASKS[task][0] for task in ("object_hue", "x")]
+    assert judge(OPPOSITE, true[~true["shift"].isin(reads)]).verdict == "not tested"
+
+
+def test_hue_is_asked_of_the_recipe_that_lacks_jitter_alone(true):
+    assert judge(HUE, true).contrast == "MoCo v2, object hue, no jitter less default"
+    without = judge(HUE, true[true["augmentation"] != "no jitter"])
+    assert without.contrast.endswith("object hue, spatial less default")
+
+
+def test_likeness_of_views_counts_above_that_of_any_two_pictures():
+    """Views that are no more alike than chance show no invariance, however alike they are."""
+    alike = changed(["spatial"], [(name, "whitened chance") for name in SETS], 79.0)
+    verdict = judge(POSE, rows(alike))
+    assert verdict.verdict == "fails"
+    assert verdict.difference.mean == pytest.approx((80 - 79) - (40 - 1), abs=0.1)
+
+
+@pytest.mark.parametrize(("below", "expected"), [(0.5, "holds"), (1.5, "fails"), (-5.0, "holds")])
+def test_a_fusion_may_be_a_little_below_the_best(below, expected):
+    verdict = judge(NEAR_BEST, rows(changed(["fusion"], [TASKS["x"]], 70 - below)))
+    assert verdict.verdict == expected
+    if below > 0:
+        assert verdict.contrast.endswith("x, fusion less appearance, plus 1 point")
+        assert verdict.difference.mean == pytest.approx(NEAR - below, abs=0.05)
+
+
+def test_gaps_name_the_best_single_recipe(true):
+    gaps = fusion_gaps(task_rows(true), "byol")
+    assert list(gaps) == list(HERE)
+    assert gaps["object_hue"][0] == "spatial" and gaps["x"][0] == "appearance"
+    assert gaps["object_hue"][1].mean == pytest.approx(0.5, abs=0.05)
+    assert gaps["x"][1].mean == pytest.approx(-0.5, abs=0.05)
+
+
+def test_tasks_are_those_that_every_run_has(true):
+    found = task_rows(true)
+    assert list(dict.fromkeys(found["task"])) == list(HERE)  # in the order of TASKS
+    assert len(found) == len(HERE) * len(ARMS) * 3
+    assert set(found.loc[found["method"] == "random", "augmentation"]) == {""}
+    gone = (true["method"] == "byol") & (true["seed"] == 2) & (true["shift"] == "dtd")
+    assert list(dict.fromkeys(task_rows(true[~gone])["task"])) == [task for task in HERE if task != "dtd"]
+
+
+def test_mean_over_tasks_by_hand(true):
+    chosen = true[true["shift"].isin(["x", "azimuth"])].assign(value=1.0, standard_error=1.0)
+    chosen.loc[chosen["shift"] == "x", ["value", "standard_error"]] = [2.0, 4.0]
+    found = over_tasks(chosen)
+    assert len(found) == len(ARMS) * 3
+    assert set(found["value"]) == {1.5} and set(found["standard_error"]) == {2.5} and set(found["tasks"]) == {2}
