@@ -1,6 +1,7 @@
 """Draw the README's figure from the published rows: `python -m lib.figures`, after publishing."""
 
 from lib import files, paths
+from lib.claims import convolutional
 from lib.figures import error_by_severity
 from lib.figures.words import scope
 from lib.runs import Study
@@ -10,7 +11,7 @@ README_FIGURE = paths.ROOT / "pages" / "figures" / "error_by_severity.svg"
 
 def picture() -> bytes:
     results = Study("severity_degradation").results()
-    return error_by_severity(results.rows, scope(results)).picture()
+    return error_by_severity(convolutional(results.rows), scope(results)).picture()
 
 
 if __name__ == "__main__":

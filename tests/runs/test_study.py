@@ -17,7 +17,8 @@ from lib.runs.study import as_list, largest_published
 
 @pytest.fixture
 def results(tmp_path, monkeypatch):
-    """An empty folder of published rows."""
+    """An empty folder of published rows, and a small preset of one encoder."""
+    monkeypatch.setitem(PRESETS, "small", dataclasses.replace(PRESETS["small"], transformer=None))
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
     study._index.cache_clear()
     yield tmp_path / "results"
