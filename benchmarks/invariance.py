@@ -63,8 +63,8 @@ def main() -> None:
 
     def batched(name: str, grid: Tensor) -> float:
         clean = whitening(subject.extract(some))
-        moved = whitening(transformed(subject, some, name, grid)[0])
-        return float(cosine(clean.expand_as(moved), moved).sum())
+        chunks = (whitening(moved) for moved, _ in transformed(subject, some, name, grid))
+        return sum(float(cosine(clean.expand_as(moved), moved).sum()) for moved in chunks)
 
     def one_at_a_time(name: str, grid: list[list[float]]) -> float:
         total = 0.0

@@ -14,7 +14,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
-from scipy import stats
 
 from lib.claims import (
     NEAR,
@@ -35,7 +34,7 @@ from lib.images.scenes import FACTORS
 from lib.measures import Interval, interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
 from lib.measures.rows import CLEAN
-from lib.measures.statistics import LEVEL
+from lib.measures.statistics import correlation
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
@@ -48,8 +47,6 @@ MATCHES = (
     ("blur", "gaussian_blur"), ("blur", "defocus_blur"), ("brightness", "brightness"), ("contrast", "contrast"),
     ("saturation", "saturate"), ("deform", "elastic_transform"),
 )  # fmt: skip
-FEWEST = 4  # arms: any three lie in order by chance once in three
-_RESAMPLES = 2_000
 _ORDER = ("", *RECIPE_LOOK, *(name for name in AUGMENTATIONS if name not in RECIPE_LOOK))  # of augmentations
 
 
@@ -295,32 +292,6 @@ class _Panel:
 
     def correlations(self) -> dict[str, Interval | None]:
         return {words: correlation(self.points["x"], self.points["y"], ranks=words == "ρ") for words in ("ρ", "r")}
-
-
-def correlation(
-    x: Sequence[float], y: Sequence[float], ranks: bool, resamples: int = _RESAMPLES, seed: int = 0
-) -> Interval | None:
-    """Pearson's correlation of the pairs (N,), (N,), or with `ranks` Spearman's; 95 % percentile bootstrap over pairs.
-
-    None for fewer than `FEWEST` pairs, and where x or y does not vary. Resamples in which one does not are left out.
-    """
-    pairs = np.array([x, y], dtype=float)
-    count = pairs.shape[1]
-    if count < FEWEST or (np.ptp(pairs, axis=1) == 0).any():
-        return None
-    draws = np.random.default_rng(seed).integers(count, size=(resamples, count))
-    drawn = pairs[:, draws]  # (2, resamples, N)
-    drawn = drawn[:, (np.ptp(drawn, axis=-1) > 0).all(axis=0)]
-    low, high = np.quantile(_correlate(*drawn, ranks), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(_correlate(*pairs, ranks)), float(low), float(high))
-
-
-def _correlate(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:
-    """(..., N), (..., N) -> (...)."""
-    if ranks:
-        x, y = stats.rankdata(x, axis=-1), stats.rankdata(y, axis=-1)
-    x, y = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
-    return (x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
 
 
 def invariance_against_score(rows: Rows, scope: str, transform: str, tasks: Sequence[str]) -> Figure:

@@ -92,13 +92,13 @@ def _whole(name: str, folder) -> tuple[sources.Pictures, str]:
 def _indices(pictures: sources.Pictures, split: str) -> Tensor:
     """Indices of the images of `split`, classes in turn."""
     if split == "test":
-        return _in_turn(pictures.labels, pictures.test.nonzero()[:, 0])
-    training = _in_turn(pictures.labels, (~pictures.test & pictures.exact).nonzero()[:, 0])
+        return in_turn(pictures.labels, pictures.test.nonzero()[:, 0])
+    training = in_turn(pictures.labels, (~pictures.test & pictures.exact).nonzero()[:, 0])
     held_out = round(VALIDATION_SHARE * len(training))
     return training[:held_out] if split == "validation" else training[held_out:]
 
 
-def _in_turn(labels: Tensor, chosen: Tensor) -> Tensor:
+def in_turn(labels: Tensor, chosen: Tensor) -> Tensor:
     """`chosen` in a fixed random order in which the classes alternate as long as they last."""
     chosen = chosen[torch.randperm(len(chosen), generator=torch.Generator().manual_seed(0))]
     place = torch.empty_like(chosen)  # of each image within its class

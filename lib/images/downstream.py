@@ -23,8 +23,6 @@ of the horses.
 from __future__ import annotations
 
 import hashlib
-import zipfile
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
@@ -38,9 +36,9 @@ from torchvision.datasets.utils import check_integrity
 
 from lib import paths
 from lib.errors import BadInput, one_of
-from lib.images import Split, _in_turn
-from lib.images.objects import SMALLEST, _scaled
-from lib.images.sources import _every_fifth, _picture
+from lib.images import Split, in_turn
+from lib.images.objects import SMALLEST, scaled
+from lib.images.sources import check_images, every_fifth, read_packed, read_picture, torchvision_parts
 
 CIFAR100_CLASSES = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
@@ -91,7 +89,7 @@ def downstream(name: str, size: int = 32, device: torch.device | str = "cpu") ->
     whole = DOWNSTREAM[name](size)
     if len(whole.classes) < 2:
         raise BadInput(f"{name} has the single class {whole.classes[0]}, and a task needs two or more")
-    pixels = whole.images if whole.images.shape[1] == size else _scaled(whole.images, size)
+    pixels = whole.images if whole.images.shape[1] == size else scaled(whole.images, size)
     images = torch.from_numpy(pixels).permute(0, 3, 1, 2).contiguous()
     labels = torch.from_numpy(whole.labels.astype(np.int64))
     digest = hashlib.sha256(images.numpy())
@@ -127,13 +125,13 @@ def available() -> list[str]:
 
 def _indices(labels: Tensor, test: np.ndarray | None, validation: np.ndarray | None) -> dict[str, Tensor]:
     """Indices of the images of each split, classes in turn; what is not given is every fifth image of each class."""
-    test = _every_fifth(labels) if test is None else torch.from_numpy(test)
-    training = _in_turn(labels, (~test).nonzero()[:, 0])
-    held_out = _every_fifth(labels[training]) if validation is None else torch.from_numpy(validation)[training]
+    test = every_fifth(labels) if test is None else torch.from_numpy(test)
+    training = in_turn(labels, (~test).nonzero()[:, 0])
+    held_out = every_fifth(labels[training]) if validation is None else torch.from_numpy(validation)[training]
     return {
         "train": training[~held_out],
         "validation": training[held_out],
-        "test": _in_turn(labels, test.nonzero()[:, 0]),
+        "test": in_turn(labels, test.nonzero()[:, 0]),
     }
 
 
@@ -152,18 +150,7 @@ def _cifar100(_size: int) -> _Whole:
     path = _file("cifar100.npz")
     if path is not None:
         return _packed_cifar100(path, "published split")
-    folder = paths.cache()
-    try:
-        parts = _torchvision_parts(folder, download=False)
-    except RuntimeError:  # missing, or their checksum is wrong
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            parts = _torchvision_parts(folder, download=True)
-        except (OSError, RuntimeError) as error:
-            raise BadInput(
-                f"cifar100 is not here and the download failed ({error}); put torchvision's {CIFAR100.filename} into "
-                f"{folder}, or name a folder that holds cifar100.npz by WITHSTAND_DATA"
-            ) from error
+    parts = torchvision_parts(CIFAR100, "cifar100")
     labels = np.concatenate([part.targets for part in parts])
     return _Whole(
         images=np.concatenate([part.data for part in parts]),
@@ -172,10 +159,6 @@ def _cifar100(_size: int) -> _Whole:
         split="published split",
         test=np.arange(len(labels)) >= len(parts[0].data),
     )
-
-
-def _torchvision_parts(folder: Path, download: bool) -> list[CIFAR100]:
-    return [CIFAR100(folder, train=train, download=download) for train in (True, False)]
 
 
 def _cifar100_is_here() -> bool:
@@ -216,7 +199,7 @@ def _dtd(size: int) -> _Whole:
             )
         parts = {"split": "partition 1", "test": np.isin(names, listed["test"]),
                  "validation": np.isin(names, listed["val"])}  # fmt: skip
-    return _Whole(np.stack([_picture(path, size) for path in files]), labels, classes, **parts)
+    return _Whole(np.stack([read_picture(path, size) for path in files]), labels, classes, **parts)
 
 
 def _dtd_folder() -> Path | None:
@@ -240,7 +223,7 @@ def _pacs(size: int, domain: str) -> _Whole:
             f"holds {PACKED_PACS}, or the published pictures in pacs/{domain}/CLASS"
         )
     files, labels = _files(folder, PACS_CLASSES)
-    return _Whole(np.stack([_picture(path, size) for path in files]), labels, PACS_CLASSES)
+    return _Whole(np.stack([read_picture(path, size) for path in files]), labels, PACS_CLASSES)
 
 
 def _pacs_folder(domain: str) -> Path | None:
@@ -273,18 +256,11 @@ def _files(root: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray
 
 def _arrays(path: Path, **kinds: str) -> dict[str, np.ndarray]:
     """`images`, uint8 (N, S, S, 3) with N > 0, and the named arrays (N,) of a packed file; a kind is one of _KINDS."""
-    try:
-        with np.load(path, allow_pickle=False) as packed:
-            arrays = {key: packed[key] for key in ("images", *kinds) if key in packed.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-        raise BadInput(f"{path} is damaged or not an .npz file ({error}); write it again") from error
+    arrays = read_packed(path, ("images", *kinds))
     if len(arrays) <= len(kinds):
         raise BadInput(f"{path} needs the arrays images, {', '.join(kinds)}; it has {', '.join(arrays) or 'none'}")
     images = arrays["images"]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
-        raise BadInput(f"images in {path} are uint8 of shape (N, S, S, 3), not {images.dtype} {images.shape}")
-    if 0 in images.shape:
-        raise BadInput(f"{path} has no images, its array has the shape {images.shape}; write it again")
+    check_images(images, path)
     for key, kind in kinds.items():
         array = arrays[key]
         if array.shape != images.shape[:1] or array.dtype.kind not in kind:

@@ -30,8 +30,6 @@ from __future__ import annotations
 
 import hashlib
 import re
-import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,7 +42,7 @@ from torch import Tensor
 from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes
-from lib.images.sources import _picture
+from lib.images.sources import check_images, read_packed, read_picture
 
 SMALLEST = 8  # pixels: below, an object of these sets cannot be told
 
@@ -172,7 +170,7 @@ def _published(name: str, size: int) -> Views:
     order = sorted(files)
     groups, names = _numbered([group for group, _ in order], folder)
     return _views(
-        images=np.stack([_picture(files[view], size) for view in order]),
+        images=np.stack([read_picture(files[view], size) for view in order]),
         groups=groups,
         value=np.array([value for _, value in order]),
         varies=known.varies,
@@ -205,20 +203,15 @@ def _coil(size: int) -> Views:
     path = data / PACKED if data else None
     if path is None or not path.is_file():
         raise BadInput(f"coil is not here; name a folder that holds {PACKED} by WITHSTAND_DATA")
-    try:
-        with np.load(path, allow_pickle=False) as packed:
-            arrays = {key: packed[key] for key in ("images", "object", "azimuth") if key in packed.files}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-        raise BadInput(f"{path} is damaged or not an .npz file ({error}); write it again") from error
+    arrays = read_packed(path, ("images", "object", "azimuth"))
     if len(arrays) < 3:
         raise BadInput(f"{path} needs the arrays images, object and azimuth, it has {', '.join(arrays) or 'none'}")
     images, numbers, azimuth = arrays["images"], arrays["object"], arrays["azimuth"]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
-        raise BadInput(f"images in {path} are uint8 of shape (N, S, S, 3), not {images.dtype} {images.shape}")
+    check_images(images, path)
     for key, array in (("object", numbers), ("azimuth", azimuth)):
-        if len(images) == 0 or array.shape != images.shape[:1] or not np.issubdtype(array.dtype, np.integer):
-            raise BadInput(f"{key} in {path} is a whole number for each of one or more images, not {array.dtype} "
-                           f"{array.shape} for {len(images)}")  # fmt: skip
+        if array.shape != images.shape[:1] or not np.issubdtype(array.dtype, np.integer):
+            raise BadInput(f"{key} in {path} is a whole number for each image, not {array.dtype} {array.shape} for "
+                           f"{len(images)} images")  # fmt: skip
     order = np.lexsort((azimuth, numbers))
     images, numbers, azimuth = images[order], numbers[order], azimuth[order]
     twice = np.flatnonzero((np.diff(numbers) == 0) & (np.diff(azimuth) == 0))
@@ -226,7 +219,7 @@ def _coil(size: int) -> Views:
         raise BadInput(f"{path} has object {numbers[twice[0]]} at azimuth {azimuth[twice[0]]} twice; write it again")
     groups, names = _numbered([(("object", int(number)),) for number in numbers], path)
     return _views(
-        images=_scaled(images, size),
+        images=scaled(images, size),
         groups=groups,
         value=azimuth,
         varies="azimuth",
@@ -236,7 +229,7 @@ def _coil(size: int) -> Views:
     )
 
 
-def _scaled(images: np.ndarray, size: int) -> np.ndarray:
+def scaled(images: np.ndarray, size: int) -> np.ndarray:
     """Square images, uint8 (N, S, S, 3), at `size` pixels: means of blocks to the nearest, halves up, where they fit.
 
     Pillow, which does the rest, rounds twice: across and down.

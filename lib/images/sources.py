@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,20 +42,13 @@ def from_arrays(path: Path) -> Pictures:
 
     Without `test`, every fifth image of each class is a test image.
     """
-    try:
-        with np.load(path, allow_pickle=False) as packed:
-            arrays = {key: packed[key] for key in packed.files}  # reads everything: each array's CRC is checked
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
-        raise BadInput(f"{path} is damaged or not an .npz file ({error}); write it again") from error
+    arrays = read_packed(path)
     for key in ("images", "labels"):
         if key not in arrays:
             raise BadInput(f"{path} has no array {key!r}; a data set needs images and labels, and may have test, exact "
                            f"and classes (it has: {', '.join(arrays)})")  # fmt: skip
     images, labels = arrays["images"], arrays["labels"]
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
-        raise BadInput(f"images in {path} are uint8 of shape (N, S, S, 3), not {images.dtype} {images.shape}")
-    if not len(images):
-        raise BadInput(f"{path} holds no images; a data set needs one or more")
+    check_images(images, path)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
         raise BadInput(f"labels in {path} are {len(images)} whole numbers from 0, not {labels.dtype} {labels.shape}")
     labels = torch.from_numpy(labels.astype(np.int64))
@@ -65,14 +58,31 @@ def from_arrays(path: Path) -> Pictures:
     return Pictures(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
-        test=torch.from_numpy(arrays["test"]) if "test" in arrays else _every_fifth(labels),
+        test=torch.from_numpy(arrays["test"]) if "test" in arrays else every_fifth(labels),
         exact=exact,
         classes=classes,
         source=name,
     )
 
 
-def _every_fifth(labels: Tensor) -> Tensor:
+def read_packed(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, or those of `names` that it has; each one's CRC is checked on the way."""
+    try:
+        with np.load(path, allow_pickle=False) as packed:
+            return {key: packed[key] for key in packed.files if names is None or key in names}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+        raise BadInput(f"{path} is damaged or not an .npz file ({error}); write it again") from error
+
+
+def check_images(images: np.ndarray, path: Path) -> None:
+    """Refuse what is not one or more square images, uint8 (N, S, S, 3)."""
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[3] != 3 or images.shape[1] != images.shape[2]:
+        raise BadInput(f"images in {path} are uint8 of shape (N, S, S, 3), not {images.dtype} {images.shape}")
+    if not images.size:
+        raise BadInput(f"{path} holds no images; a data set needs one or more")
+
+
+def every_fifth(labels: Tensor) -> Tensor:
     """True for every fifth image of each class, counted in the order of the set."""
     test = torch.zeros(len(labels), dtype=torch.bool)
     for label in labels.unique():
@@ -95,7 +105,7 @@ def from_folder(folder: Path) -> Pictures:
     for part, root in roots.items():
         for label, name in enumerate(classes):
             for path in sorted(p for p in (root / name).glob("*") if p.is_file() and not p.name.startswith(".")):
-                images.append(_picture(path))
+                images.append(read_picture(path))
                 labels.append(label)
                 test.append(part == "test")
     if not images:
@@ -104,14 +114,14 @@ def from_folder(folder: Path) -> Pictures:
     return Pictures(
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
-        test=torch.tensor(test) if divided else _every_fifth(labels),
+        test=torch.tensor(test) if divided else every_fifth(labels),
         exact=torch.ones(len(labels), dtype=torch.bool),
         classes=tuple(classes),
         source=f"{folder.name} (folder of {len(images):,} pictures)",
     )
 
 
-def _picture(path: Path, size: int = FOLDER_SIZE) -> np.ndarray:
+def read_picture(path: Path, size: int = FOLDER_SIZE) -> np.ndarray:
     try:
         with Image.open(path) as picture:
             picture = picture.convert("RGB")
@@ -125,18 +135,7 @@ def _picture(path: Path, size: int = FOLDER_SIZE) -> np.ndarray:
 
 def cifar10() -> Pictures:
     """CIFAR-10 (Krizhevsky 2009): torchvision's files in the cache, downloaded with their checksums where missing."""
-    folder = paths.cache()
-    try:
-        parts = _torchvision_parts(folder, download=False)
-    except RuntimeError:  # missing, or their checksum is wrong
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            parts = _torchvision_parts(folder, download=True)
-        except (OSError, RuntimeError) as error:
-            raise BadInput(
-                f"cifar10 is not here and the download failed ({error}); put torchvision's cifar-10-python.tar.gz into "
-                f"{folder}, or name a folder that holds cifar10.npz by WITHSTAND_DATA"
-            ) from error
+    parts = torchvision_parts(CIFAR10, "cifar10")
     images = np.concatenate([part.data for part in parts])
     labels = torch.tensor([label for part in parts for label in part.targets])
     return Pictures(
@@ -149,8 +148,24 @@ def cifar10() -> Pictures:
     )
 
 
-def _torchvision_parts(folder: Path, download: bool) -> list[CIFAR10]:
-    return [CIFAR10(folder, train=train, download=download) for train in (True, False)]
+def torchvision_parts(kind: type[CIFAR10], name: str) -> list[CIFAR10]:
+    """Training and test part of torchvision's CIFAR-10 or CIFAR-100, from the cache, else downloaded into it."""
+    folder = paths.cache()
+
+    def both(download: bool) -> list[CIFAR10]:
+        return [kind(folder, train=train, download=download) for train in (True, False)]
+
+    try:
+        return both(download=False)
+    except RuntimeError:  # missing, or their checksum is wrong
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            return both(download=True)
+        except (OSError, RuntimeError) as error:
+            raise BadInput(
+                f"{name} is not here and the download failed ({error}); put torchvision's {kind.filename} into "
+                f"{folder}, or name a folder that holds {name}.npz by WITHSTAND_DATA"
+            ) from error
 
 
 # Data sets that users can get without a file of their own; any other name is looked for under WITHSTAND_DATA.

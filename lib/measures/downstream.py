@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
-from lib.images import objects
+from lib import paths
+from lib.images import Split, objects
 from lib.images.downstream import available, downstream
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.probe import fit_probe
@@ -17,6 +20,15 @@ from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
 
 PROTOCOL = f"{PROBE_PROTOCOL}.1"
+
+
+PARTS = ("train", "validation", "test")
+
+
+@functools.lru_cache(maxsize=1)
+def _tasks(size: int, device: torch.device, folder: Path | None) -> dict[str, dict[str, Split]]:
+    """The sets that are here, read once for all encoders. `folder` is where packed and published files lie."""
+    return {name: downstream(name, size, device) for name in available()}
 
 
 @dataclass(frozen=True)
@@ -36,8 +48,7 @@ class Downstream:
     def rows(self, subject: Subject) -> pd.DataFrame:
         size = subject.split("test").images.shape[-1]
         rows = []
-        for name in available():
-            splits = downstream(name, size, subject.device)
+        for name, splits in _tasks(size, subject.device, paths.data()).items():
             train, validation, test = (subject.extract(splits[part].images) for part in PARTS)
             probe = fit_probe(train, splits["train"].labels, validation, splits["validation"].labels)
             right = (probe.predict(test) == splits["test"].labels).cpu().numpy()
@@ -45,9 +56,6 @@ class Downstream:
         if "coil" in objects.available():
             rows += _azimuth(subject, objects.objects("coil", size))
         return pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-PARTS = ("train", "validation", "test")
 
 
 def _azimuth(subject: Subject, views: objects.Views) -> list[tuple]:

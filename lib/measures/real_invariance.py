@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from lib.images.objects import CAUSES, available, objects, scene_views
+from lib import paths
+from lib.images.objects import CAUSES, Views, available, objects, scene_views
 from lib.measures.invariance import chance_similarity, grouped_similarity
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
 
 PROTOCOL = "1"
+
+
+@functools.lru_cache(maxsize=1)
+def _sets(size: int, groups: int, views: int, folder: Path | None) -> dict[str, Views]:
+    """What every encoder is shown: read and rendered once. `folder` is where sets of photographs are looked for."""
+    photographs = {name: objects(name, size) for name in available()}
+    return photographs | {f"scenes: {cause}": scene_views(cause, groups, views, size) for cause in CAUSES}
 
 
 @dataclass(frozen=True)
@@ -33,10 +43,8 @@ class RealInvariance:
 
     def rows(self, subject: Subject) -> pd.DataFrame:
         size = subject.split("test").images.shape[-1]
-        sets = {name: objects(name, size) for name in available()}
-        sets |= {f"scenes: {cause}": scene_views(cause, self.groups, self.views, size) for cause in CAUSES}
         rows = []
-        for name, found in sets.items():
+        for name, found in _sets(size, self.groups, self.views, paths.data()).items():
             features = subject.extract(found.images.to(subject.device))
             groups = found.groups.to(subject.device)
             for prefix, these in (("whitened ", subject.whitening(features)), ("", features)):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -56,41 +57,44 @@ class SyntheticInvariance:
         rows = [_chance("whitened similarity", white), _chance("similarity", clean)]
         for name, kind in TRANSFORMS.items():
             grid = kind.grid(pictures.shape[-1], self.parameters).to(pictures.device)
-            moved, distance = transformed(subject, pictures, name, grid)  # (K, N, D), (K, N)
-            moved_white = whiten(moved)
-            white_similarity = cosine(white.expand_as(moved_white), moved_white)  # (K, N)
-            similarity = cosine(clean.expand_as(moved), moved)
-            agreement = effective_invariance(
-                logits.repeat(len(grid), 1), subject.probe.scores(moved.flatten(0, 1))
-            ).unflatten(0, (len(grid), -1))
-            per_image = {
-                "whitened similarity": white_similarity,
-                "similarity": similarity,
-                "Mahalanobis distance": (moved_white - white).norm(dim=-1) / far_white,
-                "feature distance": (moved - clean).norm(dim=-1) / far,
-                "effective invariance": agreement,
-                "picture distance": distance,
-            }
+            chunks = []
+            for moved, distance in transformed(subject, pictures, name, grid):  # (k, N, D), (k, N)
+                moved_white = whiten(moved)
+                scores = subject.probe.scores(moved.flatten(0, 1))
+                chunks.append(
+                    {
+                        "whitened similarity": cosine(white.expand_as(moved_white), moved_white),
+                        "similarity": cosine(clean.expand_as(moved), moved),
+                        "Mahalanobis distance": (moved_white - white).norm(dim=-1) / far_white,
+                        "feature distance": (moved - clean).norm(dim=-1) / far,
+                        "effective invariance": effective_invariance(logits.repeat(len(moved), 1), scores).view(
+                            distance.shape
+                        ),
+                        "picture distance": distance,
+                    }
+                )
+            per_image = {metric: torch.cat([chunk[metric] for chunk in chunks]) for metric in chunks[0]}  # (K, N)
             means = {metric: values.mean(dim=0).cpu().numpy() for metric, values in per_image.items()}
             rows += [row(name, 0, metric, values) for metric, values in means.items()]
             sensitivity = _ratio(1 - means["whitened similarity"], means["picture distance"])
             rows.append(row(name, 0, "sensitivity", sensitivity))
             if grid.shape[1] == 1 and len(grid) > 1:
-                for value, along_white, along in zip(grid[:, 0].tolist(), white_similarity, similarity, strict=True):
-                    rows.append(row(name, value, "whitened similarity along", along_white.cpu().numpy()))
-                    rows.append(row(name, value, "similarity along", along.cpu().numpy()))
+                for metric in ("whitened similarity", "similarity"):
+                    for value, along in zip(grid[:, 0].tolist(), per_image[metric], strict=True):
+                        rows.append(row(name, value, f"{metric} along", along.cpu().numpy()))
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def transformed(subject: Subject, pictures: Tensor, name: str, grid: Tensor) -> tuple[Tensor, Tensor]:
-    """Features (K, N, D) of every picture at every setting of `grid` (K, P), and how far the pixels moved (K, N)."""
-    features, distances = [], []
+def transformed(subject: Subject, pictures: Tensor, name: str, grid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (k, N, D) of every picture at the next k settings of `grid` (K, P), and how far its pixels moved (k, N).
+
+    All at once, as many pictures and settings as the paper has would be gigabytes.
+    """
     for settings in grid.split(max(1, _BATCH // len(pictures))):
         many = pictures.repeat(len(settings), 1, 1, 1)
         changed = transform(many, name, settings.repeat_interleave(len(pictures), dim=0))
-        features.append(subject.extract(changed).unflatten(0, (len(settings), -1)))
-        distances.append(image_distance(many, changed).unflatten(0, (len(settings), -1)))
-    return torch.cat(features), torch.cat(distances)
+        shape = (len(settings), len(pictures))
+        yield subject.extract(changed).unflatten(0, shape), image_distance(many, changed).view(shape)
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:

@@ -121,7 +121,7 @@ def _invariance_measures(preset: Preset) -> list:
 def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
     """The paper's three recipes and their fusion. Its method, MoCo v2, has the control of size as well, and on scenes,
     whose causes are known, each augmentation alone and all but one."""
-    if METHODS[method].paradigm in ("reference with labels", "control"):
+    if METHODS[method].build.uses_labels or not METHODS[method].trained:
         return (None,)
     recipes = ("default", "spatial", "appearance", "fusion")
     if method != "moco_v2" or preset == "quick":

@@ -206,10 +206,11 @@ def test_checksum_follows_pixels_and_groups(folder):
     ({"images": np.zeros((8, 16, 12, 3), np.uint8)}, "uint8 of shape (N, S, S, 3), not uint8 (8, 16, 12, 3)"),
     ({"images": np.zeros((8, 16, 16, 3))}, "uint8 of shape (N, S, S, 3), not float64"),
     ({"object": np.zeros(7, int)}, "object in"),
-    ({"azimuth": np.zeros(8)}, "a whole number for each of one or more images, not float64 (8,) for 8"),
+    ({"azimuth": np.zeros(8)}, "a whole number for each image, not float64 (8,) for 8"),
     ({"object": np.array([7, 3, 3, 7, 7, 3, 7, 9])}, "object 9 has a single view"),
     ({"azimuth": np.zeros(8, int)}, "has object 3 at azimuth 0 twice"),
-    ({"images": np.zeros((0, 16, 16, 3), np.uint8), "object": np.zeros(0, int), "azimuth": np.zeros(0, int)}, "for 0"),
+    ({"images": np.zeros((0, 16, 16, 3), np.uint8), "object": np.zeros(0, int), "azimuth": np.zeros(0, int)},
+     "holds no images"),
 ])  # fmt: skip
 def test_wrong_packed_arrays_are_one_sentence(folder, arrays, words):
     pack(folder / PACKED, **arrays)

@@ -159,7 +159,7 @@ def test_picture_is_the_mean_of_its_central_square(folder):
     pixels = np.random.default_rng(0).integers(256, size=(64, 128, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     means = pixels[:, 32:96].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-    assert np.abs(sources._picture(path) - means).max() <= 1
+    assert np.abs(sources.read_picture(path) - means).max() <= 1
 
 
 def test_text_file_among_pictures_is_one_sentence(folder):
