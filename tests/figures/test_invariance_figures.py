@@ -3,6 +3,7 @@
 import re
 from itertools import combinations
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -326,6 +327,7 @@ def test_cells_are_as_wide_as_their_numbers(columns, numbers, inches):
     means = pd.DataFrame(np.full((2, columns), float(numbers)), index=["rotation", "hue"])
     titles = [str(column) for column in range(columns)]
     drawing = invariance._map(means, ["rotation", "hue"], titles, invariance.KINDS, titles)
+    plt.close(drawing)  # as a Figure does, which this bare drawing is not
     assert drawing.get_figwidth() / columns == pytest.approx(inches, abs=1e-3)
     figure_words = drawing.axes[0].texts
     drawing.draw_without_rendering()
