@@ -15,12 +15,12 @@ from lib.images import Split, objects
 from lib.images.downstream import available, downstream
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.probe import fit_probe
+from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import angular_error, encode, nested, r_squared_outcomes
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
 
-PROTOCOL = f"{PROBE_PROTOCOL}.1"
-
+PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}"
 
 PARTS = ("train", "validation", "test")
 

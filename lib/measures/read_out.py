@@ -12,11 +12,12 @@ from lib.images.scenes import FACTORS
 from lib.measures.erasure import fit_erasure
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.probe import fit_probe
+from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import encode, nested_each, r_squared_outcomes
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 
-PROTOCOL = f"{PROBE_PROTOCOL}.1"
+PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}"
 READ = tuple(name for name, factor in FACTORS.items() if not factor.whole)  # shape and kinds are classes
 PERIODS = {"turn": 1.0, "degrees": 360.0}
 ERASED = "object_hue"

@@ -18,11 +18,12 @@ from torch import Tensor
 from lib.errors import BadInput, one_of
 from lib.measures.statistics import LEVEL, Interval, bootstrap_interval
 
-PROTOCOL = 1  # bump when the same features give other numbers
+PROTOCOL = 2  # bump when the same features give other numbers
 DECAYS = tuple(10.0**power for power in range(4, -7, -1))  # candidates of linear regression
 KERNEL_DECAYS = tuple(10.0**power for power in range(1, -9, -1))  # a kernel's eigenvalues, over N, add up to one
 SCALES = (0.01, 0.1, 1.0)  # candidates of the kernel's gamma, times the number of features
 _RESOLUTION = 1e-7  # that of float32: a feature that varies less, next to its size, does not vary
+_FEWEST = 5  # images in which a feature is not at its median, if it is to count: see `varying`
 
 
 def encode(values: Tensor, period: float | None = None) -> Tensor:
@@ -97,7 +98,7 @@ class Ridge:
     """A fitted linear regression: standardisation of the training features, and an affine map to the targets."""
 
     mean: Tensor  # (D,)
-    std: Tensor  # (D,), infinite where a feature did not vary in training
+    std: Tensor  # (D,), infinite where a feature did not vary enough in training
     weight: Tensor  # (D, T)
     bias: Tensor  # (T,)
     decay: float  # chosen on validation images
@@ -112,7 +113,7 @@ class KernelRidge:
     """A fitted kernel regression: a sum of Gaussian bumps around the standardised training features."""
 
     mean: Tensor  # (D,)
-    std: Tensor  # (D,), infinite where a feature did not vary in training
+    std: Tensor  # (D,), infinite where a feature did not vary enough in training
     points: Tensor  # (M, D) standardised training features
     weight: Tensor  # (M, T)
     bias: Tensor  # (T,)
@@ -166,6 +167,18 @@ def fit_kernel_ridge(
         train.double(), targets.double(), validation.double(), _decreasing(decays), _increasing(scales)
     )
     return fits[_squared_error(predicted, validation_targets).sum(dim=(1, 2)).argmin()]
+
+
+def varying(features: Tensor) -> Tensor:
+    """Which of (N, D) features vary enough to count: bool (D,).
+
+    A unit that is silent for all training images but one or two has a tiny spread there, and one further image in which
+    it speaks is a thousand of these spreads away: a single prediction, and with it R-squared, is off by any amount. So
+    a feature counts if at least five images, or half of them where these are fewer, differ from its median.
+    """
+    differ = (features != features.median(dim=0).values).sum(dim=0)
+    spread = features.std(dim=0, correction=0) > _RESOLUTION * features.abs().amax(dim=0)
+    return spread & (differ >= min(_FEWEST, len(features) // 2))
 
 
 def assign_folds(count: int, folds: int, seed: int = 0) -> Tensor:
@@ -290,8 +303,7 @@ def _solve(matrix: Tensor, right: Tensor, decays: Sequence[float]) -> Tensor:
 
 def _standardisation(train: Tensor) -> tuple[Tensor, Tensor]:
     # A feature that never varied tells nothing; should it vary later, it must not move the prediction: over infinity.
-    mean, std = train.mean(dim=0), train.std(dim=0, correction=0)
-    return mean, torch.where(std > _RESOLUTION * train.abs().amax(dim=0), std, torch.inf)
+    return train.mean(dim=0), torch.where(varying(train), train.std(dim=0, correction=0), torch.inf)
 
 
 def _squared_distances(first: Tensor, second: Tensor) -> Tensor:

@@ -180,6 +180,22 @@ def test_one_factor_goes_and_an_independent_one_stays():
     assert score(removed, encode(number)) == pytest.approx(score(features, encode(number)), abs=0.03)
 
 
+def test_nothing_is_written_into_a_unit_that_hardly_ever_speaks():
+    """A unit speaks for two images of one colour. Elsewhere it is silent: were it to count, a copy of the colour would
+    be there without noise, and a regression on other images would find it."""
+    generator = torch.Generator().manual_seed(5)
+    angle = 360 * torch.rand(600, generator=generator)
+    targets = encode(angle, 360)
+    features = torch.cat((targets.float() + 0.5 * torch.randn(600, 2, generator=generator), torch.zeros(600, 1)), dim=1)
+    features[:2, 2] = 1.0
+    fitted, others = slice(0, 300), slice(300, 600)
+    erasure = fit_erasure(features[fitted], targets[fitted])
+    removed = erasure.remove(features[others])
+    assert (removed[:, 2] == removed[0, 2]).all()
+    assert LinearRegression().fit(features[others], targets[others]).score(features[others], targets[others]) > 0.5
+    assert LinearRegression().fit(removed, targets[others]).score(removed, targets[others]) < 0.05
+
+
 ONES = torch.ones(10, 2)
 
 

@@ -311,6 +311,27 @@ X, Y = torch.randn(10, 3), torch.randn(10, 1)
 HOLES = torch.full((10, 1), float("nan"))
 
 
+def test_what_varies_enough_by_hand():
+    """Ten images: silent always, in all but four, in all but five; a number each; and 1 but for rounding."""
+    features = torch.zeros(10, 5)
+    features[:4, 1], features[:5, 2] = torch.arange(1.0, 5.0), torch.arange(1.0, 6.0)
+    features[:, 3], features[:, 4] = torch.arange(10.0), 1 + 1e-9 * torch.arange(10)
+    assert regression.varying(features.double()).tolist() == [False, False, True, True, False]
+    assert regression.varying(torch.tensor([[0.0, 1.0], [1.0, 1.0], [0.0, 1.0], [1.0, 1.0]])).tolist() == [True, False]
+
+
+def test_a_unit_that_speaks_a_thousand_times_louder_once_does_not_decide():
+    """One unit is at 0.001 for one image and at 1 for another: whichever is held out, no prediction flies away."""
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(60, 3, generator=generator)
+    targets = features[:, :1].double()
+    rare = torch.zeros(60, 1)
+    rare[7], rare[30] = 0.001, 1.0
+    for kernel in ("linear", "rbf"):
+        with_rare = nested(torch.cat((features, rare), dim=1), targets, kernel=kernel)
+        torch.testing.assert_close(with_rare, nested(features, targets, kernel=kernel))
+
+
 @pytest.mark.parametrize("bad, sentence", [
     (lambda: nested(X, Y[:9]), "same images"),
     (lambda: nested(X, Y[:, 0]), r"\(N, T\)"),
