@@ -3,6 +3,8 @@
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors`,
 `history.json`, and `rows/<measure>.csv`. Published runs live in `results/<study>/<preset>/`:
 `runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs` measured what training costs.
+A measure's identity is long and there are thousands of rows: `rows.csv` has its name alone, what stands before the
+parenthesis, and the run's record lists under "measures" the identities of all that were published of it, one a name.
 Every file is written whole or not at all.
 """
 
@@ -94,7 +96,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table with exactly `columns`, every line complete."""
     text = path.read_text()
     try:
-        rows = pd.read_csv(path, keep_default_na=False, dtype={"run": str})
+        rows = pd.read_csv(path, keep_default_na=False, dtype={"run": str, "measure": str})
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise BadInput(f"{path} is damaged or half-written ({error}); delete it to compute its rows again") from error
     if unknown := [name for name in rows.columns if name not in columns]:
@@ -109,7 +111,11 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 
 def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
-    """Records and rows of one published study and preset; ([], empty) where nothing is published."""
+    """Records and rows of one published study and preset; ([], empty) where nothing is published.
+
+    As they went into `write_published`: `measure` holds identities, and the records do not repeat them. A damaged
+    file, and a row that no record accounts for, raise `BadInput`.
+    """
     if not (home / "rows.csv").exists():
         return [], pd.DataFrame(columns=list(PUBLISHED_COLUMNS))
     try:
@@ -117,18 +123,48 @@ def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
     except (ValueError, OSError) as error:
         raise BadInput(f"{home / 'runs.jsonl'} is damaged ({error}); take it from the repository again") from error
     rows = read_rows(home / "rows.csv", PUBLISHED_COLUMNS)
-    known = {record["key"] for record in records}
-    if orphans := set(rows["run"]) - known:
-        raise BadInput(f"{home / 'rows.csv'} has rows of run {min(orphans)}, which runs.jsonl does not describe")
-    return records, rows
+    listed = {record["key"]: _by_name(home, record["key"], record.pop("measures", [])) for record in records}
+    pairs = list(zip(rows["run"], rows["measure"], strict=True))
+    for run, name in sorted(set(pairs)):
+        if run not in listed:
+            raise BadInput(f"{home / 'rows.csv'} has rows of run {run}, which runs.jsonl does not describe")
+        if name not in listed[run]:
+            raise BadInput(
+                f"{home / 'rows.csv'} has rows of the measure {name!r} in run {run}, whose record in runs.jsonl lists: "
+                f"{', '.join(listed[run].values()) or 'no measure'}"
+            )
+    return records, rows.assign(measure=[listed[run][name] for run, name in pairs])
 
 
 def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None:
-    """Sorted by key, so that publishing again changes only the lines that changed."""
-    records = sorted(records, key=lambda record: record["key"])
-    rows = rows.sort_values("run", kind="stable")[list(PUBLISHED_COLUMNS)]
-    files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+    """Sorted by key, so that publishing again changes only the lines that changed.
+
+    Two identities of one measure's name in a run raise `BadInput`. Rows first: should nothing more be written, an older
+    record may call them stale, but never a newer one call older rows its own.
+    """
+    listed = {run: _by_name(home, run, sorted(set(found))) for run, found in rows.groupby("run")["measure"]}
+    records = [
+        record | {"measures": list(listed.get(record["key"], {}).values())}
+        for record in sorted(records, key=lambda record: record["key"])
+    ]
+    rows = rows.assign(measure=rows["measure"].map(_name)).sort_values("run", kind="stable")[list(PUBLISHED_COLUMNS)]
     files.write_text(home / "rows.csv", to_csv(rows))
+    files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+
+
+def _name(identity: str) -> str:
+    return identity.split("(")[0]
+
+
+def _by_name(home: Path, run: str, identities: list[str]) -> dict[str, str]:
+    """The identities of a run's measures by their names."""
+    found = {}
+    for identity in identities:
+        if (first := found.setdefault(_name(identity), identity)) != identity:
+            raise BadInput(
+                f"{home / 'runs.jsonl'} holds one identity a measure and run; run {run} has both {first} and {identity}"
+            )
+    return found
 
 
 def read_costs(home: Path) -> pd.DataFrame | None:
