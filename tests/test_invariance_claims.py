@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.claims import AUGMENTATION_INVARIANCE, NEAR, TASKS, TRAINED_FOR, fusion_gaps, judge, over_tasks, task_rows
+from lib.claims import (
+    AUGMENTATION_CAUSES,
+    AUGMENTATION_INVARIANCE,
+    NEAR,
+    TASKS,
+    TRAINED_FOR,
+    fusion_gaps,
+    judge,
+    over_tasks,
+    task_rows,
+    with_wide,
+)
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
 from lib.shifts.transforms import TRANSFORMS
@@ -146,7 +157,7 @@ def test_likeness_of_views_counts_above_that_of_any_two_pictures():
     alike = changed(["spatial"], [(name, "whitened chance") for name in SETS], 79.0)
     verdict = judge(POSE, rows(alike))
     assert verdict.verdict == "fails"
-    assert verdict.difference.mean == pytest.approx((80 - 79) - (40 - 1), abs=0.1)
+    assert verdict.difference.mean == pytest.approx(100 * ((80 - 79) / (100 - 79) - (40 - 1) / (100 - 1)), abs=0.1)
 
 
 @pytest.mark.parametrize(("below", "expected"), [(0.5, "holds"), (1.5, "fails"), (-5.0, "holds")])
@@ -156,6 +167,27 @@ def test_a_fusion_may_be_a_little_below_the_best(below, expected):
     if below > 0:
         assert verdict.contrast.endswith("x, fusion less appearance, plus 1 point")
         assert verdict.difference.mean == pytest.approx(NEAR - below, abs=0.05)
+
+
+def test_causes_by_what_differs_alone(true):
+    """Any hue against the default, and "no crop", which is appearance with flips, against appearance."""
+    any_hue = true[true["augmentation"] == "default"].assign(augmentation="any hue")
+    any_hue["value"] -= 10
+    hue, flips = (judge(claim, pd.concat([true, any_hue])) for claim in AUGMENTATION_CAUSES)
+    assert (hue.verdict, hue.contrast) == ("holds", "MoCo v2, object hue, default less any hue")
+    assert hue.difference.mean == pytest.approx(10, abs=0.05)
+    assert (flips.verdict, flips.contrast) == ("holds", "MoCo v2, x, appearance less no crop")
+    assert flips.difference.mean == pytest.approx(70 - 65, abs=0.05)
+
+
+def test_a_wide_encoder_is_a_control_of_size(true):
+    wide = true[true["augmentation"] == "three defaults"].assign(encoder="resnet10_wide", augmentation="default")
+    rows = with_wide(pd.concat([true, wide]))
+    assert set(rows["augmentation"]) - set(true["augmentation"]) == {"wide default"}
+    assert judge(SIZE, rows).verdict == "holds"
+    beaten = rows["value"].where(rows["augmentation"] != "wide default", rows["value"] + 50)
+    verdict = judge(SIZE, rows.assign(value=beaten))
+    assert (verdict.verdict, verdict.contrast) == ("fails", "MoCo v2, mean of 7 tasks, fusion less wide default")
 
 
 def test_gaps_name_the_best_single_recipe(true):

@@ -17,7 +17,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 
-from lib.claims import difference
+from lib.claims import CHANCE, WHITENED, above_chance, difference
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix
@@ -38,7 +38,7 @@ ARM = ["method", "augmentation"]
 RECIPES = ("default", "spatial", "appearance")  # the paper's; the others of `AUGMENTATIONS` take one part or leave it
 METHOD = "moco_v2"  # the paper's, and the one that is trained with all `AUGMENTATIONS`
 
-SIMILARITY, ALONG, CHANCE = "whitened similarity", "whitened similarity along", "whitened chance"
+ALONG = f"{WHITENED} along"
 LINEAR, LINEAR_OF, SHAPE = "linear R2", "linear R2 of ", "shape accuracy"
 WHAT = "Whitened cosine similarity, in hundredths, of pictures and their transformed copies"
 
@@ -83,7 +83,7 @@ def invariance_map(rows: Rows, scope: str) -> Figure:
     `scope` says in words what the rows are, for the caption. An arm that lacks a transform is left out; BadInput where
     none is left.
     """
-    chosen = _chosen(rows, SIMILARITY)
+    chosen = _chosen(rows, WHITENED)
     means = _means(chosen, TRANSFORMS, _arms(chosen))
     columns = [arm(*one) for one in means]
     return Figure(
@@ -105,10 +105,10 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
     """
     one_of(method, METHODS, "method")
     parts = [name for name in AUGMENTATIONS if name not in RECIPES]
-    chosen = rows[(rows["method"] == method) & (rows["metric"] == SIMILARITY)]
+    chosen = rows[(rows["method"] == method) & (rows["metric"] == WHITENED)]
     if not chosen["augmentation"].isin(parts).any():
         return None
-    chosen = _chosen(chosen, SIMILARITY)
+    chosen = _chosen(chosen, WHITENED)
     means = _means(chosen, TRANSFORMS, _arms(chosen, AUGMENTATIONS))
     columns = [augmentation for _, augmentation in means]
     return Figure(
@@ -298,7 +298,7 @@ def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         drawing,
         name="fig-similarity-curves",
         caption=f"{WHAT}, along the parameter of each transform that has one. Bands are 95 % intervals over seeds and "
-        f"images. {_chance(_chosen(rows, SIMILARITY, needed=False), means)}"
+        f"images. {_chance(_chosen(rows, WHITENED, needed=False), means)}"
         f"{_spatial_against_appearance(runs, method, spaced, ' on average over the settings')}{scope}",
         alt=f"{len(names)} line charts of whitened similarity against the parameter of a transform. Mean over the "
         f"settings: {_numbers_by_line(means, [spaced(name) for name in names])}.",
@@ -344,11 +344,12 @@ def _wide(table: Rows, arms: Sequence[Arm]) -> Rows:
 def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     """A line a set of views: how alike those of one object are, a dot an arm, with intervals over seeds and objects.
 
-    In percent of the way from any two pictures of the set (0) to the same picture (100): with s and c the whitened
-    similarity of views of one object and of any two pictures, both of one run, 100 (s - c) / (100 - c).
+    In percent of the way from any two pictures of the set (0) to the same picture (100): `lib.claims.above_chance`.
     """
     one_of(method, METHODS, "method")
-    runs = _above_chance(_chosen(rows, SIMILARITY, CHANCE))
+    runs = above_chance(_chosen(rows, WHITENED, CHANCE))
+    if runs.empty:
+        raise BadInput(f"this figure needs rows with the metrics {WHITENED!r} and {CHANCE!r} of one set")
     table = _summary(runs, "shift")
     arms = [one for one in _arms(table) if one[0] == method or not one[1]]
     if not arms:
@@ -383,22 +384,6 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         f"{_numbers_by_line(means, [_set(name) for name in sets])}.",
         data=_encoders(table).assign(shift=table["shift"].map(_set)).rename(columns={"shift": "set"}),
     )
-
-
-def _above_chance(chosen: Rows) -> Rows:
-    """Similarity above chance in percent of what is above chance, a line a run and set that has both."""
-    run = [*ARM, "seed", "shift"]
-    similar, chance = (chosen[chosen["metric"] == metric].set_index(run) for metric in (SIMILARITY, CHANCE))
-    pairs = similar[["value", "standard_error"]].join(chance["value"].rename("chance"), how="inner")
-    if pairs.empty:
-        raise BadInput(f"this figure needs rows with the metrics {SIMILARITY!r} and {CHANCE!r} of one set")
-    room = 100 - pairs["chance"]  # taken as known: it is that of thousands of pairs
-    return pd.DataFrame(
-        {
-            "value": 100 * (pairs["value"] - pairs["chance"]) / room,
-            "standard_error": 100 * pairs["standard_error"] / room,
-        }
-    ).reset_index()
 
 
 def _set(name: str) -> str:

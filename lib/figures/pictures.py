@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import matplotlib.pyplot as plt
 import pandas as pd
+import torch
+from matplotlib.axes import Axes
 from torch import Tensor
 
 from lib.figures.figure import Figure, Tabs
-from lib.figures.style import use_style
+from lib.figures.style import spaced, use_style
+from lib.figures.words import listed
 from lib.shifts.corruptions import EVERY, SEVERITIES, corrupted_alike
+from lib.shifts.transforms import TRANSFORMS, image_distance, transform
+from lib.views import AUGMENTATIONS, View, augmented, make_view
 
 
 def contact_sheet(image: Tensor, columns: int = 5) -> Tabs:
@@ -23,8 +30,8 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
     changes = []
     for axes, name in zip(panels.flat, ("clean", *EVERY), strict=False):
         shown = image if name == "clean" else corrupted_alike(image[None], name, severity)[0]
-        axes.imshow(shown.permute(1, 2, 0).numpy(), interpolation="nearest")
-        axes.set_title(_TWO_LINES.get(name, name.replace("_", " ")), fontsize=9.5, pad=3, linespacing=0.95)
+        _show(axes, shown)
+        axes.set_title(_TWO_LINES.get(name, spaced(name)), fontsize=9.5, pad=3, linespacing=0.95)
         changes.append((name, (shown.float() - image.float()).abs().mean().item()))
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
@@ -39,7 +46,7 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
         "with the constants for 32 pixels: the 15 of the benchmark, the 4 held back for validation (speckle noise to "
         "saturate), and the 10 of CIFAR-10-C-bar (from blue noise sample on).",
         alt=f"Contact sheet of one small picture, clean and under {len(EVERY)} corruptions at severity {severity}. "
-        f"{most.replace('_', ' ').capitalize()} changes most grey levels, {least.replace('_', ' ')} fewest.",
+        f"{spaced(most).capitalize()} changes most grey levels, {spaced(least)} fewest.",
         data=table,
         pixels=True,
     )
@@ -55,3 +62,81 @@ _TWO_LINES = {
     "circular_motion_blur": "circular\nmotion blur",
     "transverse_chromatic_abberation": "chromatic\nabberation",
 }
+
+
+def recipe_views(
+    image: Tensor, recipes: Sequence[str] = ("default", "spatial", "appearance"), count: int = 6
+) -> Figure:
+    """A line a recipe of `lib.views.AUGMENTATIONS`: `count` random views of one uint8 image (3, S, S)."""
+    size = image.shape[-1]
+    lines = []
+    for recipe in recipes:  # each with the same seed: where two recipes do the same thing, they do it alike
+        view, generator = augmented(View(size=size), recipe), torch.Generator().manual_seed(0)
+        lines.append(make_view(image.expand(count, -1, -1, -1), view, generator))
+    use_style()
+    drawing, panels = plt.subplots(len(recipes), 1 + count, figsize=(5.2, 0.98 * len(recipes)), squeeze=False)
+    for line, recipe, views in zip(panels, recipes, lines, strict=True):
+        line[0].text(0, 1.06, recipe, transform=line[0].transAxes, ha="left", va="bottom")
+        _show(line[0], image)
+        for axes, picture in zip(line[1:], views, strict=True):
+            _show(axes, picture)
+    drawing.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0.32)
+    parts = [f"{recipe} ({listed(list(AUGMENTATIONS[recipe]))})" for recipe in recipes]
+    moved = [float(image_distance(image.expand(count, -1, -1, -1), _in_range(views)).mean()) for views in lines]
+    return Figure(
+        drawing,
+        name="fig-recipe-views",
+        caption=f"One picture of the embedded set `scenes`, and {count} random views of it by each recipe: "
+        f"{'; '.join(parts)}. An encoder is trained to give the views of a line the same features.",
+        alt=f"{len(recipes)} lines of small pictures: the original, then {count} views of it. "
+        + "; ".join(
+            f"{recipe} moves pixels by {100 * far:.0f} percent" for recipe, far in zip(recipes, moved, strict=True)
+        )
+        + ".",
+        data=pd.DataFrame({"recipe": list(recipes), "pixels move (%)": [100 * far for far in moved]}),
+        pixels=True,
+    )
+
+
+def transform_sheet(image: Tensor, columns: int = 5) -> Figure:
+    """One uint8 image (3, S, S) under each of the 18 transforms, at a setting three quarters along its grid."""
+    use_style()
+    lines = -(-(1 + len(TRANSFORMS)) // columns)
+    drawing, panels = plt.subplots(lines, columns, figsize=(6.4, 1.5 * lines))
+    _show(panels.flat[0], image)
+    panels.flat[0].set_title("clean", fontsize=9.5, pad=3)
+    changes = []
+    for axes, name in zip(panels.flat[1:], TRANSFORMS, strict=False):
+        grid = TRANSFORMS[name].grid(image.shape[-1])
+        shown = transform(image[None], name, grid[3 * len(grid) // 4][None])
+        _show(axes, shown[0])
+        axes.set_title(spaced(name), fontsize=9.5, pad=3)
+        changes.append(
+            (spaced(name), TRANSFORMS[name].kind, 100 * image_distance(image[None].float() / 255, shown).item())
+        )
+    for axes in panels.flat:
+        axes.set(xticks=[], yticks=[])
+        axes.spines[:].set_visible(False)
+    drawing.subplots_adjust(wspace=0.05, hspace=0.28)
+    table = pd.DataFrame(changes, columns=["transform", "kind", "pixels move (%)"])
+    far = table.sort_values("pixels move (%)")["transform"]
+    return Figure(
+        drawing,
+        name="fig-transforms",
+        caption=f"One picture of `scenes` under the {len(TRANSFORMS)} transforms of the paper, each at a setting three "
+        "quarters along its range: the first eight are spatial, the others change appearance.",
+        alt=f"Sheet of one small picture, clean and under {len(TRANSFORMS)} transforms. {far.iloc[-1].capitalize()} "
+        f"moves its pixels most, {far.iloc[0]} least.",
+        data=table,
+        pixels=True,
+    )
+
+
+def _show(axes: Axes, picture: Tensor) -> None:
+    axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _in_range(views: Tensor) -> Tensor:
+    return views.clamp(0, 1)  # a resize may overshoot by rounding

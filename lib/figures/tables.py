@@ -27,18 +27,23 @@ def table(data: pd.DataFrame) -> HTML:
 
 
 def protocol(results: Results) -> pd.DataFrame:
-    """One line a method and encoder: what it was trained with. Settings that all methods share are told once each."""
+    """One line a method, encoder and data set: what it was trained with. A column that tells nothing is left out."""
     lines = []
-    pairs = [(record["config"]["method"], record["config"]["encoder"]) for record in results.records]
-    for method, encoder in dict.fromkeys(pairs):
-        records = [record for record, pair in zip(results.records, pairs, strict=True) if pair == (method, encoder)]
+    kinds = [tuple(record["config"][name] for name in ("method", "encoder", "dataset")) for record in results.records]
+    for kind in dict.fromkeys(kinds):
+        records = [record for record, own in zip(results.records, kinds, strict=True) if own == kind]
         config, training = records[0]["config"], records[0]["config"]["training"]
+        method, encoder, dataset = kind
         trained = METHODS[method].trained
         lines.append(
             {
                 "method": title(method),
                 "paradigm": METHODS[method].paradigm,
                 "encoder": encoder,
+                "data": dataset,
+                "augmentations": ", ".join(
+                    dict.fromkeys(record["config"].get("augmentation") or "" for record in records)
+                ),
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
                 "views of a picture": _views(method),
@@ -46,10 +51,12 @@ def protocol(results: Results) -> pd.DataFrame:
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
                 "own settings": ", ".join(f"{name} {value:g}" for name, value in config["settings"].items()),
-                "seeds": len(records),
+                "seeds": len({record["config"]["seed"] for record in records}),
             }
         )
-    return pd.DataFrame(lines)
+    told = pd.DataFrame(lines)
+    same = ["data"] if told["data"].nunique() == 1 else []  # the captions name it
+    return told.drop(columns=same if told["augmentations"].any() else [*same, "augmentations"])
 
 
 def _views(method: str) -> str:

@@ -18,6 +18,7 @@ from matplotlib.figure import Figure as Drawing
 from lib.claims import (
     NEAR,
     SINGLE,
+    SIZE,
     TASKS,
     WHITENED,
     difference,
@@ -199,6 +200,7 @@ def _what_they_are(held: set[str]) -> str:
     words = {
         "fusion": f"Fusion: the features of {listed(list(SINGLE))} side by side. ",
         "three defaults": "Three defaults: those of three encoders of the default recipe, a control of the same size. ",
+        "wide default": "Wide default: one encoder of the default recipe with as many features. ",
     }
     return "".join(sentence for recipe, sentence in words.items() if recipe in held)
 
@@ -216,10 +218,14 @@ def _near_best(found: Rows, method: str) -> str:
 
 def _beside_size(own: Rows, method: str) -> str:
     found = over_tasks(own)
-    if method not in trained_with(found, "fusion", "three defaults"):
+    controls = [control for control in SIZE if method in trained_with(found, "fusion", control)]
+    gaps = [
+        f"less {control} {difference(found, {'augmentation': 'fusion'}, {'augmentation': control})}"
+        for control in controls
+    ]
+    if not gaps:
         return ""
-    gap = difference(found, {"augmentation": "fusion"}, {"augmentation": "three defaults"})
-    return f"Fusion less three defaults, averaged over the {found['tasks'].iloc[0]} tasks: {gap} points. "
+    return f"Fusion, averaged over the {found['tasks'].iloc[0]} tasks, in points: {listed(gaps)}. "
 
 
 def rank_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:

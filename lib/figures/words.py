@@ -8,14 +8,22 @@ import pandas as pd
 from lib.claims import (
     FAILS,
     HOLDS,
+    NEAR,
     NOT_TESTED,
     PREDICTIONS,
+    READ_OUT,
+    SINGLE,
+    TRAINED_FOR,
     UNDECIDED,
+    WHITENED,
     convolutional,
     difference,
+    fusion_gaps,
     judge,
     level,
     present,
+    task_rows,
+    trained_with,
     transformers,
 )
 from lib.figures.severity import summary
@@ -27,11 +35,12 @@ from lib.runs import Results
 from lib.shifts.corruptions import SEVERITIES
 
 
-def scope(results: Results) -> str:
-    """What the numbers of a page stand on, for captions."""
-    config, data = results.records[0]["config"], results.records[0]["data"]
-    seeds = results.rows["seed"].nunique()
-    epochs = max(record["config"]["training"]["epochs"] for record in results.records)
+def scope(results: Results, dataset: str | None = None) -> str:
+    """What the numbers of a page stand on, for captions; of a page with several data sets, those of one of them."""
+    records = [record for record in results.records if dataset in (None, record["config"]["dataset"])]
+    config, data = records[0]["config"], records[0]["data"]
+    seeds = len({record["config"]["seed"] for record in records})
+    epochs = max(record["config"]["training"]["epochs"] for record in records)
     return (
         f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
         f"{epochs} epochs, {seeds} {'seed' if seeds == 1 else 'seeds'}."
@@ -71,6 +80,43 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         "falling": listed([spaced(name) for name in falling]),
         "dipping": listed([spaced(name) for name in dipping]),
     }
+
+
+def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
+    """The words that the notebook on augmentations glues into its text; of the first method that has the recipes."""
+    methods = trained_with(rows, *SINGLE)
+    if not methods:
+        sentence = f"These rows hold no method that was trained with each of the recipes {listed(list(SINGLE))}."
+        return {"answer-learnt": sentence, "answer-tasks": "", "answer-fusion": ""}
+    method = methods[0]
+    own = rows[(rows["method"] == method) & (rows["severity"] == 0)]
+    means = own.groupby(["metric", "augmentation", "shift"])["value"].mean()
+
+    def kept(recipe: str) -> str:
+        values = [means[WHITENED, recipe][list(names)].mean() for names in TRAINED_FOR.values()]
+        return listed([f"{value:.0f}" for value in values])
+
+    def read(cause: str) -> str:
+        return listed([f"{means[READ_OUT, recipe, cause]:.0f} %" for recipe in ("spatial", "appearance")])
+
+    answer = {
+        "answer-learnt": f"Trained on crops and flips alone (spatial), a {title(method)} encoder keeps a whitened "
+        "similarity, in hundredths, "
+        f"of {kept('spatial')} when pictures are cropped and flipped, and when their colour, light and sharpness "
+        f"change; trained on those (appearance), {kept('appearance')}.",
+        "answer-tasks": "Tasks want opposite things: the hue of an object is read from the first with an R² of "
+        f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
+        f"{read('x')}.",
+        "answer-fusion": "",
+    }
+    if method in trained_with(rows, "fusion"):
+        gaps = [gap.mean for _, gap in fusion_gaps(task_rows(rows), method).values()]
+        near = sum(gap > -NEAR for gap in gaps)
+        answer["answer-fusion"] = (
+            f"Three encoders side by side, one a recipe, are at the best of the three, or less than {NEAR:g} point "
+            f"below, on {near} of {len(gaps)} tasks."
+        )
+    return answer
 
 
 VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}

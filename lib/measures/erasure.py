@@ -47,11 +47,12 @@ def fit_erasure(features: Tensor, targets: Tensor) -> Erasure:
     every other quadratic norm. What is not linear in the features may stay. The R columns of `keep` carry all that
     linear regression knows of the targets.
 
-    Features that hardly ever vary (`lib.measures.regression.varying`) do not count either and are set to their mean: by
-    chance they covary with the targets a little, so the projection would write the targets into them, and on images for
-    which such a feature is constant they could be read there without noise. Directions along which the features vary less than `TOLERANCE` times as much as along the widest, and directions
-    whose correlation with the (standardised) targets is below `TOLERANCE`, do not count. With no more images than
-    features, W is a pseudo-inverse, every target is predicted by chance, and r says little of other images.
+    Features that hardly ever vary (`lib.measures.regression.varying`) do not count and are set to their mean: by chance
+    they covary with the targets a little, so the projection would write the targets into them, and on images for which
+    such a feature is constant they could be read there without noise. Directions along which the features vary less
+    than `TOLERANCE` times as much as along the widest do not count either, nor do those whose correlation with the
+    (standardised) targets is below `TOLERANCE`. With no more images than features, W is a pseudo-inverse, every target
+    is predicted by chance, and r says little of other images.
     """
     check_pairs(features, targets)
     if (features == features[0]).all() or (targets == targets[0]).all():

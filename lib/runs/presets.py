@@ -40,6 +40,7 @@ class Preset:
     seeds: tuple[int, ...]
     least_crop: float | None = None  # see `RunConfig`
     transformer: str | None = None  # the encoder that stands for transformers, in studies that ask about them
+    wide: str | None = None  # one with as many features as three of `encoder`, in studies that ask about size
 
 
 # From small to large: a notebook shows the last one that has published rows.
@@ -59,6 +60,7 @@ PRESETS = {
             batch_size=128,
             seeds=(0, 1, 2),
             transformer="vit_narrow_patch4",
+            wide="resnet10_wide",
         ),
         Preset(
             "full",
@@ -70,6 +72,7 @@ PRESETS = {
             batch_size=256,
             seeds=(0, 1, 2),
             transformer="vit_tiny_patch4",
+            wide="resnet18_wide",
         ),
     )
 }
@@ -79,16 +82,21 @@ PRESETS = {
 class Plan:
     """What a study compares and measures.
 
-    `in_class` are its methods in the quick preset, where minutes count. `transformers` are those that are also trained
-    with the preset's transformer, where it has one. `augmentations` are those that a method is trained with in a preset
-    and on a data set, a run each; None stands for the method's own views.
+    `in_class` are its methods in the quick preset, where minutes count. `augmentations` are those that a method is
+    trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers` are
+    the methods that are also trained with the preset's transformer, `wide` those that are with its wide encoder, by
+    the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where the preset has
+    another data set. Rows of the metrics `unread`, which no page reads, are not published.
     """
 
     methods: tuple[str, ...]
     in_class: tuple[str, ...]
     measures: Callable[[Preset], list]
-    transformers: tuple[str, ...] = ()
     augmentations: Callable[[str, str, str], tuple[str | None, ...]] = lambda preset, dataset, method: (None,)
+    transformers: tuple[str, ...] = ()
+    wide: tuple[str, ...] = ()
+    on_scenes: tuple[str, ...] = ()
+    unread: tuple[str, ...] = ()
 
 
 def _severity_measures(preset: Preset) -> list:
@@ -105,17 +113,17 @@ def _severity_measures(preset: Preset) -> list:
 
 
 def _invariance_measures(preset: Preset) -> list:
-    """As many pictures and settings of a transform as the paper has, or what minutes allow."""
+    """As many pictures and settings of a transform as the paper has, or what minutes allow; in class no other tasks."""
     most = preset.test_images
     images, parameters, scenes = (1_000, 256, 4_000) if most is None else (most // 5, 16, 2 * most)
-    return [
+    measures = [
         Accuracy(),
         SyntheticInvariance(images, parameters),
         RealInvariance(images, 8),
         ReadOut(scenes),
-        Downstream(),
         CorruptionError(most and most // 4),
     ]
+    return measures if preset.name == "quick" else [*measures, Downstream()]
 
 
 def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
@@ -147,6 +155,9 @@ STUDIES = {
         ("moco_v2", "random"),
         _invariance_measures,
         augmentations=_recipes,
+        wide=("moco_v2",),
+        on_scenes=("moco_v2", "supervised", "random"),
+        unread=("error step", "calibration error", "similarity along"),
     ),
 }
 
@@ -197,12 +208,20 @@ def plan_of(study: str) -> Plan:
 def configs_of(
     study: str, preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
 ) -> list[RunConfig]:
-    """All runs of a study: `grid`, and the transformers' after it."""
+    """All runs of a study: `grid`, and after it those with other encoders, and on scenes where `dataset` is None."""
     plan, scale = plan_of(study), PRESETS[one_of(preset, PRESETS, "preset")]
+
+    def also(those: Sequence[str]) -> list[str]:
+        return [method for method in methods if method in those]
+
     configs = grid(scale, methods, seeds, dataset, plan.augmentations)
     if scale.transformer:
-        also = [method for method in methods if method in plan.transformers]
-        configs += grid(replace(scale, encoder=scale.transformer), also, seeds, dataset)
+        configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)
+    if scale.wide:
+        wide = replace(scale, encoder=scale.wide)
+        configs += grid(wide, also(plan.wide), seeds, dataset, lambda preset, dataset, method: ("default",))
+    if dataset is None and scale.dataset != "scenes":
+        configs += grid(scale, also(plan.on_scenes), seeds, "scenes", plan.augmentations)
     return configs
 
 

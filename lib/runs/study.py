@@ -33,11 +33,12 @@ class Results:
 
     def provenance(self) -> pd.DataFrame:
         """One line a run: what was computed, on what, by what, and how long it took."""
-        return pd.DataFrame(
+        lines = pd.DataFrame(
             {
                 "method": METHODS[record["config"]["method"]].title,
                 "seed": record["config"]["seed"],
                 "encoder": record["config"]["encoder"],
+                "augmentation": record["config"].get("augmentation") or "",
                 "training images": record["data"]["train_images"],
                 "epochs": record["config"]["training"]["epochs"],
                 "data": record["data"]["source"],
@@ -54,6 +55,7 @@ class Results:
             }
             for record in self.records
         )
+        return lines if lines["augmentation"].any() else lines.drop(columns="augmentation")
 
 
 @dataclass(frozen=True)
@@ -203,6 +205,7 @@ def _identity(config: RunConfig) -> str:
 
 
 def publish(study: str, results: Results) -> None:
-    """Write records and rows to `results/<study>/<preset>/`, in the place of what was there."""
+    """Write records and rows, but those that no page reads, to `results/<study>/<preset>/`, in the place of others."""
+    read = results.rows[~results.rows["metric"].isin(plan_of(study).unread)]
     columns = list(store.PUBLISHED_COLUMNS)
-    store.write_published(paths.RESULTS / study / results.preset, results.records, results.rows[columns])
+    store.write_published(paths.RESULTS / study / results.preset, results.records, read[columns])

@@ -183,16 +183,19 @@ _PARTS: dict[str, dict[str, object]] = {
     "grey": {"grey": 0.2},
     "blur": {"blur": 0.5, "blur_sigma": (0.1, 1.0)},
 }
+_ANY_HUE = {"any hue": {"hue": 0.5}}  # ours: jitter that leaves nothing of a hue, where the paper's keeps it to a tenth
 _UNCHANGED = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "solarize": 0.0} | dict.fromkeys(
     ("flip", "jitter", "grey", "blur"), 0.0
 )
-# Name to the parts that an encoder learns to look through: the paper's three, each alone, and all but one.
+# Name to the parts that an encoder learns to look through: the paper's three, each alone, all but one, and all with
+# hues turned by any angle.
 AUGMENTATIONS: dict[str, tuple[str, ...]] = {
     "default": tuple(_PARTS),
     "spatial": ("crop", "flip"),
     "appearance": ("jitter", "grey", "blur"),
     **{f"only {part}": (part,) for part in _PARTS},
     **{f"no {part}": tuple(other for other in _PARTS if other != part) for part in _PARTS},
+    "any hue": (*_PARTS, *_ANY_HUE),
 }
 
 
@@ -200,7 +203,7 @@ def augmented(view: View, augmentation: str) -> View:
     """`view`'s size with the changes of one of `AUGMENTATIONS`, and no other."""
     changes = dict(_UNCHANGED)
     for part in AUGMENTATIONS[one_of(augmentation, AUGMENTATIONS, "augmentation")]:
-        changes |= _PARTS[part]
+        changes |= (_PARTS | _ANY_HUE)[part]
     return replace(view, **changes)
 
 

@@ -13,6 +13,7 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
 
+from lib.claims import above_chance
 from lib.errors import BadInput
 from lib.figures import invariance
 from lib.figures.style import LOOK, RECIPE_LOOK
@@ -420,7 +421,7 @@ def test_above_chance_is_a_share_of_the_way(pairs):
         ("default", "coil", s, c, 1.0)
         for s, c in zip((*similar, *chance, *[100.0] * len(pairs)), [*chance] * 3, strict=True)
     ]
-    own, none, all_of_it = invariance._above_chance(views_of(cells))["value"].to_numpy().reshape(3, -1)
+    own, none, all_of_it = above_chance(views_of(cells))["value"].to_numpy().reshape(3, -1)
     assert np.allclose(chance + own / 100 * (100 - chance), similar, atol=1e-9)
     assert (none == 0).all() and np.allclose(all_of_it, 100)
 

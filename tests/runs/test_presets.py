@@ -4,9 +4,11 @@ import pytest
 
 from lib.errors import BadInput
 from lib.methods import METHODS
+from lib.models import ENCODERS, build_encoder
 from lib.runs import Study, grid
-from lib.runs.presets import STUDIES, configs_of, measures_of, plan_of
+from lib.runs.presets import PRESETS, STUDIES, configs_of, measures_of, plan_of
 from lib.runs.recipes import RECIPES, recipe_of
+from lib.views import AUGMENTATIONS
 
 
 def test_every_method_has_a_recipe_with_a_source():
@@ -41,6 +43,28 @@ def test_transformers_are_trained_where_a_preset_has_one_and_the_plan_asks():
     assert configs_of("methods", "full", methods) == grid("full", methods)
     with pytest.raises(BadInput, match="unknown preset 'smal'.*quick, small, full"):
         configs_of("methods", "smal", methods)
+
+
+def test_wide_encoders_and_scenes_are_added_where_a_plan_asks():
+    """The study of augmentations: by hand, one seed of MoCo v2 in `small`."""
+    study = "augmentation_invariance"
+    configs = configs_of(study, "small", ["moco_v2", "byol"], seeds=[0])
+    runs = [(config.dataset, config.method, config.encoder, config.augmentation) for config in configs]
+    recipes = ["default", "spatial", "appearance", "fusion"]
+    assert runs[:5] == [("cifar10", "moco_v2", "resnet10", name) for name in (*recipes, "three defaults")]
+    assert runs[5:9] == [("cifar10", "byol", "resnet10", name) for name in recipes]
+    assert runs[9] == ("cifar10", "moco_v2", "resnet10_wide", "default")
+    assert {run[:3] for run in runs[10:]} == {("scenes", "moco_v2", "resnet10")}
+    assert [run[3] for run in runs[10:]] == [*recipes, "three defaults", *list(AUGMENTATIONS)[3:]]
+    alone = configs_of(study, "small", ["moco_v2"], seeds=[0], dataset="cifar10")
+    assert alone == configs_of(study, "small", ["moco_v2"], seeds=[0])[: len(alone)] and len(alone) == 6
+    assert {config.dataset for config in configs_of(study, "quick", ["moco_v2"])} == {"scenes"}
+
+
+def test_a_wide_encoder_has_as_many_features_as_three():
+    for name in ("resnet10", "resnet18"):
+        assert build_encoder(f"{name}_wide").features == 3 * build_encoder(name).features
+    assert {preset.wide for preset in PRESETS.values()} - {None} <= set(ENCODERS)
 
 
 def test_what_needs_many_pictures_is_measured_on_fewer():

@@ -205,8 +205,8 @@ def test_publishing_twice_changes_nothing(results):
 def test_publish_writes_what_results_hold(results):
     store.write_published(results / "severity_degradation" / "quick", *fake("quick", ["random"]))
     found = Study("severity_degradation", methods=["random"]).results()
-    publish("other", dataclasses.replace(found, preset="small"))
-    records, rows = store.read_published(results / "other" / "small")
+    publish("methods", dataclasses.replace(found, preset="small"))
+    records, rows = store.read_published(results / "methods" / "small")
     assert records == sorted(found.records, key=lambda record: record["key"]) and len(rows) == len(found.rows)
 
 

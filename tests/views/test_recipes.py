@@ -125,7 +125,11 @@ def test_augmentations_are_the_papers():
     assert (view.size, view.crop_scale, view.crop_ratio) == (48, (0.2, 1.0), (3 / 4, 4 / 3))
     assert (view.jitter, view.brightness, view.contrast, view.saturation, view.hue) == (0.8, 0.4, 0.4, 0.4, 0.1)
     assert (view.flip, view.grey, view.blur) == (0.5, 0.2, 0.5)
-    assert len(AUGMENTATIONS) == 13
+    assert len(AUGMENTATIONS) == 14
+
+
+def test_any_hue_is_the_default_but_for_the_hue():
+    assert augmented(View(), "any hue") == dataclasses.replace(augmented(View(), "default"), hue=0.5)
 
 
 def test_without_crop_and_flip_a_view_is_the_picture_in_other_colours(generator):
