@@ -49,12 +49,12 @@ class ReadOut:
             for name, count in (("train", self.images), ("validation", None), ("test", self.images))
         )
         seen, chosen_on, asked = (subject.extract(part.images) for part in (train, validation, test))
-        targets = {name: _target(name, test.factors[name]) for name in READ}
+        targets = {name: target(name, test.factors[name]) for name in READ}
         rows = []
         for kernel, metric in (("linear", "linear R2"), ("rbf", "kernel R2")):
             predicted = nested_each(asked, targets, kernel=kernel)
             rows += [row(name, 0, metric, r_squared_outcomes(targets[name], predicted[name])) for name in READ]
-        erasure = fit_erasure(seen, _target(ERASED, train.factors[ERASED]))
+        erasure = fit_erasure(seen, target(ERASED, train.factors[ERASED]))
         for shift, through in ((CLEAN, lambda x: x), (WITHOUT, erasure.remove)):
             probe = fit_probe(through(seen), train.labels, through(chosen_on), validation.labels)
             right = (probe.predict(through(asked)) == test.labels).cpu().numpy()
@@ -65,7 +65,7 @@ class ReadOut:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _target(name: str, values: Tensor) -> Tensor:
+def target(name: str, values: Tensor) -> Tensor:
     """A factor (N,) as what a regression predicts: (N, 1), or (N, 2) cosine and sine on the circle."""
     factor = FACTORS[name]
     return encode(values, PERIODS[factor.unit] if factor.circular else None)

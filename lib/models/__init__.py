@@ -19,9 +19,9 @@ from lib.models.vit import VisionTransformer
 ENCODERS: dict[str, Callable[[], Encoder]] = {
     "resnet10_narrow": partial(ResNet, (1, 1, 1, 1), 16, stem_stride=2),  # 128 features, for minutes in class
     "resnet10": partial(ResNet, (1, 1, 1, 1), 32, stem_stride=2),  # 256; the stem's stride pays for the width on a CPU
-    "resnet10_wide": partial(ResNet, (1, 1, 1, 1), 96, stem_stride=2),  # 768: as many as three resnet10 side by side
+    "resnet10_wide": partial(ResNet, (1, 1, 1, 1), 32, stem_stride=2, last=768),  # as many as three resnet10
     "resnet18": partial(ResNet, (2, 2, 2, 2), 64),  # 512; the field's encoder at 32 px
-    "resnet18_wide": partial(ResNet, (2, 2, 2, 2), 192),  # 1536: as many as three resnet18
+    "resnet18_wide": partial(ResNet, (2, 2, 2, 2), 64, last=1536),  # as many as three resnet18
     "resnet50": partial(ResNet, (3, 4, 6, 3), 64, block=Bottleneck),  # 2048
     "vit_narrow_patch4": partial(VisionTransformer, width=96, depth=4),  # 96; 2.5 times the time of resnet10 on a CPU
     "vit_tiny_patch4": VisionTransformer,  # 192; for questions of convolution or attention

@@ -64,7 +64,10 @@ def _shortcut(channels_in: int, channels_out: int, stride: int) -> nn.Sequential
 
 
 class ResNet(Encoder):
-    """`blocks` in each stage; the first is `width` channels wide, each further one twice as wide and half the side."""
+    """`blocks` in each stage; the first is `width` channels wide, each further one twice as wide and half the side.
+
+    `last` is another width for the last stage, whose channels, times the block's expansion, are the features.
+    """
 
     def __init__(
         self,
@@ -73,14 +76,15 @@ class ResNet(Encoder):
         stem_stride: int = 1,
         stem_padding: int = 1,
         block: type[BasicBlock | Bottleneck] = BasicBlock,
+        last: int | None = None,
     ) -> None:
         super().__init__()
         self.blocks = blocks
         self.stem = nn.Conv2d(3, width, 3, stem_stride, stem_padding, bias=False)
         self.bn = nn.BatchNorm2d(width)
         stages, channels_in = [], width
-        for stage, depth in enumerate(blocks):
-            channels = width * 2**stage
+        widths = [width * 2**stage for stage in range(len(blocks))]
+        for stage, (depth, channels) in enumerate(zip(blocks, [*widths[:-1], last or widths[-1]], strict=True)):
             for place in range(depth):
                 stages.append(block(channels_in, channels, stride=2 if stage > 0 and place == 0 else 1))
                 channels_in = channels * block.expansion

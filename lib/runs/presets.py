@@ -127,15 +127,18 @@ def _invariance_measures(preset: Preset) -> list:
 
 
 def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
-    """The paper's three recipes and their fusion. Its method, MoCo v2, has the control of size as well, and on scenes,
+    """The paper's three recipes. Its method, MoCo v2, has their fusion as well and a control of its size; on scenes,
     whose causes are known, each augmentation alone and all but one."""
     if METHODS[method].build.uses_labels or not METHODS[method].trained:
         return (None,)
-    recipes = ("default", "spatial", "appearance", "fusion")
-    if method != "moco_v2" or preset == "quick":
+    recipes = ("default", "spatial", "appearance")
+    if method != "moco_v2":
         return recipes
-    parts = tuple(name for name in AUGMENTATIONS if name not in recipes) if dataset == "scenes" else ()
-    return (*recipes, "three defaults", *parts)
+    if preset == "quick":
+        return (*recipes, "fusion")
+    if dataset == "scenes":
+        return (*recipes, "fusion", *(name for name in AUGMENTATIONS if name not in recipes))
+    return (*recipes, "fusion", "three defaults")
 
 
 STUDIES = {
