@@ -289,7 +289,7 @@ TRAINED_FOR = {  # recipe: those of the 18 transforms that its views undergo
 TASKS = {  # task: (shift, metric) of its rows, at severity 0; of each, the highest is the best
     "own classes": (CLEAN, "probe accuracy"),
     **{name: (name, "accuracy") for name in DOWNSTREAM},
-    **{name: (name, READ_OUT) for name in ("coil azimuth", "object_hue", "x", "azimuth", "light_azimuth")},
+    **{name: (name, READ_OUT) for name in ("coil azimuth", "object_hue", "x", "light_azimuth")},
 }
 
 

@@ -13,7 +13,7 @@ import pytest
 from lib import book, paths
 from lib.errors import BadInput
 from lib.figures.__main__ import README_FIGURE, picture
-from lib.runs import PRESETS, Study, grid
+from lib.runs import PRESETS, Study
 from lib.runs.presets import STUDIES, configs_of
 
 PAGES = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb"))  # each is a study's name
@@ -86,7 +86,7 @@ def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     for name in PAGES:
         assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
-    studies = [set(grid("quick", Study(name, preset="quick").methods)) for name in PAGES]
+    studies = [set(configs_of(name, "quick", Study(name, preset="quick").methods)) for name in PAGES]
     assert runs == len(set.union(*studies)) + 1  # what studies share is trained once; and the methods page's toy
 
 

@@ -3,8 +3,11 @@
 from lib.figures.attention import attention_grid
 from lib.figures.diagrams import diagram
 from lib.figures.figure import Figure, Tabs
+from lib.figures.invariance import erasure_bars, factor_map, invariance_map, parts_map, real_views, similarity_curves
+from lib.figures.invariance_tables import measures_agree, sensitivity_table
 from lib.figures.methods import accuracy_by_method, methods_answer, recipes_table, results_table
-from lib.figures.pictures import contact_sheet
+from lib.figures.neighbours import nearest_neighbours, read_before_after
+from lib.figures.pictures import contact_sheet, recipe_views, transform_sheet
 from lib.figures.rescored import rescored_facts, rescored_ranks, rescored_table
 from lib.figures.robustness import (
     calibration_by_severity,
@@ -32,14 +35,24 @@ from lib.figures.shifts import (
     table_of_constants,
 )
 from lib.figures.tables import accuracy_table, protocol, ranking, table
+from lib.figures.transfer import (
+    fusion_dots,
+    invariance_against_robustness,
+    invariance_against_score,
+    rank_dots,
+    task_table,
+)
 
 __all__ = [
     "Figure", "Tabs", "accuracy_by_method", "accuracy_table", "attention_by_severity", "attention_grid",
     "before_and_after", "calibration_by_severity", "cnn_against_transformer", "contact_sheet", "diagram",
-    "effective_robustness", "effective_robustness_table", "error_along_distance", "error_along_severity",
-    "error_by_corruption", "error_by_group", "error_by_severity", "error_heat_map", "methods_answer",
-    "monotony", "monotony_sentence", "natural_against_corrupted", "natural_table", "predicted_dips", "protocol",
-    "rank_sentence", "rank_stability", "ranking", "raw_by_severity", "raw_input_sentences", "raw_input_table",
-    "recipes_table", "rescored_facts", "rescored_ranks", "rescored_table", "results_table", "table",
-    "table_of_constants", "transformer_table",
+    "effective_robustness", "effective_robustness_table", "erasure_bars", "error_along_distance",
+    "error_along_severity", "error_by_corruption", "error_by_group", "error_by_severity", "error_heat_map",
+    "factor_map", "fusion_dots", "invariance_against_robustness", "invariance_against_score", "invariance_map",
+    "measures_agree", "methods_answer", "monotony", "monotony_sentence", "natural_against_corrupted",
+    "natural_table", "nearest_neighbours", "parts_map", "predicted_dips", "protocol", "rank_dots", "rank_sentence",
+    "rank_stability", "ranking", "raw_by_severity", "raw_input_sentences", "raw_input_table", "read_before_after",
+    "real_views", "recipe_views", "recipes_table", "rescored_facts", "rescored_ranks", "rescored_table",
+    "results_table", "sensitivity_table", "similarity_curves", "table", "table_of_constants", "task_table",
+    "transform_sheet", "transformer_table",
 ]  # fmt: skip

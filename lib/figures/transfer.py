@@ -269,7 +269,8 @@ def rank_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         caption=f"Ranks of the {title(method)} encoders by their scores, averaged over {len(tasks)} tasks. Bars are "
         f"95 % bootstrap intervals over tasks{' and seeds' if seeds > 1 else ''}, each of one encoder by itself. "
         f"Friedman's test that all are alike gives p {_p_value(p)}; two of them differ, at 5 % for all pairs at once, "
-        f"where their ranks are at least the critical difference of {apart:.1f} apart (Nemenyi; Demšar 2006). {scope}",
+        f"where their ranks are at least the critical difference of {apart:.1f} apart (Nemenyi's; "
+        f"{{cite:t}}`demsar2006`). {scope}",
         alt=f"Chart of dots: ranks averaged over {len(tasks)} tasks. "
         + "; ".join(f"{words[i]} {ranks[place].mean:.1f}" for i, place in enumerate(order))
         + f". Critical difference {apart:.1f}.",
