@@ -1,1 +1,1 @@
-"""How the world changes: corruptions today; natural shifts, texture and adversary later."""
+"""How the world changes: corruptions today; natural shifts, texture and adversaries."""
