@@ -1,1 +1,1 @@
-"""How the world changes: corruptions today; natural shifts, texture and adversaries."""
+"""How the world changes: corruptions, transforms, natural shifts and adversaries."""
