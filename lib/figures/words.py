@@ -92,8 +92,9 @@ NO_TASKS, NO_FUSION = "Nothing can be said of tasks, then.", "These rows hold no
 
 
 def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
-    """The words that the notebook on augmentations glues into its text; of the first method that has the recipes."""
-    methods = trained_with(rows, *SINGLE)
+    """The words that the notebook on augmentations glues into its text; of a method that has the recipes, and a fusion
+    of them if any has."""
+    methods = trained_with(rows, *SINGLE, "fusion") or trained_with(rows, *SINGLE)
     if not methods:
         sentence = f"These rows hold no method that was trained with each of the recipes {listed(list(SINGLE))}."
         return {"answer-learnt": sentence, "answer-tasks": NO_TASKS, "answer-fusion": NO_FUSION}
@@ -113,9 +114,9 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
         "similarity, in hundredths, "
         f"of {kept('spatial')} when pictures are cropped and flipped, and when their colour, light and sharpness "
         f"change; trained on those (appearance), {kept('appearance')}.",
-        "answer-tasks": "Tasks want opposite things: the hue of an object is read from the first with an R² of "
+        "answer-tasks": "The hue of an object is read from the first with an R² of "
         f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
-        f"{read('x')}.",
+        f"{read('x')}: {_who_reads(means)}.",
         "answer-fusion": NO_FUSION,
     }
     if method in trained_with(rows, "fusion"):
@@ -136,7 +137,9 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
     rows = rows[rows["severity"] == 0]
     texts = dict.fromkeys(("identity", "blur", "light", "size"), "The rows of this page do not hold what tells it.")
     whitened = rows[rows["metric"] == WHITENED]
-    if methods := trained_with(whitened, "spatial", "appearance"):
+    if methods := trained_with(whitened, "spatial", "appearance", "fusion") or trained_with(
+        whitened, "spatial", "appearance"
+    ):
         method = methods[0]
         means = whitened[whitened["method"] == method].groupby(["augmentation", "shift"])["value"].mean() / 100
         flip = means["appearance", "h_flip"]
@@ -200,6 +203,14 @@ def _read_by(cause: str, recipes: Sequence[str], read: pd.DataFrame) -> str:
     own = read[(read["method"] == methods[0]) & (read["shift"] == cause)].groupby("augmentation")["value"].mean()
     numbers = listed([f"{recipe} {own[recipe]:.0f}" for recipe in recipes])
     return f"R² of {spaced(cause)} in percent, for {title(methods[0])} trained on scenes: {numbers}."
+
+
+def _who_reads(means: pd.Series) -> str:
+    """Whether two tasks want opposite recipes; `means` by metric, augmentation and shift."""
+    better = [means[READ_OUT, "spatial", cause] > means[READ_OUT, "appearance", cause] for cause in ("object_hue", "x")]
+    if better[0] == better[1]:
+        return f"the {'first' if better[0] else 'second'} is the better one for both"
+    return "each is the better one for one of them"
 
 
 VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}

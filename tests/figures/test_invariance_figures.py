@@ -273,7 +273,7 @@ def test_chance_is_that_of_the_arms_that_are_shown(rows, shown):
 
 def test_lines_between_methods(shown):
     """Thin lines after each method's three recipes, and in the map of parts around those of one kind."""
-    for name, expected in (("map", [3, 6]), ("factors", [3, 6]), ("parts", [3, 8])):
+    for name, expected in (("map", [3, 6]), ("factors", [3, 6]), ("parts", [3, 8, 13])):
         lines = [line.get_xdata() for line in shown[name].drawing.axes[0].get_lines()]
         assert [x[0] for x in lines if x[0] == x[1]] == expected
 
