@@ -125,17 +125,17 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
     )
 
 
-def factor_map(rows: Rows, scope: str) -> Figure:
+def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
     """A line a factor of scenes, a column an arm: linear R² in whole percent, mean over seeds, as it is below zero.
 
-    An arm that lacks a factor is left out; BadInput where none is left.
+    A page with two of them gives the second another `name`. An arm that lacks a factor is left out; BadInput where none is left.
     """
     chosen = _chosen(rows, LINEAR)
     means = _means(chosen, READ, _arms(chosen))
     columns = [arm(*one) for one in means]
     return Figure(
         _map(means, [_short(name) for name in means.index], columns, FACTOR_GROUPS, _by_method(means)),
-        name="fig-factor-map",
+        name=name,
         caption=f"Which of {len(means)} causes of a scene a ridge regression reads from frozen features: R² in percent "
         "on held-out scenes, mean over seeds; 100 is each value exactly, 0 no better than their mean. "
         f"{_below_zero(means)}The highest means over the factors of a group: "
