@@ -128,7 +128,8 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
 def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
     """A line a factor of scenes, a column an arm: linear R² in whole percent, mean over seeds, as it is below zero.
 
-    A page with two of them gives the second another `name`. An arm that lacks a factor is left out; BadInput where none is left.
+    A page with two of them gives the second another `name`. An arm that lacks a factor is left out; BadInput where none
+    is left.
     """
     chosen = _chosen(rows, LINEAR)
     means = _means(chosen, READ, _arms(chosen))
