@@ -21,7 +21,7 @@ from lib.claims import CHANCE, WHITENED, above_chance, difference
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix
-from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use_style
+from lib.figures.style import RECIPE_LOOK, arm, cause, look, settle, spaced, title, use_style
 from lib.figures.words import listed
 from lib.images.scenes import SHAPES
 from lib.measures import interval
@@ -143,10 +143,10 @@ def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
         f"{_highest(means, columns, FACTOR_GROUPS)}. {scope}",
         alt=f"Table of {len(means)} factors of scenes by {len(columns)} encoders, coloured by linear R². The best read "
         "for each: "
-        + "; ".join(f"{column} {_factor(own.idxmax())} ({_number(own.max())})"
+        + "; ".join(f"{column} {cause(own.idxmax())} ({_number(own.max())})"
                     for column, (_, own) in zip(columns, means.items(), strict=True))
         + ".",
-        data=_with_groups(means, columns, "factor", FACTOR_GROUPS, _factor),
+        data=_with_groups(means, columns, "factor", FACTOR_GROUPS, cause),
     )  # fmt: skip
 
 
@@ -249,14 +249,10 @@ def _with_groups(
     return data.assign(**{what: data[what].map(named)})
 
 
-def _factor(name: str) -> str:
-    return spaced(name.replace("background", "wall"))
-
-
 def _short(name: str) -> str:
     """A factor beside the name of its group: textures, whose names are long, are not told twice whose they are."""
     _, texture, what = name.partition("texture_")
-    return spaced(texture + what) if texture else _factor(name)
+    return spaced(texture + what) if texture else cause(name)
 
 
 # Along the parameter of a transform

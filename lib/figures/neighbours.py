@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.style import OTHER, RECIPE_LOOK, look, settle, spaced, use_style
+from lib.figures.style import OTHER, RECIPE_LOOK, cause, look, settle, use_style
 from lib.figures.words import listed
 from lib.measures import Interval, bootstrap_interval
 
@@ -211,14 +211,14 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
     for border in range(1, len(factors)):
         axes.axhline(border - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
     data = pd.DataFrame(
-        [(name, _spaced(factor), own[factor].mean, own[factor].low, own[factor].high)
+        [(name, cause(factor), own[factor].mean, own[factor].low, own[factor].high)
          for name, own in found.items() for factor in factors],
         columns=["encoder", "factor", "R² (%)", "low", "high"],
     ).dropna(axis="columns", how="all")  # fmt: skip
     numbers = data.select_dtypes("number")
     axes.set(xlim=(min(0.0, numbers.min(axis=None)) - 3, max(100.0, numbers.max(axis=None)) + 3),
              ylim=(len(factors) - 0.5, -0.5), xlabel="linear R² on held-out pictures (%)")  # fmt: skip
-    axes.set_yticks(range(len(factors)), [_spaced(factor) for factor in factors])
+    axes.set_yticks(range(len(factors)), [cause(factor) for factor in factors])
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
     drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=3 if len(found) != 4 else 2,
@@ -230,8 +230,8 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
         caption="What a linear regression reads from the features of the encoders above: R² in percent on held-out "
         "pictures; 100 is each value exactly, 0 no better than their mean. Lines are 95 % intervals over pictures. "
         f"{_furthest(found)}{scope}".strip(),
-        alt=f"Dot chart of the linear R² of {listed([_spaced(factor) for factor in factors])}, in percent. "
-        + " ".join(f"{_spaced(factor)}: {_numbers(found, factor)}." for factor in factors),
+        alt=f"Dot chart of the linear R² of {listed([cause(factor) for factor in factors])}, in percent. "
+        + " ".join(f"{cause(factor)}: {_numbers(found, factor)}." for factor in factors),
         data=data,
     )
 
@@ -255,7 +255,7 @@ def _furthest(found: Mapping[str, Mapping[str, Interval]]) -> str:
     if len(found) < 2:
         return ""
     factor = max(next(iter(found.values())), key=lambda factor: np.ptp([own[factor].mean for own in found.values()]))
-    return f"The encoders are furthest apart in {_spaced(factor)}: {_numbers(found, factor)}. "
+    return f"The encoders are furthest apart in {cause(factor)}: {_numbers(found, factor)}. "
 
 
 def _numbers(found: Mapping[str, Mapping[str, Interval]], factor: str) -> str:
@@ -266,7 +266,3 @@ def _written(found: Interval) -> str:
     """As its `str`, without a sign where a number is rounded to zero."""
     rounded = Interval(*(round(number, 1) + 0.0 for number in (found.mean, found.low, found.high)))
     return str(rounded).replace("-", "\N{MINUS SIGN}")
-
-
-def _spaced(factor: str) -> str:
-    return spaced(factor.replace("background", "wall"))

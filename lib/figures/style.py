@@ -62,6 +62,11 @@ def spaced(name: str) -> str:
     return name.replace("_", " ")
 
 
+def cause(name: str) -> str:
+    """A factor of scenes as it is written in a text: what lies behind the object is a wall."""
+    return spaced(name.replace("background", "wall"))
+
+
 def use_style() -> None:
     """Quiet axes, small type that stays readable on a phone."""
     sns.set_theme(style="whitegrid", context="notebook")

@@ -160,9 +160,9 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
     read = scenes[(scenes["metric"] == READ_OUT) & (scenes["severity"] == 0)]
     return texts | {
         "why-hue": _read_by("object_hue", ("default", "no jitter", "any hue"), read)
-        + " The recipe's jitter turns hues by at most a tenth of the circle. Crops take position and size away as "
-        "clues to which picture a view comes from, and a hue that is known to a tenth is the next best one: the loss "
-        "rewards looking at it. Only jitter of any angle makes it worthless.",
+        + " The recipe's jitter turns hues by at most a tenth of the circle. A likely reason: crops take position and "
+        "size away as clues to which picture a view comes from, and a hue that is known to a tenth is the next best "
+        "one, so the loss rewards looking at it. Jitter of any angle makes it a poor one.",
         "why-place": _read_by("x", ("appearance", "no crop", "only flip", "only crop"), read)
         + ' "No crop" is the appearance recipe with flips. A flip makes left of right, so an encoder that must not see '
         "it cannot know the side; up and down it leaves alone.",

@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import pandas as pd
+
 from lib.errors import one_of
 from lib.measures import (
     Accuracy,
@@ -86,7 +88,8 @@ class Plan:
     trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers` are
     the methods that are also trained with the preset's transformer, `wide` those that are with its wide encoder, by
     the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where the preset has
-    another data set. Rows of the metrics `unread`, which no page reads, are not published.
+    another data set. `unread` tells which rows no page reads: bool (N,) for N rows with the columns of a study's
+    results. They are not published.
     """
 
     methods: tuple[str, ...]
@@ -96,7 +99,7 @@ class Plan:
     transformers: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
     on_scenes: tuple[str, ...] = ()
-    unread: tuple[str, ...] = ()
+    unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
 
 
 def _severity_measures(preset: Preset) -> list:
@@ -141,6 +144,15 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
     return (*recipes, "fusion", "three defaults")
 
 
+def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
+    """Corruption errors but for their means less the clean one, and curves of encoders that the page draws none of."""
+    details = rows["metric"].isin(["error", "error step", "calibration error", "similarity along"])
+    drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(
+        ["", "default", "spatial", "appearance"]
+    )
+    return details | (rows["metric"] == "whitened similarity along") & ~drawn
+
+
 STUDIES = {
     "methods": Plan(
         tuple(METHODS),
@@ -160,7 +172,7 @@ STUDIES = {
         augmentations=_recipes,
         wide=("moco_v2",),
         on_scenes=("moco_v2", "supervised", "random"),
-        unread=("error step", "calibration error", "similarity along"),
+        unread=_unread_of_augmentations,
     ),
 }
 

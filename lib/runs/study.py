@@ -206,6 +206,6 @@ def _identity(config: RunConfig) -> str:
 
 def publish(study: str, results: Results) -> None:
     """Write records and rows, but those that no page reads, to `results/<study>/<preset>/`, in the place of others."""
-    read = results.rows[~results.rows["metric"].isin(plan_of(study).unread)]
+    read = results.rows[~plan_of(study).unread(results.rows)]
     columns = list(store.PUBLISHED_COLUMNS)
     store.write_published(paths.RESULTS / study / results.preset, results.records, read[columns])

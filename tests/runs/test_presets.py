@@ -1,5 +1,6 @@
 """Recipes and plans: every method has its own, and a preset turns them into runs."""
 
+import pandas as pd
 import pytest
 
 from lib.errors import BadInput
@@ -65,6 +66,23 @@ def test_a_wide_encoder_has_as_many_features_as_three():
     for name in ("resnet10", "resnet18"):
         assert build_encoder(f"{name}_wide").features == 3 * build_encoder(name).features
     assert {preset.wide for preset in PRESETS.values()} - {None} <= set(ENCODERS)
+
+
+def test_rows_that_no_page_reads_by_hand():
+    rows = pd.DataFrame(
+        [
+            ("moco_v2", "spatial", "whitened similarity along", False),
+            ("random", None, "whitened similarity along", False),
+            ("moco_v2", "only crop", "whitened similarity along", True),
+            ("byol", "spatial", "whitened similarity along", True),
+            ("byol", "spatial", "whitened similarity", False),
+            ("moco_v2", "spatial", "error", True),
+            ("moco_v2", "spatial", "relative error", False),
+        ],
+        columns=["method", "augmentation", "metric", "unread"],
+    )
+    assert plan_of("augmentation_invariance").unread(rows).tolist() == rows["unread"].tolist()
+    assert not plan_of("severity_degradation").unread(rows).any()
 
 
 def test_what_needs_many_pictures_is_measured_on_fewer():
