@@ -145,12 +145,13 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
 
 
 def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
-    """Corruption errors but for their means less the clean one, and curves of encoders that the page draws none of."""
-    details = rows["metric"].isin(["error", "error step", "calibration error", "similarity along"])
+    """Corruption errors but for their means over severities, and curves of encoders that the page draws none of."""
+    details = rows["metric"].isin(["relative error", "error step", "calibration error", "similarity along"])
+    by_severity = (rows["metric"] == "error") & (rows["severity"] > 0)
     drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(
         ["", "default", "spatial", "appearance"]
     )
-    return details | (rows["metric"] == "whitened similarity along") & ~drawn
+    return details | by_severity | (rows["metric"] == "whitened similarity along") & ~drawn
 
 
 STUDIES = {

@@ -71,15 +71,16 @@ def test_a_wide_encoder_has_as_many_features_as_three():
 def test_rows_that_no_page_reads_by_hand():
     rows = pd.DataFrame(
         [
-            ("moco_v2", "spatial", "whitened similarity along", False),
-            ("random", None, "whitened similarity along", False),
-            ("moco_v2", "only crop", "whitened similarity along", True),
-            ("byol", "spatial", "whitened similarity along", True),
-            ("byol", "spatial", "whitened similarity", False),
-            ("moco_v2", "spatial", "error", True),
-            ("moco_v2", "spatial", "relative error", False),
+            ("moco_v2", "spatial", 0.5, "whitened similarity along", False),
+            ("random", None, 0.5, "whitened similarity along", False),
+            ("moco_v2", "only crop", 0.5, "whitened similarity along", True),
+            ("byol", "spatial", 0.5, "whitened similarity along", True),
+            ("byol", "spatial", 0, "whitened similarity", False),
+            ("moco_v2", "spatial", 0, "error", False),
+            ("moco_v2", "spatial", 3, "error", True),
+            ("moco_v2", "spatial", 0, "relative error", True),
         ],
-        columns=["method", "augmentation", "metric", "unread"],
+        columns=["method", "augmentation", "severity", "metric", "unread"],
     )
     assert plan_of("augmentation_invariance").unread(rows).tolist() == rows["unread"].tolist()
     assert not plan_of("severity_degradation").unread(rows).any()
