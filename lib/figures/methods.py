@@ -18,7 +18,7 @@ from lib.figures.style import look, title, use_style
 from lib.figures.tables import OPTIMISERS
 from lib.figures.words import listed
 from lib.measures import Interval, interval
-from lib.methods import METHODS
+from lib.methods import METHODS, PLAIN
 from lib.runs import Results
 from lib.runs.recipes import RECIPES
 
@@ -182,9 +182,9 @@ def views_per_image(method: str) -> str:
 
 
 def recipes_table() -> pd.DataFrame:
-    """One line a method: how it is optimised, its own settings, and where the values come from."""
+    """One line a method without an adversary: how it is optimised, its own settings, and where they come from."""
     lines = []
-    for name in (name for name in METHODS if name in RECIPES):
+    for name in (name for name in PLAIN if name in RECIPES):
         recipe, trained = RECIPES[name], METHODS[name].trained
         settings = dataclasses.asdict(METHODS[name].settings())
         lines.append(
@@ -194,7 +194,10 @@ def recipes_table() -> pd.DataFrame:
                 "learning rate": f"{recipe.learning_rate:g}" if trained else "",
                 "weight decay": f"{recipe.weight_decay:g}" if trained else "",
                 "share of epochs": f"{recipe.epochs:g}" if trained else "",
-                "own settings": ", ".join(f"{word.replace('_', ' ')} {value:g}" for word, value in settings.items()),
+                "own settings": ", ".join(
+                    f"{word.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
+                    for word, value in settings.items()
+                ),
                 "where from": recipe.source,
             }
         )

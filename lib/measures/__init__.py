@@ -5,17 +5,21 @@ A measure is a frozen dataclass with an `identity` (its name, parameters and pro
 """
 
 from lib.measures.accuracy import Accuracy
+from lib.measures.adversarial_probe import AdversarialProbe
+from lib.measures.aggregation import Aggregation
 from lib.measures.attention import AttentionShift
+from lib.measures.auto_attack import AutoAttackAccuracy
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.downstream import Downstream
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
-from lib.measures.monitor import neighbour_monitor
+from lib.measures.monitor import adversarial_monitor, neighbour_monitor
 from lib.measures.natural_shift import NaturalShift
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.raw_input import RawInput
 from lib.measures.read_out import ReadOut
 from lib.measures.real_invariance import RealInvariance
+from lib.measures.robust_accuracy import RobustAccuracy
 from lib.measures.rows import COLUMNS
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.statistics import Interval, bootstrap_interval, interval
@@ -23,7 +27,8 @@ from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
-    "COLUMNS", "Accuracy", "AttentionShift", "CorruptionError", "Downstream", "Interval", "NaturalShift", "Probe",
-    "RawInput", "ReadOut", "RealInvariance", "SeverityCurve", "Subject", "SyntheticInvariance", "bootstrap_interval",
-    "extract", "fit_probe", "interval", "knn_predict", "neighbour_monitor",
+    "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy", "CorruptionError",
+    "Downstream", "Interval", "NaturalShift", "Probe", "RawInput", "ReadOut", "RealInvariance", "RobustAccuracy",
+    "SeverityCurve", "Subject", "SyntheticInvariance", "adversarial_monitor", "bootstrap_interval", "extract",
+    "fit_probe", "interval", "knn_predict", "neighbour_monitor",
 ]  # fmt: skip

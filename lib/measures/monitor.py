@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
 
 from lib.images import Split
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
+from lib.precision import autocast
+from lib.shifts.adversary import cross_entropy, fgsm, held, pgd
 
 # Shares of the number of training images. An image costs a forward pass here and about eight times that in training
 # (two views, made, forward and backward), so that these cost 0.12 / 8 = 1.5 % of an epoch.
@@ -31,3 +35,58 @@ def neighbour_monitor(train: Split, validation: Split, precision: str) -> Callab
         return {"knn accuracy": 100 * (guesses == answers).float().mean().item()}
 
     return monitor
+
+
+ATTACKED = 128  # validation images, at each epoch
+
+
+def adversarial_monitor(
+    train: Split, validation: Split, precision: str, epsilon: float
+) -> Callable[[nn.Module], dict[str, float]]:
+    """For `lib.training.train`: `neighbour_monitor`, and how some validation images fare under attack, in percent.
+
+    A linear map by ridge regression on the features of some training images stands in for the probe: "accuracy" is
+    that on clean images, "fgsm accuracy" that after one step of `epsilon` and "pgd accuracy" that after ten of a
+    quarter. Where the last falls to nothing while the one before stays up, training has overfitted to weak attacks
+    (catastrophic overfitting; Wong et al. 2020, arXiv 2001.03994).
+    """
+    neighbours = neighbour_monitor(train, validation, precision)
+    bank, labels = train.images[:1000], train.labels[:1000]
+    queries, answers = validation.images[:ATTACKED].float().div(255), validation.labels[:ATTACKED]
+
+    def monitor(method: nn.Module) -> dict[str, float]:
+        encoder = method.encoder
+        scores = ridge_classifier(extract(encoder, bank, precision).clone(), labels)
+
+        def logits(images: Tensor) -> Tensor:
+            with autocast(images.device, precision):
+                features = encoder(images)
+            return scores(features.float())
+
+        def loss(images: Tensor) -> Tensor:
+            return cross_entropy(logits(images), answers)
+
+        tried = {
+            "accuracy": queries,
+            "fgsm accuracy": fgsm(queries, loss, epsilon, modules=encoder),
+            "pgd accuracy": pgd(queries, loss, epsilon, epsilon / 4, 10, modules=encoder, keep="last"),
+        }
+        with held(encoder), torch.no_grad():
+            right = {name: (logits(images).argmax(dim=1) == answers).float().mean() for name, images in tried.items()}
+        return neighbours(method) | {name: 100 * share.item() for name, share in right.items()}
+
+    return monitor
+
+
+def ridge_classifier(features: Tensor, labels: Tensor, decay: float = 0.1) -> Callable[[Tensor], Tensor]:
+    """Scores (N, C) of features (N, D) by ridge regression on one-hot labels, in closed form.
+
+    `decay` is in units of the standardised features' variance, times their number of images.
+    """
+    mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
+    x = (features - mean) / std
+    y = F.one_hot(labels).to(x)
+    centre = y.mean(dim=0)
+    gram = x.T @ x + decay * len(x) * torch.eye(x.shape[1], device=x.device)
+    weight = torch.linalg.solve(gram, x.T @ (y - centre))
+    return lambda new: (new - mean) / std @ weight + centre

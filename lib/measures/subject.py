@@ -26,14 +26,22 @@ class Subject:
     """An encoder with the splits of its data set; features and the probe are computed once.
 
     The probe is the same for every method of a table: logistic regression on the frozen features of
-    the training images that the encoder saw, its weight decay chosen on the validation split.
+    the training images that the encoder saw, its weight decay chosen on the validation split. `head` is what a run
+    has behind its encoder up to the feature that its paper evaluates, (N, encoder.features) -> (N, D), in eval mode;
+    None where there is none.
     """
 
     def __init__(
-        self, encoder: nn.Module, dataset: str, train_images: int | None, precision: str, device: torch.device
+        self,
+        encoder: nn.Module,
+        dataset: str,
+        train_images: int | None,
+        precision: str,
+        device: torch.device,
+        head: nn.Module | None = None,
     ) -> None:
         self.encoder, self.dataset, self.train_images = encoder, dataset, train_images
-        self.precision, self.device = precision, device
+        self.precision, self.device, self.head = precision, device, head
 
     def split(self, name: str, count: int | None = None) -> Split:
         return load(self.dataset, name, self.train_images if name == "train" else count, self.device)

@@ -4,6 +4,10 @@ A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 
 - `forward(views)` (or `forward(views, labels)`) -> a dict of named loss terms, whose sum is minimised;
 - `after_step(progress)`, called after every optimiser step with the share of training that is done.
+
+One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
+(or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises.
+One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 
 from __future__ import annotations
@@ -13,10 +17,13 @@ from dataclasses import dataclass
 
 from torch import nn
 
+from lib.errors import BadInput
 from lib.methods import (
+    acl,
     barlow_twins,
     byol,
     dcl,
+    deacl,
     dino,
     emp_ssl,
     moco_v2,
@@ -29,13 +36,15 @@ from lib.methods import (
     supcon,
     supervised,
     swav,
+    trades,
     vicreg,
 )
 
 
 @dataclass(frozen=True)
 class Method:
-    """An entry of the table. `paradigm` is the family as the field sorts it; `trained` is false for controls."""
+    """An entry of the table. `paradigm` is the family as the field sorts it; `trained` is false for controls, and
+    `attacked` true for methods that cannot be trained without an attack."""
 
     title: str
     paradigm: str
@@ -43,6 +52,7 @@ class Method:
     settings: type
     protocol: int
     trained: bool = True
+    attacked: bool = False
 
 
 METHODS = {
@@ -65,11 +75,23 @@ METHODS = {
         "Supervised", "reference with labels", supervised.Supervised, supervised.Settings, supervised.PROTOCOL
     ),
     "supcon": Method("SupCon", "reference with labels", supcon.SupCon, supcon.Settings, supcon.PROTOCOL),
+    "acl": Method("ACL", "contrastive", acl.ACL, acl.Settings, acl.PROTOCOL, attacked=True),
+    "deacl": Method("DeACL", "distillation", deacl.DeACL, deacl.Settings, deacl.PROTOCOL, attacked=True),
+    "trades": Method("TRADES", "reference with labels", trades.TRADES, trades.Settings, trades.PROTOCOL, attacked=True),
     "random": Method("Random weights", "control", random.Random, random.Settings, random.PROTOCOL, trained=False),
 }
+# Those that learn from views as they are; an adversary may change the views all the same.
+PLAIN: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not method.attacked)
 
 
-def build_method(name: str, encoder: nn.Module, settings: object, classes: int) -> nn.Module:
-    """The method `name` around `encoder`. Only a method that uses labels learns how many classes there are."""
+def build_method(
+    name: str, encoder: nn.Module, settings: object, classes: int, teacher: nn.Module | None = None
+) -> nn.Module:
+    """The method `name` around `encoder`. Only a method that uses labels learns how many classes there are, and only
+    one that has a `teacher` learns from that encoder; it refuses to be built without."""
     build = METHODS[name].build
+    if hasattr(build, "teacher"):
+        if teacher is None:
+            raise BadInput(f"{name} learns from a teacher: give it an encoder that was trained by {build.teacher}")
+        return build(encoder, settings, teacher)
     return build(encoder, settings, classes) if build.uses_labels else build(encoder, settings)

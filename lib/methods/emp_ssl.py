@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.errors import BadInput, one_of
 from lib.precision import full_precision
 from lib.views import View
 
@@ -17,6 +18,8 @@ PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 # A patch of a quarter of the image, enlarged (the official code's augmentation; its blur in one view of ten has a
 # kernel of 3 pixels at this size).
 PATCH = View(crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), hue=0.2, blur=0.1, solarize=0.1)
+# Patches, or crops of all sizes, with which Ghofrani and Jamshidi (arXiv 2501.03507) report more robust encoders.
+CROPS = {"patch": PATCH, "crop": replace(PATCH, crop_scale=(0.08, 1.0), crop_ratio=(3 / 4, 4 / 3))}
 
 
 @dataclass(frozen=True)
@@ -25,13 +28,20 @@ class Settings:
     epsilon: float = 0.2  # the official code divides by it, the paper by its square
     hidden: int = 1024
     projection: int = 256
+    views: int = 8  # of an image, of one kind of `CROPS`
+    crop: str = "patch"
+
+    def __post_init__(self) -> None:
+        if type(self.views) is not int or self.views < 2:
+            raise BadInput(f"views is a whole number of at least 2, not {self.views!r}")
+        one_of(self.crop, CROPS, "crop")
 
 
 class EMPSSL(nn.Module):
     """The network reads all patches as one batch. Its feature for evaluation is the encoder's, like everyone's; the
     paper's 4096 features of the head's first layer, averaged over patches, are another column, not this one."""
 
-    views = (PATCH,) * 8
+    views = (PATCH,) * 8  # of the default settings; an instance has its own
     uses_labels = False
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
@@ -39,6 +49,12 @@ class EMPSSL(nn.Module):
         self.encoder = encoder
         self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
         self.invariance, self.epsilon = settings.invariance, settings.epsilon
+        self.views = (CROPS[settings.crop],) * settings.views
+
+    @property
+    def pre_feature(self) -> nn.Module:
+        """The head's first layer, (N, encoder.features) -> (N, hidden): the feature that the paper evaluates."""
+        return self.head.layers[:3]
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         projections = self.head(self.encoder(torch.cat(views)))

@@ -19,11 +19,12 @@ def main() -> int:
     parser.add_argument("--preset", required=True, help="quick, small or full")
     parser.add_argument("--dataset", help="another data set than the preset's own")
     parser.add_argument("--methods", help='a list such as \'["simclr", "byol"]\'')
+    parser.add_argument("--systems", help='in a study of systems, a list such as \'["cf-amc-ssl", "simclr pgd"]\'')
     parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
     parser.add_argument("--publish", action="store_true", help="write the rows to results/")
     arguments = parser.parse_args()
-    chosen = {name: getattr(arguments, name) for name in ("methods", "seeds") if getattr(arguments, name)}
+    chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}
     try:
         study = Study(arguments.study, arguments.preset, arguments.dataset, recompute=True, **chosen)
         results = study.results(arguments.time_limit)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.models import ENCODERS
-from lib.training import Training
+from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
 
 # Encoders side by side, each trained by itself: the augmentation of each and how far its seed is from the fusion's.
@@ -19,7 +19,9 @@ FUSIONS = {
     "fusion": (("default", 0), ("spatial", 0), ("appearance", 0)),
     "three defaults": (("default", 0), ("default", 10), ("default", 20)),
 }
-_YOUNG = ("augmentation",)  # fields younger than runs in readers' stores, which keep their keys while these are None
+# Fields younger than runs in readers' stores, which keep their keys while these have the values of then.
+_YOUNG = {"augmentation": None, "attack": None}
+_YOUNG_SETTINGS = {"views": 8, "crop": "patch"}  # of EMP-SSL
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,8 @@ class RunConfig:
     """One training run, on at most `train_images` images (None: all). `settings` None are the method's defaults.
 
     `least_crop` is the smallest share of an image's area that a view may show, and `augmentation` one of
-    `lib.views.AUGMENTATIONS` or of `FUSIONS`; None leaves them to the method's views.
+    `lib.views.AUGMENTATIONS` or of `FUSIONS`; None leaves them to the method's views. `attack` is what the method
+    trains against, an `Attack` or its name, such as "pgd(5)" or "free(3)"; "none" and None are no attack.
     """
 
     dataset: str
@@ -39,6 +42,7 @@ class RunConfig:
     settings: object = None
     least_crop: float | None = None
     augmentation: str | None = None
+    attack: Attack | str | None = None
 
     def __post_init__(self) -> None:
         for name in ("dataset", "method", "encoder"):
@@ -56,11 +60,38 @@ class RunConfig:
             one_of(self.augmentation, (*AUGMENTATIONS, *FUSIONS), "augmentation")
             if len({view.size for view in METHODS[self.method].build.views}) > 1:
                 raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
+        self._check_attack()
         expected = METHODS[self.method].settings
         if self.settings is None:
             object.__setattr__(self, "settings", expected())
         if type(self.settings) is not expected:
             raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
+
+    def _check_attack(self) -> None:
+        if isinstance(self.attack, str):
+            object.__setattr__(self, "attack", None if self.attack == "none" else Attack(self.attack))
+        if self.attack is not None and not isinstance(self.attack, Attack):
+            raise BadInput(f"attack is None, a name such as 'pgd(5)' or a lib.training.Attack, not {self.attack!r}")
+        method = METHODS[self.method]
+        if self.attack is None:
+            if method.attacked:
+                raise BadInput(f"{self.method} is trained under an attack: give one, such as 'pgd(5)'")
+        elif not method.trained:
+            raise BadInput(f"{self.method} is not trained, so that there is nothing to attack: its attack is None")
+        elif self.attack.kind == "free" and hasattr(method.build, "weakness"):
+            raise BadInput(f"{self.method} attacks by another loss than it learns by: use 'pgd(k)' or 'fgsm', not free")
+        elif len({view.size for view in method.build.views}) > 1:
+            raise BadInput(f"{self.method} has large and small crops, and an attack needs views of one size: use None")
+
+    def teacher(self) -> RunConfig | None:
+        """The run whose encoder this one's method learns from, of the same training; None for most methods."""
+        name = getattr(METHODS[self.method].build, "teacher", None)
+        if name is None:
+            return None
+        epochs = self.settings.teacher_epochs or self.training.epochs
+        warmup = round(self.training.warmup_epochs * epochs / self.training.epochs, 3)  # the same share
+        training = replace(self.training, epochs=epochs, warmup_epochs=warmup)
+        return replace(self, method=name, settings=None, attack=None, training=training)
 
     def members(self) -> list[RunConfig]:
         """The runs that a fusion is made of; none for a run that is trained."""
@@ -78,14 +109,21 @@ class RunConfig:
         values = dict(values)
         method = one_of(values.get("method"), METHODS, "method")
         values["training"] = _build(Training, values.get("training", {}), "training")
+        if isinstance(values.get("attack"), dict):
+            values["attack"] = _build(Attack, values["attack"], "attack")
         values["settings"] = _build(METHODS[method].settings, values.get("settings") or {}, f"settings of {method}")
         return _build(cls, values, "run")
 
     def key(self, checksum: str) -> str:
         """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
-        values = {name: value for name, value in self.to_dict().items() if value is not None or name not in _YOUNG}
+        values = _without(_YOUNG, self.to_dict())
+        values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
         identity = [values, checksum, METHODS[self.method].protocol]
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _without(young: dict, values: dict) -> dict:
+    return {name: value for name, value in values.items() if name not in young or value != young[name]}
 
 
 def _build(kind: type, values: dict, what: str):

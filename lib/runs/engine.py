@@ -7,7 +7,7 @@ import math
 import platform
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
 
@@ -20,19 +20,22 @@ import lib
 from lib import paths
 from lib.errors import BadInput
 from lib.images import Split, load
-from lib.measures import Subject, extract, neighbour_monitor
+from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
 from lib.methods import METHODS, build_method
 from lib.models import Fused, build_encoder
 from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
-from lib.training import OutOfTime, train
+from lib.training import OutOfTime, needs_attack, passes, train
 from lib.views import augmented, cropped
 
 try:
     import fcntl
 except ImportError:  # Windows: no lock, so one process at a time is up to the user
     fcntl = None
+
+
+MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  # of a run under attack, published
 
 
 class InProcess(Executor):
@@ -51,17 +54,17 @@ class InProcess(Executor):
 
 def compute(
     configs: Sequence[RunConfig],
-    measures: Sequence,
+    measures: Sequence | Callable[[RunConfig], Sequence],
     executor: Executor | None = None,
     time_limit: float | None = None,
     progress: bool = True,
 ) -> tuple[list[dict], pd.DataFrame]:
     """Records and rows (with the columns `run`, `measure` and those of a measure) of all `configs`.
 
-    Runs go to `executor` (any with the interface of `concurrent.futures`; in this process by
-    default) in the order given. After `time_limit` seconds it stops at the next step: what is
-    complete stays in the store, what is under way leaves a checkpoint, and the same call goes on
-    from there.
+    `measures` are the same for all, or a function of the run. Runs go to `executor` (any with the
+    interface of `concurrent.futures`; in this process by default) in the order given. After
+    `time_limit` seconds it stops at the next step: what is complete stays in the store, what is
+    under way leaves a checkpoint, and the same call goes on from there.
     """
     deadline = time.monotonic() + time_limit if time_limit else math.inf
     executor = executor or InProcess()
@@ -70,7 +73,8 @@ def compute(
     for config in configs:
         bar.set_description(f"{config.method}, seed {config.seed}")
         remaining = deadline - time.monotonic()
-        futures.append(executor.submit(compute_one, config, measures, remaining, progress))
+        wanted = measures(config) if callable(measures) else measures
+        futures.append(executor.submit(compute_one, config, wanted, remaining, progress))
         futures[-1].add_done_callback(lambda _: bar.update())
         if futures[-1].done() and futures[-1].exception():
             break
@@ -100,7 +104,8 @@ def compute_one(
     key = config.key(data.checksum)
     with _locked(key):
         record, encoder = _trained(config, key, data, device, deadline, progress)
-        subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device)
+        head = _head(config, key, data, device)
+        subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device, head)
         tables = [_rows(key, measure, subject, deadline) for measure in measures]
     return record, store.join(tables)
 
@@ -132,18 +137,22 @@ def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
 def _train(
     config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
 ) -> tuple[dict, nn.Module]:
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
-        method = build_method(config.method, build_encoder(config.encoder), config.settings, len(data.classes))
+    teacher = None
+    if (wanted := config.teacher()) is not None:
+        own = wanted.key(data.checksum)
+        with _locked(own):  # never the other way round: a teacher knows no student
+            _, teacher = _trained(wanted, own, data, device, deadline, progress)
+    method = _fresh(config, data, teacher)
     if config.augmentation:
         method.views = tuple(augmented(view, config.augmentation) for view in method.views)
     if config.least_crop:
         method.views = tuple(cropped(view, config.least_crop) for view in method.views)
     checkpoint = store.folder(key) / "checkpoint.pt"
-    monitor = neighbour_monitor(data, load(config.dataset, "validation", device=device), config.training.precision)
+    watched = data, load(config.dataset, "validation", device=device), config.training.precision
+    monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
     history = train(
         method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
-        progress=progress, monitor=monitor if METHODS[config.method].trained else None,
+        progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
     )  # fmt: skip
     record = {
         "key": key,
@@ -159,9 +168,39 @@ def _train(
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": _commit(),
     }
-    store.save_run(key, method.encoder, history, record)
+    if METHODS[config.method].trained:
+        record |= _cost(config, method, len(data.images))
+    if config.attack:
+        record["monitored"] = [{name: epoch[name] for name in MONITORED} for epoch in history]
+    store.save_run(key, method.encoder, history, record, getattr(method, "pre_feature", None))
     checkpoint.unlink(missing_ok=True)
     return record, method.encoder
+
+
+def _fresh(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:
+    """The method before training."""
+    with torch.random.fork_rng():
+        torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
+        encoder = build_encoder(config.encoder)
+        return build_method(config.method, encoder, config.settings, len(data.classes), teacher)
+
+
+def _cost(config: RunConfig, method: nn.Module, images: int) -> dict:
+    """What training took, whatever the machine: steps of the optimiser, and passes of a view (see `passes`)."""
+    batches = config.training.epochs * (images // config.training.batch_size)
+    return {
+        "updates": batches * (config.attack.replays if config.attack else 1),
+        "passes": batches * config.training.batch_size * passes(len(method.views), config.attack, needs_attack(method)),
+    }
+
+
+def _head(config: RunConfig, key: str, data: Split, device: torch.device) -> nn.Module | None:
+    """What a run kept of its projector, for measures that read there; None where it kept nothing."""
+    if not hasattr(METHODS[config.method].build, "pre_feature") or not store.has_head(key):
+        return None
+    head = _fresh(config, data).pre_feature
+    store.load_weights(key, head, device, "head")
+    return head
 
 
 def _fuse(

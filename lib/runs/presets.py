@@ -11,19 +11,24 @@ import pandas as pd
 from lib.errors import one_of
 from lib.measures import (
     Accuracy,
+    AdversarialProbe,
+    Aggregation,
     AttentionShift,
+    AutoAttackAccuracy,
     CorruptionError,
     Downstream,
     NaturalShift,
     RawInput,
     ReadOut,
     RealInvariance,
+    RobustAccuracy,
     SeverityCurve,
     SyntheticInvariance,
 )
-from lib.methods import METHODS
+from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
-from lib.runs.recipes import recipe_of
+from lib.runs.recipes import Recipe, recipe_of
+from lib.runs.systems import SYSTEMS, System, epochs_of, settings_of
 from lib.training import Training
 from lib.views import AUGMENTATIONS
 
@@ -43,6 +48,8 @@ class Preset:
     least_crop: float | None = None  # see `RunConfig`
     transformer: str | None = None  # the encoder that stands for transformers, in studies that ask about them
     wide: str | None = None  # one with as many features as three of `encoder`, in studies that ask about size
+    views: int = 16  # of EMP-SSL, in studies of systems
+    passes: int = 480  # of a view of each training image, forward and backward: what a system may cost
 
 
 # From small to large: a notebook shows the last one that has published rows.
@@ -50,7 +57,17 @@ PRESETS = {
     preset.name: preset
     for preset in (
         Preset(
-            "quick", "scenes", "resnet10_narrow", 2_000, 300, epochs=6, batch_size=64, seeds=(0, 1, 2), least_crop=0.6
+            "quick",
+            "scenes",
+            "resnet10_narrow",
+            2_000,
+            300,
+            epochs=6,
+            batch_size=64,
+            seeds=(0, 1, 2),
+            least_crop=0.6,
+            views=4,
+            passes=24,
         ),
         Preset(
             "small",
@@ -63,6 +80,8 @@ PRESETS = {
             seeds=(0, 1, 2),
             transformer="vit_narrow_patch4",
             wide="resnet10_wide",
+            views=8,
+            passes=48,
         ),
         Preset(
             "full",
@@ -90,6 +109,9 @@ class Plan:
     the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where the preset has
     another data set. `unread` tells which rows no page reads: bool (N,) for N rows with the columns of a study's
     results. They are not published.
+
+    A study may compare `systems`, names of `SYSTEMS`, instead of methods, and `systems_in_class` in the quick preset.
+    `scale` is what it makes of a preset, and `less` what it leaves of the measures for a system.
     """
 
     methods: tuple[str, ...]
@@ -99,6 +121,10 @@ class Plan:
     transformers: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
     on_scenes: tuple[str, ...] = ()
+    systems: tuple[str, ...] = ()
+    systems_in_class: tuple[str, ...] = ()
+    scale: Callable[[Preset], Preset] = lambda preset: preset
+    less: Callable[[list, System], list] = lambda measures, system: measures
     unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
 
 
@@ -154,9 +180,46 @@ def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
     return details | by_severity | (rows["metric"] == "whitened similarity along") & ~drawn
 
 
+def _for_attacks(preset: Preset) -> Preset:
+    """Attacks cost many passes: a small study has a narrow encoder, and more steps for fewer images."""
+    if preset.name != "small":
+        return preset
+    return replace(preset, encoder="resnet10_narrow", train_images=5_000, batch_size=64)
+
+
+def _attack_measures(preset: Preset) -> list:
+    """Every measure of robustness on the first test images; in class a short list of strengths."""
+    if preset.name == "quick":
+        return [RobustAccuracy(100, (2, 8), 10, 1), SyntheticInvariance(100, 4)]
+    full = preset.test_images is None
+    images, hardest = (1_000, 1_000) if full else (500, 200)
+    return [
+        RobustAccuracy(images),
+        AutoAttackAccuracy(hardest),
+        AdversarialProbe(),
+        Aggregation(crop="crop"),
+        Aggregation(crop="patch"),
+        CorruptionError(preset.test_images and preset.test_images // 2),
+        SyntheticInvariance(200, 8),
+    ]
+
+
+def _less_of_variants(measures: list, system: System) -> list:
+    """Aggregation is EMP-SSL's own; systems that stand in a comparison of one thing are measured by attacks alone."""
+    if system.role == "sweep":
+        kinds = RobustAccuracy
+    elif system.role in ("quirk", "updates"):
+        kinds = (RobustAccuracy, AutoAttackAccuracy)
+    elif system.method == "emp_ssl":
+        return measures
+    else:
+        return [measure for measure in measures if not isinstance(measure, Aggregation)]
+    return [measure for measure in measures if isinstance(measure, kinds)]
+
+
 STUDIES = {
     "methods": Plan(
-        tuple(METHODS),
+        PLAIN,
         ("simclr", "byol", "barlow_twins", "swav", "emp_ssl", "relic", "supervised", "random"),  # one a paradigm
         lambda preset: [Accuracy()],
     ),
@@ -174,6 +237,15 @@ STUDIES = {
         wide=("moco_v2",),
         on_scenes=("moco_v2", "supervised", "random"),
         unread=_unread_of_augmentations,
+    ),
+    "accuracy_robustness_tradeoff": Plan(
+        tuple(dict.fromkeys(system.method for system in SYSTEMS.values())),
+        ("simclr", "emp_ssl", "supervised", "random"),
+        _attack_measures,
+        systems=tuple(SYSTEMS),
+        systems_in_class=("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free"),
+        scale=_for_attacks,
+        less=_less_of_variants,
     ),
 }
 
@@ -204,8 +276,8 @@ def grid(
     ]
 
 
-def _training(scale: Preset, method: str) -> Training:
-    recipe = recipe_of(method)
+def _training(scale: Preset, method: str, recipe: Recipe | None = None) -> Training:
+    recipe = recipe or recipe_of(method)
     epochs = math.ceil(scale.epochs * recipe.epochs)
     return Training(
         epochs=epochs if METHODS[method].trained else 1,  # the control's one epoch only fills its statistics
@@ -241,6 +313,42 @@ def configs_of(
     return configs
 
 
-def measures_of(study: str, preset: str) -> list:
-    """What is measured of each run of a study."""
-    return plan_of(study).measures(PRESETS[one_of(preset, PRESETS, "preset")])
+def systems_of(study: str, preset: str) -> tuple[str, ...]:
+    """The systems that a study compares in a preset; none for a study of methods."""
+    plan = plan_of(study)
+    return plan.systems_in_class if preset == "quick" else plan.systems
+
+
+def configs_of_systems(
+    study: str, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> dict[tuple[str, int], RunConfig]:
+    """The run of each of `systems` and seeds. A system that a preset makes equal to one before it is left out."""
+    scale = plan_of(study).scale(PRESETS[one_of(preset, PRESETS, "preset")])
+    configs: dict[tuple[str, int], RunConfig] = {}
+    for name in systems:
+        epochs = epochs_of(name, scale.views, scale.passes)
+        for seed in scale.seeds if seeds is None else seeds:
+            system = SYSTEMS[name]
+            config = RunConfig(
+                dataset=dataset or scale.dataset,
+                method=system.method,
+                encoder=scale.encoder,
+                seed=seed,
+                train_images=scale.train_images,
+                training=replace(
+                    _training(scale, system.method, system.recipe), epochs=epochs, warmup_epochs=epochs / 10
+                ),
+                settings=settings_of(name, scale.views, scale.passes),
+                least_crop=scale.least_crop,
+                attack=system.attack,
+            )
+            if config not in configs.values():
+                configs[name, seed] = config
+    return configs
+
+
+def measures_of(study: str, preset: str, system: str | None = None) -> list:
+    """What is measured of each run of a study, or of those of a system."""
+    plan = plan_of(study)
+    measures = plan.measures(plan.scale(PRESETS[one_of(preset, PRESETS, "preset")]))
+    return plan.less(measures, SYSTEMS[system]) if system else measures

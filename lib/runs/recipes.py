@@ -80,6 +80,9 @@ RECIPES = {
     "relic": Recipe("adamw", 0.004, 0.05, "No public recipe; MoCo v3's, to which it adds a divergence."),
     "supervised": Recipe("adamw", 0.004, 0.05, "In short runs AdamW was four points ahead of SGD 0.2."),
     "supcon": Recipe("sgd", 0.2, 5e-4, "SimCLR's, from which it differs by the labels alone."),
+    "acl": Recipe("sgd", 0.2, 5e-4, "SimCLR's, whose loss it has twice. The paper: LARS 5.0 for a batch of 512."),
+    "deacl": Recipe("sgd", 0.2, 5e-4, "SimCLR's, which its teacher has. The authors' code: SGD 0.5, decay 5e-4."),
+    "trades": Recipe("adamw", 0.004, 0.05, "The supervised reference's."),
     "random": Recipe("sgd", 0.0, 0.0, "Nothing is trained."),
 }
 

@@ -1,8 +1,9 @@
 """Runs on the disk: local ones with weights, published ones as small text.
 
-A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors`,
-`history.json`, and `rows/<measure>.csv`. Published runs live in `results/<study>/<preset>/`:
-`runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs` measured what training costs.
+A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
+`head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
+in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs`
+measured what training costs.
 A measure's identity is long and there are thousands of rows: `rows.csv` has its name alone, what stands before the
 parenthesis, and the run's record lists under "measures" the identities of all that were published of it, one a name.
 Every file is written whole or not at all.
@@ -40,11 +41,13 @@ def read_json(path: Path) -> dict | list:
         raise BadInput(f"{path} is half-written ({error}); delete its folder to compute that run again") from error
 
 
-def save_run(key: str, encoder: nn.Module, history: list[dict], record: dict) -> None:
-    """Weights first, the record last: a run whose record is there is complete."""
+def save_run(key: str, encoder: nn.Module, history: list[dict], record: dict, head: nn.Module | None = None) -> None:
+    """Weights first, the record last: a run whose record is there is complete. `head` is what else is measured."""
     home = folder(key)
-    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in encoder.state_dict().items()}
-    files.write(home / "weights.safetensors", lambda file: file.write(save(tensors)))
+    for name, module in (("weights", encoder), ("head", head)):
+        if module is not None:
+            tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
+            files.write(home / f"{name}.safetensors", lambda file, tensors=tensors: file.write(save(tensors)))
     files.write_text(home / "history.json", json.dumps(history, indent=1))
     files.write_text(home / "record.json", json.dumps(record, indent=1))
 
@@ -55,13 +58,17 @@ def load_record(key: str) -> dict | None:
     return read_json(path) if path.exists() else None
 
 
-def load_weights(key: str, encoder: nn.Module, device: torch.device) -> None:
-    path = folder(key) / "weights.safetensors"
+def has_head(key: str) -> bool:
+    return (folder(key) / "head.safetensors").exists()
+
+
+def load_weights(key: str, module: nn.Module, device: torch.device, name: str = "weights") -> None:
+    path = folder(key) / f"{name}.safetensors"
     try:
-        encoder.load_state_dict(load_file(path))
+        module.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
         raise BadInput(f"{path} is damaged ({error}); delete its folder to compute that run again") from error
-    encoder.to(device, memory_format=torch.channels_last).eval()
+    module.to(device, memory_format=torch.channels_last).eval()
 
 
 def rows_path(key: str, measure: str) -> Path:

@@ -14,7 +14,8 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import PRESETS, configs_of, measures_of, plan_of
+from lib.runs.presets import PRESETS, configs_of, configs_of_systems, measures_of, plan_of, systems_of
+from lib.runs.systems import SYSTEMS
 
 PUBLISHED = "published"
 DESCRIBED = ("method", "seed", "encoder", "dataset", "augmentation")
@@ -36,6 +37,7 @@ class Results:
         lines = pd.DataFrame(
             {
                 "method": METHODS[record["config"]["method"]].title,
+                "system": SYSTEMS[record["system"]].title if "system" in record else "",
                 "seed": record["config"]["seed"],
                 "encoder": record["config"]["encoder"],
                 "augmentation": record["config"].get("augmentation") or "",
@@ -55,7 +57,7 @@ class Results:
             }
             for record in self.records
         )
-        return lines if lines["augmentation"].any() else lines.drop(columns="augmentation")
+        return lines.drop(columns=[name for name in ("system", "augmentation") if not lines[name].any()])
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,16 @@ class Study:
     dataset: str | None = None  # None: the preset's own
     methods: Sequence[str] | None = None  # None: the study's own
     seeds: Sequence[int] | None = None  # None: the preset's own
+    systems: Sequence[str] | None = None  # of `lib.runs.systems`, in a study of them; None: the study's own
     recompute: bool = False  # train also what is published
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
         plan = plan_of(self.name)
-        own = plan.in_class if self.preset == "quick" else plan.methods
+        own = plan.in_class if self.preset == "quick" and self.systems is None else plan.methods
         methods = own if self.methods is None else as_list(self.methods, "methods", METHODS)
         object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
+        object.__setattr__(self, "systems", self._chosen_systems(plan.systems))
         if self.seeds is not None:
             seeds = as_list(self.seeds, "seeds", ("0", "1", "2"))
             if not all(type(seed) is int for seed in seeds):
@@ -84,6 +88,23 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
+
+    def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
+        """The systems named, or the study's own, of which only those with one of `methods` are left."""
+        if not allowed:
+            if self.systems is not None:
+                raise BadInput(f"{self.name} compares methods, not systems: its systems are None")
+            return ()
+        own = systems_of(self.name, largest_published(self.name) if self.preset == PUBLISHED else self.preset)
+        systems = own if self.systems is None else as_list(self.systems, "systems", allowed)
+        return tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
+
+    def _configs(self, preset: str) -> dict[tuple[str | None, int], RunConfig]:
+        """The study's runs by system and seed; where methods are compared, by None and a number."""
+        if self.systems:
+            return configs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
+        configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
+        return {(None, place): config for place, config in enumerate(configs)}
 
     @classmethod
     def from_notebook(cls, name: str, namespace: dict) -> Study:
@@ -103,9 +124,14 @@ class Study:
         preset = self.preset
         if preset == PUBLISHED:
             preset = largest_published(self.name)
-        configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
-        measures = measures_of(self.name, preset)
-        found = [] if self.recompute else [_published(self.name, config, measures) for config in configs]
+        named = self._configs(preset)
+        configs = list(named.values())
+        wanted = {_identity(config): measures_of(self.name, preset, system) for (system, _), config in named.items()}
+
+        def measures(config: RunConfig) -> list:
+            return wanted[_identity(config)]
+
+        found = [] if self.recompute else [_published(self.name, config, measures(config)) for config in configs]
         if self.preset == PUBLISHED and not all(found):
             raise BadInput(
                 f"{sum(not hit for hit in found)} of {len(configs)} runs of this grid are not published; name a preset "
@@ -117,6 +143,9 @@ class Study:
         records += [record for record, _, _ in hits]
         rows = pd.concat([table for table in [rows, *(table for _, table, _ in hits)] if table is not None])
         costs = None if missing else _published_costs(self.name, preset, self.methods)
+        if self.systems:
+            names = {_identity(config): name for (name, _), config in named.items()}
+            records = [record | {"system": names[_of_record(record)]} for record in records]
         return Results(records, _describe(rows, records), preset, any(stale for _, _, stale in hits), costs)
 
 
@@ -138,8 +167,13 @@ def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
     runs = pd.DataFrame(
         [{"run": record["key"], **{name: record["config"].get(name) for name in DESCRIBED}} for record in records]
     )
+    if any("system" in record for record in records):
+        runs["system"] = [record["system"] for record in records]
     joined = runs.merge(rows, on="run", validate="one_to_many")
-    order = joined["method"].map(list(METHODS).index)
+    if "system" in joined:
+        order = joined["system"].map(list(SYSTEMS).index)
+    else:
+        order = joined["method"].map(list(METHODS).index)
     return joined.iloc[order.argsort(kind="stable")].reset_index(drop=True)
 
 
@@ -195,8 +229,7 @@ def _index() -> dict[str, dict[str, tuple[dict, pd.DataFrame]]]:
         records, rows = store.read_published(path.parent)
         by_run = dict(list(rows.groupby("run")))
         for record in records:
-            config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
-            index.setdefault(path.parent.parent.name, {})[_identity(config)] = (record, by_run[record["key"]])
+            index.setdefault(path.parent.parent.name, {})[_of_record(record)] = (record, by_run[record["key"]])
     return index
 
 
@@ -204,8 +237,13 @@ def _identity(config: RunConfig) -> str:
     return json.dumps(config.to_dict(), sort_keys=True)
 
 
+def _of_record(record: dict) -> str:
+    return _identity(RunConfig.from_dict(record["config"]))  # fills in parameters that are younger than the record
+
+
 def publish(study: str, results: Results) -> None:
     """Write records and rows, but those that no page reads, to `results/<study>/<preset>/`, in the place of others."""
     read = results.rows[~plan_of(study).unread(results.rows)]
     columns = list(store.PUBLISHED_COLUMNS)
-    store.write_published(paths.RESULTS / study / results.preset, results.records, read[columns])
+    records = [{name: value for name, value in record.items() if name != "system"} for record in results.records]
+    store.write_published(paths.RESULTS / study / results.preset, records, read[columns])

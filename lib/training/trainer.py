@@ -22,6 +22,7 @@ from lib.errors import BadInput, one_of
 from lib.memory import peak_memory, reset_peak_memory
 from lib.precision import PRECISIONS, autocast, precision_on
 from lib.randomness import seed_of
+from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 from lib.views import make_view
 
@@ -67,8 +68,12 @@ def train(
     deadline: float = math.inf,
     progress: bool = True,
     monitor: Callable[[nn.Module], dict[str, float]] | None = None,
+    attack: Attack | None = None,
 ) -> list[dict[str, float]]:
     """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
+
+    With an `attack` it learns from what the adversary makes of its views. Free training takes several steps of the
+    optimiser a batch; the schedule counts them all, and so does the mean of each loss term.
 
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
     the end. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
@@ -86,12 +91,18 @@ def train(
     optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
     forward = torch.compile(method) if training.compile else method
     precision = precision_on(device, training.precision)
-    steps, warmup = training.epochs * steps_per_epoch, round(training.warmup_epochs * steps_per_epoch)
+    adversary = Adversary(attack, method, precision) if attack else None
+    replays = attack.replays if attack else 1
+    steps = training.epochs * steps_per_epoch
+    counted = 1 if attack and attack.quirk == "cyclic schedule" else replays  # steps a batch, as the schedule has it
+    length, warmup = steps * counted, round(training.warmup_epochs * steps_per_epoch * counted)
 
     state = _load(checkpoint, device)
     if state:
         method.load_state_dict(state["method"])
         optimiser.load_state_dict(state["optimiser"])
+        if adversary:
+            adversary.state = state["adversary"]
     history, done = (state["history"], state["step"]) if state else ([], 0)
     # Of the epoch that is under way: the sums of its loss terms, and the seconds that it has taken so far.
     sums, elapsed = (state["sums"], state["elapsed"]) if state else ({}, 0.0)
@@ -100,6 +111,7 @@ def train(
         if checkpoint:
             state = {"method": method.state_dict(), "optimiser": optimiser.state_dict()}
             state |= {"history": history, "step": done, "sums": sums, "elapsed": time.monotonic() - started}
+            state |= {"adversary": adversary.state if adversary else None}
             files.write(checkpoint, lambda file: torch.save(state, file))
 
     reset_peak_memory(device)
@@ -110,22 +122,27 @@ def train(
         if time.monotonic() > deadline:
             save()
             raise OutOfTime
-        rate = learning_rate(step, steps, warmup, training.learning_rate)
-        for group in optimiser.param_groups:
-            group["lr"] = rate
         generator.manual_seed(seed_of(seed, 1, step))
         pictures = images[batch]
-        views = [make_view(pictures, view, generator) for view in method.views]
-        with autocast(device, precision):
-            terms = forward(views, labels[batch]) if method.uses_labels else forward(views)
-        if terms:  # the random control has none
+        clean = [make_view(pictures, view, generator) for view in method.views]
+        for replay in range(replays):
+            update = step * replays + replay
+            rate = learning_rate(update, length, warmup, training.learning_rate)
+            for group in optimiser.param_groups:
+                group["lr"] = rate
             optimiser.zero_grad()
-            sum(terms.values()).backward()
-            optimiser.step()
+            views = adversary.attacked(clean, labels[batch], seed_of(seed, 2, step)) if adversary else clean
+            with autocast(device, precision):
+                terms = loss_terms(forward, views, clean, labels[batch])
+            if terms:  # the random control has none
+                sum(terms.values()).backward()
+                if adversary:
+                    adversary.after_backward()
+                optimiser.step()
+            method.after_step((update + 1) / (steps * replays))
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0) + term.detach() / replays
         done = step + 1
-        method.after_step(done / steps)
-        for name, term in terms.items():
-            sums[name] = sums.get(name, 0) + term.detach()
         if done % steps_per_epoch == 0:
             seconds = time.monotonic() - started
             entry = {name: float(total) / steps_per_epoch for name, total in sums.items()}

@@ -1,0 +1,85 @@
+"""DeACL: distil a standard encoder into a robust one (Zhang et al. 2022, arXiv 2207.10899).
+
+The second of the paper's two stages; the first trains the teacher without an adversary, by any method.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.errors import BadInput
+from lib.methods.target import slow_copy
+from lib.precision import full_precision
+from lib.views import SIMCLR
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+
+@dataclass(frozen=True)
+class Settings:
+    robustness: float = 2.0  # weight of the second term, in the authors' code
+    teacher_epochs: int | None = None  # None: as many as the student's
+
+    def __post_init__(self) -> None:
+        epochs = self.teacher_epochs
+        if epochs is not None and (type(epochs) is not int or epochs < 1):
+            raise BadInput(f"teacher_epochs is a whole number of at least 1 or None (the student's), not {epochs!r}")
+
+
+class DeACL(nn.Module):
+    """Features are compared as they are, without a projector, and the student starts as a copy of its teacher.
+
+    Clean and adversarial images pass the student in one batch. All three as in the authors' code; its views are crops
+    of a padded image with flips, where ours are SimCLR's.
+    """
+
+    views = SIMCLR[:1]
+    uses_labels = False
+    needs_attack = True
+    teacher = "simclr"  # the method whose encoder the engine hands over
+
+    def __init__(self, encoder: nn.Module, settings: Settings, teacher: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.encoder.load_state_dict(teacher.state_dict())
+        self.teacher_encoder = slow_copy(teacher).eval()
+        self.robustness = settings.robustness
+
+    def forward(self, views: list[Tensor], clean: list[Tensor]) -> dict[str, Tensor]:
+        target = self.target(clean)
+        features, attacked = self.encoder(torch.cat((clean[0], views[0]))).chunk(2)
+        with full_precision(features):
+            features, attacked = features.float(), attacked.float()
+            return {
+                "distillation": distance(features, target).mean(),
+                "robustness": self.robustness * distance(attacked, features).mean(),  # with a gradient through both
+            }
+
+    def weakness(self, views: list[Tensor], clean: list[Tensor]) -> Tensor:
+        """How far each adversarial feature is from what the teacher says of the clean image: (N,) in [0, 2]."""
+        target = self.target(clean)
+        attacked = self.encoder(views[0])
+        with full_precision(attacked):
+            return distance(attacked.float(), target)
+
+    @torch.no_grad()
+    def target(self, clean: list[Tensor]) -> Tensor:
+        return self.teacher_encoder(clean[0]).float()
+
+    def train(self, mode: bool = True) -> DeACL:
+        """The student's mode: the teacher normalises by the statistics that it was trained with, always."""
+        super().train(mode)
+        self.teacher_encoder.eval()
+        return self
+
+    def after_step(self, progress: float) -> None:
+        pass
+
+
+def distance(first: Tensor, second: Tensor) -> Tensor:
+    """One minus the cosine: (N, D), (N, D) -> (N,) in [0, 2]."""
+    return 1 - F.cosine_similarity(first, second, dim=1)

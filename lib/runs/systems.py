@@ -1,0 +1,120 @@
+"""Systems: a method, the attack that it is trained against, and how long. What the third question compares."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+
+from lib.errors import one_of
+from lib.methods import METHODS
+from lib.runs.recipes import Recipe, recipe_of
+from lib.training import Attack, needs_attack, passes
+
+# The strengths of arXiv 2501.03507's public code: steps of 0.01 within 8/255.
+FREE = Attack("free(3)", "8/255", 0.01)
+PGD = Attack("pgd(5)", "8/255", 0.01)
+
+
+@dataclass(frozen=True)
+class System:
+    """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has.
+
+    `budget` is what training may cost in the study's unit, passes an image: 1 for what all systems get alike. `role` is
+    what a page shows the system for: a "main" comparison, a "yardstick" of the field, a "sweep" over crops, more
+    "updates", or a "quirk" of public code.
+    """
+
+    title: str
+    method: str
+    attack: Attack | None
+    source: str
+    settings: dict = field(default_factory=dict)
+    crops: int | None = None
+    budget: float = 1.0
+    role: str = "main"
+
+    @property
+    def recipe(self) -> Recipe:
+        return EMP if self.method == "emp_ssl" else recipe_of(self.method)
+
+
+EMP = Recipe(
+    "lars",
+    6.0,
+    1e-4,
+    "The paper's LARS. Under attack AdamW, which serves EMP-SSL without one, ends in features of a few directions.",
+)
+
+
+def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes) -> System:
+    return System(title, "emp_ssl", attack, source, {"crop": crop}, **changes)
+
+
+_PAPER = "Ghofrani and Jamshidi, arXiv 2501.03507"
+_LAST = {"views": "last"}  # their SimCLR attacks one of its two views
+SYSTEMS = {
+    "random": System("Random weights", "random", None, "a control"),
+    "simclr": System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709"),
+    "simclr pgd": System("SimCLR, PGD", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER),
+    "simclr free": System("SimCLR, free", "simclr", dataclasses.replace(FREE, **_LAST), _PAPER),
+    "emp crops": _emp("EMP-SSL, crops", None, "crop", "Tong et al., arXiv 2304.03977, with crops"),
+    "emp patches pgd": _emp("EMP-SSL, patches, PGD", PGD, "patch", _PAPER),
+    "emp crops pgd": _emp("EMP-SSL, crops, PGD", PGD, "crop", _PAPER),
+    "emp patches free": _emp("EMP-SSL, patches, free", FREE, "patch", _PAPER),
+    "cf-amc-ssl": _emp("CF-AMC-SSL", FREE, "crop", _PAPER),
+    "acl": System("ACL", "acl", PGD, "Jiang et al., arXiv 2010.13650", role="yardstick"),
+    "deacl": System("DeACL", "deacl", PGD, "Zhang et al., arXiv 2207.10899", role="yardstick"),
+    "supervised": System("Supervised", "supervised", None, "a reference with labels", role="yardstick"),
+    "supervised pgd": System(
+        "Supervised, PGD", "supervised", PGD, "Madry et al., arXiv 1706.06083", role="yardstick"
+    ),
+    "supervised free": System(
+        "Supervised, free", "supervised", FREE, "Shafahi et al., arXiv 1904.12843", role="yardstick"
+    ),
+    "supervised fgsm": System(
+        "Supervised, FGSM", "supervised", Attack("fgsm", "8/255"), "Wong et al., arXiv 2001.03994", role="yardstick"
+    ),
+    "trades": System("TRADES", "trades", PGD, "Zhang et al., arXiv 1901.08573", role="yardstick"),
+    "emp crops pgd, summed gradients": _emp(
+        "EMP-SSL, crops, PGD, summed gradients", dataclasses.replace(PGD, start="zero", quirk="summed gradients"),
+        "crop", "the public code of arXiv 2501.03507", role="quirk",
+    ),
+    "cf-amc-ssl, cyclic schedule": _emp(
+        "CF-AMC-SSL, cyclic schedule", dataclasses.replace(FREE, quirk="cyclic schedule"), "crop",
+        "the public code of arXiv 2501.03507", role="quirk",
+    ),
+    **{
+        f"{name}, {count} views": _emp(f"{title}, {count} views", FREE, crop, _PAPER, crops=count, role="sweep")
+        for name, title, crop in (
+            ("cf-amc-ssl", "CF-AMC-SSL", "crop"), ("emp patches free", "EMP-SSL, patches, free", "patch")
+        )
+        for count in (2, 4, 16, 32)
+    },
+    "emp crops pgd, equal updates": _emp(
+        "EMP-SSL, crops, PGD, equal updates", PGD, "crop", _PAPER, budget=6.0, role="updates"
+    ),
+    "simclr pgd, equal updates": System(
+        "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER, budget=6.0, role="updates"
+    ),
+}  # fmt: skip
+
+
+def settings_of(name: str, views: int, budget: int) -> object:
+    """The settings of a system's method: EMP-SSL has `views` unless the system says otherwise, and a student's teacher
+    is the system "simclr", trained for its own `budget`."""
+    system = SYSTEMS[one_of(name, SYSTEMS, "system")]
+    changes = dict(system.settings)
+    if system.method == "emp_ssl":
+        changes["views"] = system.crops or views
+    if system.method == "deacl":
+        changes["teacher_epochs"] = epochs_of("simclr", views, budget)
+    return METHODS[system.method].settings(**changes)
+
+
+def epochs_of(name: str, views: int, budget: int) -> int:
+    """As many epochs as come nearest to `budget` passes an image times the system's own factor, at least one."""
+    system = SYSTEMS[one_of(name, SYSTEMS, "system")]
+    build = METHODS[system.method].build
+    own = (system.crops or views) if system.method == "emp_ssl" else len(build.views)
+    each = passes(own, system.attack, needs_attack(build))
+    return max(1, round(budget * system.budget / each)) if METHODS[system.method].trained else 1

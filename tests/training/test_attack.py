@@ -1,0 +1,241 @@
+"""Adversarial training: what it costs, what it leaves alone, and that it is plain training where the attack is none."""
+
+import copy
+import itertools
+import time
+
+import pytest
+import torch
+from test_trainer import data, digest, fresh
+from torch.nn import functional as F
+
+from lib.errors import BadInput
+from lib.methods import METHODS, build_method
+from lib.models import Encoder, build_encoder
+from lib.training import Attack, OutOfTime, Training, needs_attack, passes, train, trainer
+from lib.training.attack import Adversary
+from lib.training.optimisers import learning_rate
+from lib.views import View, make_view
+
+PLAN = Training(epochs=2, batch_size=16, learning_rate=0.05, warmup_epochs=1, precision="fp32")
+WHOLE = View(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grey=0)  # a view that changes nothing
+
+
+def run(attack, name="simclr", plan=PLAN, method=None, **options):
+    method = method or fresh(name)
+    history = train(method, *data(), plan, seed=3, progress=False, attack=attack, **options)
+    return method, history
+
+
+@pytest.mark.parametrize("name", ["simclr", "emp_ssl", "supervised", "byol"])
+def test_one_replay_without_a_radius_is_plain_training_bit_by_bit(name, monkeypatch):
+    """A blur may leave [0, 1] by a rounding; an adversary's pictures never do, so that both runs get such views."""
+    monkeypatch.setattr(trainer, "make_view", lambda *arguments: make_view(*arguments).clamp(0, 1))
+    plain, history = run(None, name)
+    free, replayed = run(Attack("free(1)", epsilon=0, step=0.01), name)
+    assert digest(free) == digest(plain)
+    assert [epoch["loss"] for epoch in replayed] == [epoch["loss"] for epoch in history]
+
+
+@pytest.mark.parametrize("attack", ["fgsm", "pgd(3)"])
+def test_an_attack_without_a_radius_is_plain_training_up_to_the_rounding_of_views(attack):
+    plain, _ = run(None, "supervised")
+    attacked, _ = run(Attack(attack, epsilon=0), "supervised")
+    for name, value in plain.state_dict().items():
+        assert torch.allclose(value.float(), attacked.state_dict()[name].float(), atol=1e-5), name
+
+
+@pytest.mark.parametrize("views", ["all", "last"])
+def test_attacked_views_stay_in_the_ball_and_raise_the_loss_and_touch_nothing_else(views):
+    method = fresh("simclr").train()
+    for parameter in method.parameters():
+        parameter.grad = torch.ones_like(parameter)
+    before, gradients = digest(method), [parameter.grad.clone() for parameter in method.parameters()]
+    generator = torch.Generator().manual_seed(0)
+    clean = [torch.rand(16, 3, 32, 32, generator=generator) for _ in range(2)]
+    adversary = Adversary(Attack("pgd(5)", "8/255", views=views), method, "fp32")
+    attacked = adversary.attacked(clean, torch.zeros(16, dtype=torch.long), seed=0)
+    assert digest(method) == before and method.training
+    assert all(torch.equal(p.grad, g) for p, g in zip(method.parameters(), gradients, strict=True))
+    for view, original in zip(attacked, clean, strict=True):
+        assert (view - original).abs().max() <= 8 / 255 + 1e-6 and 0 <= view.min() and view.max() <= 1
+    assert torch.equal(attacked[0], clean[0]) == (views == "last")
+    assert not torch.equal(attacked[1], clean[1])
+    with torch.no_grad():
+        copied = copy.deepcopy(method)
+        assert copied(attacked)["contrastive"] > copied(clean)["contrastive"] + 0.1
+
+
+def linear(count=6):
+    """A supervised method whose encoder hands its pixels on: a linear model, whose worst perturbation is known."""
+
+    class Pixels(Encoder):
+        features = 3 * 8 * 8
+
+        def forward(self, x):
+            return x.flatten(1)
+
+    torch.manual_seed(1)
+    method = build_method("supervised", Pixels(), METHODS["supervised"].settings(), 2)
+    method.views = (View(size=8),)
+    return method, torch.rand(count, 3, 8, 8) * 0.5 + 0.25, torch.arange(count) % 2
+
+
+def test_one_step_on_a_linear_model_is_the_closed_form():
+    """For two classes the loss rises along the difference of the other class's weights and the own one's."""
+    method, images, labels = linear()
+    adversary = Adversary(Attack("pgd(1)", "8/255", step="8/255", start="zero"), method, "fp32")
+    (attacked,) = adversary.attacked([images], labels, seed=0)
+    weight = method.head.weight.detach()
+    direction = (weight[1 - labels] - weight[labels]).sign().view_as(images)
+    assert torch.allclose(attacked, images + 8 / 255 * direction, atol=1e-6)
+
+
+def test_free_training_is_the_loop_of_its_paper():
+    """Algorithm 1 by hand on a linear model: two batches, three replays each, the perturbation carried on."""
+    method, images, labels = linear(count=8)
+    pixels = (images * 255).round().to(torch.uint8)
+    method.views = (View(size=8, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grey=0),)
+    by_hand = copy.deepcopy(method)
+    plan = Training(epochs=1, batch_size=4, learning_rate=0.1, weight_decay=0.0, warmup_epochs=0, precision="fp32")
+    train(method, pixels, labels, plan, seed=0, progress=False, attack=Attack("free(3)", "8/255", "2/255"))
+
+    from lib.randomness import seed_of
+
+    order = torch.randperm(8, generator=torch.Generator().manual_seed(seed_of(0, 0, 0)))
+    optimiser = torch.optim.SGD(by_hand.parameters(), lr=0.1, momentum=0.9)
+    delta, update = torch.zeros(4, 3, 8, 8), 0
+    for batch in order.split(4):
+        x, y = pixels[batch].float() / 255, labels[batch]
+        for _ in range(3):
+            delta = (x + delta).clamp(0, 1) - x
+            optimiser.param_groups[0]["lr"] = learning_rate(update, 6, 0, 0.1)
+            adversarial = (x + delta).detach().requires_grad_()
+            loss = F.cross_entropy(by_hand.head(adversarial.flatten(1)), y)
+            optimiser.zero_grad()
+            loss.backward()
+            optimiser.step()
+            delta = (delta + 2 / 255 * adversarial.grad.sign()).clamp(-8 / 255, 8 / 255)
+            update += 1
+    assert torch.allclose(method.head.weight, by_hand.head.weight, atol=1e-6)
+    assert torch.allclose(method.head.bias, by_hand.head.bias, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    "attack", [Attack("free(2)"), Attack("pgd(2)"), Attack("free(2)", quirk="cyclic schedule"),
+               Attack("fgsm", quirk="summed gradients")], ids=str
+)  # fmt: skip
+def test_a_time_limit_at_every_step_changes_nothing(attack, tmp_path, monkeypatch):
+    whole, history = run(attack)
+    monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+    checkpoint, calls = tmp_path / "checkpoint.pt", 0
+    while True:
+        calls += 1
+        try:
+            method, pieces = run(attack, checkpoint=checkpoint, deadline=time.monotonic() + 3)
+            break
+        except OutOfTime:
+            assert checkpoint.exists() and calls < 100
+    assert calls >= PLAN.epochs * (70 // PLAN.batch_size)
+    assert digest(method) == digest(whole)
+    assert [epoch["loss"] for epoch in pieces] == [epoch["loss"] for epoch in history]
+
+
+@pytest.mark.parametrize("attack", [None, Attack("pgd(2)"), Attack("fgsm"), Attack("free(3)"),
+                                    Attack("pgd(3)", views="last")], ids=str)  # fmt: skip
+@pytest.mark.parametrize("name", ["simclr", "emp_ssl", "supervised", "acl"])
+def test_passes_are_what_goes_through_the_encoder_with_a_gradient(name, attack):
+    if METHODS[name].attacked and (attack is None or attack.kind == "free"):
+        pytest.skip("not a way to train this method")
+    method, counted = fresh(name), []
+    for module in method.modules():
+        if isinstance(module, Encoder):
+            module.register_forward_pre_hook(
+                lambda _, inputs: counted.append(len(inputs[0])) if torch.is_grad_enabled() else None
+            )
+    plan = Training(epochs=1, batch_size=16, precision="fp32")
+    run(attack, plan=plan, method=method)
+    images = 70 // 16 * 16
+    assert sum(counted) == images * passes(len(method.views), attack, needs_attack(method))
+
+
+def rates(attack):
+    """The learning rate at every step of the optimiser."""
+    seen = []
+
+    class Spy(torch.nn.Module):
+        views, uses_labels = (WHOLE,), True
+
+        def __init__(self):
+            super().__init__()
+            self.encoder = build_encoder("resnet10_narrow")
+            self.head = torch.nn.Linear(128, 10)
+
+        def forward(self, views, labels):
+            return {"cross-entropy": F.cross_entropy(self.head(self.encoder(views[0])), labels)}
+
+        def after_step(self, progress):
+            seen.append(progress)
+
+    run(attack, plan=Training(epochs=3, batch_size=64, warmup_epochs=0, precision="fp32"), method=Spy())
+    return seen
+
+
+def test_the_schedule_counts_steps_of_the_optimiser():
+    assert rates(Attack("free(4)")) == pytest.approx([(k + 1) / 12 for k in range(12)])
+    assert rates(None) == pytest.approx([1 / 3, 2 / 3, 1])
+    # What the public code does: with three replays a rate that is counted in batches comes back at two thirds.
+    assert learning_rate(200, 100, 0, 0.3) == pytest.approx(0.3)
+    assert learning_rate(100, 100, 0, 0.3) == pytest.approx(0) == learning_rate(300, 100, 0, 0.3)
+
+
+def test_summed_gradients_are_the_sum_over_the_attack_and_the_last_pass():
+    method, images, labels = linear()
+    method.train()
+    adversary = Adversary(Attack("pgd(2)", "8/255", "2/255", start="zero", quirk="summed gradients"), method, "fp32")
+    (attacked,) = adversary.attacked([images], labels, seed=0)
+    summed = method.head.weight.grad.clone()
+    method.zero_grad()
+    weight = method.head.weight.detach()
+    direction = (weight[1 - labels] - weight[labels]).sign().view_as(images)
+    for step in range(2):
+        F.cross_entropy(method.head((images + step * 2 / 255 * direction).flatten(1)), labels).backward()
+    assert torch.allclose(summed, method.head.weight.grad, atol=1e-6)
+    assert torch.allclose(attacked, images + 4 / 255 * direction, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ({"name": "pgd"}, "'pgd"),
+        ({"name": "pgd(0)"}, "'free"),
+        ({"name": 5}, "not 5"),
+        ({"name": "pgd(5)", "epsilon": 8}, "0 to 255"),
+        ({"name": "pgd(5)", "epsilon": "eight"}, "8/255"),
+        ({"name": "pgd(5)", "step": 2}, "0 to 255"),
+        ({"name": "pgd(5)", "views": "first"}, "all"),
+        ({"name": "pgd(5)", "start": "corner"}, "zero"),
+        ({"name": "pgd(5)", "quirk": "cyclic schedule"}, "free"),
+        ({"name": "free(3)", "quirk": "summed"}, "summed gradients"),
+    ],
+)
+def test_bad_attacks_are_refused_in_words(arguments, words):
+    with pytest.raises(BadInput, match=words.replace("(", r"\(")):
+        Attack(**arguments)
+
+
+def test_texts_and_numbers_of_a_radius_are_one():
+    assert Attack("pgd(5)", "8/255", "2/255") == Attack("pgd(5)", 8 / 255, 2 / 255) == Attack("pgd(5)", 8 / 255)
+    assert Attack("fgsm").step == pytest.approx(10 / 255) and Attack("free(3)").step == pytest.approx(8 / 255)
+    assert (Attack("free(3)").replays, Attack("free(3)").steps, Attack("pgd(5)").steps) == (3, 0, 5)
+
+
+def test_free_training_of_a_method_with_an_attack_of_its_own_is_refused():
+    with pytest.raises(BadInput, match="use pgd"):
+        Adversary(Attack("free(3)"), fresh("trades"), "fp32")
+
+
+def test_views_of_two_sizes_are_refused():
+    adversary = Adversary(Attack("pgd(2)"), fresh("simclr"), "fp32")
+    with pytest.raises(BadInput, match="one size"):
+        adversary.attacked([torch.rand(4, 3, 32, 32), torch.rand(4, 3, 16, 16)], torch.zeros(4, dtype=torch.long), 0)
