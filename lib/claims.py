@@ -22,6 +22,7 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.runs.config import FUSIONS
+from lib.runs.systems import SYSTEMS
 from lib.shifts.corruptions import GROUPS, SEVERITIES
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
@@ -456,4 +457,141 @@ AUGMENTATION_CAUSES = (
           _better_read("object_hue", ("default",), ("any hue",))),
     Claim("Flips take the place from left to right: it is read better without them, all else being equal.", "ours",
           _better_read("x", ("appearance",), ("no crop",))),  # which is the appearance recipe with flips
+)  # fmt: skip
+
+
+# Systems of the study of attacks, which a column "system" tells apart
+
+ACCURACY, BY_ADVERSARIAL_PROBE = "accuracy", "accuracy of the adversarial probe"
+STRENGTH = 8  # epsilon of the attacks, in 255ths
+CLEAN_CELL = {"shift": CLEAN, "severity": 0, "metric": ACCURACY}
+PGD_CELL = {"shift": "pgd", "severity": STRENGTH, "metric": ACCURACY}
+AUTO_CELL = {"shift": "autoattack", "severity": STRENGTH, "metric": ACCURACY}
+CORRUPTED = {"severity": 0, "metric": "error"}  # means over severities, whatever the shift
+CELLS = {"clean": CLEAN_CELL, "PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
+ATTACKED_CELLS = {"PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
+DEFENDED = {  # system trained under attack: the same method without
+    "simclr pgd": "simclr", "simclr free": "simclr", "acl": "simclr", "deacl": "simclr",
+    "emp crops pgd": "emp crops", "cf-amc-ssl": "emp crops",
+    "supervised pgd": "supervised", "supervised free": "supervised", "trades": "supervised",
+}  # fmt: skip
+COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by side
+DIM = ("fog", "contrast")  # corruptions that take contrast away
+FINE = ("gaussian_noise", "shot_noise", "impulse_noise", "jpeg_compression")  # that add or take what is fine
+
+
+def has(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> bool:
+    """Whether `rows` hold this cell of this system."""
+    found = rows["system"] == system
+    for column, value in cell.items():
+        found &= rows[column] == value
+    return bool(found.any())
+
+
+def between(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], cells: dict[str, dict[str, object]]) -> Contrasts:
+    """The first system less the second, for each of `pairs` and each of `cells` (by name) that rows hold of both."""
+    return {
+        f"{name}, {SYSTEMS[more].title} less {SYSTEMS[less].title}": difference(
+            rows, cell | {"system": more}, cell | {"system": less}
+        )
+        for more, less in pairs
+        for name, cell in cells.items()
+        if has(rows, more, cell) and has(rows, less, cell)
+    }
+
+
+def _ahead(*pairs: tuple[str, str], cells: dict[str, dict[str, object]] = CELLS) -> Callable[[pd.DataFrame], Contrasts]:
+    return lambda rows: between(rows, pairs, cells)
+
+
+def within(
+    rows: pd.DataFrame, systems: Sequence[str], more: dict[str, object], less: dict[str, object], words: str
+) -> Contrasts:
+    """One cell less another of the same system, for each of `systems` that has both; `words` say what they are."""
+    return {
+        f"{SYSTEMS[name].title}, {words}": difference(rows, more | {"system": name}, less | {"system": name})
+        for name in systems
+        if has(rows, name, more) and has(rows, name, less)
+    }
+
+
+def defended(rows: pd.DataFrame) -> list[str]:
+    """The systems in `rows` that were trained under attack, variants of them left out, in the order of the table."""
+    held = set(rows["system"])
+    return [name for name, system in SYSTEMS.items() if name in held and system.attack and system.role in COMPARED]
+
+
+def _costs_clean(rows: pd.DataFrame) -> Contrasts:
+    return between(rows, [(plain, robust) for robust, plain in DEFENDED.items()], {"clean": CLEAN_CELL})
+
+
+def _no_masking(rows: pd.DataFrame) -> Contrasts:
+    square = PGD_CELL | {"shift": "square"}
+    return within(rows, defended(rows), square, PGD_CELL, "Square less PGD")
+
+
+def _probe_beats_aggregation(clean: bool, shift: str = "pgd per view") -> Callable[[pd.DataFrame], Contrasts]:
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        own = CLEAN_CELL if clean else PGD_CELL
+        other = CLEAN_CELL if clean else PGD_CELL | {"shift": shift}
+        found = {}
+        for kind in ("crops", "patches"):
+            cell = other | {"metric": f"accuracy of aggregated {kind}"}
+            found |= within(rows, ("cf-amc-ssl", "emp crops pgd"), own, cell, f"probe less aggregated {kind}")
+        return found
+
+    return contrasts
+
+
+def _corruption(shifts: Sequence[str], worse: bool) -> Callable[[pd.DataFrame], Contrasts]:
+    """The rise of the error of defended encoders on corruptions over that of their undefended twins, or its fall."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        cells = {shift.replace("_", " "): CORRUPTED | {"shift": shift} for shift in shifts}
+        pairs = [(robust, plain) if worse else (plain, robust) for robust, plain in DEFENDED.items()]
+        return between(rows, pairs, cells)
+
+    return contrasts
+
+
+# Ghofrani and Jamshidi, arXiv 2501.03507.
+ACCURACY_ROBUSTNESS = (
+    Claim("Crops of all sizes beat patches of one size, clean and under attack.", "their table",
+          _ahead(("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free"))),
+    Claim("At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
+          _ahead(("emp crops pgd", "simclr pgd"), ("cf-amc-ssl", "simclr free"))),
+    Claim("The standard probe beats aggregation on clean pictures.", "abstract", _probe_beats_aggregation(True)),
+    Claim("The standard probe beats aggregation under their attack, of every view by itself.", "abstract",
+          _probe_beats_aggregation(False)),
+    Claim("CF-AMC-SSL beats PGD training at equal passes, clean and under attack.", "their table",
+          _ahead(("cf-amc-ssl", "emp crops pgd"), ("cf-amc-ssl", "simclr pgd"))),
+    Claim("CF-AMC-SSL beats PGD training at equal updates, which costs six times its passes.", "their table",
+          _ahead(("cf-amc-ssl", "emp crops pgd, equal updates"), ("cf-amc-ssl", "simclr pgd, equal updates"))),
+    Claim("More crops are better at equal passes: sixteen beat two, clean and under attack.", "abstract",
+          _ahead(("cf-amc-ssl, 16 views", "cf-amc-ssl, 2 views"))),
+)  # fmt: skip
+
+# What has to hold for the numbers above to mean anything, and what follows from others' work.
+ROBUSTNESS_CONTROLS = (
+    Claim("Training under attack buys robustness: every system beats its twin without attack.", "ours",
+          lambda rows: between(rows, list(DEFENDED.items()), ATTACKED_CELLS)),
+    Claim("It costs clean accuracy.", "Tsipras et al.", _costs_clean),
+    Claim("No gradients are hidden: Square Attack, which sees none, leaves more than PGD does.", "ours", _no_masking),
+    Claim("Aggregation is no refuge: an adversary who knows the crops leaves no more than the standard probe.", "ours",
+          _probe_beats_aggregation(False, "pgd through known crops")),
+    Claim("A probe that was trained under attack is more robust than a standard one.", "RobustSSL",
+          lambda rows: within(rows, defended(rows), PGD_CELL | {"metric": BY_ADVERSARIAL_PROBE}, PGD_CELL,
+                              "adversarial less standard probe")),
+    Claim("Adversarial training costs robustness to fog and low contrast.", "RobustBench", _corruption(DIM, True)),
+    Claim("It buys robustness to noise and compression.", "ours", _corruption(FINE, False)),
+)  # fmt: skip
+
+# The public code's quirks, each against the same system without.
+QUIRKS = (
+    Claim("PGD training with summed gradients is behind PGD training with clean ones.", "public code",
+          _ahead(("emp crops pgd, equal updates", "emp crops pgd, summed gradients"))),
+    Claim("Free training gains by the schedule that its replays made cyclic.", "public code",
+          _ahead(("cf-amc-ssl, cyclic schedule", "cf-amc-ssl"))),
+    Claim("Two steps of an attack flatter: less is left after twenty.", "public code",
+          lambda rows: within(rows, defended(rows), PGD_CELL | {"shift": "pgd-2"}, PGD_CELL, "PGD-2 less PGD-20")),
 )  # fmt: skip

@@ -15,7 +15,7 @@ from lib.claims import difference, present
 from lib.figures.figure import Figure
 from lib.figures.severity import summary
 from lib.figures.style import look, title, use_style
-from lib.figures.tables import OPTIMISERS
+from lib.figures.tables import OPTIMISERS, written
 from lib.figures.words import listed
 from lib.measures import Interval, interval
 from lib.methods import METHODS, PLAIN
@@ -194,10 +194,7 @@ def recipes_table() -> pd.DataFrame:
                 "learning rate": f"{recipe.learning_rate:g}" if trained else "",
                 "weight decay": f"{recipe.weight_decay:g}" if trained else "",
                 "share of epochs": f"{recipe.epochs:g}" if trained else "",
-                "own settings": ", ".join(
-                    f"{word.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
-                    for word, value in settings.items()
-                ),
+                "own settings": written(settings),
                 "where from": recipe.source,
             }
         )

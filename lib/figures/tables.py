@@ -16,6 +16,7 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.runs import Results
+from lib.runs.systems import SYSTEMS
 
 OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are written
 
@@ -50,13 +51,55 @@ def protocol(results: Results) -> pd.DataFrame:
                 "batch": training["batch_size"] if trained else "",
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
-                "own settings": ", ".join(f"{name} {value:g}" for name, value in config["settings"].items()),
+                "own settings": written(config["settings"]),
                 "seeds": len({record["config"]["seed"] for record in records}),
             }
         )
     told = pd.DataFrame(lines)
     same = ["data"] if told["data"].nunique() == 1 else []  # the captions name it
     return told.drop(columns=same if told["augmentations"].any() else [*same, "augmentations"])
+
+
+def written(settings: dict[str, object]) -> str:
+    """A method's own settings in words: "temperature 0.2, hidden 512"; what is None is left out."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
+        for name, value in settings.items()
+        if value is not None
+    )
+
+
+def systems_table(results: Results) -> pd.DataFrame:
+    """One line a system: what it learns by and against, how it was trained, and where it comes from."""
+    lines = []
+    for name in dict.fromkeys(record["system"] for record in results.records):
+        records = [record for record in results.records if record["system"] == name]
+        config, system = records[0]["config"], SYSTEMS[name]
+        training, trained = config["training"], METHODS[system.method].trained
+        views = config["settings"].get("views") or len(METHODS[system.method].build.views)
+        lines.append(
+            {
+                "system": system.title,
+                "trained against": _attack(config["attack"]),
+                "views": str(views) if trained else "",
+                "batch": training["batch_size"] if trained else "",
+                "epochs": training["epochs"] if trained else "none",
+                "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
+                "seeds": len(records),
+                "source": system.source,
+            }
+        )
+    return pd.DataFrame(lines)
+
+
+def _attack(attack: dict | None) -> str:
+    """PGD(5), 8/255 by steps of 2.55/255, last view."""
+    if attack is None:
+        return "nothing"
+    name = attack["name"].upper() if not attack["name"].startswith("free") else attack["name"]
+    words = f"{name}, {255 * attack['epsilon']:g}/255 by steps of {round(255 * attack['step'], 2):g}/255"
+    others = [attack["quirk"], "one of two views" if attack["views"] == "last" else None]
+    return ", ".join([words, *filter(None, others)])
 
 
 def _views(method: str) -> str:

@@ -76,8 +76,8 @@ SYSTEMS = {
     ),
     "trades": System("TRADES", "trades", PGD, "Zhang et al., arXiv 1901.08573", role="yardstick"),
     "emp crops pgd, summed gradients": _emp(
-        "EMP-SSL, crops, PGD, summed gradients", dataclasses.replace(PGD, start="zero", quirk="summed gradients"),
-        "crop", "the public code of arXiv 2501.03507", role="quirk",
+        "EMP-SSL, crops, PGD, summed gradients", dataclasses.replace(PGD, quirk="summed gradients"),
+        "crop", "the public code of arXiv 2501.03507", budget=6.0, role="quirk",
     ),
     "cf-amc-ssl, cyclic schedule": _emp(
         "CF-AMC-SSL, cyclic schedule", dataclasses.replace(FREE, quirk="cyclic schedule"), "crop",
