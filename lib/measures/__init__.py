@@ -19,7 +19,7 @@ from lib.measures.probe import Probe, fit_probe
 from lib.measures.raw_input import RawInput
 from lib.measures.read_out import ReadOut
 from lib.measures.real_invariance import RealInvariance
-from lib.measures.robust_accuracy import RobustAccuracy
+from lib.measures.robust_accuracy import Classifier, RobustAccuracy
 from lib.measures.rows import COLUMNS
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.statistics import Interval, bootstrap_interval, interval
@@ -27,8 +27,8 @@ from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
-    "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy", "CorruptionError",
-    "Downstream", "Interval", "NaturalShift", "Probe", "RawInput", "ReadOut", "RealInvariance", "RobustAccuracy",
-    "SeverityCurve", "Subject", "SyntheticInvariance", "adversarial_monitor", "bootstrap_interval", "extract",
-    "fit_probe", "interval", "knn_predict", "neighbour_monitor",
+    "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy", "Classifier",
+    "CorruptionError", "Downstream", "Interval", "NaturalShift", "Probe", "RawInput", "ReadOut", "RealInvariance",
+    "RobustAccuracy", "SeverityCurve", "Subject", "SyntheticInvariance", "adversarial_monitor",
+    "bootstrap_interval", "extract", "fit_probe", "interval", "knn_predict", "neighbour_monitor",
 ]  # fmt: skip

@@ -56,7 +56,7 @@ def adversarial_monitor(
 
     def monitor(method: nn.Module) -> dict[str, float]:
         encoder = method.encoder
-        scores = ridge_classifier(extract(encoder, bank, precision).clone(), labels)
+        scores = ridge_classifier(extract(encoder, bank, precision).clone(), labels, len(train.classes))
 
         def logits(images: Tensor) -> Tensor:
             with autocast(images.device, precision):
@@ -78,14 +78,14 @@ def adversarial_monitor(
     return monitor
 
 
-def ridge_classifier(features: Tensor, labels: Tensor, decay: float = 0.1) -> Callable[[Tensor], Tensor]:
-    """Scores (N, C) of features (N, D) by ridge regression on one-hot labels, in closed form.
+def ridge_classifier(features: Tensor, labels: Tensor, classes: int, decay: float = 0.1) -> Callable[[Tensor], Tensor]:
+    """Scores (M, C) of new features (M, D) by ridge regression of one-hot labels (N,) on (N, D), in closed form.
 
     `decay` is in units of the standardised features' variance, times their number of images.
     """
     mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
     x = (features - mean) / std
-    y = F.one_hot(labels).to(x)
+    y = F.one_hot(labels, classes).to(x)  # a few images may lack a class
     centre = y.mean(dim=0)
     gram = x.T @ x + decay * len(x) * torch.eye(x.shape[1], device=x.device)
     weight = torch.linalg.solve(gram, x.T @ (y - centre))

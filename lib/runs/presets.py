@@ -351,4 +351,4 @@ def measures_of(study: str, preset: str, system: str | None = None) -> list:
     """What is measured of each run of a study, or of those of a system."""
     plan = plan_of(study)
     measures = plan.measures(plan.scale(PRESETS[one_of(preset, PRESETS, "preset")]))
-    return plan.less(measures, SYSTEMS[system]) if system else measures
+    return plan.less(measures, SYSTEMS[one_of(system, SYSTEMS, "system")]) if system else measures

@@ -78,7 +78,6 @@ class Study:
         own = plan.in_class if self.preset == "quick" and self.systems is None else plan.methods
         methods = own if self.methods is None else as_list(self.methods, "methods", METHODS)
         object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
-        object.__setattr__(self, "systems", self._chosen_systems(plan.systems))
         if self.seeds is not None:
             seeds = as_list(self.seeds, "seeds", ("0", "1", "2"))
             if not all(type(seed) is int for seed in seeds):
@@ -88,6 +87,7 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
+        object.__setattr__(self, "systems", self._chosen_systems(plan.systems))
 
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The systems named, or the study's own, of which only those with one of `methods` are left."""
@@ -95,9 +95,34 @@ class Study:
             if self.systems is not None:
                 raise BadInput(f"{self.name} compares methods, not systems: its systems are None")
             return ()
-        own = systems_of(self.name, largest_published(self.name) if self.preset == PUBLISHED else self.preset)
-        systems = own if self.systems is None else as_list(self.systems, "systems", allowed)
-        return tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
+        if self.systems is not None:
+            systems = as_list(self.systems, "systems", allowed)
+        else:
+            systems = self._published_systems() if self.preset == PUBLISHED else systems_of(self.name, self.preset)
+        chosen = tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
+        if not chosen:
+            raise BadInput(
+                f"no system is left: none of {', '.join(systems)} is trained by {' or '.join(self.methods)}; "
+                f"all systems are: {', '.join(allowed)}"
+            )
+        return chosen
+
+    def _published_systems(self) -> tuple[str, ...]:
+        """Those of the study that are published with all seeds; the others can be computed by naming a preset."""
+        preset = largest_published(self.name)
+        systems = systems_of(self.name, preset)
+        named = configs_of_systems(self.name, preset, systems, self.seeds, self.dataset)
+        missing = {
+            system
+            for (system, _), config in named.items()
+            if not _published(self.name, config, measures_of(self.name, preset, system))
+        }
+        if len(missing) == len({system for system, _ in named}):
+            raise BadInput(
+                f"no system of {self.name} is published for this data set and these seeds; name a preset "
+                f"({', '.join(PRESETS)}) to compute what is missing"
+            )
+        return tuple(name for name in systems if name not in missing)
 
     def _configs(self, preset: str) -> dict[tuple[str | None, int], RunConfig]:
         """The study's runs by system and seed; where methods are compared, by None and a number."""

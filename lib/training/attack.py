@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lib.errors import BadInput, one_of
 from lib.precision import autocast
-from lib.shifts.adversary import FreePerturbation, epsilon_of, pgd, random_in_ball, steepest, within
+from lib.shifts.adversary import MODES, FreePerturbation, epsilon_of, pgd, random_in_ball, steepest, within
 from lib.shifts.adversary.ball import seeds_of
 
 VIEWS = ("all", "last")
@@ -27,7 +27,9 @@ class Attack:
 
     `epsilon` and `step` are in the scale of pixels in [0, 1], or texts like "8/255". A step of None is 1.25 epsilon for
     FGSM (Wong et al. 2020, arXiv 2001.03994), a quarter of epsilon for PGD and epsilon for free training. `views` are
-    those attacked, jointly: "all", or the "last" while the others stay clean.
+    those attacked, jointly: "all", or the "last" while the others stay clean. During the attack batch norm is in `mode`
+    "batch", that of training, or "eval", that of the encoder as it will be used (see `lib.shifts.adversary.held`).
+    Free training has no attack of its own, and so no mode but "batch".
 
     `quirk` repeats what the public code of arXiv 2501.03507 does and its paper does not say, as an experiment: "summed
     gradients" steps on the sum of the gradients of all attack passes and the last, and lets the passes update batch
@@ -39,6 +41,7 @@ class Attack:
     step: float | str | None = None
     views: str = "all"
     start: str = "random"
+    mode: str = "batch"
     quirk: str | None = None
 
     def __post_init__(self) -> None:
@@ -51,6 +54,9 @@ class Attack:
         object.__setattr__(self, "step", step)
         one_of(self.views, VIEWS, "views of an attack")
         one_of(self.start, ("random", "zero"), "start")
+        one_of(self.mode, MODES, "mode")
+        if self.mode != "batch" and (self.kind == "free" or self.quirk):
+            raise BadInput(f"{self.name}{' with a quirk' if self.quirk else ''} attacks in the mode 'batch' alone")
         if self.quirk is not None and self.kind not in QUIRKS[one_of(self.quirk, QUIRKS, "quirk")]:
             raise BadInput(f"{self.quirk} is a quirk of {' and '.join(QUIRKS[self.quirk])}, not of {self.name}")
 
@@ -137,7 +143,7 @@ class Adversary:
         else:
             adversarial = pgd(
                 self.pictures, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
-                mode="batch", start=self.attack.start, keep="last", generator=generator,
+                mode=self.attack.mode, start=self.attack.start, keep="last", generator=generator,
             )  # fmt: skip
         return [*kept, *adversarial.split(len(labels))]
 

@@ -217,6 +217,8 @@ def test_summed_gradients_are_the_sum_over_the_attack_and_the_last_pass():
         ({"name": "pgd(5)", "start": "corner"}, "zero"),
         ({"name": "pgd(5)", "quirk": "cyclic schedule"}, "free"),
         ({"name": "free(3)", "quirk": "summed"}, "summed gradients"),
+        ({"name": "free(3)", "mode": "eval"}, "'batch' alone"),
+        ({"name": "pgd(5)", "mode": "train"}, "eval, batch"),
     ],
 )
 def test_bad_attacks_are_refused_in_words(arguments, words):
