@@ -1,8 +1,17 @@
 """Figures: one function each, rows in, figure out, with alternative text and the data behind it."""
 
+from lib.figures.attacks import (
+    attack_strength,
+    epsilon_slider,
+    perturbation_sheet,
+    probe_comparison,
+    published_table,
+    quirk_table,
+    robustness_table,
+)
 from lib.figures.attention import attention_grid
 from lib.figures.diagrams import diagram
-from lib.figures.figure import Figure, Tabs
+from lib.figures.figure import Figure, Slider, Tabs
 from lib.figures.invariance import erasure_bars, factor_map, invariance_map, parts_map, real_views, similarity_curves
 from lib.figures.invariance_tables import measures_agree, sensitivity_table
 from lib.figures.methods import accuracy_by_method, methods_answer, recipes_table, results_table
@@ -34,7 +43,16 @@ from lib.figures.shifts import (
     raw_input_table,
     table_of_constants,
 )
-from lib.figures.tables import accuracy_table, protocol, ranking, table
+from lib.figures.systems_look import system_title
+from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table
+from lib.figures.tradeoff import (
+    cost_of_training,
+    crops_sweep,
+    overfitting_monitor,
+    robust_by_epsilon,
+    seconds_table,
+    trade_off,
+)
 from lib.figures.transfer import (
     fusion_dots,
     invariance_against_robustness,
@@ -44,15 +62,18 @@ from lib.figures.transfer import (
 )
 
 __all__ = [
-    "Figure", "Tabs", "accuracy_by_method", "accuracy_table", "attention_by_severity", "attention_grid",
-    "before_and_after", "calibration_by_severity", "cnn_against_transformer", "contact_sheet", "diagram",
-    "effective_robustness", "effective_robustness_table", "erasure_bars", "error_along_distance",
-    "error_along_severity", "error_by_corruption", "error_by_group", "error_by_severity", "error_heat_map",
-    "factor_map", "fusion_dots", "invariance_against_robustness", "invariance_against_score", "invariance_map",
-    "measures_agree", "methods_answer", "monotony", "monotony_sentence", "natural_against_corrupted",
-    "natural_table", "nearest_neighbours", "parts_map", "predicted_dips", "protocol", "rank_dots", "rank_sentence",
+    "Figure", "Slider", "Tabs", "accuracy_by_method", "accuracy_table", "attack_strength", "attention_by_severity",
+    "attention_grid", "before_and_after", "calibration_by_severity", "cnn_against_transformer", "contact_sheet",
+    "cost_of_training", "crops_sweep", "diagram", "effective_robustness", "effective_robustness_table",
+    "epsilon_slider", "erasure_bars", "error_along_distance", "error_along_severity", "error_by_corruption",
+    "error_by_group", "error_by_severity", "error_heat_map", "factor_map", "fusion_dots",
+    "invariance_against_robustness", "invariance_against_score", "invariance_map", "measures_agree",
+    "methods_answer", "monotony", "monotony_sentence", "natural_against_corrupted", "natural_table",
+    "nearest_neighbours", "overfitting_monitor", "parts_map", "perturbation_sheet", "predicted_dips",
+    "probe_comparison", "protocol", "published_table", "quirk_table", "rank_dots", "rank_sentence",
     "rank_stability", "ranking", "raw_by_severity", "raw_input_sentences", "raw_input_table", "read_before_after",
     "real_views", "recipe_views", "recipes_table", "rescored_facts", "rescored_ranks", "rescored_table",
-    "results_table", "sensitivity_table", "similarity_curves", "table", "table_of_constants", "task_table",
+    "results_table", "robust_by_epsilon", "robustness_table", "seconds_table", "sensitivity_table",
+    "similarity_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table", "trade_off",
     "transform_sheet", "transformer_table",
 ]  # fmt: skip

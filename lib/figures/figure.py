@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import hashlib
 import html
 import io
 import json
@@ -12,6 +13,8 @@ from dataclasses import dataclass
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
+
+from lib.errors import BadInput
 
 
 @dataclass(frozen=True)
@@ -42,10 +45,7 @@ class Figure:
 
     def _shown(self) -> tuple[str, str]:
         """The picture as a data URI, and the table behind it."""
-        kind = "png" if self.pixels else "svg+xml"
-        picture = f"data:image/{kind};base64,{base64.b64encode(self.picture()).decode()}"
-        table = f"<details><summary>Data behind this figure</summary>\n{self._table()}\n</details>"
-        return picture, table
+        return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self._table())
 
     def myst(self) -> str:
         picture, table = self._shown()
@@ -71,7 +71,19 @@ class Figure:
         return buffer.getvalue()
 
     def _table(self) -> str:
-        return self.data.to_html(index=False, border=0, float_format="{:.2f}".format)
+        return _cells(self.data)
+
+
+def _uri(picture: bytes, kind: str) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(picture).decode()}"
+
+
+def _cells(data: pd.DataFrame) -> str:
+    return data.to_html(index=False, border=0, float_format="{:.2f}".format)
+
+
+def _behind(table: str) -> str:
+    return f"<details><summary>Data behind this figure</summary>\n{table}\n</details>"
 
 
 @dataclass(frozen=True)
@@ -90,3 +102,53 @@ class Tabs:
             for place, (title, figure) in enumerate(self.figures.items())
         )
         return {"text/markdown": f"`````{{tab-set}}\n{items}`````\n", "text/html": pages}
+
+
+# Of a range input: shows the frame at its place and says in words which it is.
+_TURN = (
+    "const figure = this.closest('figure'), frames = figure.querySelectorAll('img'), words = frames[this.value].title;"
+    "frames.forEach((frame, place) => { frame.style.display = place == this.value ? 'block' : 'none' });"
+    "figure.querySelector('output').textContent = words; this.setAttribute('aria-valuetext', words)"
+)
+
+
+@dataclass(frozen=True)
+class Slider:
+    """Pictures along one quantity, of which a reader pulls one into view with mouse, finger or arrow keys.
+
+    `frames`: the quantity in words -> (PNG, alternative text); all of one size, the first in view, and the only one
+    where no scripts run. `label` says what the slider moves. HTML in the book as elsewhere, so no `{numref}` finds it;
+    everything is in the page. Raises BadInput for fewer than two frames.
+    """
+
+    label: str
+    frames: dict[str, tuple[bytes, str]]
+    caption: str
+    data: pd.DataFrame
+
+    def __post_init__(self) -> None:
+        if len(self.frames) < 2:
+            raise BadInput(f"a slider needs two frames or more, and here are {len(self.frames)}")
+
+    def __repr__(self) -> str:
+        return "\n".join(f"{self.label} {words}: {alt}" for words, (_, alt) in self.frames.items())
+
+    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+        return {"text/html": self.page()}
+
+    def page(self) -> str:
+        first, label = html.escape(next(iter(self.frames))), html.escape(self.label)
+        pictures = "".join(
+            f'<img src="{_uri(png, "png")}" alt="{html.escape(alt)}" title="{html.escape(words)}" '
+            f'style="display:{"none" if place else "block"}; max-width:100%; margin:0 auto; background:white">'
+            for place, (words, (png, alt)) in enumerate(self.frames.items())
+        )
+        # The same slider has the same name on every run; of the same slider twice on a page, each still moves its own.
+        own = "slider-" + hashlib.sha256(pictures.encode()).hexdigest()[:12]
+        return (
+            f'<figure>{pictures}<label for="{own}">{label}: <output for="{own}">{first}</output></label>'
+            f'<input type="range" id="{own}" min="0" max="{len(self.frames) - 1}" step="1" value="0" '
+            f'autocomplete="off" aria-label="{label}" aria-valuetext="{first}" style="display:block; width:100%" '
+            f'oninput="{html.escape(_TURN)}"><figcaption>{html.escape(self.caption)}</figcaption></figure>'
+            f"{_behind(_cells(self.data))}"
+        )

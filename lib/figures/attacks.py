@@ -1,0 +1,657 @@
+"""What attacks do: strong and weak ones, read-outs, quirks of public code, published numbers, and perturbations.
+
+Rows are those of the study of systems (`lib.runs.systems`), of one encoder and one data set; the severity of an attack
+is epsilon in 255ths. What rows lack is left out, or a dash in a table.
+"""
+
+from __future__ import annotations
+
+import io
+import re
+import textwrap
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+from torch import Tensor
+
+from lib import paths
+from lib.claims import COMPARED, WHITENED, difference
+from lib.errors import BadInput
+from lib.figures.figure import Figure, Slider
+from lib.figures.style import settle, spaced, use_style
+from lib.figures.systems_look import system_look, system_title
+from lib.measures import Interval, interval
+from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
+from lib.measures.corruption_error import ALL
+from lib.measures.robust_accuracy import AT
+from lib.measures.rows import CLEAN
+from lib.runs.systems import SYSTEMS
+from lib.shifts.transforms import TRANSFORMS
+
+Rows = pd.DataFrame
+Cell = tuple[str, float, str]  # shift, severity and metric of a row
+
+AMPLIFIED = 8  # times, on the slider: 16/255 fills the range, and smaller ones show how much smaller they are
+NONE = "–"  # in a table, what was not measured
+ON_CLEAN, ON_PGD, ON_AUTO = (CLEAN, 0, "accuracy"), ("pgd", AT, "accuracy"), ("autoattack", AT, "accuracy")
+ON_ITS_IMAGES = (CLEAN, 0, "accuracy on its images")  # those of AutoAttack, which may be fewer
+
+# Attacks at `AT`, the weak ones first. Open markers are weak, filled ones strong; Square sees no gradient.
+STRENGTHS = {
+    "pgd-2": ("PGD-2", {"marker": ">", "color": "#E69F00", "markerfacecolor": "white"}),
+    "fgsm": ("FGSM", {"marker": "^", "color": "#D55E00", "markerfacecolor": "white"}),
+    "pgd": ("PGD", {"marker": "o", "color": "#0072B2"}),
+    "apgd": ("APGD", {"marker": "x", "color": "#004B77", "markeredgewidth": 1.8}),
+    "autoattack": ("AutoAttack", {"marker": "|", "color": "#000000", "markersize": 13, "markeredgewidth": 2.2}),
+    "square": ("Square", {"marker": "s", "color": "#CC79A7", "markerfacecolor": "white"}),
+}
+PER_VIEW, THROUGH = "pgd per view", "pgd through crops"
+READ_OUTS = {  # of a frozen encoder: words -> metric, what attacks it, and the look
+    "standard probe": ("accuracy", ("pgd",), {"marker": "o", "color": "#0072B2"}),
+    "adversarial probe": (ADVERSARIAL, ("pgd",), {"marker": "s", "color": "#009E73"}),
+    "probe on the head": ("accuracy of the head", ("pgd",), {"marker": "^", "color": "#333333"}),
+    "aggregated crops": ("accuracy of aggregated crops", (PER_VIEW, THROUGH), {"marker": "D", "color": "#D55E00"}),
+    "aggregated patches": ("accuracy of aggregated patches", (PER_VIEW, THROUGH), {"marker": "v", "color": "#E69F00"}),
+}
+QUIRKS = {  # a system with a quirk of public code: the one without, and what the quirk is
+    "emp crops pgd batch": ("emp crops pgd long", "attack in training mode"),
+    "emp crops pgd summed": ("emp crops pgd batch", "summed gradients"),
+    "cf-amc-ssl cyclic": ("cf-amc-ssl", "cyclic schedule"),
+}
+# The lines of the table of Ghofrani and Jamshidi (arXiv 2501.03507) -> what comes nearest of ours. Their PGD training
+# has about as many updates as their free training.
+PUBLISHED = {
+    "Patch-based EMP-SSL": "emp patches pgd",
+    "Crop-based EMP-SSL": "emp crops pgd long",
+    "Crop-based SimCLR": "simclr pgd long",
+    "Patch-based SimCLR": None,
+    "Patch-based EMP-FreeAdv": "emp patches free",
+    "Crop-based SimCLR-FreeAdv": "simclr free",
+    "Crop-based EMP-FreeAdv (CF-AMC-SSL)": "cf-amc-ssl",
+}
+
+
+def _short(name: str) -> str:
+    """A title in lines that are short enough to stand beside a chart on a phone."""
+    return "\n".join(textwrap.wrap(system_title(name), 17))
+
+
+def _joined(titles: Sequence[str]) -> str:
+    """Titles hold commas: a; b and c."""
+    return " and ".join(filter(None, ("; ".join(titles[:-1]), titles[-1])))
+
+
+def _check_systems(rows: Rows) -> None:
+    if "system" not in rows:
+        raise BadInput("these figures compare systems: take rows of the study accuracy_robustness_tradeoff")
+
+
+def _compared(rows: Rows) -> list[str]:
+    held = set(rows["system"])
+    return [name for name, system in SYSTEMS.items() if name in held and system.role in COMPARED]
+
+
+def _levels(rows: Rows, cells: Iterable[Cell]) -> dict[tuple, Interval]:
+    """(system, *cell) -> mean over seeds and interval, for those of `cells` that a system has."""
+    _check_systems(rows)
+    of = ["shift", "severity", "metric"]
+    asked = pd.DataFrame(list(cells), columns=of).astype({"severity": float})
+    wanted = rows.astype({"severity": float}).merge(asked, on=of)
+    if wanted.duplicated(["system", "seed", *of]).any():
+        raise BadInput("rows hold one number for each system, seed, shift, severity and metric here, not several")
+    groups = wanted.groupby(["system", *of], sort=False)
+    return {key: interval(own["value"], own["standard_error"]) for key, own in groups}
+
+
+def _repeated(table: Rows) -> bool:
+    """Whether there are intervals: not of one seed."""
+    return bool(table["low"].notna().any())
+
+
+def _readable(table: Rows) -> Rows:
+    """The data behind a figure: titles of systems, and no ends of intervals where none is known."""
+    told = table.assign(system=table["system"].map(system_title))
+    return told if _repeated(table) else told.drop(columns=["low", "high"])
+
+
+def _mean(values: Iterable[float]) -> float:
+    return float(np.mean(list(values)))
+
+
+def _points(value: float) -> str:
+    """12.3 points more, or fewer."""
+    return f"{abs(value):.1f} points {'more' if value >= 0 else 'fewer'}"
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def _pgd(rows: Rows) -> str:
+    """PGD-20, by the steps that the measure of these rows takes."""
+    identities = rows.loc[(rows["shift"] == "pgd") & (rows["metric"] == "accuracy"), "measure"].unique()
+    steps = {found[1] for identity in identities if (found := re.search(r"\bsteps=(\d+)", identity))}
+    return f"PGD-{steps.pop()}" if len(steps) == 1 else "PGD"
+
+
+def _images(rows: Rows, cell: Cell) -> int:
+    shift, severity, metric = cell
+    chosen = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]
+    return int(chosen["images"].max())
+
+
+# How strong an attack is
+
+
+def attack_strength(rows: Rows, scope: str) -> Figure:
+    """A line a system that was trained under attack, and on it its accuracy at 8/255 under each of `STRENGTHS`.
+
+    Means over seeds; the intervals are in the data. `scope` says in words what the rows are, for the caption. Raises
+    BadInput where no such system has an accuracy under PGD.
+    """
+    found = _levels(rows, [ON_CLEAN, ON_ITS_IMAGES, *((shift, AT, "accuracy") for shift in STRENGTHS)])
+    systems = [name for name in _compared(rows) if SYSTEMS[name].attack and (name, *ON_PGD) in found]
+    if not systems:
+        raise BadInput(
+            f"this figure needs the accuracy under PGD at {AT}/255 of a system that was trained under attack"
+        )
+    words = {shift: word for shift, (word, _) in STRENGTHS.items()} | {"pgd": _pgd(rows)}
+    table = pd.DataFrame(
+        [
+            (name, shift, level.mean, level.low, level.high)
+            for name in systems
+            for shift in STRENGTHS
+            if (level := found.get((name, shift, AT, "accuracy")))
+        ],
+        columns=["system", "attack", "accuracy", "low", "high"],
+    )
+    return Figure(
+        _draw_strengths(table, systems, words),
+        name="fig-attacks",
+        caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
+        f"dot is a mean over seeds. {_weak_told(found, systems, words['pgd'])}"
+        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}{scope}",
+        alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
+        "least. "
+        + "; ".join(f"{system_title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
+        + ".",
+        data=_readable(table.assign(attack=table["attack"].map(words))),
+    )
+
+
+def _draw_strengths(table: Rows, systems: Sequence[str], words: Mapping[str, str]) -> Drawing:
+    use_style()
+    drawing, axes = plt.subplots(figsize=(4.9, 1.3 + 0.42 * len(systems)), layout="constrained")
+    for height, name in enumerate(systems):
+        own = table[table["system"] == name]
+        axes.hlines(
+            height, own["accuracy"].min(), own["accuracy"].max(), system_look(name)["color"], linewidth=1, alpha=0.6
+        )
+    for shift in table["attack"].unique():
+        own = table[table["attack"] == shift]
+        look = {"markersize": 6.5} | STRENGTHS[shift][1]
+        axes.plot(own["accuracy"], own["system"].map(systems.index), linestyle="none", label=words[shift], **look)
+    axes.set_yticks(range(len(systems)), [_short(name) for name in systems], linespacing=0.95)
+    axes.set(ylim=(len(systems) - 0.5, -0.5), xlabel=f"accuracy at {AT}/255 (%)")
+    axes.grid(axis="y", visible=False)
+    _legend(drawing, axes)
+    return drawing
+
+
+def _legend(drawing: Drawing, axes: Axes) -> None:
+    handles, labels = axes.get_legend_handles_labels()
+    drawing.legend(handles, labels, loc="outside upper center", ncols=3, frameon=False, columnspacing=1.2,
+                   handletextpad=0.2)  # fmt: skip
+    settle(drawing)
+
+
+def _ends(own: Rows, words: Mapping[str, str]) -> str:
+    """from 41 (PGD-2) to 30 (AutoAttack)"""
+    highest, lowest = own.loc[own["accuracy"].idxmax()], own.loc[own["accuracy"].idxmin()]
+    return " to ".join(f"{end['accuracy']:.1f} ({words[end['attack']]})" for end in (highest, lowest))
+
+
+def _weak_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
+    weak = ("pgd-2", AT, "accuracy")
+    gaps = [found[name, *weak].mean - found[name, *ON_PGD].mean for name in systems if (name, *weak) in found]
+    if not gaps:
+        return ""
+    return f"PGD-2, the default of a public script, leaves {_points(_mean(gaps))} than {pgd} on average. "
+
+
+def _auto_told(rows: Rows, found: Mapping, systems: Sequence[str], pgd: str) -> str:
+    """By how much AutoAttack is stronger. Where its images are others than PGD's, losses compare, not what is left."""
+    having = [name for name in systems if {(name, *ON_AUTO), (name, *ON_ITS_IMAGES), (name, *ON_CLEAN)} <= set(found)]
+    if not having:
+        return ""
+    taken = {
+        attack: _mean(found[name, *before].mean - found[name, *attack].mean for name in having)
+        for before, attack in ((ON_ITS_IMAGES, ON_AUTO), (ON_CLEAN, ON_PGD))
+    }
+    fewer, all_of_them = _images(rows, ON_AUTO), _images(rows, ON_PGD)
+    where = (
+        "" if fewer == all_of_them
+        else f", each counted from the clean accuracy on its own images ({fewer:,} and {all_of_them:,})"
+    )  # fmt: skip
+    return f"AutoAttack takes {_points(taken[ON_AUTO] - taken[ON_PGD])} than {pgd}{where}. "
+
+
+def _square_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
+    having = [name for name in systems if (name, "square", AT, "accuracy") in found]
+    lower = [name for name in having if found[name, "square", AT, "accuracy"].mean < found[name, *ON_PGD].mean]
+    if not having:
+        return ""
+    if not lower:
+        return f"Square, which sees no gradient, leaves no fewer than {pgd} on any: no sign of masked gradients. "
+    return (
+        f"Square, which sees no gradient, leaves fewer than {pgd} on "
+        f"{_joined([system_title(name) for name in lower])}: a sign of masked gradients. "
+    )
+
+
+# What is read out
+
+
+def probe_comparison(rows: Rows, scope: str) -> Figure:
+    """A band a system, and in it a dot for each of `READ_OUTS`: accuracy on clean pictures, and attacked at 8/255.
+
+    Aggregation has two dots under attack: hollow, where every crop is perturbed by itself, and filled, where the
+    picture is, before it is cropped. Bars are intervals over seeds and images. Only systems that have another read-out
+    than the standard probe; raises BadInput where there is none.
+    """
+    table = _read_outs(rows)
+    systems = [
+        name for name in _compared(rows) if (table["system"].eq(name) & table["read-out"].ne("standard probe")).any()
+    ]
+    if not systems:
+        raise BadInput(f"this figure needs a system with another read-out than the standard probe: {_others()}")
+    table = table[table["system"].isin(systems)]
+    panels = {"clean": (CLEAN,), f"attacked at {AT}/255": ("pgd", PER_VIEW, THROUGH)}
+    return Figure(
+        _draw_read_outs(table, systems, panels),
+        name="fig-probes",
+        caption="Accuracy of frozen encoders by what reads their features, on clean pictures and attacked at "
+        f"{AT}/255 through all that reads. {'Bars are 95 % intervals over seeds and images. ' * _repeated(table)}"
+        f"{_images_told(table)}"
+        f"{_beside_standard(table)}{_views_told(table)}{scope}",
+        alt=f"Chart of dots: accuracy in percent of {len(systems)} systems by read-out, clean and attacked. Means over "
+        f"the systems that have it: {_means_told(table)}.",
+        data=_readable(table),
+    )
+
+
+def _others() -> str:
+    return ", ".join(words for words in READ_OUTS if words != "standard probe")
+
+
+def _read_outs(rows: Rows) -> Rows:
+    """One line a system, read-out and attack: accuracy, low, high, and the number of images."""
+    parts = []
+    for words, (metric, attacks, _) in READ_OUTS.items():
+        levels = _levels(rows, [(CLEAN, 0, metric), *((attack, AT, metric) for attack in attacks)])
+        parts += [
+            (system, words, shift, level.mean, level.low, level.high, _images(rows, (shift, severity, metric)))
+            for (system, shift, severity, _), level in levels.items()
+        ]
+    return pd.DataFrame(parts, columns=["system", "read-out", "attack", "accuracy", "low", "high", "images"])
+
+
+def _draw_read_outs(table: Rows, systems: Sequence[str], panels: Mapping[str, Sequence[str]]) -> Drawing:
+    use_style()
+    drawing, cells = plt.subplots(
+        1, len(panels), figsize=(5.2, 1.5 + 0.47 * len(systems)), sharey=True, layout="constrained"
+    )
+    heights = _heights(table, systems)
+    for axes, (heading, attacks) in zip(cells, panels.items(), strict=True):
+        for (words, attack), own in table[table["attack"].isin(attacks)].groupby(["read-out", "attack"], sort=False):
+            ends = own["accuracy"] - own["low"], own["high"] - own["accuracy"]
+            look = READ_OUTS[words][2] | ({"markerfacecolor": "white"} if attack == PER_VIEW else {})
+            places = [heights[name, words] for name in own["system"]]
+            axes.errorbar(own["accuracy"], places, xerr=ends, linestyle="none", markersize=5, elinewidth=1, label=words,
+                          **look)  # fmt: skip
+        axes.set_title(heading)
+        axes.set_xlim(left=max(-2, axes.get_xlim()[0]))  # a dot at 0 is whole
+        for border in np.arange(1, len(systems)) - 0.5:
+            axes.axhline(border, color="#cccccc", linewidth=0.8, zorder=0)
+        axes.grid(axis="y", visible=False)
+    cells[0].set_yticks(range(len(systems)), [_short(name) for name in systems], linespacing=0.95)
+    cells[0].set_ylim(len(systems) - 0.5, -0.5)
+    drawing.supxlabel("accuracy (%)", fontsize=11)
+    _legend(drawing, cells[0])
+    return drawing
+
+
+def _heights(table: Rows, systems: Sequence[str]) -> dict[tuple[str, str], float]:
+    """(system, read-out) -> where its dots stand: one below the other, in the middle of the system's band."""
+    heights = {}
+    for place, name in enumerate(systems):
+        own = list(table.loc[table["system"] == name, "read-out"].unique())
+        heights |= {(name, words): place + 0.16 * (line - (len(own) - 1) / 2) for line, words in enumerate(own)}
+    return heights
+
+
+def _images_told(table: Rows) -> str:
+    """On how many images each kind of read-out is tested, where they differ."""
+    aggregated = table["read-out"].str.startswith("aggregated")
+    counts = [sorted(set(part["images"])) for part in (table[~aggregated], table[aggregated])]
+    if not aggregated.any() or counts[0] == counts[1]:
+        return ""
+    probes, crops = (" and ".join(f"{count:,}" for count in own) for own in counts)
+    return f"Probes are tested on the first {probes} test images, aggregations on the first {crops}. "
+
+
+def _beside_standard(table: Rows) -> str:
+    """What the other probes have over the standard one, on the same images; so nothing of aggregation."""
+    means = table.set_index(["system", "read-out", "attack"])["accuracy"]
+    told = []
+    for words in ("adversarial probe", "probe on the head"):
+        gaps = {
+            attack: [
+                means[name, words, attack] - means[name, "standard probe", attack]
+                for name in table["system"].unique()
+                if (name, words, attack) in means and (name, "standard probe", attack) in means
+            ]
+            for attack in (CLEAN, "pgd")
+        }
+        if all(gaps.values()):
+            told.append(f"{words} {_signed(_mean(gaps[CLEAN]))} clean and {_signed(_mean(gaps['pgd']))} attacked")
+    return f"Points above the standard probe on average: {'; '.join(told)}. " if told else ""
+
+
+def _views_told(table: Rows) -> str:
+    means = table.set_index(["system", "read-out", "attack"])["accuracy"].unstack()
+    both = means.reindex(columns=[PER_VIEW, THROUGH]).dropna()
+    if both.empty:
+        return ""
+    return (
+        "Aggregation is attacked in every crop by itself (hollow), which no one who changes a picture can do, and in "
+        f"the picture before it is cropped (filled): the first leaves {_points(_mean(both[PER_VIEW] - both[THROUGH]))} "
+        "on average. "
+    )
+
+
+def _means_told(table: Rows) -> str:
+    kinds = {CLEAN: "clean", "pgd": "attacked", PER_VIEW: "attacked per view", THROUGH: "attacked through crops"}
+    means = table.groupby(["read-out", "attack"], sort=False)["accuracy"].mean()
+    return "; ".join(
+        f"{words} "
+        + ", ".join(f"{means[words, attack]:.1f} {kinds[attack]}" for attack in kinds if (words, attack) in means)
+        for words in table["read-out"].unique()
+    )
+
+
+# Tables
+
+
+def quirk_table(rows: Rows) -> Rows:
+    """What quirks of public code change, in points: paired differences over seeds, with intervals.
+
+    A line for each of `QUIRKS`, the system with it less the one without; then, for the systems without, what an
+    evaluation by two steps of PGD adds to one by many. Raises BadInput where rows hold none of these pairs.
+    """
+    _check_systems(rows)
+    pgd = _pgd(rows)
+    columns = {"clean": ON_CLEAN, f"{pgd}, {AT}/255": ON_PGD, f"AutoAttack, {AT}/255": ON_AUTO}
+    lines = []
+    for quirk, (plain, what) in QUIRKS.items():
+        gaps = {words: _gap(rows, (quirk, *cell), (plain, *cell)) for words, cell in columns.items()}
+        lines.append({"quirk": f"{what}, less without", "system": system_title(plain)} | gaps)
+    for plain in dict.fromkeys(plain for plain, _ in QUIRKS.values()):
+        gap = _gap(rows, (plain, "pgd-2", AT, "accuracy"), (plain, *ON_PGD))
+        lines.append({"quirk": f"PGD-2 in evaluation, less {pgd}", "system": system_title(plain)}
+                     | dict.fromkeys(columns) | {f"{pgd}, {AT}/255": gap})  # fmt: skip
+    return _told(lines, list(columns), f"of a system with a quirk ({'; '.join(QUIRKS)}) and without")
+
+
+def _gap(rows: Rows, more: tuple, less: tuple) -> Interval | None:
+    """The paired difference of two cells, (system, shift, severity, metric); None where they share no seed."""
+    cells = [dict(zip(("system", "shift", "severity", "metric"), cell, strict=True)) for cell in (more, less)]
+    seeds = [set(rows.loc[(rows[list(cell)] == pd.Series(cell)).all(axis=1), "seed"]) for cell in cells]
+    return difference(rows, *cells) if seeds[0] & seeds[1] else None
+
+
+def _told(lines: Sequence[dict], columns: Sequence[str], needed: str) -> Rows:
+    """A table of intervals in words: without lines and columns that hold none."""
+    table = pd.DataFrame(lines)
+    held = table.reindex(columns=list(columns)).notna()
+    if not held.any(axis=None):
+        raise BadInput(f"this table needs accuracies {needed}, and these rows have none")
+    table = table[held.any(axis=1)].drop(columns=[name for name in columns if not held[name].any()])
+    return table.map(lambda cell: NONE if pd.isna(cell) else str(cell)).reset_index(drop=True)
+
+
+def ghofrani2025(folder: Path | None = None) -> Rows:
+    """What the paper published, a line for each of `PUBLISHED`: clean, pgd4 and pgd8 in percent, and minutes.
+
+    From `folder` (None: `results/papers`, whose README says where the numbers come from). A missing or damaged file
+    raises BadInput.
+    """
+    path = (folder or paths.RESULTS / "papers") / "ghofrani2025.csv"
+    most = pd.Series({"clean": 100, "pgd4": 100, "pgd8": 100, "minutes": np.inf})
+    try:
+        table = pd.read_csv(path, index_col="system").astype(float)
+    except OSError as error:
+        raise BadInput(f"{path} could not be read ({error.strerror}); it is part of the repository") from error
+    except ValueError as error:  # pandas' own errors, bytes that are no text, and words for numbers
+        raise BadInput(f"{path} is damaged: it is not a table of numbers; restore it from the repository") from error
+    if set(table.index) != set(PUBLISHED) or table.index.has_duplicates or list(table) != list(most.index):
+        raise BadInput(f"{path} is damaged: a line or column is missing, unknown or given twice; restore it from the "
+                       "repository")  # fmt: skip
+    if not ((table >= 0) & (table <= most)).all(axis=None):
+        raise BadInput(f"{path} is damaged: a number is missing or out of range; restore it from the repository")
+    return table.loc[list(PUBLISHED)]
+
+
+def published_table(rows: Rows) -> Rows:
+    """A line for each of `PUBLISHED`: the paper's accuracies on CIFAR-10 in percent beside ours, and its minutes.
+
+    Ours are of the standard probe, with intervals. Raises BadInput where rows hold none of these systems.
+    """
+    cells = {"clean": ON_CLEAN, "pgd4": ("pgd", 4, "accuracy"), "pgd8": ON_PGD}
+    words = {"clean": "clean", "pgd4": "PGD, 4/255", "pgd8": f"PGD, {AT}/255"}
+    found = _levels(rows, cells.values())
+    if not any(name in PUBLISHED.values() for name, *_ in found):
+        raise BadInput("this table needs a system that the paper has: " + ", ".join(filter(None, PUBLISHED.values())))
+    return pd.DataFrame(
+        {"system of the paper": theirs, "ours": NONE if ours is None else system_title(ours)}
+        | {
+            f"{words[column]}: {whose}": str(value)
+            for column, cell in cells.items()
+            for whose, value in (("paper", f"{line[column]:g}"), ("ours", found.get((ours, *cell), NONE)))
+        }
+        | {"minutes: paper": f"{line['minutes']:g}"}
+        for (theirs, ours), (_, line) in zip(PUBLISHED.items(), ghofrani2025().iterrows(), strict=True)
+    )
+
+
+def robustness_table(rows: Rows) -> Rows:
+    """A line a system: accuracies in percent, clean, attacked and corrupted, and how alike features stay (hundredths).
+
+    "Corrupted" is the mean over the benchmark's corruptions and severities. Features are compared whitened under the
+    transforms of `lib.shifts.transforms`, averaged over them, and as they are under PGD, less the similarity of
+    different images. Columns that no system has are left out; raises BadInput where nothing is left.
+    """
+    accuracies = {  # column -> cell, and whether its interval is told as well
+        "clean (%)": (ON_CLEAN, True),
+        f"{_pgd(rows)}, {AT}/255 (%)": (ON_PGD, False),
+        f"AutoAttack, {AT}/255 (%)": (ON_AUTO, True),
+        "corrupted (%)": ((ALL, 0, "accuracy"), True),
+        **{f"{spaced(name)} (%)": ((name, 0, "accuracy"), False) for name in ("fog", "contrast", "gaussian_noise")},
+    }
+    transformed, attacked = "alike under transforms", "alike under PGD, above chance"
+    alike, chance = ("pgd", AT, "similarity"), (CLEAN, 0, "similarity chance")
+    found = _levels(_with_corrupted_accuracy(rows), [cell for cell, _ in accuracies.values()])
+    found |= _levels(rows, [alike, chance, *((name, 0, WHITENED) for name in TRANSFORMS)])
+    lines = []
+    for name in _compared(rows):
+        line = {"system": system_title(name)}
+        for words, (cell, told) in accuracies.items():
+            level = found.get((name, *cell))
+            line[words] = level if told or level is None else f"{level.mean:.1f}"
+        whitened = [found[name, key, 0, WHITENED].mean for key in TRANSFORMS if (name, key, 0, WHITENED) in found]
+        line[transformed] = f"{_mean(whitened):.1f}" if whitened else None
+        both = [found[name, *cell].mean for cell in (alike, chance) if (name, *cell) in found]
+        line[attacked] = f"{both[0] - both[1]:.1f}" if len(both) == 2 else None
+        lines.append(line)
+    return _told(lines, [*accuracies, transformed, attacked], f"of systems of the roles {' and '.join(COMPARED)}")
+
+
+def _with_corrupted_accuracy(rows: Rows) -> Rows:
+    """Rows in which the accuracy on corrupted pictures stands for the error, of means over severities alone."""
+    error = (rows["metric"] == "error") & (rows["shift"] != CLEAN) & (rows["severity"] == 0)
+    return rows.assign(
+        value=rows["value"].mask(error, 100 - rows["value"]), metric=rows["metric"].mask(error, "accuracy")
+    )
+
+
+# Pictures
+
+
+def perturbation_sheet(
+    images: Tensor, adversarials: Mapping[str, Tensor], words: Mapping[str, Sequence[str]], scope: str = ""
+) -> Figure:
+    """Clean pictures, then for each title their adversarial ones and below these what was added, amplified.
+
+    `images` and each of `adversarials`, titles -> (k, 3, S, S), are float in [0, 1]; `words` has k short strings for
+    some or all titles, and for "clean", which stand under the pictures. One factor amplifies all perturbations, so that
+    the largest change of a pixel reaches black or white and grey is none. Raises BadInput for other shapes or ranges.
+    """
+    _check_pictures(images, adversarials, words)
+    added = {title: pictures - images for title, pictures in adversarials.items()}
+    most = max(change.abs().max().item() for change in added.values())
+    factor = 0.5 / most if most else 1.0
+    use_style()
+    count = len(images)
+    lines = [("clean", images, words.get("clean"))]
+    for title, change in added.items():
+        lines += [(title, adversarials[title], words.get(title)), ("", 0.5 + factor * change, None)]
+    drawing = _draw_lines(lines, count)
+    table = pd.DataFrame(
+        [
+            (title, place + 1, words[title][place] if title in words else "", 255 * own.abs().max().item(),
+             255 * own.abs().mean().item())
+            for title, change in added.items()
+            for place, own in enumerate(change)
+        ],
+        columns=["title", "picture", "words", "largest change (255ths)", "mean change (255ths)"],
+    )  # fmt: skip
+    furthest = table.groupby("title", sort=False)["largest change (255ths)"].max()
+    return Figure(
+        drawing,
+        name="fig-perturbations",
+        caption="Pictures without an attack, then attacked, and below what was added to them, amplified "
+        f"{factor:.0f} times: grey is no change. {'Words: what a picture is taken for. ' * bool(words)}{scope}".strip(),
+        alt=f"Contact sheet of {count} {'picture' if count == 1 else 'pictures'}, clean and attacked. Largest change "
+        "of a pixel in 255ths: " + "; ".join(f"{title} {far:.1f}" for title, far in furthest.items())
+        + f". {_taken_for(words)}".rstrip(),
+        data=table,
+        pixels=True,
+    )  # fmt: skip
+
+
+def _check_pictures(images: Tensor, adversarials: Mapping[str, Tensor], words: Mapping[str, Sequence[str]]) -> None:
+    if not adversarials:
+        raise BadInput("a sheet of perturbations needs the adversarial pictures of one title or more")
+    for title, pictures in {"clean": images, **adversarials}.items():
+        _check_range(pictures, title)
+        if pictures.ndim != 4 or pictures.shape[1] != 3 or not len(pictures) or pictures.shape != images.shape:
+            raise BadInput(f"pictures are (k, 3, S, S), as many for each title, not {tuple(pictures.shape)} of {title}")
+    for title, own in words.items():
+        if title not in ("clean", *adversarials) or len(own) != len(images):
+            raise BadInput(f"words are {len(images)} for each of {', '.join(['clean', *adversarials])}, not "
+                           f"{len(own)} for {title}")  # fmt: skip
+
+
+def _check_range(pictures: Tensor, title: str) -> None:
+    if not pictures.is_floating_point() or not ((pictures >= 0) & (pictures <= 1)).all():
+        raise BadInput(f"pictures are float in [0, 1], and those of {title} are not")
+
+
+def _draw_lines(lines: Sequence[tuple[str, Tensor, Sequence[str] | None]], count: int) -> Drawing:
+    """Lines of `count` pictures with a title above and words below; one without a title is close to the one above."""
+    gaps = [0.0, *(0.46 if title else 0.24 for title, *_ in lines[1:])]  # above each line, in sides of a picture
+    side = 5.2 / count
+    drawing = plt.figure(figsize=(5.2, side * (len(lines) + sum(gaps))))
+    grid = drawing.add_gridspec(2 * len(lines), count, left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0,
+                                height_ratios=[part for gap in gaps for part in (gap + 1e-9, 1)])  # fmt: skip
+    for place, (title, pictures, words) in enumerate(lines):
+        panels = [drawing.add_subplot(grid[2 * place + 1, column]) for column in range(count)]
+        panels[0].set_title(title, loc="left", fontsize=10.5, pad=4)
+        for axes, picture in zip(panels, pictures, strict=True):
+            _show(axes, picture)
+        for axes, word in zip(panels, words or (), strict=False):
+            axes.set_xlabel(word, fontsize=9.5, labelpad=2)
+    return drawing
+
+
+def _show(axes: Axes, picture: Tensor) -> None:
+    axes.imshow(picture.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
+    axes.set(xticks=[], yticks=[])
+    axes.spines[:].set_visible(False)
+
+
+def _taken_for(words: Mapping[str, Sequence[str]]) -> str:
+    told = "; ".join(f"{title}: {', '.join(own)}" for title, own in words.items())
+    return f"Taken for, {told}." if told else ""
+
+
+def epsilon_slider(image: Tensor, frames: Sequence[tuple[float, Tensor, Mapping[str, tuple[str, float]]]]) -> Slider:
+    """A frame for each epsilon: the adversarial picture, what was added to it, and what systems make of it.
+
+    `image` (3, S, S) is float in [0, 1]; each of `frames` is epsilon in 255ths, the adversarial picture (3, S, S), and
+    titles of systems -> (predicted class, probability of the true class in [0, 1]). Raises BadInput for others.
+    """
+    drawn, lines = {}, []
+    for epsilon, adversarial, told in frames:
+        for picture, name in ((image, "the image"), (adversarial, f"epsilon {epsilon:g}")):
+            _check_range(picture, name)
+            if picture.shape != image.shape or picture.ndim != 3 or len(picture) != 3:
+                raise BadInput(f"pictures are (3, S, S), all of one size, not {tuple(picture.shape)} of {name}")
+        if list(told) != list(frames[0][2]) or not all(0 <= probability <= 1 for _, probability in told.values()):
+            raise BadInput(
+                f"every frame needs the same systems with probabilities in [0, 1], and epsilon {epsilon:g} has others"
+            )
+        alt = f"Picture attacked within {epsilon:g}/255. Probability of its true class in percent: " + "; ".join(
+            f"{title} {100 * probability:.0f}, taken for {predicted}"
+            for title, (predicted, probability) in told.items()
+        )
+        drawn[f"{epsilon:g}/255"] = _frame(image, adversarial, told), f"{alt}."
+        lines += [(epsilon, title, predicted, 100 * probability) for title, (predicted, probability) in told.items()]
+    if len(drawn) != len(frames):
+        raise BadInput("every frame needs an epsilon of its own")
+    columns = ["epsilon (255ths)", "system", "predicted class", "probability of the true class (%)"]
+    return Slider(
+        label="epsilon",
+        frames=drawn,
+        caption="Left: the picture under attack, and below what was added to it, amplified "
+        f"{AMPLIFIED} times, where grey is no change. Right: the probability that each probe gives the true class, and "
+        "what it takes the picture for.",
+        data=pd.DataFrame(lines, columns=columns),
+    )
+
+
+def _frame(image: Tensor, adversarial: Tensor, told: Mapping[str, tuple[str, float]]) -> bytes:
+    """A PNG of 440 x 300 pixels, all alike in layout."""
+    use_style()
+    drawing = plt.figure(figsize=(4.4, 3))
+    for bottom, picture in ((0.51, adversarial), (0.01, 0.5 + AMPLIFIED * (adversarial - image))):
+        _show(drawing.add_axes((0, bottom, 0.33, 0.48)), picture)
+    axes = drawing.add_axes((0.38, 0.16, 0.58, 0.82))
+    named = {system.title: name for name, system in SYSTEMS.items()}
+    for place, (title, (predicted, probability)) in enumerate(told.items()):
+        colour = system_look(named[title])["color"] if title in named else "#666666"
+        axes.barh(place, 100 * probability, height=0.36, color=colour)
+        axes.text(0, place - 0.26, title, va="bottom", fontsize=10)
+        axes.text(100, place - 0.26, predicted, va="bottom", ha="right", fontsize=10, weight="bold")
+    axes.set(xlim=(0, 100), ylim=(max(len(told), 3) - 0.7, -0.75), yticks=[])
+    axes.set_xlabel("probability of the true class (%)", fontsize=10, labelpad=2)
+    axes.tick_params(labelsize=9.5, pad=2)
+    buffer = io.BytesIO()
+    drawing.savefig(buffer, format="png", dpi=100)
+    plt.close(drawing)
+    return buffer.getvalue()

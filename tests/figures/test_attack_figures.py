@@ -1,0 +1,600 @@
+"""Figures and tables of attacks against numbers by hand, loops over the rows and the published table."""
+
+import base64
+import io
+import re
+from html.parser import HTMLParser
+from itertools import product
+
+import matplotlib.image
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+from matplotlib.text import Text
+from scipy import stats
+
+from lib import paths
+from lib.errors import BadInput
+from lib.figures import attacks
+from lib.figures.figure import Slider
+from lib.figures.systems_look import system_look
+from lib.runs.systems import SYSTEMS
+from lib.shifts.transforms import TRANSFORMS
+
+COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system"]
+ROBUST = "robust_accuracy(images=500, epsilons=2 8, steps=20, restarts=2)#1.1"
+AUTO = "auto_attack_accuracy(images=200, epsilon=8)#1.1"
+OFFSETS = (-1.0, 0.0, 1.0)  # of the three seeds: their mean adds nothing
+SEED_ERROR, IMAGE_ERROR = 1.0, 2.0  # the standard deviation of OFFSETS, and over images
+
+# Of each system: clean, pgd 8, and what stands under the others; all means over seeds, by hand.
+STRONG = {  # system: clean, pgd-2, fgsm, pgd, apgd, clean on AutoAttack's images, autoattack, square
+    "simclr": (70.0, 5.0, 4.0, 2.0, 2.0, 72.0, 1.0, 9.0),
+    "simclr pgd": (50.0, 36.0, 33.0, 30.0, 29.5, 54.0, 32.0, 35.0),
+    "emp crops pgd": (60.0, 44.0, 42.0, 40.0, 39.0, 61.0, 38.0, 43.0),
+    "cf-amc-ssl": (62.0, 43.0, 41.0, 37.0, 36.0, 66.0, 40.0, 36.0),
+    "deacl": (66.0, 49.0, 48.0, 45.0, 44.0, 69.0, 46.0, 47.0),
+    "emp crops pgd summed": (57.0, 41.0, 40.0, 38.0, 37.0, 60.0, 35.0, 42.0),
+    "cf-amc-ssl cyclic": (64.0, 42.0, 40.0, 36.0, 35.0, 67.0, 38.0, 39.0),
+    "emp crops pgd long": (63.0, 45.0, 43.0, 42.0, 41.0, 65.0, 40.0, 44.0),
+    "emp crops pgd batch": (60.0, 44.0, 42.0, 40.0, 39.0, 61.0, 38.0, 43.0),
+    "simclr pgd long": (50.0, 36.0, 33.0, 30.0, 29.5, 54.0, 32.0, 35.0),
+    "cf-amc-ssl 2 views": (40.0, 21.0, 21.0, 20.0, 20.0, 40.0, 20.0, 20.0),
+}
+SHOWN = ("simclr pgd", "emp crops pgd", "cf-amc-ssl", "deacl")  # compared, and trained under attack
+HEADS = {"emp crops pgd": (58.0, 36.0), "cf-amc-ssl": (61.0, 37.0)}  # clean, attacked
+ADVERSARIAL = {"simclr": (66.0, 6.0), "simclr pgd": (49.0, 33.0), "emp crops pgd": (57.0, 42.0),
+               "cf-amc-ssl": (60.0, 39.0), "deacl": (62.0, 46.0)}  # fmt: skip
+AGGREGATED = {  # clean, per view, through crops
+    ("emp crops pgd", "crops"): (63.0, 30.0, 41.0),
+    ("emp crops pgd", "patches"): (55.0, 25.0, 33.0),
+    ("cf-amc-ssl", "crops"): (64.0, 28.0, 36.0),
+}
+
+
+def made_up():
+    lines = []
+
+    def add(system, measure, shift, severity, metric, value, images=500):
+        for seed, offset in enumerate(OFFSETS):
+            lines.append((measure, shift, float(severity), metric, value + offset, IMAGE_ERROR, images, seed, system))
+
+    for system, (clean, pgd2, fgsm, pgd, apgd, clean_its, auto, square) in STRONG.items():
+        add(system, ROBUST, "none", 0, "accuracy", clean)
+        others = {"pgd-2": pgd2, "fgsm": fgsm, "pgd": pgd, "apgd": apgd, "square": square}
+        for shift, value in others.items():
+            add(system, ROBUST, shift, 8, "accuracy", value)
+        add(system, ROBUST, "pgd", 4, "accuracy", pgd + 10)
+        add(system, ROBUST, "pgd", 8, "similarity", 80.0)
+        add(system, ROBUST, "none", 0, "similarity chance", 30.0 + clean / 10)
+        add(system, AUTO, "none", 0, "accuracy on its images", clean_its, 200)
+        add(system, AUTO, "autoattack", 8, "accuracy", auto, 200)
+    for system, (clean, attacked) in HEADS.items():
+        add(system, ROBUST, "none", 0, "accuracy of the head", clean)
+        add(system, ROBUST, "pgd", 8, "accuracy of the head", attacked)
+    for system, (clean, attacked) in ADVERSARIAL.items():
+        add(system, "adversarial_probe()", "none", 0, "accuracy of the adversarial probe", clean)
+        add(system, "adversarial_probe()", "pgd", 8, "accuracy of the adversarial probe", attacked)
+        add(system, "corruption_error()", "none", 0, "error", 100 - clean)
+        for shift, value in {"all": 41.0, "fog": 50.0, "contrast": 60.0, "gaussian_noise": 35.0}.items():
+            add(system, "corruption_error()", shift, 0, "error", value)
+            add(system, "corruption_error()", shift, 3, "error", 99.0)
+        for place, name in enumerate(TRANSFORMS):
+            add(system, "synthetic_invariance()", name, 0, "whitened similarity", 10.0 + 4 * place)
+        add(system, "synthetic_invariance()", "none", 0, "whitened similarity", 0.0)
+    for (system, crops), values in AGGREGATED.items():
+        for shift, value in zip(("none", "pgd per view", "pgd through crops"), values, strict=True):
+            add(system, "", shift, 0 if shift == "none" else 8, f"accuracy of aggregated {crops}", value, 128)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def shown(rows):
+    return attacks.attack_strength(rows, "Scope."), attacks.probe_comparison(rows, "Scope.")
+
+
+def half(seeds=3, error=IMAGE_ERROR, deviation=SEED_ERROR):
+    """Half the width of an interval over `seeds` and images."""
+    return np.hypot(stats.t.ppf(0.975, seeds - 1) * deviation / seeds**0.5, 1.959964 * error)
+
+
+def told(mean, width=None):
+    width = half() if width is None else width
+    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
+
+
+def without(rows, column, value):
+    return rows[rows[column] != value]
+
+
+def test_every_figure_has_words_and_data(shown):
+    assert [figure.name for figure in shown] == ["fig-attacks", "fig-probes"]
+    for figure in shown:
+        assert len(figure.alt) > 100 and figure.caption.endswith("Scope.")
+        for words in (figure.alt, figure.caption):
+            assert not re.search(r"nan|None|\d\.\d{3}|\n|\s\s|_", words)
+        assert len(figure.data) and "nan" not in figure._table().lower()
+        assert figure.picture() == figure.picture()
+
+
+def test_words_do_not_overlap(shown):
+    for figure in shown:
+        figure.drawing.draw_without_rendering()
+        texts = [text for axes in figure.drawing.axes for text in (*axes.get_yticklabels(), axes.title)]
+        texts += [text for legend in figure.drawing.legends for text in legend.get_texts()]
+        boxes = [Text.get_window_extent(text) for text in texts if text.get_text() and text.get_visible()]
+        for i, box in enumerate(boxes):
+            assert not any(box.overlaps(other) for other in boxes[i + 1 :])
+
+
+# How strong an attack is
+
+
+def test_dots_of_attacks_are_means_of_the_rows(shown):
+    (axes,) = shown[0].drawing.axes
+    labels = [text.get_text().replace("\n", " ") for text in axes.get_yticklabels()]
+    assert labels == [SYSTEMS[name].title for name in SHOWN]
+    lines = {line.get_label(): line for line in axes.get_lines()}
+    for label, place in {"PGD-2": 1, "FGSM": 2, "PGD-20": 3, "APGD": 4, "AutoAttack": 6, "Square": 7}.items():
+        assert list(lines[label].get_xdata()) == pytest.approx([STRONG[name][place] for name in SHOWN])
+        assert list(lines[label].get_ydata()) == [0, 1, 2, 3]
+    assert len(lines) == 6 and len({line.get_marker() for line in lines.values()}) == 6
+    for collection, name in zip(axes.collections, SHOWN, strict=True):  # from the lowest dot to the highest
+        values = [STRONG[name][place] for place in (1, 2, 3, 4, 6, 7)]
+        assert collection.get_segments()[0][:, 0] == pytest.approx([min(values), max(values)])
+        assert to_hex(collection.get_color()[0]).upper() == system_look(name)["color"].upper()
+    data = shown[0].data.set_index(["system", "attack"]).loc["DeACL", "AutoAttack"]
+    assert list(data) == pytest.approx([46, 46 - half(), 46 + half()])
+
+
+def test_words_about_attacks(shown):
+    figure = shown[0]
+    # PGD-2 less PGD: 6, 4, 6, 4.
+    assert "PGD-2, the default of a public script, leaves 5.0 points more than PGD-20 on average. " in figure.caption
+    # AutoAttack takes 22, 23, 26, 23 of the clean accuracy on its images, PGD 20, 20, 25, 21 on its own.
+    expected = "AutoAttack takes 2.0 points more than PGD-20, each counted from the clean accuracy on its own images "
+    assert expected + "(200 and 500). " in figure.caption
+    assert "Square, which sees no gradient, leaves fewer than PGD-20 on CF-AMC-SSL: a sign" in figure.caption
+    assert "SimCLR, PGD 36.0 (PGD-2) to 29.5 (APGD); " in figure.alt and "SimCLR 5" not in figure.alt
+
+
+def test_words_about_square_and_equal_images(rows):
+    others = rows[~rows["system"].isin(["cf-amc-ssl"])]
+    caption = attacks.attack_strength(others, "").caption
+    assert "leaves no fewer than PGD-20 on any: no sign of masked gradients." in caption
+    lowered = rows.assign(
+        value=rows["value"] - 20 * ((rows["shift"] == "square") & (rows["system"] == "emp crops pgd"))
+    )
+    caption = attacks.attack_strength(lowered, "").caption
+    assert "on EMP-SSL, crops, PGD and CF-AMC-SSL: a sign" in caption
+    assert "than PGD-20. " in attacks.attack_strength(rows.assign(images=1_000), "").caption
+
+
+def test_attacks_that_are_missing(rows):
+    few = rows[~rows["shift"].isin(["autoattack", "square", "pgd-2"])]
+    few = few.assign(measure=few["measure"].str.replace("steps=20", "steps=10"))
+    figure = attacks.attack_strength(few, "Scope.")
+    assert set(figure.data["attack"]) == {"FGSM", "PGD-10", "APGD"}
+    assert figure.caption.endswith("a dot is a mean over seeds. Scope.")
+    with pytest.raises(BadInput, match="needs the accuracy under PGD at 8/255 of a system that was trained under"):
+        attacks.attack_strength(rows[rows["system"] == "simclr"], "")
+    with pytest.raises(BadInput, match="one number for each system, seed"):
+        attacks.attack_strength(pd.concat([rows, rows]), "")
+    for function in (attacks.quirk_table, attacks.published_table, attacks.robustness_table):
+        with pytest.raises(BadInput, match="compare systems"):
+            function(rows.drop(columns="system"))
+
+
+def test_one_seed_has_no_intervals(rows):
+    first = rows[rows["seed"] == 0]
+    for figure in (attacks.attack_strength(first, ""), attacks.probe_comparison(first, "")):
+        assert "intervals" not in figure.caption and "low" not in figure.data
+        assert "nan" not in (figure.alt + figure.caption + figure._table()).lower()
+        assert figure.picture().startswith(b"<?xml")
+    assert "[" not in attacks.robustness_table(first).to_string() + attacks.quirk_table(first).to_string()
+
+
+# What is read out
+
+
+def test_dots_of_read_outs(shown):
+    figure = shown[1]
+    clean, attacked = figure.drawing.axes
+    systems = ["simclr", *SHOWN]
+    assert [text.get_text().replace("\n", " ") for text in clean.get_yticklabels()] == [
+        SYSTEMS[name].title for name in systems
+    ]
+    expected = {
+        ("standard probe", "o"): [{name: STRONG[name][0] for name in systems}, {n: STRONG[n][3] for n in systems}],
+        ("adversarial probe", "s"): [{n: v[place] for n, v in ADVERSARIAL.items()} for place in (0, 1)],
+        ("probe on the head", "^"): [{n: v[place] for n, v in HEADS.items()} for place in (0, 1)],
+    }
+    for words, marker in (("crops", "D"), ("patches", "v")):
+        own = {name: v for (name, crops), v in AGGREGATED.items() if crops == words}
+        expected[f"aggregated {words}", marker] = [{n: v[place] for n, v in own.items()} for place in (0, 1, 2)]
+    for panel, (axes, title) in enumerate(((clean, "clean"), (attacked, "attacked at 8/255"))):
+        assert axes.get_title() == title
+        found = {}
+        for container in axes.containers:
+            line, _, (bars,) = container
+            found.setdefault((container.get_label(), line.get_marker()), []).append(container)
+            for x, y, ends in zip(line.get_xdata(), line.get_ydata(), bars.get_segments(), strict=True):
+                assert ends[:, 0] == pytest.approx([x - half(), x + half()])
+                assert abs(y - round(y)) < 0.45
+        assert set(found) == set(expected)
+        for key, containers in found.items():
+            wanted = expected[key][:1] if panel == 0 else expected[key][1:]
+            drawn = []
+            for container in containers:
+                line = container.lines[0]
+                places = [systems[round(y)] for y in line.get_ydata()]
+                drawn.append(dict(zip(places, line.get_xdata(), strict=True)))
+            assert drawn == [pytest.approx(values) for values in wanted]
+            hollow = [container.lines[0].get_markerfacecolor() == "white" for container in containers]
+            assert hollow == [len(wanted) == 2, False][: len(wanted)] if panel and len(wanted) == 2 else not any(hollow)
+    legend = [text.get_text() for text in figure.drawing.legends[0].get_texts()]
+    assert legend == [words for words, _ in expected]
+
+
+def test_words_about_read_outs(shown):
+    caption, alt = shown[1].caption, shown[1].alt
+    # Adversarial less standard: clean -4 -1 -3 -2 -4, attacked 4 3 2 2 1; head less standard: -2 -1 and -4 0.
+    assert "on average: adversarial probe \N{MINUS SIGN}2.8 clean and +2.4 attacked; " in caption
+    assert "probe on the head \N{MINUS SIGN}1.5 clean and \N{MINUS SIGN}2.0 attacked. " in caption
+    # Per view less through crops: -11 -8 -8.
+    assert "the first leaves 9.0 points fewer on average. " in caption
+    assert "Probes are tested on the first 500 test images, aggregations on the first 128. " in caption
+    assert "adversarial probe 58.8 clean, 33.2 attacked; " in alt  # (66+49+57+60+62)/5 and (6+33+42+39+46)/5
+    assert "aggregated crops 63.5 clean, 29.0 attacked per view, 38.5 attacked through crops" in alt
+    assert "of 5 systems" in alt
+
+
+def test_read_outs_that_are_missing(rows):
+    heads = rows[rows["metric"].isin(["accuracy", "accuracy of the head"])]
+    figure = attacks.probe_comparison(heads, "Scope.")
+    assert set(figure.data["system"]) == {"EMP-SSL, crops, PGD", "CF-AMC-SSL"}
+    assert "adversarial" not in figure.caption and "Aggregation" not in figure.caption
+    only_views = without(rows, "shift", "pgd through crops")
+    assert "Aggregation is attacked" not in attacks.probe_comparison(only_views, "").caption
+    with pytest.raises(
+        BadInput, match="another read-out than the standard probe: adversarial probe, probe on the head"
+    ):
+        attacks.probe_comparison(rows[rows["metric"] == "accuracy"], "")
+
+
+# Tables
+
+
+def test_quirk_table(rows):
+    table = attacks.quirk_table(rows)
+    assert list(table) == ["quirk", "system", "clean", "PGD-20, 8/255", "AutoAttack, 8/255"]
+    width = half(error=2**0.5 * IMAGE_ERROR, deviation=0)  # the seeds move together: only images vary
+    expected = [
+        ("attack in training mode, less without", "EMP-SSL, crops, PGD, equal updates", -3, -2, -2),
+        ("summed gradients, less without", "EMP-SSL, crops, PGD, attack in training mode", -3, -2, -3),
+        ("cyclic schedule, less without", "CF-AMC-SSL", 2, -1, -2),
+        ("PGD-2 in evaluation, less PGD-20", "EMP-SSL, crops, PGD, equal updates", None, 3, None),
+        ("PGD-2 in evaluation, less PGD-20", "EMP-SSL, crops, PGD, attack in training mode", None, 4, None),
+        ("PGD-2 in evaluation, less PGD-20", "CF-AMC-SSL", None, 6, None),
+    ]
+    for line, (*words, clean, pgd, auto) in zip(table.itertuples(index=False), expected, strict=True):
+        assert list(line[:2]) == words
+        assert list(line[2:]) == ["–" if gap is None else told(gap, width) for gap in (clean, pgd, auto)]
+
+
+def test_quirk_table_with_parts_missing(rows):
+    table = attacks.quirk_table(rows[rows["system"].isin(["cf-amc-ssl", "emp crops pgd summed"])])
+    assert table.shape == (1, 3) and table.iloc[0, 1] == "CF-AMC-SSL"
+    assert "AutoAttack, 8/255" not in attacks.quirk_table(without(rows, "shift", "autoattack"))
+    apart = rows.assign(seed=rows["seed"] + 10 * (rows["system"] == "cf-amc-ssl cyclic"))
+    assert len(attacks.quirk_table(apart)) == 5  # no seed in common
+    with pytest.raises(BadInput, match="accuracies of a system with a quirk"):
+        attacks.quirk_table(rows[rows["system"] == "simclr"])
+
+
+def test_published_numbers_are_those_of_the_paper():
+    table = attacks.ghofrani2025()
+    assert list(table.index) == list(attacks.PUBLISHED) and len(table) == 7
+    assert list(table.loc["Patch-based EMP-SSL"]) == [61, 37.65, 16.95, 530]
+    assert list(table.loc["Crop-based SimCLR"]) == [72.86, 47.98, 16.81, 934]
+    assert list(table.loc["Crop-based EMP-FreeAdv (CF-AMC-SSL)"]) == [75.88, 55.97, 33.34, 97]
+    assert table["clean"].idxmax() == "Crop-based EMP-SSL"  # as the paper marks it
+    assert (table["clean"] > table["pgd4"]).all() and (table["pgd4"] > table["pgd8"]).all()
+
+
+def test_published_numbers_that_are_damaged(tmp_path):
+    text = (paths.RESULTS / "papers" / "ghofrani2025.csv").read_text()
+    with pytest.raises(BadInput, match="could not be read"):
+        attacks.ghofrani2025(tmp_path)
+    for change, words in (
+        (lambda t: t.replace("37.65", "137.65"), "out of range"),
+        (lambda t: t.replace("37.65", ""), "out of range"),
+        (lambda t: t.replace("37.65", "many"), "not a table of numbers"),
+        (lambda t: t.replace("system,", "systems,"), "not a table of numbers"),
+        (lambda t: t.replace("pgd8", "pgd16"), "line or column"),
+        (lambda t: t.replace("Patch-based SimCLR", "Crop-based SimCLR"), "line or column"),
+        (lambda t: t + t.splitlines()[-1], "line or column"),
+        (lambda t: t.rsplit("Crop", 1)[0], "line or column"),
+    ):
+        (tmp_path / "ghofrani2025.csv").write_text(change(text))
+        with pytest.raises(BadInput, match=f"is damaged: .*{words}.*restore it from the repository"):
+            attacks.ghofrani2025(tmp_path)
+    (tmp_path / "ghofrani2025.csv").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="is damaged"):
+        attacks.ghofrani2025(tmp_path)
+
+
+def test_published_table(rows):
+    table = attacks.published_table(rows).set_index("system of the paper")
+    ours = {"Crop-based EMP-SSL": "emp crops pgd long", "Crop-based SimCLR": "simclr pgd long"}
+    for theirs, name in ours.items():
+        line = table.loc[theirs]
+        assert line["ours"] == SYSTEMS[name].title
+        clean, pgd = STRONG[name][0], STRONG[name][3]
+        assert [line[f"{column}: ours"] for column in ("clean", "PGD, 4/255", "PGD, 8/255")] == [
+            told(clean), told(pgd + 10), told(pgd)
+        ]  # fmt: skip
+    assert list(table.loc["Patch-based SimCLR"]) == ["–", "65.44", "–", "41.85", "–", "17.19", "–", "934"]
+    assert table.loc["Patch-based EMP-SSL", "clean: ours"] == "–" and table.loc["Patch-based EMP-SSL", "ours"] != "–"
+    no_four = attacks.published_table(rows[rows["severity"] != 4])
+    assert set(no_four["PGD, 4/255: ours"]) == {"–"}
+    with pytest.raises(BadInput, match="a system that the paper has: emp patches pgd, emp crops pgd"):
+        attacks.published_table(rows[rows["system"] == "deacl"])
+
+
+def test_published_systems_are_what_they_say():
+    for theirs, ours in attacks.PUBLISHED.items():
+        if ours is not None:
+            system = SYSTEMS[ours]
+            assert system.attack.kind == ("free" if "Free" in theirs else "pgd")
+            assert system.method == ("simclr" if "SimCLR" in theirs else "emp_ssl")
+            assert "Patch" in theirs or system.settings.get("crop", "crop") == "crop"
+
+
+def test_robustness_table(rows):
+    table = attacks.robustness_table(rows).set_index("system")
+    assert list(table.index) == [SYSTEMS[name].title for name in STRONG if SYSTEMS[name].role in attacks.COMPARED]
+    line = table.loc["DeACL"]
+    mean = 10 + 4 * (len(TRANSFORMS) - 1) / 2
+    assert line.to_dict() == {
+        "clean (%)": told(66), "PGD-20, 8/255 (%)": "45.0", "AutoAttack, 8/255 (%)": told(46),
+        "corrupted (%)": told(59), "fog (%)": "50.0", "contrast (%)": "40.0", "gaussian noise (%)": "65.0",
+        "alike under transforms": f"{mean:.1f}", "alike under PGD, above chance": f"{80 - 36.6:.1f}",
+    }  # fmt: skip
+
+
+def test_robustness_table_with_parts_missing(rows):
+    quick = rows[rows["measure"].isin([ROBUST, "synthetic_invariance()"])]
+    table = attacks.robustness_table(quick)
+    assert list(table) == ["system", "clean (%)", "PGD-20, 8/255 (%)", "alike under transforms",
+                           "alike under PGD, above chance"]  # fmt: skip
+    some = rows[~((rows["system"] == "simclr") & (rows["shift"] == "autoattack"))]
+    assert attacks.robustness_table(some).set_index("system").loc["SimCLR", "AutoAttack, 8/255 (%)"] == "–"
+    assert "alike under PGD, above chance" not in attacks.robustness_table(without(rows, "metric", "similarity chance"))
+    for nothing in (rows[rows["system"] == "cf-amc-ssl 2 views"], rows[rows["metric"] == "error step"]):
+        with pytest.raises(BadInput, match="of systems of the roles main and yardstick"):
+            attacks.robustness_table(nothing)
+
+
+# Pictures
+
+
+def pictures(count=3, seed=0):
+    return torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(seed)) * 0.8 + 0.1
+
+
+def images_of(drawing):
+    return [axes.images[0].get_array() for axes in drawing.axes if axes.images]
+
+
+def test_perturbations_are_amplified_to_the_full_range():
+    clean = pictures()
+    change = torch.zeros_like(clean)
+    change[0, 0, 0, 0], change[1, 1, 1, 1], change[2, 2, 2, 2] = 0.04, -0.08, 0.02
+    moved = {"weak": clean + change / 2, "strong": clean + change}
+    words = {"clean": ["a", "b", "c"], "strong": ["d", "e", "f"]}
+    figure = attacks.perturbation_sheet(clean, moved, words, "Scope.")
+    found = images_of(figure.drawing)
+    expected = [clean, moved["weak"], 0.5 + 6.25 * change / 2, moved["strong"], 0.5 + 6.25 * change]  # 0.5 / 0.08
+    assert len(found) == 15
+    for picture, wanted in zip(found, torch.cat(expected), strict=True):
+        assert np.allclose(picture, wanted.permute(1, 2, 0), atol=1e-6)
+    assert found[13][1, 1, 1] == pytest.approx(0, abs=1e-5) and found[13][0, 0, 0] == 0.5
+    assert [axes.get_xlabel() for axes in figure.drawing.axes] == [
+        *"abc", *[""] * 6, *"def", *[""] * 3
+    ]  # fmt: skip
+    assert [axes.get_title("left") for axes in figure.drawing.axes[::3]] == ["clean", "weak", "", "strong", ""]
+    assert "amplified 6 times" in figure.caption and figure.caption.endswith("taken for. Scope.")
+    assert (
+        "Largest change of a pixel in 255ths: weak 10.2; strong 20.4. Taken for, clean: a, b, c; strong: d"
+        in figure.alt
+    )
+    assert list(figure.data["largest change (255ths)"]) == pytest.approx([5.1, 10.2, 2.55, 10.2, 20.4, 5.1], abs=1e-3)
+    assert figure.pixels and matplotlib.image.imread(io.BytesIO(figure.picture())).std() > 0.05
+
+
+def test_perturbations_of_nothing_are_grey():
+    clean = pictures(1)
+    figure = attacks.perturbation_sheet(clean, {"none": clean.clone()}, {})
+    assert (images_of(figure.drawing)[2] == 0.5).all() and "taken for" not in figure.caption + figure.alt.lower()
+    assert figure.caption == figure.caption.strip() and "of 1 picture," in figure.alt
+
+
+def test_bad_pictures_are_refused():
+    clean = pictures()
+    for images, adversarials, words, sentence in (
+        (clean, {}, {}, "needs the adversarial pictures"),
+        (clean, {"x": clean[:2]}, {}, r"as many for each title, not \(2, 3, 8, 8\) of x"),
+        (clean[0], {"x": clean[0]}, {}, "of clean"),
+        (clean, {"x": clean + 1}, {}, r"float in \[0, 1\], and those of x are not"),
+        (clean, {"x": clean * torch.nan}, {}, "those of x are not"),
+        ((255 * clean).byte(), {"x": clean}, {}, "those of clean are not"),
+        (clean, {"x": clean}, {"x": ["a"]}, "words are 3 for each of clean, x, not 1 for x"),
+        (clean, {"x": clean}, {"y": ["a"] * 3}, "not 3 for y"),
+    ):
+        with pytest.raises(BadInput, match=sentence):
+            attacks.perturbation_sheet(images, adversarials, words)
+
+
+EPSILONS = (0, 1, 2, 4, 8, 16, 32)
+
+
+def frames_of(image, epsilons=EPSILONS):
+    sign = torch.where(image > 0.5, -1.0, 1.0)
+    return [
+        (e, (image + e / 255 * sign).clamp(0, 1), {"SimCLR": ("dog" if e else "cat", 0.9 - 0.02 * e),
+                                                   "TRADES": ("cat", 0.8 - 0.01 * e)})
+        for e in epsilons
+    ]  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def slider():
+    image = pictures(1)[0]
+    return attacks.epsilon_slider(image, frames_of(image))
+
+
+class Page(HTMLParser):
+    """The tags of a page, and whether they are closed in order."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.tags, self.open, self.text = [], [], ""
+        self.feed(text)
+
+    def handle_starttag(self, tag, attrs):
+        self.tags.append((tag, dict(attrs)))
+        if tag not in ("img", "input"):
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        self.text += data
+
+    def all(self, tag):
+        return [attrs for name, attrs in self.tags if name == tag]
+
+
+def test_a_slider_has_a_frame_an_epsilon_and_shows_the_first(slider):
+    bundle = slider._repr_mimebundle_()
+    assert list(bundle) == ["text/html"]
+    page = Page(bundle["text/html"])
+    assert not page.open
+    images = page.all("img")
+    assert [image["title"] for image in images] == [f"{e}/255" for e in EPSILONS]
+    assert ["display:block" in image["style"] for image in images] == [True, *[False] * 6]
+    assert ["display:none" in image["style"] for image in images] == [False, *[True] * 6]
+    sizes = set()
+    for image in images:
+        kind, data = image["src"].split(",")
+        assert kind == "data:image/png;base64"
+        sizes.add(matplotlib.image.imread(io.BytesIO(base64.b64decode(data))).shape)
+    ((height, width, _),) = sizes  # all alike, or the page would jump
+    assert height == 300 and width < 500
+    (control,) = page.all("input")
+    assert {name: control[name] for name in ("type", "min", "max", "step", "value")} == {
+        "type": "range", "min": "0", "max": "6", "step": "1", "value": "0"
+    }  # fmt: skip
+    assert control["aria-label"] == "epsilon" and control["aria-valuetext"] == "0/255"
+    assert "src" not in control["oninput"] and not re.search(r"https?:", bundle["text/html"])
+    (label,), (output,) = page.all("label"), page.all("output")
+    assert label["for"] == output["for"] == control["id"] and re.fullmatch(r"[a-z][\w-]+", control["id"])
+    assert "epsilon: 0/255" in page.text and len(bundle["text/html"]) < 300_000
+
+
+def test_sliders_on_one_page_have_ids_of_their_own(slider):
+    other = pictures(1, seed=1)[0]
+    ids = {Page(s.page()).all("input")[0]["id"] for s in (slider, attacks.epsilon_slider(other, frames_of(other)))}
+    assert len(ids) == 2
+    image = pictures(1)[0]
+    again = attacks.epsilon_slider(image, frames_of(image))
+    assert again.page() == slider.page()  # nothing random
+
+
+def test_words_and_data_of_the_epsilon_slider(slider):
+    alts = [alt for _, alt in slider.frames.values()]
+    assert alts[0] == (
+        "Picture attacked within 0/255. Probability of its true class in percent: SimCLR 90, taken for cat; "
+        "TRADES 80, taken for cat."
+    )
+    assert "SimCLR 26, taken for dog" in alts[-1] and "epsilon 32/255: Picture attacked" in repr(slider)
+    line = slider.data.set_index(["epsilon (255ths)", "system"]).loc[(8, "TRADES")]
+    assert list(line) == ["cat", pytest.approx(72)]
+    assert len(slider.data) == 14 and "amplified 8 times" in slider.caption
+    assert f"{attacks.AMPLIFIED} times" in slider.caption
+
+
+def test_the_frame_shows_the_picture_and_what_was_added():
+    image = torch.full((3, 8, 8), 0.5)
+    moved = image.clone()
+    moved[:, 0] += 8 / 255
+    slider = attacks.epsilon_slider(image, [(0, image, {"SimCLR": ("cat", 1.0)}), (8, moved, {"SimCLR": ("cat", 0.0)})])
+    clean, attacked = (matplotlib.image.imread(io.BytesIO(png))[..., :3] for png, _ in slider.frames.values())
+    assert clean[75, 75] == pytest.approx([0.5] * 3, abs=0.01) and clean[220, 75] == pytest.approx([0.5] * 3, abs=0.01)
+    assert attacked[12, 75] == pytest.approx([0.5 + 8 / 255] * 3, abs=0.01)
+    assert attacked[160, 75] == pytest.approx([0.5 + 64 / 255] * 3, abs=0.01)  # amplified 8 times
+    blue = np.array([int(system_look("simclr")["color"][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    share = [(np.abs(picture - blue).max(axis=-1) < 0.02).mean() for picture in (clean, attacked)]
+    assert share[0] > 0.02 and share[1] == 0  # a bar as long as the axis, and none
+
+
+def test_bad_frames_are_refused():
+    image = pictures(1)[0]
+    good = frames_of(image)
+    for own, frames, sentence in (
+        (image, [], "two frames or more, and here are 0"),
+        (image, good[:1], "here are 1"),
+        (image, [good[0], good[0]], "an epsilon of its own"),
+        (image, [good[0], (1, image + 1, good[0][2])], r"float in \[0, 1\], and those of epsilon 1"),
+        (image, [good[0], (1, image[:, :4], good[0][2])], r"not \(3, 4, 8\) of epsilon 1"),
+        (image[None], good, r"not \(1, 3, 8, 8\) of the image"),
+        (image, [good[0], (1, image, {"SimCLR": ("cat", 0.5)})], "epsilon 1 has others"),
+        (image, [good[0], (1, image, {"SimCLR": ("cat", 0.5), "TRADES": ("cat", 1.5)})], "epsilon 1 has others"),
+    ):
+        with pytest.raises(BadInput, match=sentence):
+            attacks.epsilon_slider(own, frames)
+
+
+words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)
+
+
+@settings(max_examples=30, deadline=None)
+@given(words, st.lists(words, min_size=2, max_size=5, unique=True), words, words)
+def test_any_words_are_safe_in_a_slider(label, places, caption, alt):
+    slider = Slider(label, {place: (b"png", alt) for place in places}, caption, pd.DataFrame({"a": [1]}))
+    page = Page(slider.page())
+    assert not page.open and [image["title"] for image in page.all("img")] == places
+    assert {image["alt"] for image in page.all("img")} == {alt}
+    (control,) = page.all("input")
+    assert control["aria-label"] == label and control["aria-valuetext"] == places[0]
+    assert [tag for tag, _ in page.tags].count("img") == len(places) and caption in page.text
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.lists(st.tuples(st.floats(0, 100), st.floats(0, 100)), min_size=1, max_size=4))
+def test_the_words_about_square_follow_the_numbers(pairs):
+    """Of any accuracies, the systems named are those where Square leaves fewer than PGD."""
+    lines = [
+        (ROBUST, shift, 8.0, "accuracy", value, 1.0, 500, seed, name)
+        for (name, pair), seed in product(zip(SHOWN, pairs, strict=False), (0, 1))
+        for shift, value in zip(("pgd", "square"), pair, strict=True)
+    ]
+    caption = attacks.attack_strength(pd.DataFrame(lines, columns=COLUMNS), "").caption
+    named = [SYSTEMS[name].title for name, (pgd, square) in zip(SHOWN, pairs, strict=False) if square < pgd]
+    told = re.search(r"on (.*): (a|no) sign of masked", caption)
+    if not named:
+        assert told[1] == "any" and told[2] == "no"
+        return
+    *most, last = named
+    assert told[1] == (f"{'; '.join(most)} and {last}" if most else last) and told[2] == "a"

@@ -1,0 +1,562 @@
+"""Figures of the third question against loops over the rows, hand-made fronts and sums by hand."""
+
+import copy
+import re
+from itertools import combinations
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.colors import to_hex
+from matplotlib.text import Annotation, Text
+
+from lib.errors import BadInput
+from lib.figures import tradeoff
+from lib.figures.systems_look import system_look
+from lib.runs import Results
+from lib.runs.presets import configs_of_systems, systems_of
+from lib.runs.systems import SYSTEMS
+
+STUDY = "accuracy_robustness_tradeoff"
+COMPARED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick")]
+SCATTERED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick", "updates")]
+EPSILONS = (1, 2, 4, 8, 16, 32)
+IMAGES = 5_000
+TITLES = {system.title: name for name, system in SYSTEMS.items()}
+# Clean accuracy, that under PGD at 8/255, and that under AutoAttack, of the systems that a front is worked out for.
+KNOWN = {
+    "random": (28, 1, 0), "simclr": (52, 2, 0), "simclr pgd": (40, 15, 12), "simclr free": (42, 13, 11),
+    "emp crops": (50, 1, 0), "emp patches pgd": (38, 14, 11), "emp crops pgd": (41, 16, 13),
+    "emp patches free": (36, 17, 14), "cf-amc-ssl": (44, 18, 13), "acl": (43, 20, 16), "deacl": (45, 17, 15),
+    "supervised": (64, 1, 0), "supervised pgd": (55, 26, 24), "supervised free": (57, 24, 21),
+    "supervised fgsm": (54, 25, 20), "trades": (53, 27, 25),
+}  # fmt: skip
+# By hand: sorted by clean accuracy, who is more robust than all that follow.
+FRONTS = {
+    "pgd": (["trades", "supervised pgd", "supervised free", "supervised"], ["acl", "cf-amc-ssl", "deacl", "simclr"]),
+    "autoattack": (
+        ["trades", "supervised pgd", "supervised free", "supervised"], ["acl", "deacl", "simclr"]
+    ),
+}  # fmt: skip
+
+
+def passes_of(config):
+    """Views forward and backward of an image in an epoch, written out."""
+    views = config.settings.views if config.method == "emp_ssl" else {"simclr": 2, "acl": 2}.get(config.method, 1)
+    if config.method in ("acl", "trades"):
+        return 2 * views + 5 * views
+    kind = config.attack.kind if config.attack else None
+    return views * {None: 1, "pgd": 6, "free": 3, "fgsm": 2}[kind]
+
+
+def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "autoattack"), epsilons=EPSILONS):
+    """Known means: seeds lie at -1, 0 and 1 points around them."""
+    systems = systems_of(STUDY, preset) if systems is None else systems
+    records, lines = [], []
+    for (name, seed), config in configs_of_systems(STUDY, preset, systems, seeds).items():
+        record = {"key": f"{name} {seed}", "config": config.to_dict(), "system": name, "seconds": 100.0 + seed,
+                  "data": {"train_images": IMAGES}, "device": "cpu"}  # fmt: skip
+        batch, epochs = config.training.batch_size, config.training.epochs
+        if config.method != "random":
+            batches = epochs * (IMAGES // batch)
+            record["updates"] = batches * (3 if config.attack and config.attack.kind == "free" else 1)
+            record["passes"] = batches * batch * passes_of(config)
+        if config.attack:
+            record["monitored"] = [
+                {"epoch": epoch, "seconds": 1.0, "accuracy": 30.0 + epoch + seed, "fgsm accuracy": 20.0 + epoch,
+                 "pgd accuracy": 18.0 + epoch - seed}
+                for epoch in range(1, epochs + 1)
+            ]  # fmt: skip
+        records.append(record)
+        place = list(SYSTEMS).index(name)
+        clean, robust, hardest = KNOWN.get(name, (39 + place / 10, 12 + place / 10, 9))
+        # A line through the two known accuracies, and flat beyond: never below nothing.
+        along = {e: max(robust * 8 / e, 0.0) if e > 8 else clean + (robust - clean) * e / 8 for e in epsilons}
+        cells = [("none", 0, clean, 500), *(("pgd", e, value, 500) for e, value in along.items())]
+        cells += [("autoattack", 8, hardest, 200)]
+        for shift, severity, mean, images in cells:
+            if shift in ("none", *attacks):
+                measure = "robust_accuracy(images=500, epsilons=1 8, steps=20, restarts=2)#1"
+                lines.append((record["key"], measure, shift, float(severity), "accuracy", mean + seed - 1, 0.5, images,
+                              name, config.method, seed, "cifar10"))  # fmt: skip
+            lines.append((record["key"], "other()", shift, float(severity), "similarity", 99.0, 0.5, images, name,
+                          config.method, seed, "cifar10"))  # fmt: skip
+    columns = ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images", "system", "method",
+               "seed", "dataset"]  # fmt: skip
+    return Results(records, pd.DataFrame(lines, columns=columns), preset, False)
+
+
+DRAWN = {
+    "fig-trade-off": tradeoff.trade_off,
+    "fig-epsilon": lambda results, scope: tradeoff.robust_by_epsilon(results.rows, scope),
+    "fig-crops": tradeoff.crops_sweep,
+    "fig-cost": tradeoff.cost_of_training,
+    "fig-monitor": tradeoff.overfitting_monitor,
+}
+
+
+def all_of(results):
+    return {name: draw(results, "Scope.") for name, draw in DRAWN.items()}
+
+
+@pytest.fixture(scope="module")
+def results():
+    return made_up()
+
+
+@pytest.fixture(scope="module")
+def shown(results):
+    return all_of(results)
+
+
+@pytest.fixture(scope="module")
+def in_class():
+    return made_up("quick", attacks=("pgd",), epsilons=(2, 8))
+
+
+def mean(rows, system, shift, severity):
+    """Of accuracy over seeds, by a loop."""
+    values = [
+        line.value
+        for line in rows.itertuples()
+        if (line.system, line.metric, line.shift, line.severity) == (system, "accuracy", shift, severity)
+    ]
+    return sum(values) / len(values)
+
+
+def panels_of(figure):
+    return [axes for axes in figure.drawing.axes if axes.axison]
+
+
+# All of them
+
+
+def check_words(figure):
+    assert len(figure.alt) > 60 and figure.caption.endswith("Scope.")
+    for words in (figure.alt, figure.caption):
+        assert not re.search(r"nan|None|\d\.\d{3}|\n|-0\b(?!\.)|\s\s|_|\.\.|set\(|\[\]", words), words
+    assert len(figure.data)
+
+
+def check_apart(figure):
+    """No word covers another, and none is small or beyond the drawing's width."""
+    figure.drawing.draw_without_rendering()
+    words = [text for legend in figure.drawing.legends for text in [*legend.get_texts(), legend.get_title()]]
+    words += [getattr(figure.drawing, name, None) for name in ("_supxlabel", "_supylabel")]
+    for axes in panels_of(figure):
+        words += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
+        words += axes.get_legend().get_texts() if axes.get_legend() else []
+        for axis, limits in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
+            labels = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)  # no labels where axes are shared
+            words += [label for place, label in labels if limits[0] <= place <= limits[1]]
+    words = [text for text in words if text is not None and text.get_text() and text.get_visible()]
+    assert min(text.get_fontsize() for text in words) >= 9.5
+    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in words]
+    assert len(boxes) > 5
+    width = figure.drawing.bbox.width
+    assert all(-1 <= box.x0 and box.x1 <= width + 1 for _, box in boxes)
+    for (first, a), (second, b) in combinations(boxes, 2):
+        assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), (figure.name, first, second)  # 0.7: height of letters
+
+
+def test_every_figure_has_words_and_data(shown):
+    for name, figure in shown.items():
+        assert figure.name == name
+        check_words(figure)
+        assert "nan" not in figure._table().lower()
+        assert figure.drawing.get_figwidth() <= 7
+
+
+def test_words_do_not_overlap(shown):
+    for figure in shown.values():
+        check_apart(figure)
+
+
+def test_same_picture_each_time(shown):
+    for name in ("fig-trade-off", "fig-monitor"):
+        assert shown[name].picture() == shown[name].picture()
+
+
+def test_in_class_and_with_one_seed_all_are_drawn(in_class):
+    for results in (in_class, made_up("quick", seeds=(4,), attacks=("pgd",), epsilons=(8,))):
+        for figure in all_of(results).values():
+            check_words(figure)
+            check_apart(figure)
+            assert ("interval" in figure.caption) == (results is in_class and figure.name != "fig-monitor")
+
+
+def test_nothing_to_draw_is_one_sentence(results, in_class):
+    none = Results([], results.rows[:0], "small", False)
+    for draw in DRAWN.values():
+        with pytest.raises(BadInput) as refusal:
+            draw(none, "Scope.")
+        assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 250
+    with pytest.raises(BadInput, match="systems"):
+        tradeoff.robust_by_epsilon(results.rows.drop(columns="system"), "Scope.")
+    twice = pd.concat([results.rows, results.rows.assign(encoder="another")])
+    with pytest.raises(BadInput, match="one accuracy for each system and seed"):
+        tradeoff.trade_off(Results(results.records, twice, "small", False), "Scope.")
+    with pytest.raises(BadInput, match="no system that was trained"):
+        tradeoff.seconds_table(made_up(systems=("random",)))
+
+
+# Looks
+
+
+def test_systems_that_share_a_chart_look_different():
+    looks = [tuple(map(str, system_look(name).values())) for name in COMPARED]
+    assert len(set(looks)) == len(COMPARED)
+    pairs = {(look["color"], look["marker"]) for look in map(system_look, COMPARED)}
+    assert len(pairs) == len(COMPARED)  # told apart without lines, too
+    families = {system_look(name)["color"] for name in ("simclr", "simclr pgd", "simclr free")}
+    assert families == {"#0072B2"}
+    assert system_look("cf-amc-ssl")["marker"] == system_look("simclr free")["marker"] == "D"
+    with pytest.raises(BadInput, match="unknown system 'simclrr'"):
+        system_look("simclrr")
+
+
+def test_every_system_has_a_look():
+    for name in SYSTEMS:
+        assert set(system_look(name)) == {"color", "marker", "linestyle"}
+
+
+# The trade-off
+
+
+def test_fronts_by_hand():
+    def front(*points):
+        return tradeoff.pareto_front(pd.DataFrame(points, columns=["x", "y"], index=list("abcdef")[: len(points)]))
+
+    assert front((1, 1)) == ["a"]
+    assert front((1, 3), (2, 2), (3, 1)) == ["a", "b", "c"]
+    assert front((3, 1), (1, 1), (2, 2), (1, 3)) == ["d", "c", "a"]  # (1, 1) is beaten by all
+    assert front((2, 0), (3, 0), (1, 0)) == ["b"]  # as robust, and less accurate
+    assert front((2, 2), (2, 2)) == ["a", "b"]  # equals do not beat each other
+    assert tradeoff.pareto_front(pd.DataFrame({"x": [], "y": []})) == []
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(st.tuples(*2 * [st.integers(0, 6)]), min_size=1, max_size=12))
+def test_front_beats_all_others_and_is_beaten_by_none(points):
+    def beats(a, b):
+        return a[0] >= b[0] and a[1] >= b[1] and a != b
+
+    front = tradeoff.pareto_front(pd.DataFrame(points, columns=["x", "y"]))
+    for place, point in enumerate(points):
+        beaten = any(beats(points[other], point) for other in front)
+        assert (place in front) != beaten
+    assert [points[i][0] for i in front] == sorted(points[i][0] for i in front)
+
+
+def test_trade_off_shows_the_rows(results, shown):
+    figure = shown["fig-trade-off"]
+    for axes, shift in zip(panels_of(figure), ("pgd", "autoattack"), strict=True):
+        found = {dots.get_gid(): dots for dots in axes.collections if dots.get_gid()}
+        assert list(found) == SCATTERED
+        for name, dots in found.items():
+            x, y = dots.get_offsets()[0]
+            assert x == pytest.approx(mean(results.rows, name, "none", 0))
+            assert name not in KNOWN or x == pytest.approx(KNOWN[name][0])
+            assert y == pytest.approx(mean(results.rows, name, shift, 8))
+            assert to_hex(dots.get_facecolor()[0]) == system_look(name)["color"].lower()
+    assert [axes.get_title() for axes in panels_of(figure)] == ["PGD of 20 steps", "AutoAttack"]
+    assert "on the first 500 test images" in figure.caption and "on the first 200 test images" in figure.caption
+    assert "CF-AMC-SSL 18 at 44" in figure.alt and "TRADES 25 at 53" in figure.alt
+    assert "the teacher of DeACL is not counted" in figure.caption
+
+
+def test_areas_are_in_proportion_to_passes(results, shown):
+    passes = {record["system"]: record.get("passes", 0) / IMAGES for record in results.records}
+    dots = {dots.get_gid(): dots for dots in panels_of(shown["fig-trade-off"])[0].collections if dots.get_gid()}
+    areas = {name: own.get_sizes()[0] for name, own in dots.items()}
+    assert min(areas, key=areas.get) == "random" and areas["random"] == tradeoff.LEAST_AREA
+    trained = [name for name in SCATTERED if name != "random"]
+    ratios = [areas[name] / passes[name] for name in trained]
+    assert ratios == pytest.approx([ratios[0]] * len(ratios))
+    told = [text.get_text() for text in shown["fig-trade-off"].drawing.legends[0].get_texts()]
+    assert told == ["none", *dict.fromkeys(f"{end:.0f}" for end in (min(passes[n] for n in trained),
+                                                                  max(passes[n] for n in trained)))]  # fmt: skip
+
+
+def test_crosses_are_intervals_over_seeds(shown):
+    axes = panels_of(shown["fig-trade-off"])[0]
+    # Seeds at -1, 0 and 1: t for two degrees of freedom is 4.303, and z 1.960 of half a point over images.
+    half = np.hypot(4.302653 / np.sqrt(3), 1.959964 * 0.5)
+    spans = [np.ptp(path, axis=0) for bars in axes.containers for line in bars.lines[2] for path in line.get_segments()]
+    assert np.sort(np.round(spans, 4), axis=1) == pytest.approx(
+        np.tile([0, 2 * half], (2 * len(SCATTERED), 1)), abs=1e-3
+    )
+
+
+def test_front_lines_go_around_their_points(shown):
+    for axes, (everyone, without) in zip(panels_of(shown["fig-trade-off"]), FRONTS.values(), strict=True):
+        attack = 1 if axes.get_title().startswith("PGD") else 2
+        lines = [line for line in axes.lines if to_hex(line.get_color()) == "#333333"]
+        for line, front, style in zip(lines, (everyone, without), ("-", "--"), strict=True):
+            corners = np.stack(line.get_data(), axis=1)
+            points = np.array([(KNOWN[name][0], KNOWN[name][attack]) for name in front], float)
+            assert corners[1::2] == pytest.approx(points)  # the outer corners are the points themselves
+            inner = np.stack([points[:-1, 0], points[1:, 1]], axis=1)
+            assert corners[2:-1:2] == pytest.approx(inner)
+            assert corners[0] == pytest.approx([axes.get_xlim()[0], points[0][1]])
+            assert corners[-1] == pytest.approx([points[-1][0], axes.get_ylim()[0]])
+            assert line.get_linestyle() == style
+
+
+def test_fronts_are_told_and_in_the_data(shown):
+    figure = shown["fig-trade-off"]
+    titles = {shift: [[SYSTEMS[name].title for name in front] for front in fronts] for shift, fronts in FRONTS.items()}
+    for words, (everyone, without) in zip(("PGD of 20 steps", "AutoAttack"), titles.values(), strict=True):
+        own = figure.data[figure.data["attack"] == words]
+        assert set(own.loc[own["on the front"], "system"]) == set(everyone)
+        assert set(own.loc[own["on that without labels"], "system"]) == set(without)
+    for text in (figure.caption, figure.alt):
+        assert (
+            "Under AutoAttack it has TRADES; Supervised, PGD; Supervised, free and Supervised, and the broken line "
+            "ACL; DeACL and SimCLR." in text
+        )
+
+
+def test_trade_off_without_autoattack_and_labels(in_class):
+    figure = tradeoff.trade_off(in_class, "Scope.")
+    assert len(panels_of(figure)) == 1 and "AutoAttack" not in figure.alt + figure.caption
+    without = tradeoff.trade_off(made_up(systems=("simclr", "cf-amc-ssl", "random")), "Scope.")
+    assert "broken" not in without.caption and "on that without labels" not in without.data
+    assert "it has CF-AMC-SSL and SimCLR." in without.caption
+    hard = tradeoff.trade_off(made_up(systems=("simclr", "acl"), attacks=("autoattack",)), "Scope.")
+    assert [axes.get_title() for axes in panels_of(hard)] == ["AutoAttack"]
+
+
+def test_labels_of_a_crowd_stand_apart_beside_their_points():
+    results = made_up(systems=COMPARED)
+    together = results.rows.assign(value=30 + results.rows["seed"] + results.rows["value"] / 100)
+    figure = tradeoff.trade_off(Results(results.records, together, "small", False), "Scope.")
+    check_apart(figure)
+    for axes in panels_of(figure):
+        labels = [text for text in axes.texts if isinstance(text, Annotation)]
+        assert [TITLES[label.get_text()] for label in labels] == COMPARED
+        dots = {dots.get_gid(): dots.get_offsets()[0] for dots in axes.collections if dots.get_gid()}
+        for label in labels:
+            assert label.xy == pytest.approx(tuple(dots[TITLES[label.get_text()]]))
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 250), st.integers(20, 120)), min_size=1, max_size=16),
+    st.lists(st.tuples(st.integers(0, 300), st.integers(0, 250)), max_size=20),
+)
+def test_free_places_are_inside_and_apart(points, faint):
+    marks, sizes = np.array([p[:2] for p in points], float), np.array([(p[2], 11) for p in points], float)
+    low, high = np.array([-10.0, -20.0]), np.array([330.0, 260.0])
+    corners = tradeoff.free_places(marks, sizes, low, high, np.array(faint, float).reshape(-1, 2))
+    assert (corners >= low).all() and (corners + sizes <= high).all()
+    for i, j in combinations(range(len(points)), 2):
+        apart = (corners[i] + sizes[i] <= corners[j]) | (corners[j] + sizes[j] <= corners[i])
+        assert apart.any()
+
+
+def test_a_lone_label_stands_right_of_its_mark():
+    corner = tradeoff.free_places(np.array([[50.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
+                                  np.empty((0, 2)))  # fmt: skip
+    assert corner.tolist() == [[57, 45]]
+    at_the_edge = tradeoff.free_places(np.array([[190.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
+                                       np.empty((0, 2)))  # fmt: skip
+    assert at_the_edge.tolist() == [[190 - 7 - 40, 45]]
+
+
+# Strength of the attack
+
+
+def test_curves_are_the_rows(results, shown):
+    above, below = panels_of(shown["fig-epsilon"])
+    names = [name for name in COMPARED if name != "emp crops"]  # it was trained without an attack
+    assert [axes.get_title() for axes in (above, below)] == ["trained without labels", "trained with labels"]
+    found = {}
+    for axes in (above, below):
+        lines = [line for line in axes.lines if line.get_label() in TITLES]
+        found |= {TITLES[line.get_label()]: line for line in lines}
+        at_8 = [line.get_ydata()[4] for line in lines]
+        assert at_8 == sorted(at_8, reverse=True)
+        chance = [line for line in axes.lines if len(set(line.get_ydata())) == 1]
+        assert [line.get_ydata()[0] for line in chance] == [10]
+        assert axes.get_ylim()[0] == 0 and axes.get_ylim()[1] > 64
+    assert set(found) == set(names)
+    assert {TITLES[line.get_label()] for line in below.lines if line.get_label() in TITLES} == {
+        "supervised", "supervised pgd", "supervised free", "supervised fgsm", "trades"
+    }  # fmt: skip
+    for name, line in found.items():
+        assert list(line.get_xdata()) == [0, 1, 2, 3, 4, 5, 6]
+        cells = [("none", 0), *(("pgd", e) for e in EPSILONS)]
+        assert list(line.get_ydata()) == pytest.approx([mean(results.rows, name, *cell) for cell in cells])
+    assert [label.get_text() for label in below.get_xticklabels()] == ["0", "1", "2", "4", "8", "16", "32"]
+    assert "CF-AMC-SSL from 44 percent to 18 at 8 and 4 at 32" in shown["fig-epsilon"].alt
+    assert len(shown["fig-epsilon"].data) == 7 * len(names)
+
+
+def test_bands_where_lines_are_few_and_chance_where_it_is_known(in_class, shown):
+    assert "Bands" not in shown["fig-epsilon"].caption
+    assert not any(axes.collections for axes in panels_of(shown["fig-epsilon"]))
+    figure = tradeoff.robust_by_epsilon(in_class.rows, "Scope.")
+    assert [len(axes.collections) for axes in panels_of(figure)] == [4, 1]
+    assert "Bands are 95 % intervals" in figure.caption and "chance, 10 %" in figure.caption
+    mixed = tradeoff.robust_by_epsilon(
+        made_up(systems=[name for name in COMPARED if not name.startswith("supervised ")]).rows, "Scope."
+    )
+    assert "Bands of those trained with labels are" in mixed.caption
+    elsewhere = tradeoff.robust_by_epsilon(in_class.rows.assign(dataset="stl10"), "Scope.")
+    assert "chance" not in elsewhere.caption
+
+
+def test_an_epsilon_that_a_system_lacks_is_left_out(results):
+    rows = results.rows
+    cut = rows[~((rows["system"] == "acl") & (rows["severity"] == 8))]
+    figure = tradeoff.robust_by_epsilon(cut, "Scope.")
+    check_words(figure)
+    assert "ACL from 43 percent to 5 at 32" in figure.alt
+    line = next(line for line in panels_of(figure)[0].lines if line.get_label() == "ACL")
+    assert list(line.get_xdata()) == [0, 1, 2, 3, 5, 6]
+
+
+# Crops
+
+
+def test_crops_are_the_rows(results, shown):
+    views = (2, 4, 8, 16, 32)
+    for axes, (shift, severity) in zip(panels_of(shown["fig-crops"]), (("none", 0), ("pgd", 8)), strict=True):
+        for bars, name in zip(axes.containers, ("cf-amc-ssl", "emp patches free"), strict=True):
+            line = bars.lines[0]
+            wanted = [mean(results.rows, f"{name}, {v} views" if v != 8 else name, shift, severity) for v in views]
+            assert list(line.get_ydata()) == pytest.approx(wanted)
+            assert line.get_xdata() == pytest.approx(views, rel=0.04)
+            assert len(bars.lines[2][0].get_segments()) == 5
+        assert [label.get_text() for label in axes.get_xticklabels()] == ["2", "4", "8", "16", "32"]
+    figure = shown["fig-crops"]
+    # 8, 4, 2, 1 and 1 epochs of 78 batches of 64 images, each thrice.
+    assert list(figure.data["updates"]) == 2 * [1872, 936, 468, 234, 234]
+    passes = [each * 4992 / 5000 for each in (48, 48, 48, 48, 96)]
+    assert list(figure.data["passes"]) == pytest.approx(2 * passes)
+    assert (
+        "Training took 48 passes an image, but 96 with 32 crops and 96 with 32 patches; more views leave fewer updates "
+        "of the weights: 1,872 with 2 views, 234 with 16." in figure.caption
+    )
+
+
+def test_one_kind_and_one_number_of_views(in_class):
+    figure = tradeoff.crops_sweep(in_class, "Scope.")
+    assert list(figure.data["views"]) == [4] and "patches" not in figure.alt
+    assert "passes an image. Scope." in figure.caption and "but" not in figure.caption
+
+
+# Costs
+
+
+def test_costs_are_the_rows(results, shown):
+    figure = shown["fig-cost"]
+    names = [name for names in tradeoff.LENGTHENED.values() for name in names]
+    for axes, costs in zip(panels_of(figure), ((48, 288, 48), None), strict=True):
+        points = [(line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor())
+                  for line in axes.lines if line.get_marker() in ("s", "D")]  # fmt: skip
+        wanted = [(name, shift, severity) for family in tradeoff.LENGTHENED.values()
+                  for shift, severity in (("none", 0), ("pgd", 8)) for name in family]  # fmt: skip
+        for (x, y, filling), (name, *cell) in zip(points, wanted, strict=True):
+            assert y == pytest.approx(mean(results.rows, name, *cell))
+            assert (filling == "white") == (cell[0] == "none")
+            if costs:
+                assert x == pytest.approx(costs[names.index(name) % 3], rel=0.12)
+    # 4 epochs of 78 batches; 24 epochs; 8 epochs, thrice.
+    assert list(figure.data["updates"]) == [312, 1872, 1872, 78, 468, 468]
+    # Every seed differs alike, so that only images count: 1.96 times the root of half a point squared, twice.
+    gap, half = KNOWN["simclr free"][1] - KNOWN["simclr pgd"][1], 1.959964 * np.sqrt(0.5)
+    assert f"SimCLR {gap:.1f} [{gap - half:.1f}, {gap + half:.1f}] at equal passes and " in figure.caption
+    assert "SimCLR, free: 42 percent clean and 13 by PGD for 48 passes and 1,872 updates" in figure.alt
+
+
+def test_costs_of_what_is_there(in_class, results):
+    free = tradeoff.cost_of_training(in_class, "Scope.")
+    assert "less PGD" not in free.caption and "lead" not in free.caption
+    assert [text.get_text() for text in free.drawing.legends[0].get_texts()] == [
+        "SimCLR", "EMP-SSL, crops", "free training", "clean", "under attack"
+    ]  # fmt: skip
+    kept = [record for record in results.records if "equal updates" not in record["system"]]
+    same = tradeoff.cost_of_training(Results(kept, results.rows, "small", False), "Scope.")
+    assert "dotted lines lead" in same.caption and "arrows" not in same.caption
+    assert "at equal passes; EMP-SSL" in same.caption and "equal updates" not in same.caption
+    assert not any(axes.texts for axes in panels_of(same))  # no arrow
+
+
+# Overfitting
+
+
+def collapsed(results, name, seeds):
+    """The same, but PGD leaves nothing at the end of these runs."""
+    records = copy.deepcopy(results.records)
+    for record in records:
+        if record["system"] == name and record["config"]["seed"] in seeds:
+            record["monitored"][-1]["pgd accuracy"] = 0.0
+    return Results(records, results.rows, results.preset, False)
+
+
+def test_courses_are_means_over_seeds(results, shown):
+    figure = shown["fig-monitor"]
+    panels = {TITLES[axes.get_title()]: axes for axes in panels_of(figure)}
+    assert list(panels) == ["simclr pgd", "simclr free", "acl", "deacl", "supervised pgd", "supervised free",
+                            "supervised fgsm", "trades"]  # fmt: skip
+    for name, axes in panels.items():
+        epochs = next(r for r in results.records if r["system"] == name)["config"]["training"]["epochs"]
+        means = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
+        at = np.arange(1, epochs + 1)
+        for words, wanted in (("clean", 31 + at), ("FGSM", 20 + at), ("PGD", 17 + at)):
+            assert list(means[words].get_xdata()) == list(at)
+            assert list(means[words].get_ydata()) == pytest.approx(list(wanted))
+        assert len(axes.lines) == 3 * (3 + 1)
+    assert "SimCLR, PGD 35 clean, 24 FGSM, 21 PGD" in figure.alt
+    assert "no sign of catastrophic overfitting" in figure.caption and "SimCLR, PGD 3." in figure.caption
+    assert "EMP-SSL, crops, PGD, equal updates and SimCLR, PGD, equal updates. Scope." in figure.caption
+    assert len(figure.data) == 3 * (4 + 8 + 3 + 7 + 8 + 16 + 24 + 7)
+
+
+def test_overfitting_is_told_and_drawn(results):
+    figure = tradeoff.overfitting_monitor(collapsed(results, "supervised fgsm", (0, 1, 2)), "Scope.")
+    for words in (figure.caption, figure.alt):
+        assert "for Supervised, FGSM (3 of 3 seeds, 44 points on average)." in words  # 20 + 24 epochs, and nothing
+    late = tradeoff.overfitting_monitor(collapsed(results, "simclr pgd long", (1,)), "Scope.")
+    assert "for SimCLR, PGD, equal updates (1 of 3 seeds, " in late.caption
+    titles = [axes.get_title() for axes in panels_of(late)]
+    assert len(titles) == tradeoff.MOST_PANELS and titles[-1] == "SimCLR, PGD, equal updates"
+    assert "TRADES" not in titles and "not drawn: TRADES; " in late.caption
+
+
+def test_short_courses_are_left_out(results):
+    short = made_up(systems=("emp crops pgd", "cf-amc-ssl"))  # one and two epochs
+    with pytest.raises(BadInput, match="3 epochs or more"):
+        tradeoff.overfitting_monitor(short, "Scope.")
+    one = tradeoff.overfitting_monitor(made_up(systems=("cf-amc-ssl", "acl")), "Scope.")
+    assert [axes.get_title() for axes in panels_of(one)] == ["ACL"] and "not drawn" not in one.caption
+
+
+# The table
+
+
+def test_seconds_by_hand(results):
+    table = tradeoff.seconds_table(results).set_index("system")
+    assert "Random weights" not in table.index and "device" not in table
+    assert len(table) == len({record["system"] for record in results.records}) - 1
+    # 4 epochs of 78 batches of 64 images, with 12 passes each: two views, and five times two to attack them.
+    assert list(table.loc["SimCLR, PGD"]) == [12, 4, 312, 48, 101, round(312 * 64 * 12 / 101)]
+    assert list(table.loc["CF-AMC-SSL"]) == [24, 2, 468, 48, 101, round(156 * 64 * 24 / 101)]
+    assert list(table) == ["passes of an image and epoch", "epochs", "updates", "passes of an image", "seconds",
+                           "passes per second"]  # fmt: skip
+
+
+def test_devices_are_named_where_they_differ(results):
+    records = copy.deepcopy(results.records)
+    for record in records:
+        record["device"] = "cpu" if record["config"]["seed"] else "gpu"
+    table = tradeoff.seconds_table(Results(records, results.rows, "small", False))
+    assert "device" not in table  # all have the same two
+    for record in records:
+        record["device"] = "gpu" if record["system"] == "acl" else "cpu"
+    table = tradeoff.seconds_table(Results(records, results.rows, "small", False)).set_index("system")
+    assert table.loc["ACL", "device"] == "gpu" and table.loc["SimCLR", "device"] == "cpu"
