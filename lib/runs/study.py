@@ -92,7 +92,7 @@ class Study:
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The systems named, or the study's own, of which only those with one of `methods` are left."""
         if not allowed:
-            if self.systems is not None:
+            if self.systems not in (None, ()):  # the latter is what this makes of the former
                 raise BadInput(f"{self.name} compares methods, not systems: its systems are None")
             return ()
         if self.systems is not None:

@@ -10,9 +10,9 @@ from lib.methods import METHODS
 from lib.runs.recipes import Recipe, recipe_of
 from lib.training import Attack, needs_attack, passes
 
-# The strengths of arXiv 2501.03507's public code: steps of 0.01 within 8/255. Its attacks see batch norm as in training;
-# ours see it as the encoder will be used, as the authors of ACL, DeACL and TRADES have it. With EMP-SSL that decides
-# whether PGD training ends in a robust encoder at all: see the quirks.
+# The strengths of arXiv 2501.03507's public code: steps of 0.01 within 8/255. Its attacks see batch norm as in
+# training; ours see it as the encoder will be used, as the authors of ACL, DeACL and TRADES have it. With EMP-SSL that
+# decides whether PGD training ends in a robust encoder at all: see the quirks.
 FREE = Attack("free(3)", "8/255", 0.01)
 PGD = Attack("pgd(5)", "8/255", 0.01, mode="eval")
 
@@ -74,7 +74,8 @@ SYSTEMS = {
         "Supervised, free", "supervised", FREE, "Shafahi et al., arXiv 1904.12843", role="yardstick"
     ),
     "supervised fgsm": System(
-        "Supervised, FGSM", "supervised", Attack("fgsm", "8/255", mode="eval"), "Wong et al., arXiv 2001.03994", role="yardstick"
+        "Supervised, FGSM", "supervised", Attack("fgsm", "8/255", mode="eval"), "Wong et al., arXiv 2001.03994",
+        role="yardstick",
     ),
     "trades": System("TRADES", "trades", PGD, "Zhang et al., arXiv 1901.08573", role="yardstick"),
     "emp crops pgd batch": _emp(

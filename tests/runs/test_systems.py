@@ -1,0 +1,437 @@
+"""Systems: what each is, what it may cost, and the runs that a preset makes of them."""
+
+import dataclasses
+import json
+import re
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lib import paths
+from lib.errors import BadInput
+from lib.methods import METHODS
+from lib.runs import PRESETS, Study, publish, store, study
+from lib.runs.presets import (
+    STUDIES,
+    configs_of_systems,
+    measures_of,
+    plan_of,
+    systems_of,
+)
+from lib.runs.systems import SYSTEMS, epochs_of, settings_of
+from lib.training import needs_attack, passes
+
+NAME = "accuracy_robustness_tradeoff"
+IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
+# System: epochs with 8 views and 48 passes an image, and with 16 views and 480. By hand: an epoch costs a pass a view,
+# three times as many in free(3) and six times under pgd(5); ACL 14, DeACL and TRADES, which see both, 7.
+EPOCHS = {
+    "random": (1, 1),
+    "simclr": (24, 240),
+    "simclr pgd": (4, 40),
+    "simclr free": (8, 80),
+    "emp crops": (6, 30),
+    "emp patches pgd": (1, 5),
+    "emp crops pgd": (1, 5),
+    "emp patches free": (2, 10),
+    "cf-amc-ssl": (2, 10),
+    "acl": (3, 34),
+    "deacl": (7, 69),
+    "supervised": (48, 480),
+    "supervised pgd": (8, 80),
+    "supervised free": (16, 160),
+    "supervised fgsm": (24, 240),
+    "trades": (7, 69),
+    "emp crops pgd batch": (6, 30),
+    "emp crops pgd summed": (6, 30),
+    "cf-amc-ssl cyclic": (2, 10),
+    "cf-amc-ssl 2 views": (8, 80),
+    "cf-amc-ssl 4 views": (4, 40),
+    "cf-amc-ssl 16 views": (1, 10),
+    "cf-amc-ssl 32 views": (1, 5),
+    "emp patches free 2 views": (8, 80),
+    "emp patches free 4 views": (4, 40),
+    "emp patches free 16 views": (1, 10),
+    "emp patches free 32 views": (1, 5),
+    "emp crops pgd long": (6, 30),
+    "simclr pgd long": (24, 240),
+}
+
+
+def all_configs(preset, **options):
+    return configs_of_systems(NAME, preset, tuple(SYSTEMS), **options)
+
+
+def twin_of(name):
+    """The system of as many views as the preset says."""
+    return name.rsplit(" ", 2)[0]
+
+
+def own_passes(name, views):
+    """What an epoch costs an image."""
+    system = SYSTEMS[name]
+    build = METHODS[system.method].build
+    count = (system.crops or views) if system.method == "emp_ssl" else len(build.views)
+    return passes(count, system.attack, needs_attack(build))
+
+
+def test_the_table_is_one_of_methods_attacks_and_roles():
+    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS)
+    assert all(system.source and system.method in METHODS for system in SYSTEMS.values())
+    assert {system.role for system in SYSTEMS.values()} == {"main", "yardstick", "sweep", "updates", "quirk"}
+    for name, system in SYSTEMS.items():
+        assert system.budget == 1 or system.role in ("updates", "quirk"), name
+        assert (system.crops is not None) == (system.role == "sweep"), name
+        if system.attack and system.attack.kind != "free":  # all but a quirk see batch norm as the encoder is used
+            assert (system.attack.mode == "batch") == (system.role == "quirk"), name
+        assert not system.attack or not system.attack.quirk or system.role == "quirk", name
+        assert (system.settings.get("crop") in ("crop", "patch")) == (system.method == "emp_ssl"), name
+        assert system.attack is None or system.attack.epsilon == 8 / 255, name
+    assert {system.attack.views for system in SYSTEMS.values() if system.method == "simclr" and system.attack} == {
+        "last"
+    }
+
+
+def test_a_variant_differs_from_its_system_by_what_its_name_says():
+    def changes(variant, name):
+        first, second = SYSTEMS[variant], SYSTEMS[name]
+        return {
+            field.name
+            for field in dataclasses.fields(first)
+            if getattr(first, field.name) != getattr(second, field.name)
+        } - {"title", "source", "role"}
+
+    for name in SYSTEMS:
+        if name.endswith(" views"):
+            assert changes(name, twin_of(name)) == {"crops"}
+        if name.endswith(" long"):
+            assert changes(name, name.removesuffix(" long")) == {"budget"}
+    for quirk, name, field in (
+        ("emp crops pgd batch", "emp crops pgd long", "mode"),
+        ("emp crops pgd summed", "emp crops pgd batch", "quirk"),
+        ("cf-amc-ssl cyclic", "cf-amc-ssl", "quirk"),
+    ):
+        assert changes(quirk, name) == {"attack"}
+        own = {field: getattr(SYSTEMS[name].attack, field)}
+        assert dataclasses.replace(SYSTEMS[quirk].attack, **own) == SYSTEMS[name].attack
+    assert changes("cf-amc-ssl", "emp patches free") == {"settings"}
+    assert changes("cf-amc-ssl", "emp crops pgd") == {"attack"}
+
+
+@pytest.mark.parametrize("name", SYSTEMS)
+def test_epochs_by_hand(name):
+    assert (epochs_of(name, 8, 48), epochs_of(name, 16, 480)) == EPOCHS[name]
+
+
+@given(st.sampled_from([name for name in SYSTEMS if name != "random"]), st.integers(2, 64), st.integers(1, 5_000))
+def test_a_system_costs_its_budget_within_half_an_epoch(name, views, budget):
+    epochs, each = epochs_of(name, views, budget), own_passes(name, views)
+    assert type(epochs) is int and epochs >= 1
+    if epochs > 1:
+        assert abs(epochs * each - budget * SYSTEMS[name].budget) <= each / 2
+    else:
+        assert each > budget * SYSTEMS[name].budget / 1.5
+
+
+@pytest.mark.parametrize("preset", ["small", "full"])
+def test_equal_updates_are_as_many_as_those_of_free_training(preset):
+    """Steps of the optimiser a batch; the other side of it, six times the passes."""
+    configs = all_configs(preset, seeds=[0])
+
+    def updates(name):
+        config = configs[name, 0]
+        return config.training.epochs * (config.attack.replays if config.attack else 1)
+
+    assert updates("emp crops pgd long") == updates("cf-amc-ssl")
+    assert updates("simclr pgd long") == updates("simclr free")
+    assert updates("cf-amc-ssl") == 6 * updates("emp crops pgd")
+
+
+def test_settings_by_hand():
+    def views(name):
+        return settings_of(name, 8, 48).views, settings_of(name, 8, 48).crop
+
+    assert views("cf-amc-ssl") == (8, "crop") and views("emp patches pgd") == (8, "patch")
+    assert views("cf-amc-ssl 32 views") == (32, "crop") and views("emp patches free 2 views") == (2, "patch")
+    assert settings_of("deacl", 8, 48).teacher_epochs == 24 == EPOCHS["simclr"][0]
+    assert settings_of("simclr pgd", 8, 48) == METHODS["simclr"].settings()
+
+
+@pytest.mark.parametrize("call", [
+    lambda: settings_of("cf-amc", 8, 48),
+    lambda: epochs_of("cf-amc", 8, 48),
+    lambda: configs_of_systems(NAME, "small", ["cf-amc"]),
+    lambda: measures_of(NAME, "small", "cf-amc"),
+    lambda: Study(NAME, preset="small", systems=["cf-amc"]),
+])  # fmt: skip
+def test_an_unknown_system_is_one_sentence(call):
+    with pytest.raises(BadInput) as error:
+        call()
+    expected = "unknown system 'cf-amc' (did you mean 'cf-amc-ssl'?); allowed: random, simclr, simclr pgd,"
+    assert str(error.value).startswith(expected)
+
+
+def test_a_run_of_every_system_by_hand():
+    """The small preset: a narrow encoder, 5,000 images, batches of 64; the rate scales with the batch."""
+    configs = all_configs("small")
+    assert set(configs) == {(name, seed) for name in SYSTEMS for seed in (0, 1, 2)}
+    for (name, seed), config in configs.items():
+        assert (config.dataset, config.encoder, config.train_images) == ("cifar10", "resnet10_narrow", 5_000)
+        assert (config.seed, config.method, config.attack) == (seed, SYSTEMS[name].method, SYSTEMS[name].attack)
+        assert config.training.batch_size == 64 and config.training.epochs == EPOCHS[name][0]
+        assert config.training.warmup_epochs == config.training.epochs / 10
+        assert config.settings == settings_of(name, 8, 48)
+    lars = configs["cf-amc-ssl", 0].training
+    assert (lars.optimiser, lars.learning_rate, lars.weight_decay) == ("lars", 6.0 * 64 / 256, 1e-4)
+    sgd = configs["simclr free", 0].training
+    assert (sgd.optimiser, sgd.learning_rate, sgd.weight_decay) == ("sgd", 0.2 * 64 / 256, 5e-4)
+
+
+def test_seeds_and_data_set_can_be_others():
+    configs = configs_of_systems(NAME, "full", ["simclr", "random"], seeds=[7], dataset="mine")
+    assert list(configs) == [("simclr", 7), ("random", 7)]
+    config = configs["simclr", 7]
+    assert (config.seed, config.dataset, config.encoder, config.train_images) == (7, "mine", "resnet18", None)
+    assert {config.dataset for config in all_configs("quick", seeds=[0]).values()} == {"scenes"}
+
+
+@pytest.mark.parametrize(("preset", "twins"), [
+    ("quick", {"cf-amc-ssl 4 views", "emp patches free 4 views"}),
+    ("small", set()),
+    ("full", {"cf-amc-ssl 16 views", "emp patches free 16 views"}),
+])  # fmt: skip
+def test_what_a_preset_makes_equal_is_computed_once(preset, twins):
+    configs = all_configs(preset)
+    assert set(SYSTEMS) - {name for name, _ in configs} == twins
+    keys = [config.key("0" * 64) for config in configs.values()]
+    assert len(set(keys)) == len(keys)
+    for twin in twins:
+        alone = configs_of_systems(NAME, preset, [twin], seeds=[0])
+        assert alone == {(twin, 0): configs[twin_of(twin), 0]}
+    assert list(configs_of_systems(NAME, preset, ["simclr", "simclr"], seeds=[0])) == [("simclr", 0)]
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_the_teacher_of_deacl_is_the_study_s_own_simclr(preset):
+    configs = all_configs(preset)
+    for seed in (0, 1, 2):
+        teacher = configs["deacl", seed].teacher()
+        assert teacher == configs["simclr", seed]
+        assert teacher.key("0" * 64) == configs["simclr", seed].key("0" * 64) != configs["deacl", seed].key("0" * 64)
+
+
+def test_systems_of_a_study():
+    assert systems_of(NAME, "quick") == IN_CLASS
+    assert systems_of(NAME, "small") == systems_of(NAME, "full") == tuple(SYSTEMS)
+    for name, plan in STUDIES.items():
+        if name != NAME:
+            assert systems_of(name, "quick") == systems_of(name, "full") == () and plan.systems == ()
+    methods = {system.method for system in SYSTEMS.values()}
+    assert set(plan_of(NAME).methods) == methods
+    assert {SYSTEMS[name].method for name in IN_CLASS} == set(plan_of(NAME).in_class)
+
+
+def measured(preset, system=None):
+    return [measure.identity.split("(")[0] for measure in measures_of(NAME, preset, system)]
+
+
+def test_what_is_measured_by_role():
+    everything = ["robust_accuracy", "auto_attack_accuracy", "adversarial_probe", "aggregation_of_crops",
+                  "aggregation_of_patches", "corruption_error", "synthetic_invariance"]  # fmt: skip
+    without = [name for name in everything if not name.startswith("aggregation")]
+    attacked = everything[:2]
+    for name, system in SYSTEMS.items():
+        expected = {
+            "sweep": attacked[:1],
+            "updates": attacked,
+            "quirk": attacked,
+            "main": everything if system.method == "emp_ssl" else without,
+            "yardstick": without,
+        }[system.role]
+        assert measured("small", name) == measured("full", name) == expected, name
+    assert measured("small") == everything
+    for name in IN_CLASS:
+        assert measured("quick", name) == ["robust_accuracy", "synthetic_invariance"]
+
+
+def test_sizes_of_what_is_measured_by_hand():
+    def identities(preset):
+        return [measure.identity.split("#")[0] for measure in measures_of(NAME, preset)]
+
+    assert identities("quick") == [
+        "robust_accuracy(images=100, epsilons=2 8, steps=10, restarts=1)",
+        "synthetic_invariance(images=100, parameters=4)",
+    ]
+    small = identities("small")
+    assert small[:2] == [
+        "robust_accuracy(images=500, epsilons=1 2 4 8 16 32, steps=20, restarts=2)",
+        "auto_attack_accuracy(images=200, epsilon=8)",
+    ]
+    assert "corruption_error(images=500)" in small  # half of the preset's 1,000
+    full = identities("full")
+    assert full[0].startswith("robust_accuracy(images=1000,") and "corruption_error(images=all)" in full
+    for preset in PRESETS:
+        names = [identity.split("(")[0] for identity in identities(preset)]
+        assert len(set(names)) == len(names)  # or they could not be published
+
+
+def test_other_presets_are_as_they_were():
+    """What this study makes of a preset is its own: the others keep their encoder and their images."""
+    assert plan_of("methods").scale(PRESETS["small"]) == PRESETS["small"]
+    assert plan_of(NAME).scale(PRESETS["quick"]) == PRESETS["quick"]
+    assert plan_of(NAME).scale(PRESETS["full"]) == PRESETS["full"]
+    assert (PRESETS["small"].encoder, PRESETS["small"].train_images) == ("resnet10", 10_000)
+
+
+# A study of systems
+
+
+@pytest.mark.parametrize("given", [["simclr", "cf-amc-ssl"], ("simclr", "cf-amc-ssl"), '["simclr", "cf-amc-ssl"]'])
+def test_systems_as_lists_and_strings(given):
+    assert Study(NAME, preset="quick", systems=given).systems == ("simclr", "cf-amc-ssl")
+
+
+def test_the_study_s_own_systems_and_those_of_some_methods():
+    assert Study(NAME, preset="quick").systems == IN_CLASS
+    assert Study(NAME, preset="small").systems == tuple(SYSTEMS)
+    assert Study(NAME, preset="quick", systems=["acl"]).systems == ("acl",)  # though no method of the class's
+    assert Study(NAME, preset="small", methods=["acl", "trades"]).systems == ("acl", "trades")
+    assert Study(NAME, preset="small", methods=["simclr"], systems=["acl", "simclr pgd"]).systems == ("simclr pgd",)
+    assert Study("methods", preset="quick").systems == ()
+
+
+@pytest.mark.parametrize(("parameters", "words"), [
+    ({"systems": "simclr"}, 'systems is a list such as ["random", "simclr", "simclr pgd"], or such a list as a string'),
+    ({"systems": "[simclr]"}, "systems is a list such as"),
+    ({"systems": []}, "systems is a list such as"),
+    ({"systems": {"simclr": 1}}, "systems is a list such as"),
+    ({"systems": ["simcrl"]}, "unknown system 'simcrl' (did you mean 'simclr'?); allowed: random, simclr,"),
+    ({"systems": [1]}, "unknown system 1; allowed: random, simclr,"),
+    ({"systems": ["acl"], "methods": ["simclr", "trades"]},
+     "no system is left: none of acl is trained by simclr or trades; all systems are: random, simclr, simclr pgd,"),
+    ({"methods": ["byol"]}, "no system is left: none of random, simclr, simclr free, cf-amc-ssl, supervised free is "),
+])  # fmt: skip
+def test_bad_systems_are_one_sentence(parameters, words):
+    with pytest.raises(BadInput) as error:
+        Study(NAME, preset="quick", **parameters)
+    assert str(error.value).startswith(words) and "\n" not in str(error.value)
+
+
+def test_a_study_of_methods_takes_no_systems():
+    with pytest.raises(BadInput) as error:
+        Study("severity_degradation", preset="quick", systems=["simclr"])
+    assert str(error.value) == "severity_degradation compares methods, not systems: its systems are None"
+
+
+def test_a_copy_of_a_study_is_one():
+    for asked in (Study(NAME, preset="quick", systems=["acl"]), Study("methods", preset="quick")):
+        assert dataclasses.replace(asked) == asked
+        assert dataclasses.replace(asked, seeds=[1]).systems == asked.systems
+
+
+def test_systems_come_from_the_notebook_s_names():
+    namespace = {"preset": "quick", "systems": '["simclr"]', "seeds": None, "In": [], "__name__": "__main__"}
+    assert Study.from_notebook(NAME, namespace) == Study(NAME, preset="quick", systems=["simclr"])
+
+
+@pytest.fixture
+def results(tmp_path, monkeypatch):
+    """An empty folder of published rows."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    study._index.cache_clear()
+    yield tmp_path / "results"
+    study._index.cache_clear()
+
+
+def made_up(names, preset="quick", seeds=(0, 1)):
+    """Records and rows of systems: of each measure one row, whose value says which system it is."""
+    records, rows = [], []
+    for (name, _), config in configs_of_systems(NAME, preset, names, seeds).items():
+        data = {"source": "made up", "checksum": "0" * 64, "train_images": 5}
+        key = config.key("0" * 64)
+        record = {"key": key, "config": json.loads(json.dumps(config.to_dict())), "data": data, "seconds": 1.0,
+                  "protocol": METHODS[config.method].protocol, "images_per_second": 1.0, "peak_memory_mib": 1,
+                  "device": "CPU", "precision": "fp32", "finished": "2026-01-01", "versions": {"torch": "2"},
+                  "commit": "0", "updates": 10, "passes": 20}  # fmt: skip
+        if config.attack:
+            record["monitored"] = [{"epoch": 1, "seconds": 1.0, "accuracy": 50.0}]
+        records.append(record)
+        value = float(list(SYSTEMS).index(name))
+        rows += [(key, one.identity, "none", 0, "accuracy", value, 0.5, 9) for one in measures_of(NAME, preset, name)]
+    return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
+
+
+def test_published_rows_are_told_apart_by_system(results, monkeypatch):
+    monkeypatch.setattr(study.engine, "compute", None)
+    store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
+    for asked in (Study(NAME, seeds=[0, 1]), Study(NAME, preset="quick", seeds=[0, 1])):
+        found = asked.results()
+        assert found.preset == "quick" and not found.stale and len(found.records) == 10
+        assert tuple(found.rows["system"].unique()) == IN_CLASS  # in the order of the table
+        assert (found.rows["value"] == found.rows["system"].map(list(SYSTEMS).index)).all()
+        assert (found.rows["method"] == found.rows["system"].map(lambda name: SYSTEMS[name].method)).all()
+    assert all(record["monitored"] for record in found.records if record["config"]["attack"])
+    told = found.provenance()
+    assert list(told["system"]) == [SYSTEMS[record["system"]].title for record in found.records]
+    assert set(told["method"]) == {"Random weights", "SimCLR", "EMP-SSL", "Supervised"} and "augmentation" not in told
+    two = Study(NAME, systems=["cf-amc-ssl", "simclr"], seeds=[1]).results()
+    assert list(two.rows["system"].unique()) == ["simclr", "cf-amc-ssl"] and set(two.rows["seed"]) == {1}
+
+
+def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_seeds(results):
+    records, rows = made_up(IN_CLASS, seeds=(0, 1, 2))
+    of_simclr = configs_of_systems(NAME, "quick", ["simclr"], [2])["simclr", 2].key("0" * 64)
+    kept = [record for record in records if record["key"] != of_simclr]
+    store.write_published(results / NAME / "quick", kept, rows[rows["run"] != of_simclr])
+    assert Study(NAME).systems == tuple(name for name in IN_CLASS if name != "simclr")
+    assert Study(NAME, seeds=[0, 1]).systems == IN_CLASS
+    assert Study(NAME, preset="quick").systems == IN_CLASS  # what is missing is computed
+    assert len(Study(NAME).results().records) == 4 * 3
+    for parameters in ({"seeds": [7]}, {"dataset": "cifar10"}):
+        with pytest.raises(BadInput) as error:
+            Study(NAME, **parameters)
+        assert str(error.value) == (
+            f"no system of {NAME} is published for this data set and these seeds; name a preset (quick, small, full) "
+            "to compute what is missing"
+        )
+
+
+def test_a_system_that_is_not_published_is_named_by_number(results):
+    store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
+    with pytest.raises(BadInput, match=re.escape("2 of 4 runs of this grid are not published; name a preset")):
+        Study(NAME, systems=["simclr", "acl"], seeds=[0, 1]).results()
+
+
+def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, monkeypatch):
+    asked_of = {}
+
+    def compute(configs, measures, time_limit=None):
+        names = {config.key("0" * 64): name for (name, _), config in all_configs("small").items()}
+        for config in configs:
+            asked_of[names[config.key("0" * 64)]] = [one.identity.split("(")[0] for one in measures(config)]
+        return made_up(asked_of, "small", [0])
+
+    monkeypatch.setattr(study.engine, "compute", compute)
+    store.write_published(results / NAME / "small", *made_up(["simclr"], "small"))
+    systems = ["simclr", "acl", "cf-amc-ssl", "cf-amc-ssl 2 views"]
+    found = Study(NAME, preset="small", systems=systems, seeds=[0]).results()
+    assert {name: len(kinds) for name, kinds in asked_of.items()} == {
+        "acl": 5, "cf-amc-ssl": 7, "cf-amc-ssl 2 views": 1
+    }  # fmt: skip
+    assert asked_of["cf-amc-ssl 2 views"] == ["robust_accuracy"]
+    assert list(found.rows["system"].unique()) == ["simclr", "cf-amc-ssl", "acl", "cf-amc-ssl 2 views"]
+    assert {record["system"] for record in found.records} == set(systems)
+
+
+def test_what_is_published_names_no_system_and_is_found_again(results):
+    """A run is its config: the same one may be another system of another preset."""
+    store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
+    found = Study(NAME, seeds=[0, 1]).results()
+    publish(NAME, dataclasses.replace(found, preset="quick"))
+    study._index.cache_clear()
+    records, rows = store.read_published(results / NAME / "quick")
+    assert not any("system" in record for record in records) and len(rows) == len(found.rows)
+    again = Study(NAME, seeds=[0, 1]).results()
+    pd.testing.assert_frame_equal(again.rows, found.rows)

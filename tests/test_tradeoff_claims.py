@@ -1,0 +1,337 @@
+"""Verdicts on the claims about training under attack, on rows made to hold, to fail, and to leave a claim open."""
+
+import itertools
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy import stats
+
+from lib import claims
+from lib.claims import (
+    ACCURACY_ROBUSTNESS,
+    DEFENDED,
+    QUIRKS,
+    ROBUSTNESS_CONTROLS,
+    between,
+    defended,
+    has,
+    judge,
+    verdicts,
+    within,
+)
+from lib.measures.corruption_error import MEASURED
+from lib.runs.systems import SYSTEMS
+
+ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)
+CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, MORE_CROPS = ACCURACY_ROBUSTNESS
+BUYS, COSTS, NOT_MASKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE = ROBUSTNESS_CONTROLS
+MODE, SUMMED, CYCLIC, TWO_STEPS = QUIRKS
+COLUMNS = ["method", "encoder", "seed", "system", "shift", "severity", "metric", "value", "standard_error"]
+AUTO, PGD, CLEAN = ("autoattack", 8, "accuracy"), ("pgd", 8, "accuracy"), ("none", 0, "accuracy")
+SQUARE, TWO = ("square", 8, "accuracy"), ("pgd-2", 8, "accuracy")
+ROBUSTLY = ("pgd", 8, "accuracy of the adversarial probe")
+
+
+def aggregated(shift, kind):
+    return (shift, 0 if shift == "none" else 8, f"accuracy of aggregated {kind}")
+
+
+def error(shift):
+    return (shift, 0, "error")
+
+
+SCORES = {  # clean, and under PGD, as the claims say they are
+    "random": (30, 1), "simclr": (70, 2), "emp crops": (75, 3), "supervised": (80, 4),
+    "simclr pgd": (40, 20), "simclr free": (42, 22), "acl": (45, 24), "deacl": (50, 26),
+    "emp patches pgd": (41, 21), "emp crops pgd": (48, 27), "emp patches free": (44, 23), "cf-amc-ssl": (55, 32),
+    "supervised pgd": (60, 35), "supervised free": (61, 34), "supervised fgsm": (62, 30), "trades": (59, 36),
+    "emp crops pgd batch": (47, 26), "emp crops pgd summed": (46, 25), "cf-amc-ssl cyclic": (57, 34),
+    "cf-amc-ssl 2 views": (45, 25), "cf-amc-ssl 4 views": (50, 28), "cf-amc-ssl 16 views": (56, 33),
+    "cf-amc-ssl 32 views": (54, 31),
+    **{f"emp patches free {count} views": (43, 22) for count in (2, 4, 16, 32)},
+    "emp crops pgd long": (52, 30), "simclr pgd long": (51, 29),
+}  # fmt: skip
+FOGS, FINES = ("fog", "contrast"), ("gaussian_noise", "shot_noise", "impulse_noise", "jpeg_compression")
+
+
+def truth(system, cell):
+    """The world as the claims say it is."""
+    clean, attacked = SCORES[system]
+    shift, _, metric = cell
+    if metric == "error":
+        return (50.0 if shift in FOGS else 30.0 if shift in FINES else 40.0) if SYSTEMS[system].attack else 40.0
+    if metric.startswith("accuracy of aggregated"):
+        return {"none": clean - 3, "pgd per view": attacked - 6, "pgd through crops": attacked + 2}.get(
+            shift, attacked - 2
+        )
+    of = {CLEAN: clean, PGD: attacked, AUTO: attacked - 0.5, SQUARE: attacked + 4, TWO: attacked + 5}
+    return float(of.get(cell, attacked + 3))
+
+
+def cells_of(system):
+    """What is measured of a system, by its role."""
+    role, method = SYSTEMS[system].role, SYSTEMS[system].method
+    cells = [CLEAN, PGD, ("pgd", 4, "accuracy"), SQUARE, TWO]
+    cells += [AUTO] * (role != "sweep")
+    if role in ("main", "yardstick"):
+        cells += [ROBUSTLY, *(error(shift) for shift in (*FOGS, *FINES, "snow", "all"))]
+        if method == "emp_ssl":
+            shifts = ("none", "pgd per view", "pgd through crops", "pgd through known crops")
+            cells += [aggregated(shift, kind) for shift in shifts for kind in ("crops", "patches")]
+    return cells
+
+
+def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01):
+    generator = np.random.default_rng(0)
+    lines = [
+        (SYSTEMS[system].method, "resnet10", seed, system, shift, float(severity), metric,
+         world(system, (shift, severity, metric)) + jitter * generator.normal(), standard_error)
+        for system, seed in itertools.product(systems, range(seeds))
+        for shift, severity, metric in cells_of(system)
+    ]  # fmt: skip
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def changed(system, cell, value):
+    """The true world, but for one number."""
+    return lambda own, where: float(value) if (own, where) == (system, cell) else truth(own, where)
+
+
+@pytest.fixture(scope="module")
+def true():
+    return rows()
+
+
+def test_claims_speak_of_what_there_is():
+    for robust, plain in DEFENDED.items():
+        first, second = SYSTEMS[robust], SYSTEMS[plain]
+        assert first.attack and second.attack is None and first.role in claims.COMPARED, robust
+        assert first.settings.get("crop") == second.settings.get("crop"), robust
+        stands_for = {"acl": "simclr", "deacl": "simclr", "trades": "supervised"}
+        assert stands_for.get(first.method, first.method) == second.method, robust
+    assert {*claims.DIM, *claims.FINE} <= set(MEASURED)
+    assert len({claim.statement for claim in ALL}) == len(ALL) == 18
+
+
+def test_claims_hold_where_they_are_true(true):
+    table = verdicts(ALL, true)
+    assert list(table["verdict"]) == ["holds"] * 18
+    assert not table.isna().any().any() and not table.map(lambda text: "nan" in str(text)).any().any()
+
+
+@pytest.mark.parametrize(("claim", "system", "cell", "value", "words"), [
+    (CROPS, "emp patches pgd", CLEAN, 60, "clean, EMP-SSL, crops, PGD less EMP-SSL, patches, PGD"),
+    (CROPS, "cf-amc-ssl", PGD, 10, "PGD, CF-AMC-SSL less EMP-SSL, patches, free"),
+    (CROPS, "emp patches free", AUTO, 50, "AutoAttack, CF-AMC-SSL less EMP-SSL, patches, free"),
+    (AHEAD_OF_SIMCLR, "simclr pgd", CLEAN, 60, "clean, EMP-SSL, crops, PGD less SimCLR, PGD"),
+    (AHEAD_OF_SIMCLR, "simclr free", AUTO, 60, "AutoAttack, CF-AMC-SSL less SimCLR, free"),
+    (PROBE_CLEAN, "cf-amc-ssl", aggregated("none", "crops"), 60, "CF-AMC-SSL, probe less aggregated crops"),
+    (PROBE_CLEAN, "emp crops pgd", aggregated("none", "patches"), 60, "EMP-SSL, crops, PGD, probe less aggregated pat"),
+    (PROBE_ATTACKED, "cf-amc-ssl", aggregated("pgd per view", "patches"), 60, "CF-AMC-SSL, probe less aggregated patc"),
+    (PROBE_ATTACKED, "emp crops pgd", PGD, 20, "EMP-SSL, crops, PGD, probe less aggregated"),
+    (EQUAL_PASSES, "emp crops pgd", PGD, 60, "PGD, CF-AMC-SSL less EMP-SSL, crops, PGD"),
+    (EQUAL_PASSES, "simclr pgd", CLEAN, 60, "clean, CF-AMC-SSL less SimCLR, PGD"),
+    (EQUAL_UPDATES, "emp crops pgd long", CLEAN, 60, "clean, CF-AMC-SSL less EMP-SSL, crops, PGD, equal up"),
+    (EQUAL_UPDATES, "simclr pgd long", AUTO, 60, "AutoAttack, CF-AMC-SSL less SimCLR, PGD, equal updates"),
+    (MORE_CROPS, "cf-amc-ssl 2 views", PGD, 60, "PGD, CF-AMC-SSL, 16 views less CF-AMC-SSL, 2 views"),
+    (BUYS, "acl", PGD, 1, "PGD, ACL less SimCLR"),
+    (BUYS, "supervised", AUTO, 60, "AutoAttack, "),
+    (COSTS, "trades", CLEAN, 90, "clean, Supervised less TRADES"),
+    (NOT_MASKED, "deacl", SQUARE, 10, "DeACL, Square less PGD"),
+    (NO_REFUGE, "cf-amc-ssl", aggregated("pgd through known crops", "crops"), 60, "CF-AMC-SSL, probe less aggregated"),
+    (ROBUST_PROBE, "supervised fgsm", ROBUSTLY, 10, "Supervised, FGSM, adversarial less standard probe"),
+    (DIM, "deacl", error("contrast"), 20, "contrast, DeACL less SimCLR"),
+    (FINE, "cf-amc-ssl", error("jpeg_compression"), 60, "jpeg compression, EMP-SSL, crops less CF-AMC-SSL"),
+    (MODE, "emp crops pgd batch", CLEAN, 60, "equal updates less EMP-SSL, crops, PGD, attack in training mode"),
+    (SUMMED, "emp crops pgd summed", PGD, 60, "less EMP-SSL, crops, PGD, summed gradients"),
+    (CYCLIC, "cf-amc-ssl", CLEAN, 60, "clean, CF-AMC-SSL, cyclic schedule less CF-AMC-SSL"),
+    (TWO_STEPS, "simclr pgd", TWO, 10, "SimCLR, PGD, PGD-2 less PGD-20"),
+])  # fmt: skip
+def test_a_number_of_one_cell_refutes_a_claim(claim, system, cell, value, words):
+    verdict = judge(claim, rows(changed(system, cell, value), seeds=2))
+    assert verdict.verdict == "fails" and words in verdict.contrast
+    assert verdict.difference.high <= 0
+
+
+@pytest.mark.parametrize(("claim", "system", "cell"), [
+    (PROBE_CLEAN, "cf-amc-ssl", aggregated("pgd per view", "crops")),  # under attack alone
+    (PROBE_ATTACKED, "cf-amc-ssl", aggregated("pgd through crops", "crops")),  # another attack
+    (NO_REFUGE, "cf-amc-ssl", aggregated("pgd through crops", "crops")),
+    (NO_REFUGE, "emp patches free", aggregated("pgd through known crops", "patches")),  # another system
+    (BUYS, "simclr", ("pgd", 4, "accuracy")),  # another strength
+    (BUYS, "simclr", CLEAN),
+    (DIM, "deacl", error("snow")),
+    (MORE_CROPS, "cf-amc-ssl 32 views", PGD),
+    (TWO_STEPS, "cf-amc-ssl 2 views", PGD),  # a variant
+])  # fmt: skip
+def test_a_number_that_a_claim_does_not_speak_of_changes_nothing(claim, system, cell):
+    for value in (0, 99):
+        assert judge(claim, rows(changed(system, cell, value))).verdict == "holds"
+
+
+def test_what_is_within_the_noise_is_undecided(true):
+    """Wide errors over images; seeds that part every two cells to either side; one seed."""
+    names, cells = list(SYSTEMS), true[["shift", "severity", "metric"]].apply(tuple, axis=1)
+    place = 100 * cells.map(list(dict.fromkeys(cells)).index) + true["system"].map(names.index)
+    spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
+    for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
+        assert list(verdicts(ALL, data)["verdict"]) == ["undecided"] * 18
+    one = judge(CROPS, true[true["seed"] == 0])
+    assert np.isnan(one.difference.low) and "nan" not in str(one.difference)
+
+
+@pytest.mark.parametrize(("missing", "untested"), [
+    (["emp patches pgd"], set()),  # the other pair stands for the claim
+    (["emp patches pgd", "emp patches free"], {CROPS}),
+    (["simclr pgd", "simclr free"], {AHEAD_OF_SIMCLR}),
+    (["cf-amc-ssl"], {EQUAL_PASSES, EQUAL_UPDATES, CYCLIC}),
+    (["cf-amc-ssl", "emp crops pgd"],
+     {CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, NO_REFUGE, CYCLIC}),
+    ([name for name in SYSTEMS if name.endswith(" long")], {EQUAL_UPDATES, MODE}),
+    (["emp crops pgd batch"], {MODE, SUMMED}),
+    (["cf-amc-ssl 16 views"], {MORE_CROPS}),
+    (["cf-amc-ssl 2 views"], {MORE_CROPS}),
+    (["simclr", "supervised", "emp crops"], {BUYS, COSTS, DIM, FINE}),
+    (["emp crops pgd summed"], {SUMMED}),
+    (["cf-amc-ssl cyclic"], {CYCLIC}),
+])  # fmt: skip
+def test_a_claim_without_its_systems_is_not_tested(true, missing, untested):
+    data = true[~true["system"].isin(missing)]
+    for claim in ALL:
+        assert judge(claim, data).verdict == ("not tested" if claim in untested else "holds"), claim.statement
+
+
+def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
+    """In class there is no AutoAttack, no aggregation and no corruption; the rest decides."""
+    quick = true[true["metric"].eq("accuracy") & ~true["shift"].eq("autoattack")]
+    tested = [judge(claim, quick).verdict for claim in ALL]
+    expected = {PROBE_CLEAN, PROBE_ATTACKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE}
+    assert [claim for claim, verdict in zip(ALL, tested, strict=True) if verdict == "not tested"] == [
+        claim for claim in ALL if claim in expected
+    ]
+    assert set(tested) == {"holds", "not tested"}
+    assert judge(NOT_MASKED, true[true["shift"] != "square"]).verdict == "not tested"
+    assert judge(TWO_STEPS, true[true["shift"] != "pgd-2"]).verdict == "not tested"
+
+
+def test_controls_and_nothing_test_nothing(true):
+    for data in (true[true["system"] == "random"], true[true["system"] == "supervised"], true.iloc[:0]):
+        table = verdicts(ALL, data)
+        assert set(table["verdict"]) == {"not tested"} and set(table["difference (points)"]) == {""}
+
+
+def test_the_lowest_contrast_decides_by_hand(true):
+    """48 and 41 clean, 27 and 21 under PGD; 55 and 44, 32 and 23: the lowest of 7, 6, 11 and 9 points."""
+    verdict = judge(CROPS, true)
+    assert verdict.difference.mean == pytest.approx(6, abs=0.05)
+    assert verdict.contrast.endswith(", EMP-SSL, crops, PGD less EMP-SSL, patches, PGD")
+    contrasts = CROPS.contrasts(true)
+    assert len(contrasts) == 6  # two pairs, each clean, under PGD and under AutoAttack
+    assert contrasts["clean, CF-AMC-SSL less EMP-SSL, patches, free"].mean == pytest.approx(11, abs=0.05)
+    assert judge(COSTS, true).difference.mean == pytest.approx(80 - 61, abs=0.05)
+
+
+# The parts
+
+
+def hand_made():
+    lines = [("simclr", "resnet10", seed, system, "pgd", 8.0, "accuracy", value, 3.0) for system, values in
+             {"simclr pgd": (40.0, 44.0, 45.0), "simclr": (38.0, 41.0, 45.0)}.items()
+             for seed, value in enumerate(values)]  # fmt: skip
+    lines.append(("simclr", "resnet10", 0, "simclr", "none", 0.0, "accuracy", 70.0, 3.0))
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def test_a_difference_of_systems_by_hand():
+    """Paired by seed: 2, 3 and 0 points, each with an error over images of 3 and 3 together."""
+    found = between(hand_made(), [("simclr pgd", "simclr")], {"clean": claims.CLEAN_CELL, "PGD": claims.PGD_CELL})
+    assert list(found) == ["PGD, SimCLR, PGD less SimCLR"]  # of the first there is no clean row
+    gaps = np.array([2, 3, 0])
+    over_seeds = stats.t.ppf(0.975, 2) * gaps.std(ddof=1) / np.sqrt(3)
+    half = np.hypot(over_seeds, stats.norm.ppf(0.975) * np.hypot(3, 3))
+    (interval,) = found.values()
+    assert (interval.mean, interval.low, interval.high) == pytest.approx((5 / 3, 5 / 3 - half, 5 / 3 + half))
+
+
+def test_a_difference_within_a_system_by_hand():
+    one = hand_made()
+    found = within(one[one["seed"] == 0], ["simclr pgd", "simclr"], claims.CLEAN_CELL, claims.PGD_CELL, "lost")
+    assert list(found) == ["SimCLR, lost"] and found["SimCLR, lost"].mean == 70 - 38
+
+
+def test_has_by_hand():
+    data = hand_made()
+    assert has(data, "simclr", claims.CLEAN_CELL) and not has(data, "simclr pgd", claims.CLEAN_CELL)
+    assert has(data, "simclr", claims.PGD_CELL) and not has(data, "simclr", claims.AUTO_CELL)
+    assert not has(data, "acl", claims.PGD_CELL) and not has(data.iloc[:0], "simclr", claims.CLEAN_CELL)
+    assert type(has(data, "simclr", {})) is bool
+
+
+def test_defended_by_hand(true):
+    assert defended(true) == [
+        "simclr pgd", "simclr free", "emp patches pgd", "emp crops pgd", "emp patches free", "cf-amc-ssl", "acl",
+        "deacl", "supervised pgd", "supervised free", "supervised fgsm", "trades",
+    ]  # fmt: skip
+    assert defended(true[true["system"].isin(["trades", "simclr", "acl", "cf-amc-ssl 2 views"])]) == ["acl", "trades"]
+    assert defended(true.iloc[:0]) == []
+
+
+def expected_contrasts(claim):
+    """By hand, what a claim says is larger: pairs of (system, cell)."""
+
+    def ahead(*pairs, cells=(CLEAN, PGD, AUTO)):
+        return [((more, cell), (less, cell)) for more, less in pairs for cell in cells]
+
+    def own(systems, more, less):
+        return [((system, more), (system, less)) for system in systems]
+
+    trained = defended(pd.DataFrame({"system": list(SYSTEMS)}))
+    kinds, both = ("crops", "patches"), ("cf-amc-ssl", "emp crops pgd")
+    return {
+        CROPS: ahead(("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free")),
+        PROBE_CLEAN: [pair for kind in kinds for pair in own(both, CLEAN, aggregated("none", kind))],
+        NO_REFUGE: [pair for kind in kinds for pair in own(both, PGD, aggregated("pgd through known crops", kind))],
+        MORE_CROPS: ahead(("cf-amc-ssl 16 views", "cf-amc-ssl 2 views"), cells=(CLEAN, PGD)),  # no AutoAttack there
+        BUYS: ahead(*DEFENDED.items(), cells=(PGD, AUTO)),
+        COSTS: ahead(*((plain, robust) for robust, plain in DEFENDED.items()), cells=(CLEAN,)),
+        NOT_MASKED: own(trained, SQUARE, PGD),
+        ROBUST_PROBE: own(trained, ROBUSTLY, PGD),
+        DIM: ahead(*DEFENDED.items(), cells=[error(shift) for shift in FOGS]),
+        FINE: ahead(*((plain, robust) for robust, plain in DEFENDED.items()), cells=[error(name) for name in FINES]),
+        MODE: ahead(("emp crops pgd long", "emp crops pgd batch")),
+        SUMMED: ahead(("emp crops pgd batch", "emp crops pgd summed")),
+        CYCLIC: ahead(("cf-amc-ssl cyclic", "cf-amc-ssl")),
+        TWO_STEPS: own(trained, TWO, PGD),
+    }[claim]  # fmt: skip
+
+
+CHECKED = [CROPS, PROBE_CLEAN, NO_REFUGE, MORE_CROPS, BUYS, COSTS, NOT_MASKED, ROBUST_PROBE, DIM, FINE, MODE, SUMMED,
+           CYCLIC, TWO_STEPS]  # fmt: skip
+
+
+@pytest.mark.parametrize("claim", CHECKED, ids=lambda claim: claim.statement[:20])
+def test_a_claim_compares_as_many_pairs_as_it_says(true, claim):
+    assert len(claim.contrasts(true)) == len(expected_contrasts(claim))
+
+
+@settings(max_examples=6, deadline=None)
+@given(st.integers(0, 10_000), st.integers(0, 12))
+def test_verdicts_follow_all_pairs_and_no_others(seed, worst):
+    """Of numbers without noise, a claim holds if each of its pairs is right, and fails if one is not. The world is the
+    true one with some numbers moved by up to `worst` points."""
+    generator = np.random.default_rng(seed)
+    moved = {}
+
+    def world(system, cell):
+        amount = generator.integers(-worst, worst + 1) * (generator.random() < 0.1)
+        return moved.setdefault((system, cell), truth(system, cell) + float(amount))
+
+    data = rows(world, seeds=2, jitter=0.0, standard_error=0.0)
+    for claim in CHECKED:
+        gaps = [moved[more] - moved[less] for more, less in expected_contrasts(claim)]
+        verdict = judge(claim, data)
+        assert verdict.verdict == ("holds" if min(gaps) > 0 else "fails"), claim.statement
+        assert verdict.difference.mean == pytest.approx(min(gaps)), claim.statement
