@@ -180,6 +180,13 @@ def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
     return details | by_severity | (rows["metric"] == "whitened similarity along") & ~drawn
 
 
+def _unread_of_systems(rows: pd.DataFrame) -> pd.Series:
+    """All but accuracies, mean corruption errors, and how alike features stay under transforms and under attack."""
+    means = (rows["severity"] == 0) & rows["metric"].isin(["error", "whitened similarity"])
+    moved = (rows["metric"] == "similarity") & (rows["shift"] == "pgd")
+    return ~(rows["metric"].str.startswith("accuracy") | means | moved | (rows["metric"] == "similarity chance"))
+
+
 def _for_attacks(preset: Preset) -> Preset:
     """Attacks cost many passes: a small study has a narrow encoder, and more steps for fewer images."""
     if preset.name != "small":
@@ -246,6 +253,7 @@ STUDIES = {
         systems_in_class=("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free"),
         scale=_for_attacks,
         less=_less_of_variants,
+        unread=_unread_of_systems,
     ),
 }
 

@@ -435,3 +435,14 @@ def test_what_is_published_names_no_system_and_is_found_again(results):
     assert not any("system" in record for record in records) and len(rows) == len(found.rows)
     again = Study(NAME, seeds=[0, 1]).results()
     pd.testing.assert_frame_equal(again.rows, found.rows)
+
+
+def test_rows_that_no_page_reads_are_not_published():
+    cells = [
+        ("none", 0, "accuracy", False), ("pgd", 8, "accuracy of the head", False), ("fog", 0, "error", False),
+        ("fog", 3, "error", True), ("all", 0, "relative error", True), ("pgd", 8, "similarity", False),
+        ("hue", 0, "similarity", True), ("none", 0, "similarity chance", False), ("hue", 0, "whitened similarity", False),
+        ("hue", 0.5, "whitened similarity along", True), ("hue", 0, "sensitivity", True),
+    ]  # fmt: skip
+    rows = pd.DataFrame(cells, columns=["shift", "severity", "metric", "unread"])
+    assert plan_of("accuracy_robustness_tradeoff").unread(rows).tolist() == rows["unread"].tolist()
