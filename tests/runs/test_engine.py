@@ -13,11 +13,13 @@ from concurrent.futures import ThreadPoolExecutor
 import pandas as pd
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from lib import images
 from lib.errors import BadInput
 from lib.measures import Accuracy, extract
-from lib.methods import METHODS
+from lib.measures.rows import COLUMNS
+from lib.methods import METHODS, deacl, emp_ssl
 from lib.models import Fused, build_encoder
 from lib.runs import RunConfig, compute, engine, store
 from lib.training import Training
@@ -173,6 +175,184 @@ def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch):
     assert (home / "weights.safetensors").read_bytes() == expected
     assert not list(home.glob(".*partial")) or True
     pd.testing.assert_frame_equal(compute([config("byol")], [Accuracy()], progress=False)[1], whole[1], atol=1e-6)
+
+
+# Runs under attack, runs that learn from a teacher, and runs that keep a part of their head.
+
+
+def attacked(method, attack="pgd(1)", training=PLAN, **options):
+    return RunConfig("scenes", method, "resnet10_narrow", 0, 64, training, attack=attack, **options)
+
+
+def plain(method="simclr", training=PLAN):
+    return attacked(method, None, training)
+
+
+def weights(record, name="weights"):
+    return (store.folder(record["key"]) / f"{name}.safetensors").read_bytes()
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """The methods that were trained, in order."""
+    true, methods = engine.train, []
+    monkeypatch.setattr(engine, "train", lambda method, *rest, **named: methods.append(method) or true(
+        method, *rest, **named))  # fmt: skip
+    return methods
+
+
+def test_a_run_under_attack_says_what_it_cost_and_what_was_watched():
+    """By hand: 64 images in batches of 32 make four batches in two epochs, each replayed three times."""
+    configs = [attacked("simclr", "free(3)"), attacked("supervised"), plain(), plain("random")]
+    records, _ = compute(configs, [], progress=False)
+    costs = [(record.get("updates"), record.get("passes")) for record in records]
+    assert costs == [(12, 64 * 2 * 3 * 2), (4, 64 * 2 * 2), (4, 64 * 2 * 2), (None, None)]
+    for record in records[:2]:
+        assert [epoch["epoch"] for epoch in record["monitored"]] == [1, 2]
+        for epoch in record["monitored"]:
+            assert tuple(epoch) == engine.MONITORED and epoch["seconds"] > 0
+            assert all(0 <= epoch[name] <= 100 for name in engine.MONITORED[2:])
+        assert json.loads(json.dumps(record)) == record == store.load_record(record["key"])
+    assert not any("monitored" in record for record in records[2:])
+    kept = json.loads((store.folder(records[0]["key"]) / "history.json").read_text())
+    assert [{name: epoch[name] for name in engine.MONITORED} for epoch in kept] == records[0]["monitored"]
+
+
+def test_measures_may_depend_on_the_run():
+    configs = [config("random", 0), config("random", 1)]
+    records, rows = compute(configs, lambda run: [Accuracy()] * run.seed, progress=False)
+    assert len(records) == 2 and set(rows["run"]) == {records[1]["key"]}
+
+
+TEACHER = Training(epochs=1, batch_size=32, precision="fp32", warmup_epochs=0.5)
+STUDENT = Training(epochs=2, batch_size=32, precision="fp32", warmup_epochs=1.0)
+STUDENT_OF_ONE = deacl.Settings(teacher_epochs=1)
+
+
+@pytest.mark.parametrize("order", ["student first", "teacher first"])
+def test_a_teacher_is_a_run_of_its_own_and_is_trained_once(order, trained):
+    student, teacher = attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE), plain(training=TEACHER)
+    assert student.teacher() == teacher
+    configs = [student, teacher] if order == "student first" else [teacher, student]
+    records, rows = compute(configs, [Accuracy()], progress=False)
+    assert [type(method).__name__ for method in trained] == ["SimCLR", "DeACL"]
+    keys = [record["key"] for record in records]
+    assert len(set(keys)) == 2 and set(rows["run"]) == set(keys)
+    by_method = {record["config"]["method"]: record for record in records}
+    own = by_method["deacl"]
+    assert own["config"] == student.to_dict() and own["passes"] == 64 * 2 * 3  # the student's alone: 2 views and 1 pass
+    assert by_method["simclr"]["config"] == teacher.to_dict()
+    learnt_from = trained[1].teacher_encoder.state_dict()
+    saved = load_file(store.folder(by_method["simclr"]["key"]) / "weights.safetensors")
+    assert saved.keys() == learnt_from.keys() and all(torch.equal(saved[name], learnt_from[name]) for name in saved)
+    assert weights(own) != weights(by_method["simclr"])
+    compute(configs, [Accuracy()], progress=False)
+    compute(configs[::-1], [], progress=False)
+    assert len(trained) == 2
+
+
+def test_two_students_share_a_teacher(trained):
+    students = [attacked("deacl", attack, STUDENT, settings=STUDENT_OF_ONE) for attack in ("pgd(1)", "fgsm")]
+    records, _ = compute(students, [], progress=False)
+    assert [type(method).__name__ for method in trained] == ["SimCLR", "DeACL", "DeACL"]
+    assert weights(records[0]) != weights(records[1])
+
+
+KILLED_AS_A_STUDENT = """
+import os, signal, sys
+from lib import images
+images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
+sys.path.insert(0, sys.argv[1])
+import torch
+torch.set_num_threads(int(sys.argv[2]))
+from test_engine import STUDENT, STUDENT_OF_ONE, attacked
+from lib.runs import compute, engine
+true = engine.train
+def train(method, *rest, **named):
+    if type(method).__name__ == "DeACL":
+        os.kill(os.getpid(), signal.SIGKILL)
+    return true(method, *rest, **named)
+engine.train = train
+compute([attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)], [], progress=False)
+"""
+
+
+def test_killed_between_teacher_and_student_nothing_is_lost(tmp_path, monkeypatch, trained):
+    student = attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)
+    (whole,), _ = compute([student], [], progress=False)
+    (teacher,), _ = compute([student.teacher()], [], progress=False)
+    expected = weights(whole), weights(teacher)
+    monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
+    words = [sys.executable, "-c", KILLED_AS_A_STUDENT, os.path.dirname(__file__), str(torch.get_num_threads())]
+    assert subprocess.run(words, capture_output=True).returncode == -signal.SIGKILL
+    assert store.load_record(teacher["key"]) and store.load_record(whole["key"]) is None
+    trained.clear()
+    (again,), _ = compute([student], [], progress=False)
+    assert [type(method).__name__ for method in trained] == ["DeACL"]
+    assert (weights(again), weights(teacher)) == expected
+
+
+def test_a_time_limit_stops_a_teacher_as_any_run():
+    student = attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)
+    checksum = images.load("scenes", "train", 64).checksum
+    with pytest.raises(BadInput, match="0 of 1 runs complete; nothing is lost, the same call goes on from here"):
+        compute([student], [], time_limit=1e-9, progress=False)
+    assert (store.folder(student.teacher().key(checksum)) / "checkpoint.pt").exists()
+    assert not (store.folder(student.key(checksum)) / "checkpoint.pt").exists()
+    (record,), _ = compute([student], [], progress=False)
+    assert record["key"] == student.key(checksum)
+    assert not list(store.folder("").glob("*/checkpoint.pt"))
+
+
+class Read:
+    """A measure that keeps what it is given to read."""
+
+    def __init__(self, number=0):
+        self.identity, self.seen = f"read(number={number})#1", []
+
+    def rows(self, subject):
+        self.seen.append(subject)
+        return pd.DataFrame([("none", 0, "seen", 1.0, 0.0, 1)], columns=list(COLUMNS))
+
+
+@pytest.mark.parametrize("attack", [None, "free(2)"])
+def test_emp_ssl_keeps_the_first_layer_of_its_head(attack, trained):
+    run = attacked("emp_ssl", attack, settings=emp_ssl.Settings(views=2, crop="crop", hidden=16, projection=8))
+    first, later = Read(), Read(1)
+    (record,), _ = compute([run], [first], progress=False)
+    compute([run], [later], progress=False)  # from the disk
+    (method,) = trained
+    kept = load_file(store.folder(record["key"]) / "head.safetensors")
+    expected = method.head.layers[:3].state_dict()
+    assert kept.keys() == expected.keys() and all(torch.equal(kept[name], expected[name]) for name in kept)
+    features = torch.randn(5, 128, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        outputs = method.eval().pre_feature(features)
+        for measure in (first, later):
+            (subject,) = measure.seen
+            assert not any(part.training for part in subject.head.modules())
+            assert torch.equal(subject.head(features), outputs)
+    assert outputs.shape == (5, 16) and (outputs >= 0).all()
+    path = store.folder(record["key"]) / "head.safetensors"
+    path.write_bytes(path.read_bytes()[:100])
+    with pytest.raises(BadInput, match="head.safetensors is damaged .* delete its folder to compute that run again"):
+        compute([run], [], progress=False)
+
+
+def test_others_keep_no_head():
+    measure = Read()
+    (record, _), _ = compute([plain(), plain("random")], [measure], progress=False)
+    assert [subject.head for subject in measure.seen] == [None, None]
+    assert not store.has_head(record["key"])
+
+
+def test_a_run_that_is_older_than_its_head_is_read_without():
+    run = attacked("emp_ssl", None, settings=emp_ssl.Settings(views=2, hidden=16, projection=8))
+    (record,), _ = compute([run], [], progress=False)
+    (store.folder(record["key"]) / "head.safetensors").unlink()
+    measure = Read()
+    compute([run], [measure], progress=False)
+    assert measure.seen[0].head is None
 
 
 def test_damaged_files_are_one_sentence_each():

@@ -5,10 +5,12 @@ import json
 
 import pandas as pd
 import pytest
+import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import nn
 
-from lib import paths
+from lib import files, paths
 from lib.errors import BadInput
 from lib.runs import store
 
@@ -152,3 +154,55 @@ def test_committed_results_are_what_would_be_written_again(home, tmp_path):
     store.write_published(tmp_path / "again", records, rows)
     for name in ("rows.csv", "runs.jsonl"):
         assert (tmp_path / "again" / name).read_bytes() == (home / name).read_bytes()
+
+
+def part(seed, width=3):
+    torch.manual_seed(seed)
+    return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
+
+
+def test_a_head_is_kept_beside_the_weights_and_read_bit_for_bit():
+    """Its batch norm's count, a whole number, as well."""
+    encoder, head = part(0), part(1)
+    head(torch.randn(4, 2))
+    store.save_run("a1", encoder, [], {"key": "a1"}, head)
+    assert store.has_head("a1") and store.load_record("a1") == {"key": "a1"}
+    for name, saved in (("weights", encoder), ("head", head)):
+        found = part(2).train()
+        store.load_weights("a1", found, torch.device("cpu"), name)
+        state = found.state_dict()
+        assert all(torch.equal(value, state[word]) for word, value in saved.state_dict().items())
+        assert not found.training
+
+
+def test_a_run_without_a_head_has_none():
+    assert not store.has_head("a1")
+    store.save_run("a1", part(0), [], {"key": "a1"})
+    assert not store.has_head("a1")
+    with pytest.raises(BadInput, match="head.safetensors is damaged"):
+        store.load_weights("a1", part(0), torch.device("cpu"), "head")
+
+
+def test_a_head_of_another_size_is_refused():
+    store.save_run("a1", part(0), [], {"key": "a1"}, part(1))
+    with pytest.raises(BadInput, match="(?s)head.safetensors is damaged .*size mismatch.* delete its folder"):
+        store.load_weights("a1", part(0, width=4), torch.device("cpu"), "head")
+
+
+@pytest.mark.parametrize("last", ["weights.safetensors", "head.safetensors", "history.json", "record.json"])
+def test_a_run_is_complete_when_all_of_it_is_there(last, monkeypatch):
+    """Stopped before any of its files, it has no record; the next attempt writes all."""
+    true = files.write
+
+    def write(path, *rest, **named):
+        if path.name == last:
+            raise KeyboardInterrupt
+        true(path, *rest, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write", write)
+        with pytest.raises(KeyboardInterrupt):
+            store.save_run("a1", part(0), [], {"key": "a1"}, part(1))
+    assert store.load_record("a1") is None
+    store.save_run("a1", part(0), [], {"key": "a1"}, part(1))
+    assert store.load_record("a1") and store.has_head("a1")

@@ -441,7 +441,8 @@ def test_rows_that_no_page_reads_are_not_published():
     cells = [
         ("none", 0, "accuracy", False), ("pgd", 8, "accuracy of the head", False), ("fog", 0, "error", False),
         ("fog", 3, "error", True), ("all", 0, "relative error", True), ("pgd", 8, "similarity", False),
-        ("hue", 0, "similarity", True), ("none", 0, "similarity chance", False), ("hue", 0, "whitened similarity", False),
+        ("hue", 0, "similarity", True), ("none", 0, "similarity chance", False),
+        ("hue", 0, "whitened similarity", False),
         ("hue", 0.5, "whitened similarity along", True), ("hue", 0, "sensitivity", True),
     ]  # fmt: skip
     rows = pd.DataFrame(cells, columns=["shift", "severity", "metric", "unread"])
