@@ -98,7 +98,9 @@ def _attack(attack: dict | None) -> str:
         return "nothing"
     name = attack["name"].upper() if not attack["name"].startswith("free") else attack["name"]
     words = f"{name}, {255 * attack['epsilon']:g}/255 by steps of {round(255 * attack['step'], 2):g}/255"
-    others = [attack["quirk"], "one of two views" if attack["views"] == "last" else None]
+    in_training = attack["mode"] == "batch" and not attack["name"].startswith("free")
+    others = [attack["quirk"], "in training mode" if in_training else None]
+    others.append("one of two views" if attack["views"] == "last" else None)
     return ", ".join([words, *filter(None, others)])
 
 
