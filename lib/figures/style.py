@@ -28,9 +28,9 @@ LOOK = {
     "relic": {"color": "#8A6D00", "marker": "H", "linestyle": ":"},
     "supervised": {"color": "#333333", "marker": "D", "linestyle": "-"},
     "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
-    "acl": {"color": "#3B7EA1", "marker": "P", "linestyle": "--"},
-    "deacl": {"color": "#B34D4D", "marker": "X", "linestyle": "-."},
-    "trades": {"color": "#555555", "marker": "p", "linestyle": "-."},
+    "acl": {"color": "#3B7EA1", "marker": (4, 1, 0), "linestyle": "--"},
+    "deacl": {"color": "#B34D4D", "marker": (6, 1, 0), "linestyle": "-."},
+    "trades": {"color": "#555555", "marker": (3, 1, 0), "linestyle": "-."},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }
 OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # a method that has no look yet
