@@ -589,7 +589,7 @@ ROBUSTNESS_CONTROLS = (
 # The public code's quirks, each against the same system without.
 QUIRKS = (
     Claim("PGD training of EMP-SSL needs an attack that sees batch norm as the encoder will be used, not as in "
-          "training.", "ours", _ahead(("emp crops pgd long", "emp crops pgd batch"))),
+          "training.", "ours", _ahead(("emp crops pgd long", "emp crops pgd batch"), cells=ATTACKED_CELLS)),
     Claim("PGD training with summed gradients is behind PGD training with clean ones, both attacked in training mode.",
           "public code", _ahead(("emp crops pgd batch", "emp crops pgd summed"))),
     Claim("Free training gains by the schedule that its replays made cyclic.", "public code",

@@ -52,7 +52,7 @@ def arm(method: str, augmentation: str | None) -> str:
     return title(method) + (f", {augmentation}" if augmentation else "")
 
 
-def look(method: str) -> dict[str, str]:
+def look(method: str) -> dict[str, object]:
     return LOOK.get(method, OTHER)
 
 
