@@ -134,7 +134,8 @@ class Study:
     @classmethod
     def from_notebook(cls, name: str, namespace: dict) -> Study:
         """From the global names of a notebook, whose plain values are its parameters; an unknown one is refused."""
-        allowed = [field.name for field in fields(cls) if field.name != "name"]
+        without = {"name"} if plan_of(name).systems else {"name", "systems"}
+        allowed = [field.name for field in fields(cls) if field.name not in without]
         skip = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
         given = {
             key: value for key, value in namespace.items()

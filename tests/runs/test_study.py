@@ -77,7 +77,7 @@ def test_parameters_come_from_the_notebook_s_names():
 @pytest.mark.parametrize("typo", ["severitys", "seed", "preste"])
 def test_a_misspelt_parameter_is_refused_by_name(typo):
     with pytest.raises(
-        BadInput, match=f"unknown parameter '{typo}'.*allowed: preset, dataset, methods, seeds, systems, recompute"
+        BadInput, match=f"unknown parameter '{typo}'.*allowed: preset, dataset, methods, seeds, recompute"
     ):
         Study.from_notebook("severity_degradation", {"preset": "quick", typo: [1]})
 
