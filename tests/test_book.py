@@ -15,7 +15,7 @@ from lib.claims import COMPARED
 from lib.errors import BadInput
 from lib.figures.__main__ import README_FIGURE, picture
 from lib.runs import PRESETS, Study
-from lib.runs.presets import STUDIES, configs_of, configs_of_systems, systems_of
+from lib.runs.presets import STUDIES, configs_of
 from lib.runs.systems import SYSTEMS
 
 PAGES = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb"))  # each is a study's name
@@ -77,12 +77,6 @@ def test_published_book_is_whole(clone, tmp_path):
         assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
 
 
-def configs_in_class(name):
-    if STUDIES[name].systems:
-        return configs_of_systems(name, "quick", systems_of(name, "quick")).values()
-    return configs_of(name, "quick", Study(name, preset="quick").methods)
-
-
 def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     done = run(
         "lib.book", "--preset", "quick", cwd=clone,
@@ -94,7 +88,7 @@ def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     for name in PAGES:
         assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
-    studies = [set(configs_in_class(name)) for name in PAGES]
+    studies = [set(configs_of(name, "quick", Study(name, preset="quick").methods)) for name in PAGES]
     assert runs == len(set.union(*studies)) + 1  # what studies share is trained once; and the methods page's toy
 
 

@@ -7,10 +7,8 @@ is epsilon in 255ths. What rows lack is left out, or a dash in a table.
 from __future__ import annotations
 
 import io
-import re
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,15 +17,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
-from lib import paths
 from lib.claims import COMPARED, WHITENED, difference
 from lib.errors import BadInput
 from lib.figures.figure import Figure, Slider
 from lib.figures.style import settle, spaced, use_style
-from lib.figures.systems_look import system_look, system_title
+from lib.figures.systems_look import pgd_name, system_look, system_title
 from lib.measures import Interval, interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.corruption_error import ALL
+from lib.measures.published import ghofrani2025
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
 from lib.runs.systems import SYSTEMS
@@ -132,13 +130,6 @@ def _signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _pgd(rows: Rows) -> str:
-    """PGD-20, by the steps that the measure of these rows takes."""
-    identities = rows.loc[(rows["shift"] == "pgd") & (rows["metric"] == "accuracy"), "measure"].unique()
-    steps = {found[1] for identity in identities if (found := re.search(r"\bsteps=(\d+)", identity))}
-    return f"PGD-{steps.pop()}" if len(steps) == 1 else "PGD"
-
-
 def _images(rows: Rows, cell: Cell) -> int:
     shift, severity, metric = cell
     chosen = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]
@@ -160,7 +151,7 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         raise BadInput(
             f"this figure needs the accuracy under PGD at {AT}/255 of a system that was trained under attack"
         )
-    words = {shift: word for shift, (word, _) in STRENGTHS.items()} | {"pgd": _pgd(rows)}
+    words = {shift: word for shift, (word, _) in STRENGTHS.items()} | {"pgd": pgd_name(rows)}
     table = pd.DataFrame(
         [
             (name, shift, level.mean, level.low, level.high)
@@ -395,7 +386,7 @@ def quirk_table(rows: Rows) -> Rows:
     evaluation by two steps of PGD adds to one by many. Raises BadInput where rows hold none of these pairs.
     """
     _check_systems(rows)
-    pgd = _pgd(rows)
+    pgd = pgd_name(rows)
     columns = {"clean": ON_CLEAN, f"{pgd}, {AT}/255": ON_PGD, f"AutoAttack, {AT}/255": ON_AUTO}
     lines = []
     for quirk, (plain, what) in QUIRKS.items():
@@ -425,28 +416,6 @@ def _told(lines: Sequence[dict], columns: Sequence[str], needed: str) -> Rows:
     return table.map(lambda cell: NONE if pd.isna(cell) else str(cell)).reset_index(drop=True)
 
 
-def ghofrani2025(folder: Path | None = None) -> Rows:
-    """What the paper published, a line for each of `PUBLISHED`: clean, pgd4 and pgd8 in percent, and minutes.
-
-    From `folder` (None: `results/papers`, whose README says where the numbers come from). A missing or damaged file
-    raises BadInput.
-    """
-    path = (folder or paths.RESULTS / "papers") / "ghofrani2025.csv"
-    most = pd.Series({"clean": 100, "pgd4": 100, "pgd8": 100, "minutes": np.inf})
-    try:
-        table = pd.read_csv(path, index_col="system").astype(float)
-    except OSError as error:
-        raise BadInput(f"{path} could not be read ({error.strerror}); it is part of the repository") from error
-    except ValueError as error:  # pandas' own errors, bytes that are no text, and words for numbers
-        raise BadInput(f"{path} is damaged: it is not a table of numbers; restore it from the repository") from error
-    if set(table.index) != set(PUBLISHED) or table.index.has_duplicates or list(table) != list(most.index):
-        raise BadInput(f"{path} is damaged: a line or column is missing, unknown or given twice; restore it from the "
-                       "repository")  # fmt: skip
-    if not ((table >= 0) & (table <= most)).all(axis=None):
-        raise BadInput(f"{path} is damaged: a number is missing or out of range; restore it from the repository")
-    return table.loc[list(PUBLISHED)]
-
-
 def published_table(rows: Rows) -> Rows:
     """A line for each of `PUBLISHED`: the paper's accuracies on CIFAR-10 in percent beside ours, and its minutes.
 
@@ -457,6 +426,7 @@ def published_table(rows: Rows) -> Rows:
     found = _levels(rows, cells.values())
     if not any(name in PUBLISHED.values() for name, *_ in found):
         raise BadInput("this table needs a system that the paper has: " + ", ".join(filter(None, PUBLISHED.values())))
+    published = ghofrani2025().loc[list(PUBLISHED)]
     return pd.DataFrame(
         {"system of the paper": theirs, "ours": NONE if ours is None else system_title(ours)}
         | {
@@ -465,7 +435,9 @@ def published_table(rows: Rows) -> Rows:
             for whose, value in (("paper", f"{line[column]:g}"), ("ours", found.get((ours, *cell), NONE)))
         }
         | {"minutes: paper": f"{line['minutes']:g}"}
-        for (theirs, ours), (_, line) in zip(PUBLISHED.items(), ghofrani2025().iterrows(), strict=True)
+        for (theirs, ours), (_, line) in zip(
+            PUBLISHED.items(), ghofrani2025().loc[list(PUBLISHED)].iterrows(), strict=True
+        )
     )
 
 
@@ -478,7 +450,7 @@ def robustness_table(rows: Rows) -> Rows:
     """
     accuracies = {  # column -> cell, and whether its interval is told as well
         "clean (%)": (ON_CLEAN, True),
-        f"{_pgd(rows)}, {AT}/255 (%)": (ON_PGD, False),
+        f"{pgd_name(rows)}, {AT}/255 (%)": (ON_PGD, False),
         f"AutoAttack, {AT}/255 (%)": (ON_AUTO, True),
         "corrupted (%)": ((ALL, 0, "accuracy"), True),
         **{f"{spaced(name)} (%)": ((name, 0, "accuracy"), False) for name in ("fog", "contrast", "gaussian_noise")},

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
+import pandas as pd
+
 from lib.errors import one_of
 from lib.runs.systems import SYSTEMS
 
@@ -22,6 +26,13 @@ _ATTACKS = {
     "free": {"marker": "D", "linestyle": "-."},
     "fgsm": {"marker": "^", "linestyle": ":"},
 }
+
+
+def pgd_name(rows: pd.DataFrame) -> str:
+    """PGD with as many steps as the measure of these rows took: "PGD-20"; "PGD" where they differ."""
+    identities = rows.loc[(rows["metric"] == "accuracy") & (rows["shift"] == "pgd"), "measure"].unique()
+    steps = {found[1] for identity in identities if (found := re.search(r"\bsteps=(\d+)", identity))}
+    return f"PGD-{steps.pop()}" if len(steps) == 1 else "PGD"
 
 
 def system_title(name: str) -> str:

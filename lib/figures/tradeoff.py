@@ -8,7 +8,6 @@ in words what the rows are, for captions.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -24,7 +23,7 @@ from lib.claims import COMPARED, difference
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_look, system_title
+from lib.figures.systems_look import pgd_name, system_look, system_title
 from lib.figures.words import listed
 from lib.images.scenes import SHAPES
 from lib.images.sources import CIFAR10_CLASSES
@@ -53,7 +52,7 @@ LENGTHENED = {  # family: its systems by TRAININGS
 }
 WATCHED = 3  # epochs, from which on a course can be seen
 MOST_PANELS = 8
-OVERFITTED = 20  # points between FGSM and PGD, far more than so few images waver by
+OVERFITTED = 8  # points between FGSM and PGD, three times what so few images waver by
 COURSES = {  # of `lib.measures.monitor.adversarial_monitor`
     "accuracy": ("clean", {"color": "#777777", "linestyle": ":"}),
     "fgsm accuracy": ("FGSM", {"color": "#E69F00", "linestyle": "--"}),
@@ -83,13 +82,6 @@ def _against_clean(rows: Rows, shift: str) -> Rows:
     """`_accuracies` under a shift at `AT`, beside the clean ones of the same systems in columns "clean ..."."""
     clean = _accuracies(rows, CLEAN, 0).add_prefix("clean ")
     return clean.join(_accuracies(rows, shift, AT), how="inner")
-
-
-def _pgd(rows: Rows) -> str:
-    """PGD with as many steps as the measure says."""
-    identities = rows.loc[(rows["metric"] == "accuracy") & (rows["shift"] == "pgd"), "measure"].unique()
-    steps = {found[1] for identity in identities if (found := re.search(r"\bsteps=(\d+)", identity))}
-    return f"PGD of {steps.pop()} steps" if len(steps) == 1 else "PGD"
 
 
 def _records(results: Results) -> dict[str, list[dict]]:
@@ -141,7 +133,7 @@ def trade_off(results: Results, scope: str) -> Figure:
     rows = results.rows
     compared = [name for name, system in SYSTEMS.items() if system.role in (*COMPARED, "updates")]
     panels = {}
-    for shift, words in (("pgd", _pgd(rows)), ("autoattack", "AutoAttack")):
+    for shift, words in (("pgd", pgd_name(rows)), ("autoattack", "AutoAttack")):
         points = _against_clean(rows, shift)
         points = points[points.index.isin(compared)]
         if len(points):
@@ -377,7 +369,7 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_curves(panels, banded, chance, at),
         name="fig-epsilon",
-        caption=f"Accuracy under {_pgd(rows)} against epsilon in 255ths (0: no attack), of encoders trained under "
+        caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders trained under "
         f"attack and of references, means over seeds. Names are in the order at {at:g}. "
         + (_intervals_told(f"Bands{whose}", table["low"]) if banded else "")
         + "".join(f"Dotted: chance, {value:.0f} %, below which an adversary can push. " for value in chance)
@@ -445,7 +437,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
     table = _swept(results)
     use_style()
     drawing, cells = plt.subplots(1, 2, figsize=(5.2, 3.3), layout="constrained")
-    titles = {"clean": "clean", "pgd": f"{_pgd(results.rows)}, {AT}/255"}
+    titles = {"clean": "clean", "pgd": f"{pgd_name(results.rows)}, {AT}/255"}
     for axes, (kind, words) in zip(cells, titles.items(), strict=True):
         for crop, own in table.groupby("crop", sort=False):
             name, like, aside = CROPS[crop]
@@ -472,7 +464,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         drawing,
         name="fig-crops",
         caption="Accuracy of EMP-SSL under free training against the number of views of an image, crops or patches: on "
-        f"clean pictures, and under {_pgd(results.rows)} at {AT}/255. {_intervals_told('Bars', table['clean low'])}"
+        f"clean pictures, and under {pgd_name(results.rows)} at {AT}/255. {_intervals_told('Bars', table['clean low'])}"
         f"{_sweep_costs_told(table)} {scope}",
         alt="Line charts of accuracy on clean pictures and under PGD against the number of views. "
         + "; ".join(told(own) for _, own in table.groupby("crop", sort=False))
@@ -555,8 +547,8 @@ def cost_of_training(results: Results, scope: str) -> Figure:
         drawing,
         name="fig-cost",
         caption="What training under attack costs and brings: accuracy on clean pictures (hollow) and under "
-        f"{_pgd(results.rows)} at {AT}/255 (filled). {_links_told(table)}{_intervals_told('Bars', table['clean low'])}"
-        f"{_free_less_pgd(results.rows, table)}{scope}",
+        f"{pgd_name(results.rows)} at {AT}/255 (filled). {_links_told(table)}"
+        f"{_intervals_told('Bars', table['clean low'])}{_free_less_pgd(results.rows, table)}{scope}",
         alt="Scatter charts of accuracy against passes of an image and against updates of the weights. "
         + "; ".join(
             f"{line.family}, {line.training}: {line.clean:.0f} percent clean and {line.pgd:.0f} by PGD for "
@@ -651,13 +643,13 @@ def overfitting_monitor(results: Results, scope: str) -> Figure:
     seeds, thick ones their means.
     """
     courses = _courses(results)
-    gaps = {name: _final_gaps(own) for name, own in courses.items()}
+    ends = {name: _ends(own) for name, own in courses.items()}
     roles = list(dict.fromkeys(system.role for system in SYSTEMS.values()))
-    ranked = sorted(courses, key=lambda name: (max(gaps[name]) <= OVERFITTED, roles.index(SYSTEMS[name].role)))
+    ranked = sorted(courses, key=lambda name: (not ends[name]["overfitted"].any(), roles.index(SYSTEMS[name].role)))
     shown = {name: courses[name] for name in courses if name in ranked[:MOST_PANELS]}
     hidden = [name for name in courses if name not in shown]
-    ends = {name: own.groupby("epoch")[list(COURSES)].mean().iloc[-1] for name, own in shown.items()}
-    told = _overfitted_told(gaps)
+    means = {name: own.groupby("epoch")[list(COURSES)].mean().iloc[-1] for name, own in shown.items()}
+    told = _overfitted_told(ends)
     return Figure(
         _draw_courses(shown),
         name="fig-monitor",
@@ -668,7 +660,7 @@ def overfitting_monitor(results: Results, scope: str) -> Figure:
         alt="Line charts of accuracy against epoch, a panel a system. At the end, in percent: "
         + "; ".join(
             f"{system_title(name)} " + ", ".join(f"{end[column]:.0f} {words}" for column, (words, _) in COURSES.items())
-            for name, end in ends.items()
+            for name, end in means.items()
         )
         + f". {told}",
         data=pd.concat([own.assign(system=system_title(name)) for name, own in shown.items()], ignore_index=True)[
@@ -693,31 +685,30 @@ def _courses(results: Results) -> dict[str, Rows]:
     return found
 
 
-def _final_gaps(course: Rows) -> pd.Series:
-    """FGSM accuracy less PGD accuracy after each seed's last epoch, in points."""
+def _ends(course: Rows) -> Rows:
+    """A line a seed, of its last epoch: "gap", FGSM accuracy less PGD accuracy in points, and "overfitted", whether it
+    is over `OVERFITTED` and PGD leaves less than half of what FGSM does."""
     last = course.sort_values("epoch").groupby("seed").last()
-    return last["fgsm accuracy"] - last["pgd accuracy"]
+    gap = last["fgsm accuracy"] - last["pgd accuracy"]
+    return pd.DataFrame({"gap": gap, "overfitted": (gap > OVERFITTED) & (gap > last["pgd accuracy"])})
 
 
-def _overfitted_told(gaps: Mapping[str, pd.Series]) -> str:
+def _overfitted_told(ends: Mapping[str, Rows]) -> str:
     """Which of the systems overfitted to FGSM in a seed or more, or that none did."""
-    means = {name: gap.mean() for name, gap in gaps.items()}
+    means = {name: end["gap"].mean() for name, end in ends.items()}
     told = [
-        f"{system_title(name)} ({(gap > OVERFITTED).sum()} of {len(gap)} {'seed' if len(gap) == 1 else 'seeds'}, "
+        f"{system_title(name)} ({end['overfitted'].sum()} of {len(end)} {'seed' if len(end) == 1 else 'seeds'}, "
         f"{means[name]:.0f} points on average)"
-        for name, gap in gaps.items()
-        if max(gap) > OVERFITTED
+        for name, end in ends.items()
+        if end["overfitted"].any()
     ]
+    rule = f"over {OVERFITTED} points more than PGD and over twice as much"
     if told:
-        return (
-            f"At the end FGSM leaves over {OVERFITTED} points more than PGD, a sign of catastrophic overfitting, for "
-            f"{'; '.join(told)}."
-        )
+        return f"At the end FGSM leaves {rule}, a sign of catastrophic overfitting, for {'; '.join(told)}."
     widest = max(means, key=means.get)
     return (
-        "There is no sign of catastrophic overfitting: in no run does FGSM leave over "
-        f"{OVERFITTED} points more than PGD at the end. The widest gap in points, on average over seeds: "
-        f"{system_title(widest)} {round(means[widest])}."
+        f"There is no sign of catastrophic overfitting: in no run does FGSM leave {rule} at the end. The widest gap in "
+        f"points, on average over seeds: {system_title(widest)} {round(means[widest])}."
     )
 
 

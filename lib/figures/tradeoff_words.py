@@ -8,6 +8,7 @@ import pandas as pd
 
 from lib.claims import (
     AUTO_CELL,
+    BY_ADVERSARIAL_PROBE,
     CLEAN_CELL,
     COMPARED,
     CORRUPTED,
@@ -19,7 +20,9 @@ from lib.claims import (
     level,
 )
 from lib.figures.style import spaced
-from lib.figures.words import listed
+from lib.figures.systems_look import pgd_name, system_title
+from lib.figures.tradeoff import WATCHED
+from lib.figures.words import listed, told_scope
 from lib.measures.corruption_error import MEASURED
 from lib.methods import METHODS
 from lib.runs import Results
@@ -30,24 +33,18 @@ UNTOLD = "The rows of this page do not hold what tells it."
 
 def systems_scope(results: Results) -> str:
     """What the numbers of a page stand on, for captions."""
-    record = results.records[0]
-    seeds = len({record["config"]["seed"] for record in results.records})
     passes = [
         record["passes"] / record["data"]["train_images"]
         for record in results.records
         if SYSTEMS[record["system"]].role in COMPARED and "passes" in record
     ]
-    budget = f", about {sum(passes) / len(passes):.0f} passes of each" if passes else ""
-    return (
-        f"Preset {results.preset}: {record['data']['source']}, {record['config']['encoder']}, "
-        f"{record['data']['train_images']:,} training images{budget}, {seeds} {'seed' if seeds == 1 else 'seeds'}."
-        + (" Stale: computed under an older protocol than this code's." if results.stale else "")
-    )
+    budget = f"about {sum(passes) / len(passes):.0f} passes of each, " if passes else ""
+    return told_scope(results, results.records, budget)
 
 
 def watched(results: Results) -> bool:
     """Whether some training under attack was long enough to draw its course."""
-    return any(len(record.get("monitored", [])) > 2 for record in results.records)
+    return any(len(record.get("monitored", [])) >= WATCHED for record in results.records)
 
 
 def _of_role(results: Results, role: str) -> bool:
@@ -96,10 +93,6 @@ def mean(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> float:
     return level(rows, cell | {"system": system}).mean
 
 
-def _title(system: str) -> str:
-    return SYSTEMS[system].title
-
-
 def _systems(held: Sequence[object]) -> str:
     return f"{len(held)} system{'' if len(held) == 1 else 's'}"
 
@@ -126,13 +119,13 @@ def _best(rows: pd.DataFrame) -> str:
     )
     if len(own) == 1:
         return beside + (
-            f"{_title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, and "
-            f"{level(rows, CLEAN_CELL | {'system': robust})} % of clean pictures."
+            f"{system_title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
+            f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean pictures."
         )
     return beside + (
-        f"Of {len(own)} ways to train without labels and against one, {_title(robust)} keeps most, "
+        f"Of {len(own)} ways to train without labels and against one, {system_title(robust)} keeps most, "
         f"{level(rows, cell | {'system': robust})} %; on clean pictures "
-        + ("it is the best as well, with " if robust == clean else f"{_title(clean)} is the best, with ")
+        + ("it is the best as well, with " if robust == clean else f"{system_title(clean)} is the best, with ")
         + f"{level(rows, CLEAN_CELL | {'system': clean})} %."
     )
 
@@ -167,7 +160,7 @@ def _cost(results: Results) -> str:
 
 def _flattery(rows: pd.DataFrame) -> str:
     """What weak attacks leave that strong ones do not, as means over the systems trained under attack."""
-    steps = [("pgd-2", "two steps of 2.55/255"), ("pgd", "twenty from two random starts"), ("autoattack", "AutoAttack")]
+    steps = [("pgd-2", "PGD-2"), ("pgd", pgd_name(rows)), ("autoattack", "AutoAttack")]
     names = [name for name in defended(rows) if all(has(rows, name, PGD_CELL | {"shift": shift}) for shift, _ in steps)]
     if not names:
         return UNTOLD
@@ -212,13 +205,13 @@ def _aggregation(rows: pd.DataFrame) -> str:
         return UNTOLD
     told = [f"{mean(rows, name, cell):.0f} % {words}" for words, cell in cells.items()]
     return (
-        f"For {_title(name)} the aggregate of crops is right for {listed(told)}; the standard probe for "
+        f"For {system_title(name)} the aggregate of crops is right for {listed(told)}; the standard probe for "
         f"{mean(rows, name, CLEAN_CELL):.0f} % and {mean(rows, name, PGD_CELL):.0f} %."
     )
 
 
 def _adversarial_probe(rows: pd.DataFrame) -> str:
-    cells = [cell | {"metric": "accuracy of the adversarial probe"} for cell in (CLEAN_CELL, PGD_CELL)]
+    cells = [cell | {"metric": BY_ADVERSARIAL_PROBE} for cell in (CLEAN_CELL, PGD_CELL)]
     names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in cells)]
     if not names:
         return UNTOLD
@@ -227,10 +220,14 @@ def _adversarial_probe(rows: pd.DataFrame) -> str:
         for cell, own in zip(cells, (CLEAN_CELL, PGD_CELL), strict=True)
     ]
     return (
-        f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features gains "
-        f"{gains[1]:.1f} points under PGD and {'loses' if gains[0] < 0 else 'gains'} {abs(gains[0]):.1f} on clean "
-        "pictures: part of what looks like a fragile encoder is a fragile probe."
+        f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
+        f"{_moves(gains[1])} under PGD and {_moves(gains[0])} on clean pictures."
+        + (" Part of what looks like a fragile encoder is a fragile probe." if gains[1] > 0 else "")
     )
+
+
+def _moves(points: float) -> str:
+    return f"{'loses' if points < 0 else 'gains'} {abs(points):.1f} points"
 
 
 def _corruptions(rows: pd.DataFrame) -> str:
@@ -286,7 +283,4 @@ def _machines(results: Results) -> str:
     if not rates:
         return UNTOLD
     range_of = " to ".join(dict.fromkeys(f"{rate:,.0f}" for rate in (rates[0], rates[-1])))
-    return (
-        f"On this machine ({devices}) training went through {range_of} passes a second: an "
-        "attack's passes, which need no gradient of the weights, are the faster ones."
-    )
+    return f"On this machine ({devices}) training went through {range_of} passes a second."

@@ -43,12 +43,17 @@ from lib.shifts.corruptions import SEVERITIES
 def scope(results: Results, dataset: str | None = None) -> str:
     """What the numbers of a page stand on, for captions; of a page with several data sets, those of one of them."""
     records = [record for record in results.records if dataset in (None, record["config"]["dataset"])]
+    epochs = max(record["config"]["training"]["epochs"] for record in records)
+    return told_scope(results, records, f"{epochs} epochs, ")
+
+
+def told_scope(results: Results, records: list[dict], length: str) -> str:
+    """Preset, data, encoder and seeds of `records`; `length` says how long they were trained, with a comma behind."""
     config, data = records[0]["config"], records[0]["data"]
     seeds = len({record["config"]["seed"] for record in records})
-    epochs = max(record["config"]["training"]["epochs"] for record in records)
     return (
         f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
-        f"{epochs} epochs, {seeds} {'seed' if seeds == 1 else 'seeds'}."
+        f"{length}{seeds} {'seed' if seeds == 1 else 'seeds'}."
         + (" Stale: computed under an older protocol than this code's." if results.stale else "")
     )
 

@@ -1,8 +1,9 @@
-"""The errors that Chhipa et al. (arXiv 2308.02525) published, scored again.
+"""Numbers that papers published: the errors of Chhipa et al. (arXiv 2308.02525), scored again, and a table of Ghofrani
+and Jamshidi (arXiv 2501.03507).
 
-They evaluate eight public checkpoints on the 19 corruptions of ImageNet-C and publish every error, which is why another
-summary can be computed here at all. Where the numbers come from: `results/papers/README.md`. Frames of errors have
-methods as index, corruptions as columns and hold means over the five severities, in percent.
+Chhipa et al. evaluate eight public checkpoints on the 19 corruptions of ImageNet-C and publish every error, which is
+why another summary can be computed here at all. Where the numbers come from: `results/papers/README.md`. Frames of
+errors have methods as index, corruptions as columns and hold means over the five severities, in percent.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from lib import paths
@@ -31,6 +33,11 @@ GROUPS = {
 }
 NINETEEN = tuple(name for members in GROUPS.values() for name in members)
 MISSPELT = "contrast"  # of the digital group in their plotting notebook, where no error answers to "contrest"
+
+GHOFRANI = (
+    "Patch-based EMP-SSL", "Crop-based EMP-SSL", "Crop-based SimCLR", "Patch-based SimCLR", "Patch-based EMP-FreeAdv",
+    "Crop-based SimCLR-FreeAdv", "Crop-based EMP-FreeAdv (CF-AMC-SSL)",
+)  # fmt: skip
 
 SUMMARIES = ("err_rate", "clean_error", "mce", "rmce")  # the fields of their files
 BASELINE_CLEAN = 43.5  # AlexNet's clean error as their code writes it
@@ -134,6 +141,24 @@ def digital_as_plotted(errors: pd.DataFrame) -> pd.Series:
 def rankings(scores: pd.DataFrame) -> pd.DataFrame:
     """Ranks by each column: 1 is the least; equal scores share the better rank."""
     return scores.rank(method="min").astype(int)
+
+
+def ghofrani2025(folder: Path | None = None) -> pd.DataFrame:
+    """The table of Ghofrani and Jamshidi (arXiv 2501.03507) on CIFAR-10: `GHOFRANI` as index, the columns clean, pgd4
+    and pgd8 (PGD within 4/255 and 8/255) in percent, and minutes of training. `folder` as in `chhipa2023`."""
+    path = (folder or paths.RESULTS / "papers") / "ghofrani2025.csv"
+    most = pd.Series({"clean": 100, "pgd4": 100, "pgd8": 100, "minutes": np.inf})
+    try:
+        table = pd.read_csv(path, index_col="system").astype(float)
+    except OSError as error:
+        raise BadInput(f"{path} could not be read ({error.strerror}); it is part of the repository") from error
+    except ValueError as error:  # pandas' own errors, bytes that are no text, and words for numbers
+        raise _damaged(path, "it is not a table of numbers") from error
+    if set(table.index) != set(GHOFRANI) or table.index.has_duplicates or list(table) != list(most.index):
+        raise _damaged(path, "a line or column is missing, unknown or given twice")
+    if not ((table >= 0) & (table <= most)).all(axis=None):
+        raise _damaged(path, "a number is missing or out of range")
+    return table.loc[list(GHOFRANI)]
 
 
 def _read(path: Path, keys: list[str], values: list[str], cells: set) -> pd.DataFrame:

@@ -310,6 +310,9 @@ def configs_of(
     def also(those: Sequence[str]) -> list[str]:
         return [method for method in methods if method in those]
 
+    if plan.systems:
+        named = configs_of_systems(study, preset, systems_of(study, preset), seeds, dataset)
+        return [config for config in named.values() if config.method in methods]
     configs = grid(scale, methods, seeds, dataset, plan.augmentations)
     if scale.transformer:
         configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)

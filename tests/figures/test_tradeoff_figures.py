@@ -261,7 +261,7 @@ def test_trade_off_shows_the_rows(results, shown):
             assert name not in KNOWN or x == pytest.approx(KNOWN[name][0])
             assert y == pytest.approx(mean(results.rows, name, shift, 8))
             assert to_hex(dots.get_facecolor()[0]) == system_look(name)["color"].lower()
-    assert [axes.get_title() for axes in panels_of(figure)] == ["PGD of 20 steps", "AutoAttack"]
+    assert [axes.get_title() for axes in panels_of(figure)] == ["PGD-20", "AutoAttack"]
     assert "on the first 500 test images" in figure.caption and "on the first 200 test images" in figure.caption
     assert "CF-AMC-SSL 18 at 44" in figure.alt and "TRADES 25 at 53" in figure.alt
     assert "the teacher of DeACL is not counted" in figure.caption
@@ -308,7 +308,7 @@ def test_front_lines_go_around_their_points(shown):
 def test_fronts_are_told_and_in_the_data(shown):
     figure = shown["fig-trade-off"]
     titles = {shift: [[SYSTEMS[name].title for name in front] for front in fronts] for shift, fronts in FRONTS.items()}
-    for words, (everyone, without) in zip(("PGD of 20 steps", "AutoAttack"), titles.values(), strict=True):
+    for words, (everyone, without) in zip(("PGD-20", "AutoAttack"), titles.values(), strict=True):
         own = figure.data[figure.data["attack"] == words]
         assert set(own.loc[own["on the front"], "system"]) == set(everyone)
         assert set(own.loc[own["on that without labels"], "system"]) == set(without)
@@ -526,6 +526,18 @@ def test_overfitting_is_told_and_drawn(results):
     titles = [axes.get_title() for axes in panels_of(late)]
     assert len(titles) == tradeoff.MOST_PANELS and titles[-1] == "SimCLR, PGD, equal updates"
     assert "TRADES" not in titles and "not drawn: TRADES; " in late.caption
+
+
+@pytest.mark.parametrize(("fgsm", "pgd", "overfitted"), [
+    (14, 3, True), (31, 20, False), (7, 0, False), (20, 11, False), (9, 0, True),
+])  # fmt: skip
+def test_overfitting_is_a_wide_gap_over_little(results, fgsm, pgd, overfitted):
+    """Over 8 points more than PGD, and over twice as much; the course before the end does not matter."""
+    records = [record for record in copy.deepcopy(results.records) if record["system"] == "acl"]
+    for record in records:
+        record["monitored"][-1] |= {"fgsm accuracy": fgsm, "pgd accuracy": pgd}
+    figure = tradeoff.overfitting_monitor(Results(records, results.rows, "small", False), "Scope.")
+    assert ("for ACL (3 of 3 seeds" in figure.caption) == overfitted
 
 
 def test_short_courses_are_left_out(results):
