@@ -435,9 +435,7 @@ def published_table(rows: Rows) -> Rows:
             for whose, value in (("paper", f"{line[column]:g}"), ("ours", found.get((ours, *cell), NONE)))
         }
         | {"minutes: paper": f"{line['minutes']:g}"}
-        for (theirs, ours), (_, line) in zip(
-            PUBLISHED.items(), ghofrani2025().loc[list(PUBLISHED)].iterrows(), strict=True
-        )
+        for (theirs, ours), (_, line) in zip(PUBLISHED.items(), published.iterrows(), strict=True)
     )
 
 
