@@ -529,9 +529,8 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
     """
     errors = rows[(rows["metric"] == CORRUPTED["metric"]) & (rows["severity"] == CORRUPTED["severity"])]
     clean = errors[errors["shift"] == CLEAN].set_index(["system", "seed"])
-    found = errors[errors["shift"] != CLEAN].join(
-        clean[["value", "standard_error"]], on=["system", "seed"], rsuffix=" clean"
-    )
+    beside = clean[["value", "standard_error"]].add_suffix(" clean")
+    found = errors[errors["shift"] != CLEAN].join(beside, on=["system", "seed"])
     return found.assign(
         value=found["value"] - found["value clean"],
         standard_error=np.hypot(found["standard_error"], found["standard_error clean"]),
