@@ -4,11 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import hashlib
 import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
+
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save
+from torch import Tensor
 
 from lib.errors import BadInput
 
@@ -39,6 +45,33 @@ def write(path: Path, fill: Callable[[BinaryIO], object], sync: bool = True) -> 
 
 def write_text(path: Path, text: str) -> None:
     write(path, lambda file: file.write(text.encode()))
+
+
+def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
+    """The tensors in the safetensors file `path`, or those that `make` returns, on the CPU, which are then kept there.
+
+    A file that does not have the checksum it was written with is made again, with a sentence on stderr.
+    """
+    if path.exists():
+        try:
+            tensors = load_file(path)
+            with safe_open(path, "pt") as file:
+                intact = file.metadata() == _checksum(tensors)
+        except (SafetensorError, OSError, KeyError):
+            intact = False
+        if intact:
+            return tensors
+        print(f"{path} is damaged; making it again", file=sys.stderr)
+    tensors = make()
+    write(path, lambda file: file.write(save(tensors, _checksum(tensors))))
+    return tensors
+
+
+def _checksum(tensors: dict[str, Tensor]) -> dict[str, str]:
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        digest.update(tensors[name].numpy())
+    return {"sha256": digest.hexdigest()}
 
 
 def _sentence(path: Path, error: OSError) -> str:

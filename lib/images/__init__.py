@@ -8,12 +8,9 @@ from __future__ import annotations
 
 import functools
 import hashlib
-import sys
 from dataclasses import dataclass, replace
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lib import files, paths
@@ -132,24 +129,9 @@ def _scenes_block(split: str, start: int) -> dict[str, Tensor]:
     """Scenes start..start+999 of a split, from the cache where an undamaged copy is there, else rendered."""
     one_of(split, scenes.SPLITS, "split of scenes")
     path = paths.cache() / "scenes" / f"{scenes.PROTOCOL}-{split}-{start:06d}.safetensors"
-    if path.exists():
-        try:
-            block = load_file(path)
-            with safe_open(path, "pt") as file:
-                intact = file.metadata() == _checksum(block)
-        except (SafetensorError, OSError, KeyError):
-            intact = False
-        if intact:
-            return block
-        print(f"{path} is damaged; rendering it again", file=sys.stderr)
-    rendered = scenes.render(SCENES_BLOCK, split=split, start=start)
-    block = {"images": rendered.images, "masks": rendered.masks, **rendered.factors}
-    files.write(path, lambda file: file.write(save(block, _checksum(block))))
-    return block
 
+    def render() -> dict[str, Tensor]:
+        rendered = scenes.render(SCENES_BLOCK, split=split, start=start)
+        return {"images": rendered.images, "masks": rendered.masks, **rendered.factors}
 
-def _checksum(block: dict[str, Tensor]) -> dict[str, str]:
-    digest = hashlib.sha256()
-    for name in sorted(block):
-        digest.update(block[name].numpy())
-    return {"sha256": digest.hexdigest()}
+    return files.kept(path, render)

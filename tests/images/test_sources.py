@@ -274,5 +274,5 @@ def test_scenes_are_cached_and_a_damaged_copy_is_rendered_again(monkeypatch, cap
     for damage in (lambda b: b[:500], lambda b: b[:-1] + bytes([b[-1] ^ 1]), lambda b: b""):
         files[0].write_bytes(damage(files[0].read_bytes()))
         assert torch.equal(load("scenes", "test", 30).images, first.images)
-        assert "damaged; rendering it again" in capsys.readouterr().err
+        assert "damaged; making it again" in capsys.readouterr().err
     assert first.masks.shape == (30, 32, 32) and torch.equal(first.factors["shape"], first.labels)
