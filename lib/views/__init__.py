@@ -1,6 +1,7 @@
 """Random views of images, batched on the device and drawn for each image on its own."""
 
 from lib.memory import keep_freed_memory
+from lib.views.negatives import patch_negatives, patch_sides
 from lib.views.recipes import (
     AUGMENTATIONS,
     BYOL,
@@ -13,6 +14,7 @@ from lib.views.recipes import (
     cropped,
     draw,
     make_view,
+    render,
 )
 
 __all__ = [
@@ -27,6 +29,9 @@ __all__ = [
     "cropped",
     "draw",
     "make_view",
+    "patch_negatives",
+    "patch_sides",
+    "render",
 ]
 
 keep_freed_memory()

@@ -136,7 +136,11 @@ def make_view(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
 
     `generator` must live on the images' device.
     """
-    parameters = draw(view, len(images), images.shape[-2:], generator)
+    return render(images, view, draw(view, len(images), images.shape[-2:], generator))
+
+
+def render(images: Tensor, view: View, parameters: Parameters) -> Tensor:
+    """`apply`, in parts that suit the device."""
     views = torch.empty(len(images), 3, view.size, view.size, device=images.device)
     chunk = CHUNK if images.device.type == "cpu" else max(1, len(images))
     for start in range(0, len(images), chunk):
