@@ -89,6 +89,7 @@ def load_rows(key: str, measure: str) -> pd.DataFrame | None:
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables with the columns `PUBLISHED_COLUMNS`, one below the other; an empty one if there are none."""
     columns = list(PUBLISHED_COLUMNS)
+    tables = [table for table in tables if not table.empty]  # an empty one would turn numbers into objects
     return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
 
 
@@ -112,7 +113,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
         raise BadInput(f"{path} lacks the column {missing[0]!r}; its columns are: {', '.join(columns)}")
     numeric = ("severity", "value", "standard_error", "images", "round", "seconds_per_epoch")
     numbers = [name for name in numeric if name in columns]
-    if not text.endswith("\n") or not all(pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
+    if not text.endswith("\n") or not all(rows.empty or pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
         raise BadInput(f"{path} is half-written; delete it to compute its rows again")
     return rows[list(columns)]
 

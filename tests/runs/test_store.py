@@ -161,6 +161,17 @@ def part(seed, width=3):
     return nn.Sequential(nn.Linear(2, width), nn.BatchNorm1d(width))
 
 
+def test_a_measure_without_rows_is_kept_and_joins_others_without_a_trace():
+    """As one that needs a set which is not here."""
+    none = pd.DataFrame([], columns=list(store.COLUMNS))
+    store.save_rows("key", "nothing()#1", none)
+    read = store.load_rows("key", "nothing()#1")
+    assert read.empty and list(read) == list(store.COLUMNS)
+    some = pd.DataFrame([("none", 0, "error", 1.5, 0.5, 10)], columns=list(store.COLUMNS)).assign(run="a", measure="b")
+    joined = store.join([read.assign(run="a", measure="nothing()#1"), some])
+    assert len(joined) == 1 and pd.api.types.is_float_dtype(joined["value"])
+
+
 def test_a_head_is_kept_beside_the_weights_and_read_bit_for_bit():
     """Its batch norm's count, a whole number, as well."""
     encoder, head = part(0), part(1)
