@@ -7,6 +7,8 @@ A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 
 One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
 (or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises.
+One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of those whose
+numbers are `queries`, as many pictures as the settings count.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 
@@ -43,8 +45,9 @@ from lib.methods import (
 
 @dataclass(frozen=True)
 class Method:
-    """An entry of the table. `paradigm` is the family as the field sorts it; `trained` is false for controls, and
-    `attacked` true for methods that cannot be trained without an attack."""
+    """An entry of the table. `paradigm` is the family as the field sorts it; `trained` is false for controls,
+    `attacked` true for methods that cannot be trained without an attack, and `repels` for those that can be told what
+    else to keep away from (`lib.methods.repulsion`)."""
 
     title: str
     paradigm: str
@@ -53,15 +56,16 @@ class Method:
     protocol: int
     trained: bool = True
     attacked: bool = False
+    repels: bool = False
 
 
 METHODS = {
-    "simclr": Method("SimCLR", "contrastive", simclr.SimCLR, simclr.Settings, simclr.PROTOCOL),
+    "simclr": Method("SimCLR", "contrastive", simclr.SimCLR, simclr.Settings, simclr.PROTOCOL, repels=True),
     "dcl": Method("DCL", "contrastive", dcl.DCL, dcl.Settings, dcl.PROTOCOL),
-    "moco_v2": Method("MoCo v2", "contrastive", moco_v2.MoCoV2, moco_v2.Settings, moco_v2.PROTOCOL),
+    "moco_v2": Method("MoCo v2", "contrastive", moco_v2.MoCoV2, moco_v2.Settings, moco_v2.PROTOCOL, repels=True),
     "moco_v3": Method("MoCo v3", "contrastive", moco_v3.MoCoV3, moco_v3.Settings, moco_v3.PROTOCOL),
     "nnclr": Method("NNCLR", "contrastive", nnclr.NNCLR, nnclr.Settings, nnclr.PROTOCOL),
-    "byol": Method("BYOL", "distillation", byol.BYOL, byol.Settings, byol.PROTOCOL),
+    "byol": Method("BYOL", "distillation", byol.BYOL, byol.Settings, byol.PROTOCOL, repels=True),
     "simsiam": Method("SimSiam", "distillation", simsiam.SimSiam, simsiam.Settings, simsiam.PROTOCOL),
     "dino": Method("DINO", "distillation", dino.DINO, dino.Settings, dino.PROTOCOL),
     "barlow_twins": Method(

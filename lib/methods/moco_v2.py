@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.queue import Queue
+from lib.methods.repulsion import Repulsion, repelled
 from lib.methods.target import follow, slow_copy
 from lib.precision import full_precision
 from lib.views import SIMCLR
@@ -18,7 +19,7 @@ PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Repulsion):
     temperature: float = 0.2  # of MoCo v2 (2003.04297, table 2)
     # 0.999 for a million images (1911.05722, section 4.1); fewer steps need a faster copy. With 0.9, in a few hundred
     # steps of scenes, all vectors became one.
@@ -33,6 +34,7 @@ class MoCoV2(nn.Module):
     shuffling of keys between devices has nothing to do."""
 
     views = SIMCLR
+    queries = (0,)
     uses_labels = False
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
@@ -41,16 +43,21 @@ class MoCoV2(nn.Module):
         self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection)
         self.key_encoder, self.key_head = slow_copy(encoder), slow_copy(self.head)
         self.temperature, self.momentum = settings.temperature, settings.momentum
+        self.repulsion = settings
         self.queue = Queue(settings.queue, settings.projection)
         self.newest = None
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         query = self.head(self.encoder(views[0]))
-        with torch.no_grad():
+        with torch.no_grad():  # of negatives batch norm sees a batch of their own; they do not enter the queue
             key = self.key_head(self.key_encoder(views[1]))
+            negatives = [self.key_head(self.key_encoder(negative)) for negative in views[2:]]
         with full_precision(query):
             query, self.newest = F.normalize(query.float(), dim=1), F.normalize(key.float(), dim=1)
-            return {"contrastive": info_nce(query, self.newest, self.queue.keys, self.temperature)}
+            others = None
+            if negatives:
+                others = repelled(query, torch.stack(negatives).float(), self.repulsion.alpha, self.temperature)
+            return {"contrastive": info_nce(query, self.newest, self.queue.keys, self.temperature, others)}
 
     def after_step(self, progress: float) -> None:
         self.queue.push(self.newest)
@@ -58,11 +65,16 @@ class MoCoV2(nn.Module):
         follow(self.key_head, self.head, self.momentum)
 
 
-def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
+def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float, others: Tensor | None = None) -> Tensor:
     r"""Equation 1 of 1911.05722: unit vectors (N, D), (N, D) and (K, D) -> scalar, averaged over N.
 
     .. math:: -\log \frac{\exp(q \cdot k_+ / \tau)}{\exp(q \cdot k_+ / \tau) + \sum_{i=1}^K \exp(q \cdot k_i / \tau)}
+
+    `others` are logits (N, n) of negatives that each query has for itself (`lib.methods.repulsion`): more terms of the
+    denominator's sum.
     """
     positive = (query * key).sum(dim=1, keepdim=True)
     logits = torch.cat((positive, query @ queue.T), dim=1) / temperature  # (N, 1 + K)
+    if others is not None:
+        logits = torch.cat((logits, others), dim=1)
     return F.cross_entropy(logits, torch.zeros(len(query), dtype=torch.long, device=query.device))

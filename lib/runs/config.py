@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.models import ENCODERS
+from lib.shifts import textures
 from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
 
@@ -22,6 +23,7 @@ FUSIONS = {
 # Fields younger than runs in readers' stores, which keep their keys while these have the values of then.
 _YOUNG = {"augmentation": None, "attack": None}
 _YOUNG_SETTINGS = {"views": 8, "crop": "patch"}  # of EMP-SSL
+_YOUNG_SETTINGS |= {"negatives": None, "alpha": 2.0, "count": 1}  # of methods that repel
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,19 @@ class RunConfig:
             object.__setattr__(self, "settings", expected())
         if type(self.settings) is not expected:
             raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
+        if self.negatives:
+            repelling = [name for name, method in METHODS.items() if method.repels]
+            if self.method not in repelling:
+                raise BadInput(
+                    f"{self.method} takes no negatives: its negatives are None; use {' or '.join(repelling)}"
+                )
+            if self.attack:
+                raise BadInput("negatives are for training without an attack: one of the two is None")
+
+    @property
+    def negatives(self) -> str | None:
+        """What the method's settings have it keep away from (`lib.methods.repulsion`)."""
+        return getattr(self.settings, "negatives", None)
 
     def _check_attack(self) -> None:
         if isinstance(self.attack, str):
@@ -119,6 +134,8 @@ class RunConfig:
         values = _without(_YOUNG, self.to_dict())
         values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
         identity = [values, checksum, METHODS[self.method].protocol]
+        if self.negatives == "texture":
+            identity.append(textures.PROTOCOL)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -26,6 +26,7 @@ from lib.models import Fused, build_encoder
 from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
+from lib.shifts.textures import textures
 from lib.training import OutOfTime, needs_attack, passes, train
 from lib.views import augmented, cropped
 
@@ -153,6 +154,8 @@ def _train(
     history = train(
         method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
         progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
+        textures=textures(config.dataset, "train", config.train_images, device, progress)
+        if config.negatives == "texture" else None,
     )  # fmt: skip
     record = {
         "key": key,

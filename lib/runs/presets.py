@@ -16,19 +16,23 @@ from lib.measures import (
     AttentionShift,
     AutoAttackAccuracy,
     CorruptionError,
+    CueAccuracy,
     Downstream,
     NaturalShift,
+    NegativeSimilarity,
+    OutOfDomain,
     RawInput,
     ReadOut,
     RealInvariance,
     RobustAccuracy,
     SeverityCurve,
+    ShapeBias,
     SyntheticInvariance,
 )
 from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
 from lib.runs.recipes import Recipe, recipe_of
-from lib.runs.systems import SYSTEMS, System, epochs_of, settings_of
+from lib.runs.systems import ATTACKED, NEGATIVES, SYSTEMS, System, epochs_of, settings_of
 from lib.training import Training
 from lib.views import AUGMENTATIONS
 
@@ -187,8 +191,14 @@ def _unread_of_systems(rows: pd.DataFrame) -> pd.Series:
     return ~(rows["metric"].str.startswith("accuracy") | means | moved | (rows["metric"] == "similarity chance"))
 
 
-def _for_attacks(preset: Preset) -> Preset:
-    """Attacks cost many passes: a small study has a narrow encoder, and more steps for fewer images."""
+def _unread_of_negatives(rows: pd.DataFrame) -> pd.Series:
+    """Corruption errors but for their means over severities."""
+    details = rows["metric"].isin(["relative error", "error step", "calibration error"])
+    return details | (rows["metric"] == "error") & (rows["severity"] > 0)
+
+
+def _narrow(preset: Preset) -> Preset:
+    """Many systems, or attacks of many passes: a small study has a narrow encoder, more steps and fewer images."""
     if preset.name != "small":
         return preset
     return replace(preset, encoder="resnet10_narrow", train_images=5_000, batch_size=64)
@@ -209,6 +219,22 @@ def _attack_measures(preset: Preset) -> list:
         CorruptionError(preset.test_images and preset.test_images // 2),
         SyntheticInvariance(200, 8),
     ]
+
+
+def _negative_measures(preset: Preset) -> list:
+    """One test set after another; in class those that scenes can be, on fewer images."""
+    most = preset.test_images or 2_000
+    scenes = 500 if preset.name == "quick" else 2_000
+    measures = [Accuracy(), CorruptionError(most // 2), CueAccuracy(most), ShapeBias(scenes), NegativeSimilarity(most)]
+    if preset.name == "quick":
+        return measures
+    return [*measures, NaturalShift(), OutOfDomain(), RobustAccuracy(most // 5, (1, 2, 4, 8), 10, 1)]
+
+
+def _less_of_sweeps(measures: list, system: System) -> list:
+    """A sweep asks how accuracies move, in and out of domain."""
+    left_out = NegativeSimilarity, NaturalShift, RobustAccuracy
+    return [measure for measure in measures if not (system.role == "sweep" and isinstance(measure, left_out))]
 
 
 def _less_of_variants(measures: list, system: System) -> list:
@@ -246,14 +272,24 @@ STUDIES = {
         unread=_unread_of_augmentations,
     ),
     "accuracy_robustness_tradeoff": Plan(
-        tuple(dict.fromkeys(system.method for system in SYSTEMS.values())),
+        tuple(dict.fromkeys(system.method for system in ATTACKED.values())),
         ("simclr", "emp_ssl", "supervised", "random"),
         _attack_measures,
-        systems=tuple(SYSTEMS),
+        systems=tuple(ATTACKED),
         systems_in_class=("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free"),
-        scale=_for_attacks,
+        scale=_narrow,
         less=_less_of_variants,
         unread=_unread_of_systems,
+    ),
+    "non_semantic_negatives": Plan(
+        tuple(dict.fromkeys(system.method for system in NEGATIVES.values())),
+        ("moco_v2", "random"),
+        _negative_measures,
+        systems=tuple(NEGATIVES),
+        systems_in_class=("random", "moco", "moco patch", "moco texture"),
+        scale=_narrow,
+        less=_less_of_sweeps,
+        unread=_unread_of_negatives,
     ),
 }
 

@@ -1,4 +1,5 @@
-"""Systems: a method, the attack that it is trained against, and how long. What the third question compares."""
+"""Systems: a method, its settings, the attack that it is trained against, and how long. The third question compares
+attacks, the fourth negatives."""
 
 from __future__ import annotations
 
@@ -52,11 +53,15 @@ def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes) -
     return System(title, "emp_ssl", attack, source, {"crop": crop}, **changes)
 
 
+RANDOM = System("Random weights", "random", None, "a control")
+SIMCLR = System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709")
+SUPERVISED = System("Supervised", "supervised", None, "a reference with labels", role="yardstick")
+
 _PAPER = "Ghofrani and Jamshidi, arXiv 2501.03507"
 _LAST = {"views": "last"}  # their SimCLR attacks one of its two views
-SYSTEMS = {
-    "random": System("Random weights", "random", None, "a control"),
-    "simclr": System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709"),
+ATTACKED = {
+    "random": RANDOM,
+    "simclr": SIMCLR,
     "simclr pgd": System("SimCLR, PGD", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER),
     "simclr free": System("SimCLR, free", "simclr", dataclasses.replace(FREE, **_LAST), _PAPER),
     "emp crops": _emp("EMP-SSL, crops", None, "crop", "Tong et al., arXiv 2304.03977, with crops"),
@@ -66,7 +71,7 @@ SYSTEMS = {
     "cf-amc-ssl": _emp("CF-AMC-SSL", FREE, "crop", _PAPER),
     "acl": System("ACL", "acl", PGD, "Jiang et al., arXiv 2010.13650", role="yardstick"),
     "deacl": System("DeACL", "deacl", PGD, "Zhang et al., arXiv 2207.10899", role="yardstick"),
-    "supervised": System("Supervised", "supervised", None, "a reference with labels", role="yardstick"),
+    "supervised": SUPERVISED,
     "supervised pgd": System(
         "Supervised, PGD", "supervised", PGD, "Madry et al., arXiv 1706.06083", role="yardstick"
     ),
@@ -104,6 +109,53 @@ SYSTEMS = {
         "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER, budget=6.0, role="updates"
     ),
 }  # fmt: skip
+
+# The paper's queue holds an eighth of its images, and MoCo's 65,536 half of them; ours a fifth of 5,000.
+QUEUE = 1_024
+_NEGATIVES = "Ge et al., arXiv 2110.14189"
+
+
+def _repelled(title: str, method: str, role: str = "main", **settings) -> System:
+    if method == "moco_v2":
+        settings = {"queue": QUEUE} | settings
+    return System(title, method, None, _NEGATIVES if "negatives" in settings else _PLAIN[method], settings, role=role)
+
+
+_PLAIN = {"moco_v2": "Chen et al., arXiv 2003.04297", "byol": "Grill et al., arXiv 2006.07733"}
+# BYOL has no softmax, in which an alpha of 2 is no weight: with 1 a negative pushes as hard as the other view pulls.
+BYOL_ALPHA = 0.5
+NEGATIVES = {
+    "random": RANDOM,
+    "supervised": SUPERVISED,
+    "moco": _repelled("MoCo v2", "moco_v2"),
+    "moco patch": _repelled("MoCo v2, patches", "moco_v2", negatives="patch"),
+    "moco texture": _repelled("MoCo v2, textures", "moco_v2", negatives="texture"),
+    "simclr": SIMCLR,
+    "simclr patch": _repelled("SimCLR, patches", "simclr", negatives="patch"),
+    "simclr texture": _repelled("SimCLR, textures", "simclr", negatives="texture"),
+    "byol": _repelled("BYOL", "byol"),
+    "byol patch": _repelled("BYOL, patches", "byol", negatives="patch", alpha=BYOL_ALPHA),
+    "byol texture": _repelled("BYOL, textures", "byol", negatives="texture", alpha=BYOL_ALPHA),
+    **{
+        f"moco {kind} alpha {alpha:g}": _repelled(
+            f"MoCo v2, {plural}, alpha {alpha:g}", "moco_v2", "sweep", negatives=kind, alpha=alpha
+        )
+        for kind, plural in (("patch", "patches"), ("texture", "textures"))
+        for alpha in (0.5, 1.0, 3.0, 4.0)
+    },
+    **{
+        name: system
+        for size in (256, 4_096)
+        for name, system in (
+            (f"moco queue {size}", _repelled(f"MoCo v2, queue {size:,}", "moco_v2", "sweep", queue=size)),
+            (
+                f"moco patch queue {size}",
+                _repelled(f"MoCo v2, patches, queue {size:,}", "moco_v2", "sweep", negatives="patch", queue=size),
+            ),
+        )
+    },
+}
+SYSTEMS = ATTACKED | NEGATIVES
 
 
 def settings_of(name: str, views: int, budget: int) -> object:

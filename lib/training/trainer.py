@@ -24,7 +24,7 @@ from lib.precision import PRECISIONS, autocast, precision_on
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
-from lib.views import make_view
+from lib.views import draw, patch_negatives, render
 
 
 class OutOfTime(Exception):
@@ -69,11 +69,13 @@ def train(
     progress: bool = True,
     monitor: Callable[[nn.Module], dict[str, float]] | None = None,
     attack: Attack | None = None,
+    textures: Tensor | None = None,
 ) -> list[dict[str, float]]:
     """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
 
     With an `attack` it learns from what the adversary makes of its views. Free training takes several steps of the
-    optimiser a batch; the schedule counts them all, and so does the mean of each loss term.
+    optimiser a batch; the schedule counts them all, and so does the mean of each loss term. A method whose negatives
+    are `textures` gets that of each image, uint8 (N, 3, H, W) as well.
 
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
     the end. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
@@ -124,7 +126,14 @@ def train(
             raise OutOfTime
         generator.manual_seed(seed_of(seed, 1, step))
         pictures = images[batch]
-        clean = [make_view(pictures, view, generator) for view in method.views]
+        drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
+        clean = [render(pictures, *pair) for pair in zip(method.views, drawn, strict=True)]
+        if repulsion := getattr(method, "repulsion", None):
+            if repulsion.negatives == "texture":  # turned, cut and coloured as the query is
+                clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
+            elif repulsion.negatives == "patch":
+                queries = [clean[query] for query in method.queries for _ in range(repulsion.count)]
+                clean += [patch_negatives(query, generator) for query in queries]
         for replay in range(replays):
             update = step * replays + replay
             rate = learning_rate(update, length, warmup, training.learning_rate)

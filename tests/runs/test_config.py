@@ -6,9 +6,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib.errors import BadInput
-from lib.methods import METHODS, PLAIN, byol, deacl, emp_ssl, simclr
+from lib.methods import METHODS, PLAIN, byol, deacl, emp_ssl, moco_v2, simclr
 from lib.models import ENCODERS
 from lib.runs import RunConfig
+from lib.shifts import textures
 from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
 
@@ -61,6 +62,18 @@ def test_a_field_that_is_younger_than_a_run_leaves_its_key_alone():
     assert config.key("0" * 64) == "67b75438dffab6a7"
     changed = dataclasses.replace(config, settings=emp_ssl.Settings(views=4))
     assert changed.key("0" * 64) != config.key("0" * 64)
+    known = {"simclr": "2de0013f100bffa2", "moco_v2": "709d1fc282dba907", "byol": "0be45a8f4b9734a2"}
+    assert {name: RunConfig("cifar10", name).key("0" * 64) for name in known} == known
+
+
+def test_negatives_change_a_key_and_those_of_textures_have_a_protocol(monkeypatch):
+    keys, runs = set(), [{}, {"negatives": "patch"}, {"negatives": "texture"}, {"negatives": "patch", "alpha": 3}]
+    for settings in (*runs, {"negatives": "patch", "count": 2}):
+        keys.add(RunConfig("scenes", "moco_v2", settings=moco_v2.Settings(**settings)).key("a"))
+    assert len(keys) == 5
+    monkeypatch.setattr(textures, "PROTOCOL", textures.PROTOCOL + 1)
+    after = {RunConfig("scenes", "moco_v2", settings=moco_v2.Settings(**settings)).key("a") for settings in runs}
+    assert len(after - keys) == 1
 
 
 def test_an_attack_is_an_object_or_its_name():
@@ -111,6 +124,11 @@ def test_key_is_the_same_in_every_process_and_release():
     ({"dataset": "scenes", "method": "simclr", "attack": {"nam": 1}}, "unknown parameter in the attack 'nam'"),
     ({"dataset": "scenes", "method": "acl"}, "acl is trained under an attack: give one, such as 'pgd(5)'"),
     ({"dataset": "scenes", "method": "trades", "attack": "free(3)"}, "use 'pgd(k)' or 'fgsm', not free"),
+    ({"dataset": "scenes", "method": "dcl", "settings": {"negatives": "patch"}},
+     "dcl takes no negatives: its negatives are None; use simclr or moco_v2 or byol"),
+    ({"dataset": "scenes", "method": "simclr", "settings": {"negatives": "patch"}, "attack": "fgsm"},
+     "negatives are for training without an attack: one of the two is None"),
+    ({"dataset": "scenes", "method": "byol", "settings": {"negatives": "noise"}}, "allowed: patch, texture"),
     ({"dataset": "scenes", "method": "random", "attack": "fgsm"}, "there is nothing to attack: its attack is None"),
 ])  # fmt: skip
 def test_bad_config_is_one_sentence(values, words):

@@ -20,7 +20,7 @@ from lib.runs.presets import (
     plan_of,
     systems_of,
 )
-from lib.runs.systems import SYSTEMS, epochs_of, settings_of
+from lib.runs.systems import ATTACKED, NEGATIVES, QUEUE, SYSTEMS, epochs_of, settings_of
 from lib.training import needs_attack, passes
 
 NAME = "accuracy_robustness_tradeoff"
@@ -61,7 +61,7 @@ EPOCHS = {
 
 
 def all_configs(preset, **options):
-    return configs_of_systems(NAME, preset, tuple(SYSTEMS), **options)
+    return configs_of_systems(NAME, preset, tuple(ATTACKED), **options)
 
 
 def twin_of(name):
@@ -71,17 +71,17 @@ def twin_of(name):
 
 def own_passes(name, views):
     """What an epoch costs an image."""
-    system = SYSTEMS[name]
+    system = ATTACKED[name]
     build = METHODS[system.method].build
     count = (system.crops or views) if system.method == "emp_ssl" else len(build.views)
     return passes(count, system.attack, needs_attack(build))
 
 
 def test_the_table_is_one_of_methods_attacks_and_roles():
-    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS)
-    assert all(system.source and system.method in METHODS for system in SYSTEMS.values())
-    assert {system.role for system in SYSTEMS.values()} == {"main", "yardstick", "sweep", "updates", "quirk"}
-    for name, system in SYSTEMS.items():
+    assert len({system.title for system in ATTACKED.values()}) == len(ATTACKED)
+    assert all(system.source and system.method in METHODS for system in ATTACKED.values())
+    assert {system.role for system in ATTACKED.values()} == {"main", "yardstick", "sweep", "updates", "quirk"}
+    for name, system in ATTACKED.items():
         assert system.budget == 1 or system.role in ("updates", "quirk"), name
         assert (system.crops is not None) == (system.role == "sweep"), name
         if system.attack and system.attack.kind != "free":  # all but a quirk see batch norm as the encoder is used
@@ -89,21 +89,21 @@ def test_the_table_is_one_of_methods_attacks_and_roles():
         assert not system.attack or not system.attack.quirk or system.role == "quirk", name
         assert (system.settings.get("crop") in ("crop", "patch")) == (system.method == "emp_ssl"), name
         assert system.attack is None or system.attack.epsilon == 8 / 255, name
-    assert {system.attack.views for system in SYSTEMS.values() if system.method == "simclr" and system.attack} == {
+    assert {system.attack.views for system in ATTACKED.values() if system.method == "simclr" and system.attack} == {
         "last"
     }
 
 
 def test_a_variant_differs_from_its_system_by_what_its_name_says():
     def changes(variant, name):
-        first, second = SYSTEMS[variant], SYSTEMS[name]
+        first, second = ATTACKED[variant], ATTACKED[name]
         return {
             field.name
             for field in dataclasses.fields(first)
             if getattr(first, field.name) != getattr(second, field.name)
         } - {"title", "source", "role"}
 
-    for name in SYSTEMS:
+    for name in ATTACKED:
         if name.endswith(" views"):
             assert changes(name, twin_of(name)) == {"crops"}
         if name.endswith(" long"):
@@ -114,25 +114,25 @@ def test_a_variant_differs_from_its_system_by_what_its_name_says():
         ("cf-amc-ssl cyclic", "cf-amc-ssl", "quirk"),
     ):
         assert changes(quirk, name) == {"attack"}
-        own = {field: getattr(SYSTEMS[name].attack, field)}
-        assert dataclasses.replace(SYSTEMS[quirk].attack, **own) == SYSTEMS[name].attack
+        own = {field: getattr(ATTACKED[name].attack, field)}
+        assert dataclasses.replace(ATTACKED[quirk].attack, **own) == ATTACKED[name].attack
     assert changes("cf-amc-ssl", "emp patches free") == {"settings"}
     assert changes("cf-amc-ssl", "emp crops pgd") == {"attack"}
 
 
-@pytest.mark.parametrize("name", SYSTEMS)
+@pytest.mark.parametrize("name", ATTACKED)
 def test_epochs_by_hand(name):
     assert (epochs_of(name, 8, 48), epochs_of(name, 16, 480)) == EPOCHS[name]
 
 
-@given(st.sampled_from([name for name in SYSTEMS if name != "random"]), st.integers(2, 64), st.integers(1, 5_000))
+@given(st.sampled_from([name for name in ATTACKED if name != "random"]), st.integers(2, 64), st.integers(1, 5_000))
 def test_a_system_costs_its_budget_within_half_an_epoch(name, views, budget):
     epochs, each = epochs_of(name, views, budget), own_passes(name, views)
     assert type(epochs) is int and epochs >= 1
     if epochs > 1:
-        assert abs(epochs * each - budget * SYSTEMS[name].budget) <= each / 2
+        assert abs(epochs * each - budget * ATTACKED[name].budget) <= each / 2
     else:
-        assert each > budget * SYSTEMS[name].budget / 1.5
+        assert each > budget * ATTACKED[name].budget / 1.5
 
 
 @pytest.mark.parametrize("preset", ["small", "full"])
@@ -176,10 +176,10 @@ def test_an_unknown_system_is_one_sentence(call):
 def test_a_run_of_every_system_by_hand():
     """The small preset: a narrow encoder, 5,000 images, batches of 64; the rate scales with the batch."""
     configs = all_configs("small")
-    assert set(configs) == {(name, seed) for name in SYSTEMS for seed in (0, 1, 2)}
+    assert set(configs) == {(name, seed) for name in ATTACKED for seed in (0, 1, 2)}
     for (name, seed), config in configs.items():
         assert (config.dataset, config.encoder, config.train_images) == ("cifar10", "resnet10_narrow", 5_000)
-        assert (config.seed, config.method, config.attack) == (seed, SYSTEMS[name].method, SYSTEMS[name].attack)
+        assert (config.seed, config.method, config.attack) == (seed, ATTACKED[name].method, ATTACKED[name].attack)
         assert config.training.batch_size == 64 and config.training.epochs == EPOCHS[name][0]
         assert config.training.warmup_epochs == config.training.epochs / 10
         assert config.settings == settings_of(name, 8, 48)
@@ -204,7 +204,7 @@ def test_seeds_and_data_set_can_be_others():
 ])  # fmt: skip
 def test_what_a_preset_makes_equal_is_computed_once(preset, twins):
     configs = all_configs(preset)
-    assert set(SYSTEMS) - {name for name, _ in configs} == twins
+    assert set(ATTACKED) - {name for name, _ in configs} == twins
     keys = [config.key("0" * 64) for config in configs.values()]
     assert len(set(keys)) == len(keys)
     for twin in twins:
@@ -224,13 +224,15 @@ def test_the_teacher_of_deacl_is_the_study_s_own_simclr(preset):
 
 def test_systems_of_a_study():
     assert systems_of(NAME, "quick") == IN_CLASS
-    assert systems_of(NAME, "small") == systems_of(NAME, "full") == tuple(SYSTEMS)
+    assert systems_of(NAME, "small") == systems_of(NAME, "full") == tuple(ATTACKED)
+    assert systems_of("non_semantic_negatives", "quick") == ("random", "moco", "moco patch", "moco texture")
+    assert systems_of("non_semantic_negatives", "small") == tuple(NEGATIVES)
     for name, plan in STUDIES.items():
-        if name != NAME:
+        if name not in (NAME, "non_semantic_negatives"):
             assert systems_of(name, "quick") == systems_of(name, "full") == () and plan.systems == ()
-    methods = {system.method for system in SYSTEMS.values()}
+    methods = {system.method for system in ATTACKED.values()}
     assert set(plan_of(NAME).methods) == methods
-    assert {SYSTEMS[name].method for name in IN_CLASS} == set(plan_of(NAME).in_class)
+    assert {ATTACKED[name].method for name in IN_CLASS} == set(plan_of(NAME).in_class)
 
 
 def measured(preset, system=None):
@@ -242,7 +244,7 @@ def test_what_is_measured_by_role():
                   "aggregation_of_patches", "corruption_error", "synthetic_invariance"]  # fmt: skip
     without = [name for name in everything if not name.startswith("aggregation")]
     attacked = everything[:2]
-    for name, system in SYSTEMS.items():
+    for name, system in ATTACKED.items():
         expected = {
             "sweep": attacked[:1],
             "updates": attacked,
@@ -295,7 +297,7 @@ def test_systems_as_lists_and_strings(given):
 
 def test_the_study_s_own_systems_and_those_of_some_methods():
     assert Study(NAME, preset="quick").systems == IN_CLASS
-    assert Study(NAME, preset="small").systems == tuple(SYSTEMS)
+    assert Study(NAME, preset="small").systems == tuple(ATTACKED)
     assert Study(NAME, preset="quick", systems=["acl"]).systems == ("acl",)  # though no method of the class's
     assert Study(NAME, preset="small", methods=["acl", "trades"]).systems == ("acl", "trades")
     assert Study(NAME, preset="small", methods=["simclr"], systems=["acl", "simclr pgd"]).systems == ("simclr pgd",)
@@ -358,7 +360,7 @@ def made_up(names, preset="quick", seeds=(0, 1)):
         if config.attack:
             record["monitored"] = [{"epoch": 1, "seconds": 1.0, "accuracy": 50.0}]
         records.append(record)
-        value = float(list(SYSTEMS).index(name))
+        value = float(list(ATTACKED).index(name))
         rows += [(key, one.identity, "none", 0, "accuracy", value, 0.5, 9) for one in measures_of(NAME, preset, name)]
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
@@ -370,11 +372,11 @@ def test_published_rows_are_told_apart_by_system(results, monkeypatch):
         found = asked.results()
         assert found.preset == "quick" and not found.stale and len(found.records) == 10
         assert tuple(found.rows["system"].unique()) == IN_CLASS  # in the order of the table
-        assert (found.rows["value"] == found.rows["system"].map(list(SYSTEMS).index)).all()
-        assert (found.rows["method"] == found.rows["system"].map(lambda name: SYSTEMS[name].method)).all()
+        assert (found.rows["value"] == found.rows["system"].map(list(ATTACKED).index)).all()
+        assert (found.rows["method"] == found.rows["system"].map(lambda name: ATTACKED[name].method)).all()
     assert all(record["monitored"] for record in found.records if record["config"]["attack"])
     told = found.provenance()
-    assert list(told["system"]) == [SYSTEMS[record["system"]].title for record in found.records]
+    assert list(told["system"]) == [ATTACKED[record["system"]].title for record in found.records]
     assert set(told["method"]) == {"Random weights", "SimCLR", "EMP-SSL", "Supervised"} and "augmentation" not in told
     two = Study(NAME, systems=["cf-amc-ssl", "simclr"], seeds=[1]).results()
     assert list(two.rows["system"].unique()) == ["simclr", "cf-amc-ssl"] and set(two.rows["seed"]) == {1}
@@ -447,3 +449,23 @@ def test_rows_that_no_page_reads_are_not_published():
     ]  # fmt: skip
     rows = pd.DataFrame(cells, columns=["shift", "severity", "metric", "unread"])
     assert plan_of("accuracy_robustness_tradeoff").unread(rows).tolist() == rows["unread"].tolist()
+
+
+def test_systems_of_negatives_by_hand():
+    """One look of a picture a method, each alone changed; what chapters share is one run."""
+    configs = configs_of_systems("non_semantic_negatives", "small", tuple(NEGATIVES), seeds=[0])
+    assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
+    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS) == len(ATTACKED) + len(NEGATIVES) - 3
+    for name in set(ATTACKED) & set(NEGATIVES):
+        assert configs[name, 0] == all_configs("small", seeds=[0])[name, 0]
+    for (name, _), config in configs.items():
+        system, words = NEGATIVES[name], name.split()
+        assert (config.encoder, config.train_images, config.attack) == ("resnet10_narrow", 5_000, None)
+        assert config.training.epochs == {"random": 1, "supervised": 48}.get(name, 24)
+        assert config.negatives == next((kind for kind in ("patch", "texture") if kind in words), None)
+        if system.method == "moco_v2":
+            assert config.settings.queue == (int(words[-1]) if "queue" in words else QUEUE)
+        if config.negatives:
+            assert config.settings.alpha == (float(words[-1]) if "alpha" in words else {"byol": 0.5}.get(words[0], 2.0))
+            assert config.settings.count == 1
+        assert (system.role == "sweep") == bool({"alpha", "queue"} & set(words))

@@ -1,5 +1,6 @@
 """A run that was cut off, by a time limit or by kill -9, ends bit for bit like one that was not."""
 
+import dataclasses
 import hashlib
 import itertools
 import json
@@ -16,7 +17,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 
 from lib.errors import BadInput
 from lib.memory import peak_memory, reset_peak_memory
-from lib.methods import METHODS, PLAIN, build_method
+from lib.methods import METHODS, PLAIN, build_method, moco_v2, simclr
 from lib.models import build_encoder
 from lib.training import OutOfTime, Training, train
 from lib.training.optimisers import build_optimiser
@@ -155,6 +156,48 @@ def test_nothing_in_a_step_waits_for_the_device(name):
         method.after_step(0.5)
     with NothingWaits(), pytest.raises(AssertionError, match="waits for the device"):
         images[images > 128]
+
+
+class Watching(torch.nn.Module):
+    """Keeps the views that it is given; of negatives it has those that its settings name."""
+
+    def __init__(self, repulsion, views, queries):
+        super().__init__()
+        self.repulsion, self.views, self.queries, self.uses_labels = repulsion, views, queries, False
+        self.scale, self.seen = torch.nn.Parameter(torch.ones(())), []
+
+    def forward(self, views):
+        self.seen.append(views)
+        return {"loss": self.scale * views[0].mean()}
+
+    def after_step(self, progress):
+        pass
+
+
+@pytest.mark.parametrize(("settings", "queries", "count"), [
+    (moco_v2.Settings(negatives="patch", count=3), (0,), 3),
+    (simclr.Settings(negatives="patch", count=2), (0, 1), 4),
+    (simclr.Settings(negatives="texture"), (0, 1), 2),
+    (simclr.Settings(), (0, 1), 0),
+])  # fmt: skip
+def test_negatives_come_after_the_views_and_change_none(settings, queries, count):
+    """A texture that is the image itself becomes the query: it is cut, turned and coloured alike. A patch negative has
+    no colour that its query has not."""
+    images, labels = data(32)
+    given = {}
+    for name, repulsion in (("with", settings), ("without", simclr.Settings())):
+        method = Watching(repulsion, simclr.SimCLR.views, queries)
+        train(method, images, labels, dataclasses.replace(PLAN, epochs=1), 3, progress=False, textures=images)
+        given[name] = method.seen
+    for views, plain in zip(given["with"], given["without"], strict=True):
+        assert len(plain) == 2 and len(views) == 2 + count
+        assert all(torch.equal(view, other) for view, other in zip(views, plain, strict=False))
+        for place, negative in enumerate(views[2:]):
+            query = views[queries[place * len(queries) // count]]
+            assert torch.equal(negative, query) == (settings.negatives == "texture")
+            for picture, source in zip(negative, query, strict=True):
+                colours = set(map(tuple, source.flatten(1).T.tolist()))
+                assert set(map(tuple, picture.flatten(1).T.tolist())) <= colours
 
 
 def test_history(tmp_path):

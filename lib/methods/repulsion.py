@@ -1,0 +1,50 @@
+"""Negatives that share an image's surface and not its meaning (Ge et al. 2021, arXiv 2110.14189)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from lib.errors import BadInput, one_of
+
+NEGATIVES = ("patch", "texture")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Repulsion:
+    """What a method tells each query from, besides what it does anyway.
+
+    `negatives` are None, "patch" (see `lib.views.patch_negatives`) or "texture" (see `lib.shifts.textures`), `count` of
+    them a query; of textures there is one. `alpha` multiplies their similarity: above 1 it makes their share of the
+    softmax sharper, it is no weight.
+    """
+
+    negatives: str | None = None
+    alpha: float = 2.0  # of the paper's main table
+    count: int = 1
+
+    def __post_init__(self) -> None:
+        if self.negatives is not None:
+            one_of(self.negatives, NEGATIVES, "negatives")
+        if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not 0 <= self.alpha < math.inf:
+            raise BadInput(f"alpha is a number of at least 0, not {self.alpha!r}")
+        if type(self.count) is not int or self.count < 1:
+            raise BadInput(f"count is a whole number of at least 1, not {self.count!r}")
+        if self.negatives == "texture" and self.count > 1:
+            raise BadInput(f"an image has one texture: the count of texture negatives is 1, not {self.count}")
+        object.__setattr__(self, "alpha", float(self.alpha))
+
+
+def repelled(query: Tensor, negatives: Tensor, alpha: float, temperature: float) -> Tensor:
+    r"""Logits of negatives (n, N, D) of queries (N, D): (N, n).
+
+    .. math:: \alpha \, \mathrm{sim}(q_i, t_{ij}) / \tau
+
+    with sim the cosine, as in the public code. A negative takes part in its own query's softmax alone.
+    """
+    similarity = torch.einsum("nd,knd->nk", F.normalize(query, dim=1), F.normalize(negatives, dim=2))
+    return similarity * (alpha / temperature)
