@@ -23,7 +23,7 @@ from lib.claims import (
     within,
 )
 from lib.measures.corruption_error import MEASURED
-from lib.runs.systems import SYSTEMS
+from lib.runs.systems import ATTACKED as SYSTEMS
 
 ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)
 CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, MORE_CROPS = ACCURACY_ROBUSTNESS

@@ -25,7 +25,7 @@ PROTOCOL = f"{cues.PROTOCOL}.{TEXTURES_PROTOCOL}.{probe.PROTOCOL}.1"
 PIECES = (2, 4, 8)  # a side
 CUTOFFS = (2, 4, 8)  # cycles a picture
 TEXTURE = "texture"
-_KEPT = 1 << 22  # numbers in a set of pictures whose versions are small enough to be kept for the next encoder
+_KEPT = 1 << 24  # numbers in a set of pictures whose versions are small enough to be kept for the next encoder
 _AT_ONCE = 1 << 19  # numbers in as many pictures as are changed together
 
 

@@ -223,12 +223,19 @@ def _attack_measures(preset: Preset) -> list:
 
 def _negative_measures(preset: Preset) -> list:
     """One test set after another; in class those that scenes can be, on fewer images."""
-    most = preset.test_images or 2_000
-    scenes = 500 if preset.name == "quick" else 2_000
-    measures = [Accuracy(), CorruptionError(most // 2), CueAccuracy(most), ShapeBias(scenes), NegativeSimilarity(most)]
+    most = preset.test_images or 5_000
     if preset.name == "quick":
-        return measures
-    return [*measures, NaturalShift(), OutOfDomain(), RobustAccuracy(most // 5, (1, 2, 4, 8), 10, 1)]
+        return [Accuracy(), CorruptionError(most // 2), CueAccuracy(most), ShapeBias(500), NegativeSimilarity(most)]
+    return [
+        Accuracy(),
+        CorruptionError(most),
+        CueAccuracy(2 * most),
+        ShapeBias(),
+        OutOfDomain(),
+        NaturalShift(),
+        NegativeSimilarity(most),
+        RobustAccuracy(3 * most // 10, (1, 2, 4, 8), 10, 1),
+    ]
 
 
 def _less_of_sweeps(measures: list, system: System) -> list:
