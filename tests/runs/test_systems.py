@@ -466,6 +466,6 @@ def test_systems_of_negatives_by_hand():
         if system.method == "moco_v2":
             assert config.settings.queue == (int(words[-1]) if "queue" in words else QUEUE)
         if config.negatives:
-            assert config.settings.alpha == (float(words[-1]) if "alpha" in words else {"byol": 0.5}.get(words[0], 2.0))
+            assert config.settings.alpha == (float(words[-1]) if "alpha" in words else {"byol": 0.1}.get(words[0], 2.0))
             assert config.settings.count == 1
         assert (system.role == "sweep") == bool({"alpha", "queue"} & set(words))
