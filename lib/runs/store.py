@@ -67,7 +67,8 @@ def load_weights(key: str, module: nn.Module, device: torch.device, name: str = 
     try:
         module.load_state_dict(load_file(path))
     except (SafetensorError, OSError, RuntimeError) as error:
-        raise BadInput(f"{path} is damaged ({error}); delete its folder to compute that run again") from error
+        reason = str(error).splitlines()[0].rstrip(":")  # of weights that do not fit, torch lists each in a line
+        raise BadInput(f"{path} is damaged ({reason}); delete its folder to compute that run again") from error
     module.to(device, memory_format=torch.channels_last).eval()
 
 
