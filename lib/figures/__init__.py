@@ -15,6 +15,20 @@ from lib.figures.figure import Figure, Slider, Tabs
 from lib.figures.invariance import erasure_bars, factor_map, invariance_map, parts_map, real_views, similarity_curves
 from lib.figures.invariance_tables import measures_agree, sensitivity_table
 from lib.figures.methods import accuracy_by_method, methods_answer, recipes_table, results_table
+from lib.figures.negatives import (
+    alpha_curve,
+    arms_forest,
+    arms_table,
+    bias_against_robustness,
+    cue_curves,
+    negative_gallery,
+    negatives_under_attack,
+    published_negatives_table,
+    query_similarity,
+    queue_curve,
+    shape_bias_figure,
+    texture_reliance,
+)
 from lib.figures.neighbours import nearest_neighbours, read_before_after
 from lib.figures.pictures import contact_sheet, recipe_views, transform_sheet
 from lib.figures.rescored import rescored_facts, rescored_ranks, rescored_table
@@ -62,18 +76,20 @@ from lib.figures.transfer import (
 )
 
 __all__ = [
-    "Figure", "Slider", "Tabs", "accuracy_by_method", "accuracy_table", "attack_strength", "attention_by_severity",
-    "attention_grid", "before_and_after", "calibration_by_severity", "cnn_against_transformer", "contact_sheet",
-    "cost_of_training", "crops_sweep", "diagram", "effective_robustness", "effective_robustness_table",
-    "epsilon_slider", "erasure_bars", "error_along_distance", "error_along_severity", "error_by_corruption",
-    "error_by_group", "error_by_severity", "error_heat_map", "factor_map", "fusion_dots",
-    "invariance_against_robustness", "invariance_against_score", "invariance_map", "measures_agree",
-    "methods_answer", "monotony", "monotony_sentence", "natural_against_corrupted", "natural_table",
-    "nearest_neighbours", "overfitting_monitor", "parts_map", "perturbation_sheet", "predicted_dips",
-    "probe_comparison", "protocol", "published_table", "quirk_table", "rank_dots", "rank_sentence",
-    "rank_stability", "ranking", "raw_by_severity", "raw_input_sentences", "raw_input_table", "read_before_after",
-    "real_views", "recipe_views", "recipes_table", "rescored_facts", "rescored_ranks", "rescored_table",
-    "results_table", "robust_by_epsilon", "robustness_table", "seconds_table", "sensitivity_table",
-    "similarity_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table", "trade_off",
-    "transform_sheet", "transformer_table",
+    "Figure", "Slider", "Tabs", "accuracy_by_method", "accuracy_table", "alpha_curve", "arms_forest", "arms_table",
+    "attack_strength", "attention_by_severity", "attention_grid", "before_and_after", "bias_against_robustness",
+    "calibration_by_severity", "cnn_against_transformer", "contact_sheet", "cost_of_training", "crops_sweep",
+    "cue_curves", "diagram", "effective_robustness", "effective_robustness_table", "epsilon_slider", "erasure_bars",
+    "error_along_distance", "error_along_severity", "error_by_corruption", "error_by_group", "error_by_severity",
+    "error_heat_map", "factor_map", "fusion_dots", "invariance_against_robustness", "invariance_against_score",
+    "invariance_map", "measures_agree", "methods_answer", "monotony", "monotony_sentence",
+    "natural_against_corrupted", "natural_table", "nearest_neighbours", "negative_gallery",
+    "negatives_under_attack", "overfitting_monitor", "parts_map", "perturbation_sheet", "predicted_dips",
+    "probe_comparison", "protocol", "published_negatives_table", "published_table", "query_similarity",
+    "queue_curve", "quirk_table", "rank_dots", "rank_sentence", "rank_stability", "ranking", "raw_by_severity",
+    "raw_input_sentences", "raw_input_table", "read_before_after", "real_views", "recipe_views", "recipes_table",
+    "rescored_facts", "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
+    "seconds_table", "sensitivity_table", "shape_bias_figure", "similarity_curves", "system_title", "systems_table",
+    "table", "table_of_constants", "task_table", "texture_reliance", "trade_off", "transform_sheet",
+    "transformer_table",
 ]  # fmt: skip

@@ -70,7 +70,10 @@ def written(settings: dict[str, object]) -> str:
 
 
 def systems_table(results: Results) -> pd.DataFrame:
-    """One line a system: what it learns by and against, how it was trained, and where it comes from."""
+    """One line a system: what it learns by and against, how it was trained, and where it comes from.
+
+    A column that would say nothing of any system is left out.
+    """
     lines = []
     for name in dict.fromkeys(record["system"] for record in results.records):
         records = [record for record in results.records if record["system"] == name]
@@ -81,6 +84,8 @@ def systems_table(results: Results) -> pd.DataFrame:
             {
                 "system": system.title,
                 "trained against": _attack(config["attack"]),
+                "negatives": _negatives(config["settings"]),
+                "queue": str(config["settings"].get("queue", "")),
                 "views": str(views) if trained else "",
                 "batch": training["batch_size"] if trained else "",
                 "epochs": training["epochs"] if trained else "none",
@@ -89,7 +94,17 @@ def systems_table(results: Results) -> pd.DataFrame:
                 "source": system.source,
             }
         )
-    return pd.DataFrame(lines)
+    told = pd.DataFrame(lines)
+    plain = {"trained against": "nothing", "negatives": "", "queue": ""}
+    return told.drop(columns=[name for name, value in plain.items() if told[name].isin(["", value]).all()])
+
+
+def _negatives(settings: dict) -> str:
+    """patch, alpha 2"""
+    if not settings.get("negatives"):
+        return ""
+    count = f"{settings['count']} a query, " if settings["count"] > 1 else ""
+    return f"{settings['negatives']}, {count}alpha {settings['alpha']:g}"
 
 
 def _attack(attack: dict | None) -> str:

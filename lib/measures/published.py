@@ -1,5 +1,5 @@
-"""Numbers that papers published: the errors of Chhipa et al. (arXiv 2308.02525), scored again, and a table of Ghofrani
-and Jamshidi (arXiv 2501.03507).
+"""Numbers that papers published: the errors of Chhipa et al. (arXiv 2308.02525), scored again, and the tables of
+Ghofrani and Jamshidi (arXiv 2501.03507) and of Ge et al. (arXiv 2110.14189).
 
 Chhipa et al. evaluate eight public checkpoints on the 19 corruptions of ImageNet-C and publish every error, which is
 why another summary can be computed here at all. Where the numbers come from: `results/papers/README.md`. Frames of
@@ -38,6 +38,13 @@ GHOFRANI = (
     "Patch-based EMP-SSL", "Crop-based EMP-SSL", "Crop-based SimCLR", "Patch-based SimCLR", "Patch-based EMP-FreeAdv",
     "Crop-based SimCLR-FreeAdv", "Crop-based EMP-FreeAdv (CF-AMC-SSL)",
 )  # fmt: skip
+
+GE = (  # model, queue, and alpha where there are negatives; a star: hyper-parameters of later work (IFM)
+    ("MoCo", 16_384, ""), ("MoCo + Texture", 16_384, "2"), ("MoCo + Patch", 16_384, "2"), ("MoCo + Patch", 16_384, "3"),
+    ("MoCo", 8_192, ""), ("MoCo + Patch", 8_192, "2"),
+    ("MoCo*", 65_536, ""), ("MoCo + Patch*", 65_536, "2"), ("MoCo + Patch*", 16_394, "2"),
+)  # fmt: skip
+GE_SETS = ("clean", "corruption", "sketch", "stylized", "rendition")  # of ImageNet-100, and its 100 classes elsewhere
 
 SUMMARIES = ("err_rate", "clean_error", "mce", "rmce")  # the fields of their files
 BASELINE_CLEAN = 43.5  # AlexNet's clean error as their code writes it
@@ -147,37 +154,47 @@ def ghofrani2025(folder: Path | None = None) -> pd.DataFrame:
     """The table of Ghofrani and Jamshidi (arXiv 2501.03507) on CIFAR-10: `GHOFRANI` as index, the columns clean, pgd4
     and pgd8 (PGD within 4/255 and 8/255) in percent, and minutes of training. `folder` as in `chhipa2023`."""
     path = (folder or paths.RESULTS / "papers") / "ghofrani2025.csv"
-    most = pd.Series({"clean": 100, "pgd4": 100, "pgd8": 100, "minutes": np.inf})
-    try:
-        table = pd.read_csv(path, index_col="system").astype(float)
-    except OSError as error:
-        raise BadInput(f"{path} could not be read ({error.strerror}); it is part of the repository") from error
-    except ValueError as error:  # pandas' own errors, bytes that are no text, and words for numbers
-        raise _damaged(path, "it is not a table of numbers") from error
-    if set(table.index) != set(GHOFRANI) or table.index.has_duplicates or list(table) != list(most.index):
-        raise _damaged(path, "a line or column is missing, unknown or given twice")
-    if not ((table >= 0) & (table <= most)).all(axis=None):
-        raise _damaged(path, "a number is missing or out of range")
-    return table.loc[list(GHOFRANI)]
+    table = _read(path, ["system"], ["clean", "pgd4", "pgd8"], set(GHOFRANI), others=["minutes"])
+    minutes = pd.to_numeric(table["minutes"], errors="coerce")
+    if not minutes.between(0, np.inf, inclusive="neither").all():
+        raise _damaged(path, "a number of minutes is missing or out of range")
+    return table.assign(minutes=minutes.astype(float)).loc[list(GHOFRANI)]
 
 
-def _read(path: Path, keys: list[str], values: list[str], cells: set) -> pd.DataFrame:
-    """The table at `path`, indexed by `keys`, with one line for each of `cells` and percentages in `values`."""
+def ge2021(folder: Path | None = None) -> pd.DataFrame:
+    """The table of Ge et al. (arXiv 2110.14189): MoCo v2 on ImageNet-100, a line for each of `GE`, in its order.
+
+    Columns model, queue, alpha (NaN without negatives), for each of `GE_SETS` the accuracy of the linear probe in
+    percent and, as "..._std", its standard deviation over three runs, and note: what is odd in a line, or "". Numbers
+    are those that were printed. `folder` as in `chhipa2023`.
+    """
+    path = (folder or paths.RESULTS / "papers") / "ge2021.csv"
+    values = [name + end for name in GE_SETS for end in ("", "_std")]
+    table = _read(path, ["model", "queue", "alpha"], values, set(GE), others=["note"]).loc[list(GE)].reset_index()
+    return table.assign(alpha=pd.to_numeric(table["alpha"]))
+
+
+def _read(path: Path, keys: list[str], values: list[str], cells: set, others: Sequence[str] = ()) -> pd.DataFrame:
+    """The table at `path`, indexed by `keys`, with one line for each of `cells` and percentages in `values`.
+
+    The columns `others` follow, unchecked.
+    """
     try:
         table = pd.read_csv(path, keep_default_na=False)
     except OSError as error:
         raise BadInput(f"{path} could not be read ({error.strerror}); it is part of the repository") from error
     except ValueError as error:  # pandas' own errors, and bytes that are no text
         raise _damaged(path, "it is not a table") from error
-    if list(table) != [*keys, *values]:
-        raise _damaged(path, f"its columns should be {', '.join([*keys, *values])}")
+    columns = [*keys, *values, *others]
+    if list(table) != columns:
+        raise _damaged(path, f"its columns should be {', '.join(columns)}")
     table = table.set_index(keys)
     found = set(table.index)
     if table.index.has_duplicates or found != cells:
         odd = sorted(found ^ cells, key=str) or list(table.index[table.index.duplicated()])
         raise _damaged(path, f"{_name(odd[0])} is missing, unknown or given twice ({len(odd)} such lines)")
-    table = table.apply(pd.to_numeric, errors="coerce")
-    wrong = ~table.apply(lambda column: column.between(0, 100)).all(axis=1)
+    table[values] = table[values].apply(pd.to_numeric, errors="coerce")
+    wrong = ~table[values].apply(lambda column: column.between(0, 100)).all(axis=1)
     if wrong.any():
         raise _damaged(path, f"{_name(table.index[wrong][0])} has a value that is no number from 0 to 100")
     return table

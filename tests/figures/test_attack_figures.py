@@ -22,7 +22,7 @@ from lib.errors import BadInput
 from lib.figures import attacks
 from lib.figures.figure import Slider
 from lib.figures.systems_look import system_look
-from lib.runs.systems import SYSTEMS
+from lib.runs.systems import ATTACKED as SYSTEMS
 from lib.shifts.transforms import TRANSFORMS
 
 COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system"]
@@ -316,14 +316,16 @@ def test_published_numbers_that_are_damaged(tmp_path):
     with pytest.raises(BadInput, match="could not be read"):
         attacks.ghofrani2025(tmp_path)
     for change, words in (
-        (lambda t: t.replace("37.65", "137.65"), "out of range"),
-        (lambda t: t.replace("37.65", ""), "out of range"),
-        (lambda t: t.replace("37.65", "many"), "not a table of numbers"),
-        (lambda t: t.replace("system,", "systems,"), "not a table of numbers"),
-        (lambda t: t.replace("pgd8", "pgd16"), "line or column"),
-        (lambda t: t.replace("Patch-based SimCLR", "Crop-based SimCLR"), "line or column"),
-        (lambda t: t + t.splitlines()[-1], "line or column"),
-        (lambda t: t.rsplit("Crop", 1)[0], "line or column"),
+        (lambda t: t.replace("37.65", "137.65"), "no number from 0 to 100"),
+        (lambda t: t.replace("37.65", ""), "no number from 0 to 100"),
+        (lambda t: t.replace("37.65", "many"), "no number from 0 to 100"),
+        (lambda t: t.replace("16.81,934", "16.81,many"), "minutes"),
+        (lambda t: t.replace("16.81,934", "16.81,-934"), "minutes"),
+        (lambda t: t.replace("system,", "systems,"), "columns should be system, clean"),
+        (lambda t: t.replace("pgd8", "pgd16"), "columns should be system, clean"),
+        (lambda t: t.replace("Patch-based SimCLR", "Crop-based SimCLR"), "given twice"),
+        (lambda t: t + t.splitlines()[-1], "given twice"),
+        (lambda t: t.rsplit("Crop", 1)[0], "missing"),
     ):
         (tmp_path / "ghofrani2025.csv").write_text(change(text))
         with pytest.raises(BadInput, match=f"is damaged: .*{words}.*restore it from the repository"):

@@ -17,7 +17,7 @@ from lib.figures import tradeoff
 from lib.figures.systems_look import system_look
 from lib.runs import Results
 from lib.runs.presets import configs_of_systems, systems_of
-from lib.runs.systems import SYSTEMS
+from lib.runs.systems import ATTACKED as SYSTEMS
 
 STUDY = "accuracy_robustness_tradeoff"
 COMPARED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick")]

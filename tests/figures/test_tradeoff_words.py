@@ -16,7 +16,7 @@ from lib.figures import tradeoff_words as words
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.runs import Results
 from lib.runs.presets import configs_of_systems
-from lib.runs.systems import SYSTEMS
+from lib.runs.systems import ATTACKED as SYSTEMS
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")

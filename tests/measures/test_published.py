@@ -199,3 +199,40 @@ def test_columns_are_named(copy):
     path.write_text(path.read_text().replace("shift,error", "corruption,error"))
     with pytest.raises(BadInput, match="its columns should be shift, error"):
         published.chhipa2023(copy)
+
+
+def test_ge_is_what_was_printed():
+    table = published.ge2021()
+    assert [(line.model, line.queue) for line in table.itertuples()] == [
+        (model, queue) for model, queue, _ in published.GE
+    ]
+    assert list(table["alpha"].dropna()) == [2, 2, 3, 2, 2, 2] and table["alpha"].isna().sum() == 3
+    first = table.iloc[0]
+    assert [first[name] for name in published.GE_SETS] == [77.88, 43.08, 28.24, 16.20, 32.92]
+    assert [first[f"{name}_std"] for name in published.GE_SETS] == [0.28, 0.27, 0.58, 0.55, 0.12]
+    gains = table.iloc[2][list(published.GE_SETS)] - first[list(published.GE_SETS)]  # patches, as their text has it
+    assert [round(gain, 2) for gain in gains] == [1.47, 2.05, 3.52, 1.17, 1.86]
+
+
+def test_slips_of_ge_are_noted_and_kept():
+    table = published.ge2021()
+    odd = table[table["note"] != ""]
+    assert list(odd["model"]) == ["MoCo*", "MoCo + Patch*"] and list(odd["queue"]) == [65_536, 16_394]
+    repeated = (table["rendition"] == table["sketch"]) & (table["rendition_std"] == table["sketch_std"])
+    assert list(table.index[repeated]) == [odd.index[0]]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("77.88", "177.88", "MoCo, 16384,  has a value"),
+        ("31.76", "", "MoCo . Patch, 16384, 2 has a value"),
+        ("16394,2", "16384,2", "missing, unknown or given twice"),
+        (",note", ",remark", "columns should be model, queue, alpha, clean, clean_std"),
+    ],
+)
+def test_damaged_numbers_of_ge(tmp_path, old, new, words):
+    text = (paths.RESULTS / "papers" / "ge2021.csv").read_text()
+    (tmp_path / "ge2021.csv").write_text(text.replace(old, new))
+    with pytest.raises(BadInput, match=f"ge2021.csv is damaged: .*{words}.*restore it"):
+        published.ge2021(tmp_path)

@@ -1,0 +1,502 @@
+"""Figures, tables and sentences on negatives against numbers by hand and loops over made-up rows."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
+from scipy import stats
+
+from lib.errors import BadInput
+from lib.figures import negatives, negatives_numbers, negatives_words
+from lib.figures.tradeoff_words import UNTOLD
+from lib.images.sources import CIFAR10_CLASSES
+from lib.measures import Interval
+from lib.runs.systems import NEGATIVES
+
+COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
+MEASURES = {  # as their identities are
+    name: f"{name}(images=1000)#1"
+    for name in ("accuracy", "corruption_error", "natural_shift", "cue_accuracy", "shape_bias", "out_of_domain",
+                 "negative_similarity")
+} | {"robust_accuracy": "robust_accuracy(images=400, epsilons=1 2 4 8, steps=10, restarts=1)#1"}  # fmt: skip
+CLASSES = [f"accuracy of {name}" for name in CIFAR10_CLASSES]
+IMAGE_ERROR = 0.5  # over images, in points
+METHOD = {"random": -25.0, "supervised": 15.0, "moco": 0.0, "simclr": 1.0, "byol": -4.0}  # points above 50
+SHAPE = {"cue-conflict": 30.0, "scenes conflict": 60.0}
+
+
+def parts_of(name):
+    """Method, negatives, alpha and queue of a system's name, read by hand."""
+    words = name.split()
+    kind = next((word for word in words if word in ("patch", "texture")), None)
+    alpha = float(words[words.index("alpha") + 1]) if "alpha" in words else 2.0
+    queue = int(words[words.index("queue") + 1]) if "queue" in words else 1024
+    return words[0], kind, alpha if kind else 0.0, queue
+
+
+def score(name, gain=0.0, clean=50.0):
+    """A mean over seeds: `gain` points for each unit of alpha with patches, a fifth of it with textures."""
+    method, kind, alpha, queue = parts_of(name)
+    longer = 0.5 * np.log2(queue / 1024)
+    return clean + METHOD[method] + longer + gain * alpha * {"patch": 1.0, "texture": 0.2, None: 0.0}[kind]
+
+
+def made_up(systems=tuple(NEGATIVES), seeds=(0, 1, 2), offset=lambda seed, name: seed - 1.0, dataset="cifar10"):
+    lines = []
+
+    def add(name, measure, shift, severity, metric, value, error=IMAGE_ERROR, images=1000):
+        for seed in seeds:
+            lines.append((MEASURES[measure], shift, float(severity), metric, value + offset(seed, name), error, images,
+                          seed, name, dataset))  # fmt: skip
+
+    for name in systems:
+        method, kind, alpha, queue = parts_of(name)
+        add(name, "accuracy", "none", 0, "probe accuracy", score(name, -0.5))
+        add(name, "accuracy", "none", 0, "knn accuracy", score(name, -0.5) - 5)
+        add(name, "corruption_error", "none", 0, "error", 100 - score(name, -0.5))
+        for place, shift in enumerate(("all", "noise", "fog")):
+            add(name, "corruption_error", shift, 0, "error", 100 - score(name, 1.0, 40 - place))
+            add(name, "corruption_error", shift, 5, "error", 99.0)
+        for place, domain in enumerate(("photo", "art", "cartoon", "sketch")):
+            level = score(name, place - 1.0, 45 - 3 * place)
+            add(name, "out_of_domain", f"pacs-{domain}", 0, "balanced accuracy", level, 1.5)
+        cues = {"none": 50, "texture": 25, "patch": 27, "silhouette": 20, "edges": 18, "stylised": 30, "recoloured": 44}
+        for shift, level in cues.items():
+            add(name, "cue_accuracy", shift, 0, "accuracy", score(name, 0.4, level) if method != "random" else 10)
+        for pieces, level in ((2, 40), (4, 30), (8, 20)):
+            add(name, "cue_accuracy", "patch_shuffle", pieces, "accuracy", score(name, -0.3, level))
+        for cut, low, high in ((2, 15, 40), (4, 25, 30), (8, 40, 14)):
+            add(name, "cue_accuracy", "low_pass", cut, "accuracy", score(name, 0.3, low + 15))
+            add(name, "cue_accuracy", "high_pass", cut, "accuracy", score(name, 0.1, high + 15))
+        for place, metric in enumerate(CLASSES):
+            add(name, "cue_accuracy", "none", 0, metric, score(name, 0.2, 40 + 2 * place), 3.0)
+            add(name, "cue_accuracy", "texture", 0, metric, score(name, -0.5, 12 + 3 * place), 3.0)
+        for shift, level in SHAPE.items():
+            add(name, "shape_bias", shift, 0, "shape bias", score(name, 1.5, level) - METHOD[method] / 2, 2.0)
+            add(name, "shape_bias", shift, 0, "shape decisions", 30.0)
+            add(name, "shape_bias", shift, 0, "texture decisions", 40.0)
+        if NEGATIVES[name].role == "sweep":
+            continue
+        add(name, "natural_shift", "cifar10-shift", 0, "balanced error", 100 - score(name, 0.6, 42))
+        for epsilon, level in ((0, 50), (1, 40), (2, 30), (4, 12), (8, 3)):
+            add(name, "robust_accuracy", "pgd" if epsilon else "none", epsilon, "accuracy",
+                max(score(name, 0.5, level), 1.5))  # fmt: skip
+        nearer = {"positive": 60.0, "other": 0.0, "patch": 40.0 - 5 * alpha * (kind == "patch"),
+                  "texture": 25.0 - 4 * alpha * (kind == "texture")}  # fmt: skip
+        for shift, level in nearer.items():
+            level += 20 * (method == "random")
+            add(name, "negative_similarity", shift, 0, "query similarity", level)
+            for percent in range(5, 100, 5):
+                add(name, "negative_similarity", shift, percent, "query similarity", level + (percent - 50) / 2, 0.0)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def quick():
+    """As the preset has them: no photographs of elsewhere, four systems, scenes."""
+    rows = made_up(("random", "moco", "moco patch", "moco texture"), dataset="scenes")
+    return rows[~rows["measure"].str.startswith(("natural", "out_of")) & (rows["shift"] != "cue-conflict")]
+
+
+def half(error=IMAGE_ERROR):
+    """Half an interval of a paired difference: seeds go together, images are added."""
+    return 1.959964 * 2**0.5 * error
+
+
+def told(mean, width):
+    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
+
+
+def without(rows, measure):
+    return rows[~rows["measure"].str.startswith(f"{measure}(")]
+
+
+def words_of(figure):
+    """The boxes of what is written in a figure, but for slanted words."""
+    figure.drawing.draw_without_rendering()
+    texts = [text for legend in figure.drawing.legends for text in legend.get_texts()]
+    for axes in figure.drawing.axes:
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [
+        (text.get_text(), Text.get_window_extent(text))
+        for text in texts
+        if text.get_text() and text.get_visible() and text.get_rotation() in (0, 90)
+    ]
+
+
+FIGURES = {
+    negatives.query_similarity: "fig-similarity",
+    negatives.alpha_curve: "fig-alpha",
+    negatives.queue_curve: "fig-queue",
+    negatives.arms_forest: "fig-arms",
+    negatives.shape_bias_figure: "fig-shape-bias",
+    negatives.bias_against_robustness: "fig-bias-robustness",
+    negatives.texture_reliance: "fig-textures",
+    negatives.cue_curves: "fig-cues",
+    negatives.negatives_under_attack: "fig-negatives-attacked",
+}
+NEEDS = {  # the measures without which a figure has nothing to draw
+    negatives.query_similarity: ["negative_similarity"],
+    negatives.alpha_curve: [],
+    negatives.queue_curve: [],
+    negatives.arms_forest: [],
+    negatives.shape_bias_figure: ["shape_bias"],
+    negatives.bias_against_robustness: ["shape_bias", "corruption_error"],
+    negatives.texture_reliance: ["cue_accuracy"],
+    negatives.cue_curves: ["cue_accuracy"],
+    negatives.negatives_under_attack: ["robust_accuracy"],
+}
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up()
+
+
+@pytest.fixture(scope="module", params=["small", "quick", "one seed"])
+def some(request):
+    return {"small": made_up, "quick": quick, "one seed": lambda: made_up(seeds=(0,))}[request.param]()
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_every_figure_has_words_and_data(draw, some):
+    figure = draw(some, "Scope.")
+    assert figure.name == FIGURES[draw] and figure.caption.endswith("Scope.") and len(figure.alt) > 80
+    for words in (figure.alt, figure.caption):
+        assert not re.search(r"nan|None|\d\.\d{3}|\n|\s\s|_|-0\b", words)
+    assert len(figure.data) and "nan" not in figure._table().lower()
+    assert ("low" in figure.data) == (some["seed"].nunique() > 1 and "bias-rob" not in figure.name
+                                      and "similarity" not in figure.name)  # fmt: skip
+    assert ("Bars are" in figure.caption) == ("low" in figure.data)
+    assert figure.picture() == figure.picture()
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_words_do_not_overlap(draw, some):
+    boxes = words_of(draw(some, ""))
+    for i, (words, box) in enumerate(boxes):
+        assert not [other for other, its in boxes[i + 1 :] if box.overlaps(its)], words
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_missing_measures(draw, rows):
+    needed = NEEDS[draw]
+    for measure in needed:
+        with pytest.raises(BadInput, match="this figure needs"):
+            draw(without(rows, measure), "")
+    few = rows[rows["measure"].isin([MEASURES[name] for name in needed or ["accuracy"]])]
+    assert draw(few, "").alt
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, negatives.arms_table])
+def test_nothing_to_draw(draw, rows):
+    arguments = () if draw is negatives.arms_table else ("",)
+    with pytest.raises(BadInput, match="this figure needs"):
+        draw(rows[rows["system"] == "none"], *arguments)
+    with pytest.raises(BadInput, match="non_semantic_negatives"):
+        draw(rows.drop(columns="system"), *arguments)
+
+
+@pytest.mark.parametrize("name", NEGATIVES)
+def test_looks(name):
+    look = negatives.negatives_look(name)
+    method, kind, _, _ = parts_of(name)
+    if name in ("random", "supervised"):
+        return
+    assert look["color"] == {None: "#0072B2", "patch": "#D55E00", "texture": "#009E73"}[kind]
+    assert look["marker"] == {"moco": "o", "simclr": "s", "byol": "^"}[method]
+
+
+def test_other_systems_have_no_look():
+    with pytest.raises(BadInput, match="unknown system of this study 'acl'"):
+        negatives.negatives_look("acl")
+
+
+# Numbers
+
+
+def test_differences_by_hand(rows):
+    data = negatives.arms_forest(rows, "").data.set_index(["system", "set"])
+    gains = {"clean": -0.5, "corrupted": 1.0, "PACS art": 0.0, "PACS cartoon": 1.0, "PACS sketch": 2.0,
+             "cifar10-shift": 0.6, "stylised": 0.4, "textures alone": 0.4}  # fmt: skip
+    assert set(data.index.get_level_values("set")) == set(gains) and len(data) == 6 * len(gains)
+    for method in ("MoCo v2", "SimCLR", "BYOL"):
+        for name, gain in gains.items():
+            width = half(1.5 if name.startswith("PACS") else IMAGE_ERROR)
+            for kind, factor in (("patches", 2.0), ("textures", 0.4)):
+                line = data.loc[f"{method}, {kind}", name]
+                assert line["less"] == method
+                assert np.allclose(
+                    line[["points gained", "low", "high"]].astype(float),
+                    [factor * gain, factor * gain - width, factor * gain + width],
+                )
+
+
+def test_the_forest_shows_the_differences(rows):
+    figure = negatives.arms_forest(rows, "")
+    panels = {axes.get_title(): axes for axes in figure.drawing.axes}
+    assert list(panels) == ["clean", "corrupted", "stylised", "PACS art", "PACS cartoon", "PACS sketch",
+                            "cifar10-shift", "textures alone"]  # fmt: skip
+    dots = [line.get_xdata()[0] for line in panels["corrupted"].lines if line.get_marker() not in ("", "None", "|")]
+    assert np.allclose(sorted(dots), [0.4] * 3 + [2.0] * 3)
+
+
+def test_table_of_arms(rows):
+    table = negatives.arms_table(rows).set_index("system")
+    assert list(table.index) == [NEGATIVES[name].title for name in NEGATIVES if NEGATIVES[name].role != "sweep"]
+    width = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * IMAGE_ERROR)
+    assert table.loc["BYOL, patches", "corrupted (%)"] == told(score("byol patch", 1.0, 40), width)
+    assert table.loc["Random weights", "clean (%)"] == told(25.0, width)
+    fewer = rows[~((rows["system"] == "moco") & (rows["shift"] == "pacs-art"))]
+    assert negatives.arms_table(fewer).set_index("system").loc["MoCo v2", "PACS art (%)"] == "–"
+
+
+def test_alpha_by_hand(rows):
+    data = negatives.alpha_curve(rows, "").data
+    gains = {"clean": -0.5, "corrupted": 1.0, "stylised": 0.4, "PACS, mean of three": 1.0}
+    assert set(data["set"]) == set(gains) and set(data["alpha"]) == {0.5, 1, 2, 3, 4} and len(data) == 40
+    for line in data.itertuples():
+        factor = line.alpha * (1.0 if line.negatives == "patch negatives" else 0.2)
+        gained, width = line._4, half(1.5 / 3**0.5 if line.set.startswith("PACS") else IMAGE_ERROR)
+        assert np.isclose(gained, factor * gains[line.set]) and np.isclose(line.high - gained, width)
+
+
+def test_pacs_needs_all_domains(rows):
+    fewer = rows[rows["shift"] != "pacs-art"]
+    assert "PACS, mean of three" not in set(negatives.alpha_curve(fewer, "").data["set"])
+
+
+def test_queue_by_hand(rows):
+    data = negatives.queue_curve(rows, "").data.set_index(["set", "negatives", "queue"])["accuracy"]
+    assert len(data) == 12
+    for queue, longer in ((256, -1.0), (1024, 0.0), (4096, 1.0)):
+        assert np.isclose(data["clean", "plain", queue], 50 + longer)
+        assert np.isclose(data["corrupted", "patch negatives", queue], 42 + longer)
+    gaps = negatives_numbers.queue_gaps(rows)
+    assert {key: round(gap.mean, 6) for key, gap in gaps.items()} == {
+        ("clean", 256): -1, ("clean", 1024): -1, ("clean", 4096): -1,
+        ("corruptions", 256): 2, ("corruptions", 1024): 2, ("corruptions", 4096): 2,
+    }  # fmt: skip
+
+
+def test_similarity_is_that_of_the_percentiles(rows):
+    data = negatives.query_similarity(rows, "").data
+    assert set(data["system"]) == {"Random weights", "MoCo v2", "MoCo v2, patches", "MoCo v2, textures"}
+    line = data[(data["system"] == "MoCo v2, patches") & (data["compared with"] == "a patch negative")].iloc[0]
+    assert np.allclose(line[["5 %", "25 %", "50 %", "75 %", "95 %"]].astype(float), [7.5, 17.5, 30, 42.5, 52.5])
+    hard = negatives_numbers.hardness(rows)
+    assert np.isclose(hard["random", "patch"].mean, 40) and np.isclose(hard["moco texture", "texture"].mean, 17)
+
+
+def test_bias_and_its_correlation(rows):
+    figure = negatives.bias_against_robustness(rows, "")
+    means = rows.groupby(["metric", "shift", "severity", "system"])["value"].mean()
+    names = [name for name in NEGATIVES if name != "random"]
+    for shift, words in (("cue-conflict", "conflict photographs"), ("scenes conflict", "conflict scenes")):
+        bias = [means["shape bias", shift, 0, name] for name in names]
+        error = [means["error", "all", 0, name] for name in names]
+        rho = stats.spearmanr(bias, error).statistic
+        assert f"{words}, ρ {rho:.2f}".replace("-", "−") in figure.alt
+    assert len(figure.data) == 2 * len(names) and "Random" not in figure.alt
+    few = negatives.bias_against_robustness(quick(), "")
+    assert "too few for a ρ" in few.alt
+
+
+def test_shape_bias_by_hand(rows):
+    data = negatives.shape_bias_figure(rows, "").data.set_index(["conflicts", "system"])["shape bias"]
+    assert np.isclose(data["conflict photographs", "MoCo v2, patches"], 33)
+    assert np.isclose(data["conflict scenes", "BYOL"], 58) and np.isclose(
+        data["conflict scenes", "Random weights"], 47.5
+    )
+    gaps = negatives_numbers.bias_gaps(rows)
+    assert np.isclose(gaps["simclr texture", "scenes"].mean, 0.6) and len(gaps) == 12
+
+
+def test_classes_are_in_the_order_of_their_textures(rows):
+    figure = negatives.texture_reliance(rows, "")
+    labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
+    assert labels == list(CIFAR10_CLASSES)[::-1]
+    data = figure.data.set_index(["pictures", "class", "system"])["accuracy"]
+    assert np.isclose(data["textures", "cat", "MoCo v2, patches"], 12 + 3 * 3 - 1)
+    assert np.isclose(data["clean", "cat", "Supervised"], 40 + 2 * 3 + 15)
+    assert "Random weights" not in set(figure.data["system"]) and "SimCLR" not in set(figure.data["system"])
+
+
+def test_cues_do_not_mix_with_attacks(rows):
+    data = negatives.cue_curves(rows, "").data.set_index(["system", "version", "severity"])["accuracy"]
+    altered = rows.copy()
+    altered.loc[altered["measure"].str.startswith("robust_accuracy"), "value"] += 7
+    again = negatives.cue_curves(altered, "").data.set_index(["system", "version", "severity"])["accuracy"]
+    assert data.equals(again) and np.isclose(data["MoCo v2", "shuffled", 1], 50)
+    assert np.isclose(data["SimCLR, patches", "low-pass", 4], 25 + 15 + 1 + 0.6)
+    attacked = negatives.negatives_under_attack(altered, "").data.set_index(["system", "epsilon"])["accuracy"]
+    assert np.isclose(attacked["MoCo v2", 0], 57) and np.isclose(attacked["MoCo v2, patches", 2], 38)
+
+
+def test_the_first_method_that_is_there_is_shown(rows):
+    figure = negatives.cue_curves(rows[rows["system"].isin(["random", "byol", "byol texture"])], "")
+    shown = [text.get_text() for text in figure.drawing.legends[0].get_texts()]
+    assert shown == ["Random weights", "BYOL", "BYOL, textures"]
+
+
+def test_rows_of_two_data_sets_are_refused(rows):
+    twice = pd.concat([rows, rows.assign(dataset="scenes")])
+    for draw in (negatives.cue_curves, negatives.negatives_under_attack, negatives.shape_bias_figure):
+        with pytest.raises(BadInput, match="one number for each"):
+            draw(twice, "")
+
+
+@pytest.mark.parametrize(
+    ("ends", "words"),
+    [
+        ([(1, 2), (-2, -1), (-1, 1), (0, 1)], "Of 4 differences, above zero: 1; below: 1; undecided, with zero in"),
+        ([(-1, 1)], "None of 1 differences is decided"),
+        ([(np.nan, np.nan)], "One seed decides nothing."),
+    ],
+)
+def test_tally(ends, words):
+    gaps = [Interval((low + high) / 2, low, high) for low, high in ends]
+    assert negatives_numbers.tally(gaps).startswith(words)
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=20))
+def test_every_difference_is_counted_once(pairs):
+    words = negatives_numbers.tally([Interval(mean, mean - width, mean + width) for mean, width in pairs])
+    counts = [int(number) for number in re.findall(r"\d+", words)]
+    assert counts[0] == len(pairs) and (len(counts) == 1 or sum(counts[1:]) == len(pairs))
+
+
+# Pictures
+
+
+def test_gallery():
+    images = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
+    brighter = torch.full_like(images, 51)
+    figure = negatives.negative_gallery({"images": images, "brighter": brighter, "floats": brighter / 255}, "Scenes.")
+    assert np.allclose(figure.data.iloc[:, 1:], 20) and len(figure.drawing.axes) == 9 and figure.pixels
+    assert figure.caption.endswith("Scenes.") and "3 pictures" in figure.alt and "20 percent" in figure.alt
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        {},
+        {"images": torch.zeros(2, 3, 8, 8)},
+        {"images": torch.zeros(2, 3, 8, 8), "others": torch.zeros(3, 3, 8, 8)},
+        {"images": torch.zeros(2, 8, 8), "others": torch.zeros(2, 8, 8)},
+        {"images": torch.zeros(0, 3, 8, 8), "others": torch.zeros(0, 3, 8, 8)},
+    ],
+)
+def test_galleries_of_other_shapes(lines):
+    with pytest.raises(BadInput, match="two lines or more of as many pictures"):
+        negatives.negative_gallery(lines)
+
+
+# The paper's table
+
+
+def test_published_table():
+    table = negatives.published_negatives_table()
+    assert len(table) == 9 and table.loc[2, "Sketch (%)"] == "31.76 ± 0.88" and table.loc[0, "alpha"] == "–"
+    noted = table[table["note"] != ""]
+    assert list(noted["model"]) == ["MoCo*", "MoCo + Patch*"] and noted.iloc[0]["Sketch (%)"] == "30.38 ± 0.30"
+    assert noted.iloc[0]["Rendition (%)"] == noted.iloc[0]["Sketch (%)"] and noted.iloc[1]["queue"] == "16,394"
+    words = negatives_words.published_words()
+    assert "The first 6 lines" in words and "The 3 with a star" in words and "16,394" in words
+
+
+# Sentences
+
+
+def test_answers_by_hand(rows):
+    answer = negatives_words.negatives_answer(rows)
+    patch, texture = answer.split(" With texture")
+    outside = (2.0 + 0.8 + 0.0 + 2.0 + 4.0 + 1.2) / 6
+    assert patch.startswith(
+        f"With patch negatives MoCo v2 changes by {told(-1.0, half())} points on clean pictures (und"
+    )
+    assert f"gains {outside:.1f} [" in patch and "on average over 6 test sets." in patch
+    assert "negatives MoCo v2 changes by" in texture and texture.count("(undecided)") == 2
+
+
+def test_losses_are_told_as_losses():
+    surer = made_up().assign(standard_error=0.01)
+    answer = negatives_words.negatives_answer(surer)
+    assert "loses 1.0 [1.0, 1.0] points on clean pictures and gains 1.7 [" in answer and "undecided" not in answer
+    assert "Above zero: " in negatives_words.arms_words(surer) and "Below zero: " in negatives_words.arms_words(surer)
+    assert "is decided" not in negatives_words.cue_words(surer)
+    alpha = negatives_words.alpha_words(surer)
+    assert "From alpha 0.5 to 4, MoCo v2 with patch negatives loses 1.8 [1.7, 1.8] points on clean pictures" in alpha
+
+
+def test_other_sentences_by_hand(rows):
+    similarity = negatives_words.similarity_words(rows)
+    assert f"before training a patch negative by {told(40, half())}" in similarity and "undecided" not in similarity
+    assert f"with patch negatives a patch negative by {told(30, half())}" in similarity
+    assert f"on corrupted pictures {told(2, half())} with 256 keys" in negatives_words.queue_words(rows)
+    texture = negatives_words.texture_words(rows)
+    assert "MoCo v2 tells truck best (39 %) and airplane worst (12 %)" in texture
+    bound = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * 3.0)
+    assert f"{sum(12 + 3 * place - bound > 10 for place in range(10))} lie above chance" in texture
+    cue = negatives_words.cue_words(rows)
+    assert "MoCo v2 reads low-pass at 8 best (55 %) and edges worst (18 %)" in cue
+    attack = negatives_words.attack_words(rows)
+    assert "Under PGD-10 at 1/255" in attack and f"MoCo v2, patches {told(1.0, half())}" in attack
+    bias = negatives_words.bias_words(rows)
+    assert f"patch negatives {told(3.0, half(2.0))} on conflict photographs" in bias and "fewer errors" in bias
+
+
+def test_correlations_that_may_be_chance():
+    unsure = made_up(("moco", "simclr", "byol", "moco patch", "byol texture"))
+    spoilt = unsure["metric"] == "shape bias"
+    unsure.loc[spoilt, "value"] = unsure.loc[spoilt, "system"].map(
+        {"moco": 1.0, "simclr": 3.0, "byol": 2.0, "moco patch": 0.0, "byol texture": 4.0}
+    ) + unsure.loc[spoilt, "seed"]  # fmt: skip
+    assert "an interval that holds zero" in negatives_words.bias_words(unsure)
+
+
+def test_sentences_are_never_empty(some):
+    found = negatives_words.negatives_words(some)
+    for words in found.values():
+        assert words and not re.search(r"nan|None|_|\s\s|\n", words) and words.endswith(".")
+    nothing = negatives_words.negatives_words(some[:0])
+    assert {words for name, words in nothing.items() if name != "published-words"} == {UNTOLD}
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_sentences_without_a_measure(measure):
+    assert all(negatives_words.negatives_words(without(quick(), measure)).values())
+
+
+@pytest.mark.parametrize("system", ["random", "supervised", "moco", "moco patch"])
+def test_sentences_of_one_system(rows, system):
+    assert all(negatives_words.negatives_words(rows[rows["system"] == system]).values())
+
+
+def test_one_seed_decides_nothing():
+    one = negatives_words.negatives_words(made_up(seeds=(0,)))
+    for name in ("answer", "alpha-words", "similarity-words"):
+        assert "undecided" in one[name]
+    for name in ("arms-words", "queue-words"):
+        assert "One seed decides nothing." in one[name]
+
+
+def test_sweeps_are_seen(rows):
+    assert negatives_words.swept_alpha(rows) and negatives_words.swept_queue(rows)
+    assert not negatives_words.swept_alpha(quick()) and not negatives_words.swept_queue(quick())
+
+
+def test_sets_on_which_little_is_learnt(rows):
+    assert "far ahead" in negatives_words.sets_words(rows)
+    near = rows.copy()
+    own = near["shift"] == "pacs-sketch"
+    near.loc[own, "value"] = near.loc[own, "system"].map({"random": 20.0, "supervised": 24.0}).fillna(22.0)
+    assert negatives_words.sets_words(near).endswith("says little: PACS sketch (4.0 points at best).")
+    assert negatives_words.sets_words(rows[rows["system"] != "random"]) == UNTOLD
