@@ -450,6 +450,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         axes.set_xlim(table["views"].min() / 1.4, 1.4 * table["views"].max())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
+        axes.set_ylim(bottom=max(0, axes.get_ylim()[0]))  # an interval may end below; no accuracy does
     cells[0].set_ylabel("accuracy (%)")
     handles, labels = cells[0].get_legend_handles_labels()
     drawing.legend(handles, labels, loc="outside upper center", ncols=2, frameon=False, handlelength=3)

@@ -80,6 +80,7 @@ def tradeoff_answer(results: Results) -> dict[str, str]:
         "answer-cost": _cost(results),
         "attack-words": _flattery(rows),
         "quirk-words": _modes(rows),
+        "summed-words": _summed(rows),
         "aggregation-words": _aggregation(rows),
         "probe-words": _adversarial_probe(rows),
         "corruption-words": _corruptions(rows),
@@ -169,6 +170,22 @@ def _flattery(rows: pd.DataFrame) -> str:
         for shift, words in steps
     ]
     return f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}."
+
+
+def _summed(rows: pd.DataFrame) -> str:
+    """What is left after PGD training whose optimiser steps on the gradients of all attack passes, seed by seed."""
+    summed, clean = "emp crops pgd summed", "emp crops pgd batch"
+    if not all(has(rows, name, PGD_CELL) for name in (summed, clean)):
+        return UNTOLD
+    by_seed = rows[rows["system"] == summed]
+    for column, value in PGD_CELL.items():
+        by_seed = by_seed[by_seed[column] == value]
+    seeds = listed([f"{value:.1f}" for value in by_seed.sort_values("seed")["value"]])
+    return (
+        "If the optimiser steps on the sum of the gradients of all attack passes as well, the same attacks in training "
+        f"mode leave {seeds} % under PGD, one seed after the other, on average {mean(rows, summed, PGD_CELL):.1f} % "
+        f"where clean gradients leave {mean(rows, clean, PGD_CELL):.1f} %."
+    )
 
 
 def _modes(rows: pd.DataFrame) -> str:

@@ -20,7 +20,7 @@ from lib.runs.systems import ATTACKED as SYSTEMS
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
-GLUED = ["answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "aggregation-words",
+GLUED = ["answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "summed-words", "aggregation-words",
          "probe-words", "corruption-words", "similarity-words", "machine-words"]  # fmt: skip
 SCORES = {  # clean, and under PGD at 8/255
     "random": (30, 1), "simclr": (70, 2), "emp crops": (75, 3), "supervised": (80, 4),
@@ -220,6 +220,22 @@ def test_modes_of_batch_norm_by_hand(texts):
             world=lambda *cell, weak=weak: weak if cell == ("emp crops pgd batch", "fgsm", "accuracy") else value(*cell)
         )
         assert words.tradeoff_answer(masked)["quirk-words"] == texts["quirk-words"] + more
+
+
+def test_summed_gradients_by_hand():
+    def world(system, shift, metric):
+        return (
+            12.0
+            if (system, shift, metric) == ("emp crops pgd summed", "pgd", "accuracy")
+            else value(system, shift, metric)
+        )
+
+    told = words.tradeoff_answer(made_up(world=world))["summed-words"]
+    left = [float(number) for number in re.findall(r"\d+\.\d", told)]
+    assert (
+        len(left) == 5 and sum(left[:3]) / 3 == pytest.approx(left[3], abs=0.06) and left[3] == pytest.approx(12, abs=2)
+    )
+    assert left[4] == pytest.approx(value("emp crops pgd batch", "pgd", "accuracy"), abs=2)
 
 
 def test_corruptions_by_hand(results, texts):
