@@ -8,6 +8,7 @@ in words what the rows are, for captions.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
@@ -725,7 +726,7 @@ def _draw_courses(courses: Mapping[str, Rows]) -> Drawing:
                 axes.plot(own["epoch"], own[column], linewidth=0.8, alpha=0.45, **look)
             means = course.groupby("epoch")[column].mean()
             axes.plot(means.index, means, linewidth=2, label=words, **look)
-        axes.set_title(system_title(name), fontsize=10)
+        axes.set_title("\n".join(textwrap.wrap(system_title(name), 26)), fontsize=10)  # wider ones meet
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=9.5, pad=1)
     cells[0, 0].set(ylim=(0, None))

@@ -20,8 +20,8 @@ from lib.runs.systems import ATTACKED as SYSTEMS
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
-GLUED = ["answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "summed-words", "aggregation-words",
-         "probe-words", "corruption-words", "similarity-words", "machine-words"]  # fmt: skip
+GLUED = ["answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "summed-words",
+         "aggregation-words", "probe-words", "corruption-words", "similarity-words", "machine-words"]  # fmt: skip
 SCORES = {  # clean, and under PGD at 8/255
     "random": (30, 1), "simclr": (70, 2), "emp crops": (75, 3), "supervised": (80, 4),
     "simclr pgd": (40, 20), "simclr free": (42, 22), "acl": (45, 24), "deacl": (50, 26),
