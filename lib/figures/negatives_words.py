@@ -74,6 +74,7 @@ def negatives_words(rows: Rows) -> dict[str, str]:
     """The words that the notebook glues into its text."""
     return {
         "answer": negatives_answer(rows),
+        "answer-shape": shape_answer(rows),
         "similarity-words": similarity_words(rows),
         "alpha-words": alpha_words(rows),
         "queue-words": queue_words(rows),
@@ -104,6 +105,22 @@ def negatives_answer(rows: Rows) -> str:
         sentences = (_both(rows, *pair, f"With {WORDS[kind]} {system_title(pair[1])}") for pair in pairs)
         told.append(next(filter(None, sentences), ""))
     return " ".join(filter(None, told)) or UNTOLD
+
+
+def shape_answer(rows: Rows) -> str:
+    """Whether negatives make MoCo v2 decide more by shape, on each set of conflicts: a sentence."""
+    gaps = {key: gap for key, gap in bias_gaps(rows).items() if key[0].startswith("moco ")}
+    if not gaps:
+        return UNTOLD
+    decided = {key: gap for key, gap in gaps.items() if gap.low > 0 or gap.high < 0}
+    if not decided:
+        means = [gap.mean for gap in gaps.values()]
+        return (
+            "Whether either kind makes it decide more by shape is undecided: its shape bias changes by "
+            f"{min(means):.1f} to {max(means):.1f} points, and every interval holds zero."
+        )
+    told = [f"{gap} points with {WORDS[kind_of(arm)]} on {CONFLICTS[name]}" for (arm, name), gap in decided.items()]
+    return f"Its shape bias changes by {listed(told)}."
 
 
 def _both(rows: Rows, arm: str, other: str, words: str) -> str:

@@ -500,3 +500,17 @@ def test_sets_on_which_little_is_learnt(rows):
     near.loc[own, "value"] = near.loc[own, "system"].map({"random": 20.0, "supervised": 24.0}).fillna(22.0)
     assert negatives_words.sets_words(near).endswith("says little: PACS sketch (4.0 points at best).")
     assert negatives_words.sets_words(rows[rows["system"] != "random"]) == UNTOLD
+
+
+@pytest.mark.parametrize(("added", "sentence"), [
+    (0.0, r"Whether either kind makes it decide more by shape is undecided: .* every interval holds zero\."),
+    (40.0, r"Its shape bias changes by 4\d\.\d \[.*\] points with patch negatives on conflict photographs and "),
+])  # fmt: skip
+def test_the_answer_on_shapes(added, sentence):
+    table = made_up()
+    chosen = (table["system"] == "moco patch") & (table["metric"] == "shape bias")
+    plain = table[(table["system"] == "moco") & (table["metric"] == "shape bias")].set_index(["shift", "seed"])["value"]
+    keys = pd.MultiIndex.from_frame(table.loc[chosen, ["shift", "seed"]])
+    table.loc[chosen, "value"] = plain.reindex(keys).to_numpy() + added
+    both = ~((table["system"] == "moco texture") & (table["metric"] == "shape bias"))
+    assert re.match(sentence, negatives_words.shape_answer(table[both]))
