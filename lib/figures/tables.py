@@ -61,7 +61,10 @@ def protocol(results: Results) -> pd.DataFrame:
 
 
 def written(settings: dict[str, object]) -> str:
-    """A method's own settings in words: "temperature 0.2, hidden 512"; what is None is left out."""
+    """A method's own settings in words: "temperature 0.2, hidden 512"; what is None is left out, and what is said of
+    negatives where there are none."""
+    if settings.get("negatives", True) is None:
+        settings = {name: value for name, value in settings.items() if name not in ("alpha", "count")}
     return ", ".join(
         f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
         for name, value in settings.items()

@@ -22,6 +22,7 @@ PROTOCOL = 2  # bump when the same features give other numbers
 DECAYS = tuple(10.0**power for power in range(4, -7, -1))  # candidates of linear regression
 KERNEL_DECAYS = tuple(10.0**power for power in range(1, -9, -1))  # a kernel's eigenvalues, over N, add up to one
 SCALES = (0.01, 0.1, 1.0)  # candidates of the kernel's gamma, times the number of features
+_EQUAL = 1e-9  # errors nearer than this share of the smallest differ by rounding
 _RESOLUTION = 1e-7  # that of float32: a feature that varies less, next to its size, does not vary
 _FEWEST = 5  # images in which a feature is not at its median, if it is to count: see `varying`
 
@@ -141,7 +142,7 @@ def fit_ridge(
     check_pairs(train, targets)
     check_pairs(validation, validation_targets, like=(train, targets))
     fits, predicted = _linear(train.double(), targets.double(), validation.double(), _decreasing(decays), ())
-    return fits[_squared_error(predicted, validation_targets).sum(dim=(1, 2)).argmin()]
+    return fits[_first_of_the_best(_squared_error(predicted, validation_targets).sum(dim=(1, 2)))]
 
 
 def fit_kernel_ridge(
@@ -166,7 +167,12 @@ def fit_kernel_ridge(
     fits, predicted = _rbf(
         train.double(), targets.double(), validation.double(), _decreasing(decays), _increasing(scales)
     )
-    return fits[_squared_error(predicted, validation_targets).sum(dim=(1, 2)).argmin()]
+    return fits[_first_of_the_best(_squared_error(predicted, validation_targets).sum(dim=(1, 2)))]
+
+
+def _first_of_the_best(errors: Tensor) -> int:
+    """The first of the smallest of `errors` (K,), where what only rounding tells apart is equal."""
+    return int((errors <= errors.min() * (1 + _EQUAL)).int().argmax())
 
 
 def varying(features: Tensor) -> Tensor:

@@ -15,7 +15,7 @@ from lib.models import Encoder, build_encoder
 from lib.training import Attack, OutOfTime, Training, needs_attack, passes, train, trainer
 from lib.training.attack import Adversary
 from lib.training.optimisers import learning_rate
-from lib.views import View, make_view
+from lib.views import View, render
 
 PLAN = Training(epochs=2, batch_size=16, learning_rate=0.05, warmup_epochs=1, precision="fp32")
 WHOLE = View(crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0, jitter=0, grey=0)  # a view that changes nothing
@@ -30,7 +30,7 @@ def run(attack, name="simclr", plan=PLAN, method=None, **options):
 @pytest.mark.parametrize("name", ["simclr", "emp_ssl", "supervised", "byol"])
 def test_one_replay_without_a_radius_is_plain_training_bit_by_bit(name, monkeypatch):
     """A blur may leave [0, 1] by a rounding; an adversary's pictures never do, so that both runs get such views."""
-    monkeypatch.setattr(trainer, "make_view", lambda *arguments: make_view(*arguments).clamp(0, 1))
+    monkeypatch.setattr(trainer, "render", lambda *arguments: render(*arguments).clamp(0, 1))
     plain, history = run(None, name)
     free, replayed = run(Attack("free(1)", epsilon=0, step=0.01), name)
     assert digest(free) == digest(plain)
