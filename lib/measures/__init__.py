@@ -9,6 +9,7 @@ from lib.measures.adversarial_probe import AdversarialProbe
 from lib.measures.aggregation import Aggregation
 from lib.measures.attention import AttentionShift
 from lib.measures.auto_attack import AutoAttackAccuracy
+from lib.measures.background import BackgroundReliance
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.cue_accuracy import CueAccuracy
 from lib.measures.downstream import Downstream
@@ -17,6 +18,7 @@ from lib.measures.knn import knn_predict
 from lib.measures.monitor import adversarial_monitor, neighbour_monitor
 from lib.measures.natural_shift import NaturalShift
 from lib.measures.negative_similarity import NegativeSimilarity
+from lib.measures.out_of_distribution import OutOfDistribution
 from lib.measures.out_of_domain import OutOfDomain
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.raw_input import RawInput
@@ -24,6 +26,7 @@ from lib.measures.read_out import ReadOut
 from lib.measures.real_invariance import RealInvariance
 from lib.measures.robust_accuracy import Classifier, RobustAccuracy
 from lib.measures.rows import COLUMNS
+from lib.measures.segmentation import Segmentation
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.shape_bias import ShapeBias
 from lib.measures.statistics import Interval, bootstrap_interval, interval
@@ -31,9 +34,10 @@ from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
-    "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy", "Classifier",
-    "CorruptionError", "CueAccuracy", "Downstream", "Interval", "NaturalShift", "NegativeSimilarity", "OutOfDomain",
-    "Probe", "RawInput", "ReadOut", "RealInvariance", "RobustAccuracy", "SeverityCurve", "ShapeBias", "Subject",
-    "SyntheticInvariance", "adversarial_monitor", "bootstrap_interval", "extract", "fit_probe", "interval",
+    "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy",
+    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "Downstream", "Interval", "NaturalShift",
+    "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Probe", "RawInput", "ReadOut", "RealInvariance",
+    "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject", "SyntheticInvariance",
+    "adversarial_monitor", "bootstrap_interval", "extract", "fit_probe", "interval",
     "knn_predict", "neighbour_monitor",
 ]  # fmt: skip

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+import torch
 
+from lib.images import Split
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import probe
 from lib.measures.rows import CLEAN, COLUMNS, row
@@ -32,15 +35,17 @@ class NaturalShift:
 
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test")
-        splits = {CLEAN: test}
-        if test.classes == CIFAR10_CLASSES:
-            here = available()
-            splits |= {name: natural(name, subject.device) for name in self.sets if name in here}
         rows = []
-        for name, split in splits.items():
+        for name, split in ({CLEAN: test} | natural_splits(test.classes, subject.device, self.sets)).items():
             labels = split.labels.cpu().numpy()
             rows.append(row(name, 0, "balanced error", balanced(subject.wrong(split.images, split.labels), labels)))
         return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def natural_splits(classes: tuple[str, ...], device: torch.device, sets: Iterable[str] = NATURAL) -> dict[str, Split]:
+    """Those of `sets` that are on this machine and have these `classes`; none for other classes than CIFAR-10's."""
+    here = available() if classes == CIFAR10_CLASSES else ()
+    return {name: natural(name, device) for name in sets if name in here}
 
 
 def balanced(outcomes: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lib.errors import BadInput
+
 # Mean and standard deviation per channel of pixels in [0, 1], as the field writes them.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 CIFAR10 = ((0.4914, 0.4822, 0.4465), (0.247, 0.243, 0.261))
@@ -41,3 +43,10 @@ class Encoder(nn.Module):
     def normalised(self, x: Tensor) -> Tensor:
         """Pixels in [0, 1] -> mean 0 and standard deviation 1, in the memory format that convolutions are fast in."""
         return ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """Where things are: the feature maps (N, C, h, w) behind each stage, the last one's last, for dense tasks.
+
+        Raises BadInput for an encoder that has none.
+        """
+        raise BadInput(f"{type(self).__name__} has no feature maps; take one of the ResNets of lib.models")

@@ -6,6 +6,8 @@ The table in `lib.models` names the sizes.
 
 from __future__ import annotations
 
+from itertools import islice
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -97,3 +99,13 @@ class ResNet(Encoder):
     def forward(self, x: Tensor) -> Tensor:
         x = F.relu(self.bn(self.stem(self.normalised(x))))
         return self.stages(x).mean(dim=(2, 3))
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The maps (N, C, h, w) behind each stage; the mean of the last over its positions is the feature."""
+        x = F.relu(self.bn(self.stem(self.normalised(x))))
+        blocks, maps = iter(self.stages), []
+        for depth in self.blocks:
+            for block in islice(blocks, depth):
+                x = block(x)
+            maps.append(x)
+        return maps

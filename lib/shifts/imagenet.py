@@ -1,24 +1,42 @@
 """Variants of ImageNet in the folders that their authors publish, for encoders of some of its classes.
 
-| name              | folder of a picture      | what changes                                                  |
-|-------------------|--------------------------|---------------------------------------------------------------|
-| imagenet-c        | CORRUPTION/SEVERITY/WNID | 19 corruptions at 5 severities (Hendrycks and Dietterich 2019) |
-| imagenet-r        | WNID, or imagenet-r/WNID | renditions of 200 classes (Hendrycks et al. 2021)             |
-| imagenet-sketch   | WNID, or sketch/WNID     | black and white sketches (Wang et al. 2019)                   |
-| stylized-imagenet | val/WNID, or WNID        | the texture of paintings, by AdaIN (Geirhos et al. 2019)      |
+| name                          | folder of a picture      | what changes                                              |
+|-------------------------------|--------------------------|-----------------------------------------------------------|
+| imagenet-c                    | CORRUPTION/SEVERITY/WNID | 19 corruptions, 5 severities (Hendrycks, Dietterich 2019) |
+| imagenet-r                    | WNID, or imagenet-r/WNID | renditions of 200 classes (Hendrycks et al. 2021)         |
+| imagenet-sketch               | WNID, or sketch/WNID     | black and white sketches (Wang et al. 2019)               |
+| stylized-imagenet             | val/WNID, or WNID        | the texture of paintings, by AdaIN (Geirhos et al. 2019)  |
+| imagenet-a                    | WNID, or imagenet-a/WNID | 200 classes, pictures that classifiers fail on (1)        |
+| imagenet-v2-matched-frequency | VERSION/PLACE            | a new test set, as clear as the old one (2)               |
+| imagenet-v2-threshold-0.7     | VERSION/PLACE            | clearer pictures of the same making                       |
+| imagenet-v2-top-images        | VERSION/PLACE            | the clearest of them                                      |
+| objectnet                     | images/OBJECT            | background, rotation and viewpoint, at random (3)         |
 
-WNID is the WordNet number of a class, such as n01443537. A folder inside is the one that the authors' archive has.
-They lie where WITHSTAND_DATA says, each under its name here, or in a folder that is named; nothing is downloaded.
+(1) Hendrycks et al., arXiv 1907.07174. (2) Recht et al. 2019, arXiv 1902.10811: clear is a picture in which many people
+find the class. (3) Barbu et al. 2019.
+
+WNID is the WordNet number of a class, such as n01443537. VERSION is `imagenetv2-matched-frequency-format-val`,
+`imagenetv2-threshold0.7-format-val` or `imagenetv2-top-images-format-val`, and PLACE that of the WNID in
+`lib.shifts.wnids`, 0 to 999: whoever numbers these folders in the order of their names, where 10 comes before 2, gets
+other labels. OBJECT is a name of ObjectNet's own: four files in `mappings`, beside `images` in its archive, say which
+of ImageNet's classes it is. An object may be several (an alarm clock is an analog clock or a digital one), and any of
+them is then right. Two pixels are cut off all round a picture of ObjectNet, as in its authors' loader: they drew a red
+frame of one pixel, and compression may smear it.
+
+A folder inside is the one that the authors' archive has. They lie where WITHSTAND_DATA says, each under its name here
+(the three of ImageNet-V2 under `imagenet-v2`), or in a folder that is named; nothing is downloaded.
 """
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import Image
 from torch import Tensor
 
 from lib import paths
@@ -26,15 +44,24 @@ from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST
 from lib.images.sources import read_picture
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
+from lib.shifts.wnids import WNIDS
 
-IMAGENET_C = "imagenet-c"
-# Where the folders of classes may be, the first that is there is taken.
+IMAGENET_C, IMAGENET_V2, OBJECTNET = "imagenet-c", "imagenet-v2", "objectnet"
+# Where the folders of classes may be, the first that is there is taken. Those of ImageNet-V2 never lie in its folder
+# itself, where nothing would tell the version.
 _INSIDE = {
     "imagenet-r": ("imagenet-r", ""),
     "imagenet-sketch": ("sketch", ""),
     "stylized-imagenet": ("val", ""),
+    "imagenet-a": ("imagenet-a", ""),
+    # The second name is that of the authors' loader, which renames what it unpacks.
+    f"{IMAGENET_V2}-matched-frequency": ("imagenetv2-matched-frequency-format-val", "ImageNetV2-matched-frequency"),
+    f"{IMAGENET_V2}-threshold-0.7": ("imagenetv2-threshold0.7-format-val", "ImageNetV2-threshold-0.7"),
+    f"{IMAGENET_V2}-top-images": ("imagenetv2-top-images-format-val", "ImageNetV2-top-images"),
+    OBJECTNET: ("images", "objectnet-1.0/images"),
 }
 VARIANTS = (IMAGENET_C, *_INSIDE)
+_FRAME = 2  # px
 
 
 @dataclass(frozen=True)
@@ -42,20 +69,26 @@ class Variant:
     """The pictures of a variant, class by class: `files` (N), and int64 `labels` (N,) into `classes`.
 
     `missing` are the classes without a picture; `source` says in words what these pictures are. Whoever compares with
-    published numbers of ImageNet-R lets a classifier choose among `present` only, as its authors do.
+    published numbers of ImageNet-R or ImageNet-A lets a classifier choose among `present` only, as their authors do.
+
+    `groups`, int64 (C,), has equal numbers for classes that are one object of ObjectNet; a label is the first of its
+    group, and a prediction is right where `groups[prediction] == groups[label]`. In the other variants each class is a
+    group of its own. `frame` is what is cut off a picture on each side, in pixels.
     """
 
     files: tuple[Path, ...]
     labels: Tensor
     classes: tuple[str, ...]
+    groups: Tensor
     missing: tuple[str, ...]
     size: int
     source: str
+    frame: int = 0
 
     @property
     def present(self) -> Tensor:
-        """int64 (P,): the classes, rising, that have pictures."""
-        return self.labels.unique()
+        """int64 (P,): the classes, rising, of the groups that have pictures."""
+        return torch.isin(self.groups, self.groups[self.labels]).nonzero()[:, 0]
 
     def batches(self, count: int = 256, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
         """Images, uint8 (n, 3, size, size), and labels (n,), at most `count` at a time and read when their turn comes.
@@ -66,9 +99,21 @@ class Variant:
             raise BadInput(f"the number of pictures in a batch is a whole number of at least 1, not {count!r}")
         for start in range(0, len(self.files), count):
             chosen = slice(start, start + count)
-            images = np.stack([read_picture(path, self.size) for path in self.files[chosen]])
+            images = np.stack([_read(path, self.size, self.frame) for path in self.files[chosen]])
             pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
             yield pixels.to(device), self.labels[chosen].to(device)
+
+
+def available(classes: Sequence[str]) -> list[str]:
+    """The variants but imagenet-c that are under WITHSTAND_DATA with a picture of one or more of `classes` (WNIDs)."""
+    here = []
+    for name in _INSIDE:
+        folder = _home(name)
+        if folder and any((folder / inside).is_dir() for inside in _INSIDE[name]):
+            root = _root(name, folder, None, None)
+            if any(_pictures(root / found) for found in _folders_of(name, root, classes) if found):
+                here.append(name)
+    return here
 
 
 def imagenet_variant(
@@ -81,10 +126,11 @@ def imagenet_variant(
 ) -> Variant:
     """The pictures of `classes`, WNIDs in the order of the encoder's labels, in the variant `name`, one of VARIANTS.
 
-    `folder` holds the variant, else the folder `name` under WITHSTAND_DATA does. `corruption` and `severity` (1 to 5)
-    belong to "imagenet-c" alone. `size` is that of a picture in pixels, 8 or more. Classes that the variant lacks are
-    left out and named in `missing`. Raises BadInput for an unknown name, corruption, severity or size, for classes that
-    are none or named twice, for a missing folder, and where no class has a picture.
+    `folder` holds the variant, else the one under WITHSTAND_DATA does. `corruption` and `severity` (1 to 5) belong to
+    "imagenet-c" alone. `size` is that of a picture in pixels, 8 or more. Classes that the variant lacks are left out
+    and named in `missing`. Raises BadInput for an unknown name, corruption, severity or size, for classes that are none
+    or named twice, for a missing folder, for mappings of ObjectNet that are not as published, and where no class has a
+    picture.
     """
     one_of(name, VARIANTS, "variant of ImageNet")
     if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
@@ -93,12 +139,17 @@ def imagenet_variant(
     if not classes or len(set(classes)) < len(classes):
         raise BadInput(f"classes are one or more WNIDs, each named once, not {classes}")
     root = _root(name, _folder(name, folder), corruption, severity)
-    pictures = [_pictures(root / wnid) for wnid in classes]
-    missing = tuple(wnid for wnid, found in zip(classes, pictures, strict=True) if not found)
+    names = _folders_of(name, root, classes)
+    groups = [names.index(found) if found else place for place, found in enumerate(names)]
+    pictures = [
+        _pictures(root / found) if found and group == place else []
+        for place, (found, group) in enumerate(zip(names, groups, strict=True))
+    ]
+    missing = tuple(wnid for wnid, group in zip(classes, groups, strict=True) if not pictures[group])
     if len(missing) == len(classes):
         raise BadInput(
-            f"{root} has pictures of none of the {len(classes)} classes, the first of which is {classes[0]!r}; folders "
-            "and classes are named by WNIDs such as n01443537"
+            f"{root} has pictures of none of the {len(classes)} classes, the first of which is {classes[0]!r}; "
+            f"classes are WNIDs such as n01443537, and their folders are {_named_by(name)}"
         )
     files = tuple(sum(pictures, []))
     what = name if corruption is None else f"{name} {corruption} {severity}"
@@ -106,21 +157,29 @@ def imagenet_variant(
         files=files,
         labels=torch.arange(len(classes)).repeat_interleave(torch.tensor([len(found) for found in pictures])),
         classes=classes,
+        groups=torch.tensor(groups),
         missing=missing,
         size=size,
         source=f"{what} ({len(files):,} pictures, {len(classes) - len(missing)} of {len(classes)} classes, "
         f"at {size} px)",
+        frame=_FRAME if name == OBJECTNET else 0,
     )
+
+
+def _home(name: str) -> Path | None:
+    """Where the variant lies under WITHSTAND_DATA, whether it does or not."""
+    data = paths.data()
+    return data / (IMAGENET_V2 if name.startswith(IMAGENET_V2) else name) if data else None
 
 
 def _folder(name: str, folder: Path | str | None) -> Path:
     """The folder of the variant, which is there."""
-    data = paths.data()
-    found = Path(folder) if folder is not None else data / name if data else None
+    found = Path(folder) if folder is not None else _home(name)
     if found is None or not found.is_dir():
         where = f"{found} is not a folder" if found else "WITHSTAND_DATA is not set"
+        held = IMAGENET_V2 if name.startswith(IMAGENET_V2) else name
         raise BadInput(
-            f"{name} is not here ({where}); name its folder, or by WITHSTAND_DATA one that holds it as {name}"
+            f"{name} is not here ({where}); name its folder, or by WITHSTAND_DATA one that holds it as {held}"
         )
     return found
 
@@ -130,7 +189,10 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
     if name != IMAGENET_C:
         if corruption is not None or severity is not None:
             raise BadInput(f"a corruption and a severity belong to {IMAGENET_C}, {name} has none")
-        return next(folder / inside for inside in _INSIDE[name] if (folder / inside).is_dir())
+        root = next((folder / inside for inside in _INSIDE[name] if (folder / inside).is_dir()), None)
+        if root is None:
+            raise BadInput(f"{folder} does not hold {name}, which has its pictures in {_INSIDE[name][0]}")
+        return root
     one_of(corruption, (*CORRUPTIONS, *EXTRA), f"corruption of {IMAGENET_C}")
     one_of(severity, SEVERITIES, f"severity of {IMAGENET_C}")
     root = folder / corruption / str(severity)
@@ -139,5 +201,56 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
     return root
 
 
+def _folders_of(name: str, root: Path, classes: Sequence[str]) -> list[str | None]:
+    """For each class the name of its folder in `root`, None where the variant has none."""
+    if name == OBJECTNET:
+        objects = _objects(root.parent / "mappings")
+        return [objects.get(wnid) for wnid in classes]
+    if name.startswith(IMAGENET_V2):
+        return [str(WNIDS.index(wnid)) if wnid in WNIDS else None for wnid in classes]
+    return list(classes)
+
+
+def _named_by(name: str) -> str:
+    if name == OBJECTNET:
+        return "named as its mappings say"
+    return "named by their places, 0 to 999" if name.startswith(IMAGENET_V2) else "named by them"
+
+
+def _objects(mappings: Path) -> dict[str, str]:
+    """WNID to the folder of the object that it is, of the classes that ObjectNet shares with ImageNet.
+
+    Folder, object, names of ImageNet's classes in one string, line of a name (from 0), place of the WNID: from one to
+    the next lead the four published files.
+    """
+    try:
+        folders, lines = (
+            {value: key for key, value in json.loads((mappings / file).read_text(encoding="utf-8")).items()}
+            for file in ("folder_to_objectnet_label.json", "pytorch_to_imagenet_2012_id.json")
+        )
+        shared = json.loads((mappings / "objectnet_to_imagenet_1k.json").read_text(encoding="utf-8"))
+        labels = (mappings / "imagenet_to_label_2012_v2").read_text(encoding="utf-8").splitlines()
+        wnids = {label.strip(): WNIDS[int(lines[number])] for number, label in enumerate(labels)}
+        return {wnids[label]: folders[name] for name, joined in shared.items() for label in joined.split("; ")}
+    except (OSError, ValueError, LookupError, AttributeError, TypeError) as error:
+        raise BadInput(
+            f"{mappings} does not hold ObjectNet's four mappings as published ({error!r}); unpack its archive again"
+        ) from error
+
+
 def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
+
+
+def _read(path: Path, size: int, frame: int) -> np.ndarray:
+    """The central square of a picture without its outermost `frame` pixels, scaled by averaging."""
+    if not frame:
+        return read_picture(path, size)
+    try:
+        with Image.open(path) as picture:
+            picture = picture.convert("RGB")
+    except (OSError, SyntaxError) as error:
+        raise BadInput(f"{path} is not a picture that Pillow can read; remove it or save it as PNG or JPEG") from error
+    side = min(picture.size) - 2 * frame
+    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side)))

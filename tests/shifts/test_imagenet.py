@@ -1,19 +1,33 @@
 """ImageNet's variants on small folders of each published layout: classes, pictures, and what can be wrong."""
 
+import json
+
 import numpy as np
 import pytest
 import torch
 from PIL import Image
+from torchvision.datasets import Imagenette
+from torchvision.models._meta import _IMAGENET_CATEGORIES
 
 from lib.errors import BadInput
-from lib.shifts.imagenet import VARIANTS, imagenet_variant
+from lib.shifts.imagenet import VARIANTS, available, imagenet_variant
+from lib.shifts.wnids import WNIDS
 
 FISH, COCK, SHARK, HEN = "n01443537", "n01514668", "n01484850", "n01514859"
+PLACES = {FISH: "1", SHARK: "2", COCK: "7", HEN: "8"}
+BY_WNID = ("imagenet-c", "imagenet-r", "imagenet-sketch", "stylized-imagenet", "imagenet-a")
+V2 = {
+    "imagenet-v2-matched-frequency": "imagenetv2-matched-frequency-format-val",
+    "imagenet-v2-threshold-0.7": "imagenetv2-threshold0.7-format-val",
+    "imagenet-v2-top-images": "imagenetv2-top-images-format-val",
+}
 LAYOUTS = {
     "imagenet-c": ("fog/3", "ILSVRC2012_val_00000236.JPEG"),
     "imagenet-r": ("", "cartoon_12.jpg"),
     "imagenet-sketch": ("sketch", "sketch_0.JPEG"),
     "stylized-imagenet": ("val", "ILSVRC2012_val_00000236.png"),
+    "imagenet-a": ("imagenet-a", "0.000116_digital clock _ digital clock_0.865662.jpg"),
+    **{name: (inside, "0a1b2c3d.jpeg") for name, inside in V2.items()},
 }
 ASKED = {"corruption": "fog", "severity": 3}
 
@@ -34,12 +48,13 @@ def publish(root, name, inside=None):
     """Three pictures of FISH, one of HEN and one of SHARK, each class in a grey of its own, in the authors' layout."""
     known, file = LAYOUTS[name]
     root = root / (known if inside is None else inside)
-    draw(root / FISH / file, (10, 10, 10))
-    draw(root / FISH / f"a_{file}", (20, 20, 20))
-    draw(root / FISH / f"b_{file}", (30, 30, 30), 60)
-    draw(root / HEN / file, (90, 90, 90))
-    draw(root / SHARK / file, (200, 200, 200))
-    (root / FISH / ".DS_Store").write_bytes(b"x")
+    fish, hen, shark = (PLACES[wnid] if name in V2 else wnid for wnid in (FISH, HEN, SHARK))
+    draw(root / fish / file, (10, 10, 10))
+    draw(root / fish / f"a_{file}", (20, 20, 20))
+    draw(root / fish / f"b_{file}", (30, 30, 30), 60)
+    draw(root / hen / file, (90, 90, 90))
+    draw(root / shark / file, (200, 200, 200))
+    (root / fish / ".DS_Store").write_bytes(b"x")
     (root / "README.txt").write_text("not a class")
 
 
@@ -48,14 +63,16 @@ def asked(name):
 
 
 @pytest.mark.parametrize("named", [True, False])
-@pytest.mark.parametrize("name", VARIANTS)
+@pytest.mark.parametrize("name", LAYOUTS)
 def test_pictures_of_the_classes_in_their_order(folder, tmp_path, name, named):
-    parent = tmp_path / "elsewhere" if named else folder
-    publish(parent / name, name)
-    variant = imagenet_variant(name, [HEN, COCK, FISH], 32, parent / name if named else None, **asked(name))
+    home = (tmp_path / "elsewhere" if named else folder) / ("imagenet-v2" if name in V2 else name)
+    publish(home, name)
+    variant = imagenet_variant(name, [HEN, COCK, FISH], 32, home if named else None, **asked(name))
     assert variant.classes == (HEN, COCK, FISH) and variant.missing == (COCK,)
     assert variant.labels.tolist() == [0, 2, 2, 2] and variant.present.tolist() == [0, 2]
-    assert [path.parent.name for path in variant.files] == [HEN, FISH, FISH, FISH]
+    parents = [HEN, FISH, FISH, FISH]
+    assert [path.parent.name for path in variant.files] == [PLACES[p] if name in V2 else p for p in parents]
+    assert variant.groups.tolist() == [0, 1, 2]
     assert "4 pictures, 2 of 3 classes, at 32 px" in variant.source and variant.source.startswith(name)
     images, labels = (torch.cat(parts) for parts in zip(*variant.batches(3), strict=True))
     assert images.dtype == torch.uint8 and images.shape == (4, 3, 32, 32) and torch.equal(labels, variant.labels)
@@ -64,7 +81,8 @@ def test_pictures_of_the_classes_in_their_order(folder, tmp_path, name, named):
 
 
 @pytest.mark.parametrize(("name", "inside"), [
-    ("imagenet-r", "imagenet-r"), ("imagenet-sketch", ""), ("stylized-imagenet", ""),
+    ("imagenet-r", "imagenet-r"), ("imagenet-sketch", ""), ("stylized-imagenet", ""), ("imagenet-a", ""),
+    ("imagenet-r", ""),
 ])  # fmt: skip
 def test_the_folder_inside_may_be_there_or_not(folder, name, inside):
     publish(folder / name, name, inside)
@@ -100,7 +118,7 @@ def test_a_picture_is_cut_to_its_central_square(folder):
 
 
 @pytest.mark.parametrize(("call", "words"), [
-    (lambda: imagenet_variant("imagenet-a", [FISH]), "unknown variant of ImageNet 'imagenet-a'.*allowed: imagenet-c"),
+    (lambda: imagenet_variant("imagenet-b", [FISH]), "unknown variant of ImageNet 'imagenet-b'.*allowed: imagenet-c"),
     (lambda: imagenet_variant("imagenet-r", [FISH], 4), "whole number of at least 8, not 4"),
     (lambda: imagenet_variant("imagenet-r", []), "one or more WNIDs"),
     (lambda: imagenet_variant("imagenet-r", [FISH, FISH]), "each named once"),
@@ -119,7 +137,133 @@ def test_bad_input_is_one_sentence(folder, call, words):
         call()
 
 
+# ---- ImageNet-V2: folders are named by places
+
+
+def test_wnids_are_the_challenge_s_in_the_order_of_classifiers():
+    assert len(WNIDS) == len(_IMAGENET_CATEGORIES) == 1000 and list(WNIDS) == sorted(set(WNIDS))
+    for wnid, names in Imagenette._WNID_TO_CLASS.items():  # ten classes from 0 to 701
+        assert names[0] == _IMAGENET_CATEGORIES[WNIDS.index(wnid)]
+    assert (WNIDS[1], WNIDS[999]) == (FISH, "n15075141")
+
+
+def test_each_version_has_its_own_pictures_and_ten_comes_after_two(folder):
+    for grey, inside in enumerate(V2.values()):
+        for place in (0, 1, 2, 10, 100, 999):
+            draw(folder / "imagenet-v2" / inside / str(place) / "0a.jpeg", (20 * grey + place % 7,) * 3)
+    classes = [WNIDS[place] for place in (2, 10, 999)]
+    for grey, name in enumerate(V2):
+        variant = imagenet_variant(name, classes, 16)
+        assert [path.parent.name for path in variant.files] == ["2", "10", "999"] and not variant.missing
+        ((images, labels),) = variant.batches()
+        assert labels.tolist() == [0, 1, 2]
+        greys = images.float().mean(dim=(1, 2, 3)).tolist()
+        assert greys == pytest.approx([20 * grey + 2, 20 * grey + 3, 20 * grey + 5], abs=1)
+
+
+def test_version_folders_that_the_authors_loader_renamed(folder):
+    draw(folder / "imagenet-v2" / "ImageNetV2-threshold-0.7" / "1" / "0a.jpeg", (9, 9, 9))
+    assert len(imagenet_variant("imagenet-v2-threshold-0.7", [FISH]).files) == 1
+    with pytest.raises(BadInput, match="does not hold imagenet-v2-top-images, .* imagenetv2-top-images-format-val"):
+        imagenet_variant("imagenet-v2-top-images", [FISH])
+
+
+def test_a_wnid_outside_the_challenge_is_missing_from_v2(folder):
+    draw(folder / "imagenet-v2" / V2["imagenet-v2-top-images"] / "1" / "0a.jpeg", (9, 9, 9))
+    assert imagenet_variant("imagenet-v2-top-images", ["n00007846", FISH]).missing == ("n00007846",)
+    with pytest.raises(BadInput, match="folders are named by their places, 0 to 999"):
+        imagenet_variant("imagenet-v2-top-images", [HEN])
+
+
+# ---- ObjectNet: folders are named by objects, which may be several classes
+
+ANALOG, DIGITAL, BANANA, PEN = "n02708093", "n03196217", "n07753592", "n02783161"  # 409, 530, 954, 418
+LINES = [
+    "banana",
+    "kit fox, Vulpes macrotis",
+    "digital clock",
+    "analog clock",
+    "ballpoint, ballpoint pen, ballpen, Biro",
+]
+OBJECTS = {"alarm_clock": "Alarm clock", "banana": "Banana", "pen": "Pen", "squeegee": "Squeegee"}
+SHARED = {"Alarm clock": "analog clock; digital clock", "Banana": "banana",
+          "Pen": "ballpoint, ballpoint pen, ballpen, Biro"}  # fmt: skip
+
+
+def publish_objectnet(root, inside="", lines=LINES):
+    """Mappings in the four published formats, of a few classes, and a picture in a red frame for each object."""
+    root = root / inside
+    (root / "mappings").mkdir(parents=True)
+    places = {"954": 0, "278": 1, "530": 2, "409": 3, "418": 4}  # of a WNID among the 1,000 to a line, from 0
+    files = {"folder_to_objectnet_label": OBJECTS, "objectnet_to_imagenet_1k": SHARED,
+             "pytorch_to_imagenet_2012_id": places}  # fmt: skip
+    for name, content in files.items():
+        (root / "mappings" / f"{name}.json").write_text(json.dumps(content))
+    (root / "mappings" / "imagenet_to_label_2012_v2").write_text("\n".join(lines) + "\n")
+    for shade, name in enumerate(OBJECTS):
+        picture = Image.new("RGB", (64, 50), (255, 0, 0))
+        picture.paste((40 * shade,) * 3, (2, 2, 62, 48))
+        (root / "images" / name).mkdir(parents=True)
+        picture.save(root / "images" / name / "0a1b2c3d4e5f6a7b.png")
+
+
+@pytest.mark.parametrize("inside", ["", "objectnet-1.0"])
+def test_objects_have_the_classes_that_the_mappings_say(folder, inside):
+    publish_objectnet(folder / "objectnet", inside)
+    variant = imagenet_variant("objectnet", [BANANA, DIGITAL, FISH, ANALOG], 16)
+    assert [path.parent.name for path in variant.files] == ["banana", "alarm_clock"]
+    assert variant.labels.tolist() == [0, 1] and variant.groups.tolist() == [0, 1, 2, 1]
+    assert variant.missing == (FISH,) and variant.present.tolist() == [0, 1, 3]
+    assert "2 pictures, 3 of 4 classes" in variant.source
+    ((images, _),) = variant.batches()
+    assert (images[0] == 40).all() and (images[1] == 0).all()  # without a trace of the red frame
+
+
+def test_a_frame_is_cut_off_before_the_central_square(folder):
+    publish_objectnet(folder / "objectnet")
+    pixels = np.random.default_rng(0).integers(256, size=(20, 37, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(folder / "objectnet" / "images" / "pen" / "0a1b2c3d4e5f6a7b.png")
+    ((images, _),) = imagenet_variant("objectnet", [PEN], 16).batches()
+    assert np.array_equal(images[0].permute(1, 2, 0), pixels[2:-2, 2:-2][:, 8:24])  # 33 px wide within
+
+
+def test_a_damaged_objectnet_is_one_sentence(folder):
+    publish_objectnet(folder / "objectnet")
+    with pytest.raises(BadInput, match="none of the 1 classes.*named as its mappings say"):
+        imagenet_variant("objectnet", [FISH])
+    (folder / "objectnet" / "images" / "pen" / "0a1b2c3d4e5f6a7b.png").write_bytes(b"no picture")
+    with pytest.raises(BadInput, match="not a picture that Pillow can read"):
+        next(imagenet_variant("objectnet", [PEN]).batches())
+    (folder / "objectnet" / "mappings" / "pytorch_to_imagenet_2012_id.json").write_text("[1, 2]")
+    with pytest.raises(BadInput, match="four mappings as published .*unpack its archive again"):
+        imagenet_variant("objectnet", [PEN])
+    (folder / "objectnet" / "mappings" / "imagenet_to_label_2012_v2").unlink()
+    with pytest.raises(BadInput, match="four mappings as published"):
+        imagenet_variant("objectnet", [PEN])
+
+
+def test_labels_that_the_mappings_do_not_know(folder):
+    publish_objectnet(folder / "objectnet", lines=[line.upper() for line in LINES])
+    with pytest.raises(BadInput, match="four mappings as published .*analog clock"):
+        imagenet_variant("objectnet", [PEN])
+
+
+# ---- What is here
+
+
+def test_variants_that_are_here_have_a_picture_of_a_class(folder):
+    assert available([FISH]) == []
+    for name in BY_WNID:
+        publish(folder / name, name)
+    publish(folder / "imagenet-v2", "imagenet-v2-top-images")
+    publish_objectnet(folder / "objectnet")
+    of_animals = ["imagenet-r", "imagenet-sketch", "stylized-imagenet", "imagenet-a", "imagenet-v2-top-images"]
+    assert available([COCK, FISH]) == of_animals and available([DIGITAL]) == ["objectnet"]
+    assert available([COCK]) == [] and set(of_animals) < set(VARIANTS)
+
+
 def test_without_a_data_folder_one_sentence(monkeypatch):
     monkeypatch.delenv("WITHSTAND_DATA", raising=False)
     with pytest.raises(BadInput, match="WITHSTAND_DATA is not set"):
         imagenet_variant("imagenet-r", [FISH])
+    assert available([FISH]) == []

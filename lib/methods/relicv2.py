@@ -1,0 +1,133 @@
+"""ReLICv2: ReLIC over several large and small crops, some of them without their background (arXiv 2201.05119).
+
+What is known of the paper from text that quotes it: the loss is a contrastive one plus a divergence with a stopped
+gradient; large crops go through the online network and its slow copy, small ones through the online network alone; the
+sum over all pairs is divided by (L + S) L; a large crop is cut from the picture without its background with a given
+probability. Weights, temperature, numbers of crops and of negatives are not known. They are our choices.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import torch
+from lightly.models.modules.heads import MoCoProjectionHead
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from lib.errors import BadInput, one_of
+from lib.methods.target import follow, rising, slow_copy
+from lib.precision import full_precision
+from lib.views import BYOL, View
+
+PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+
+SMALL = View(size=16, crop_scale=(0.08, 0.4), saturation=0.2)  # half the side at a quarter of the cost, as SwAV's
+AGAINST = ("pairs", "transpose")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """Our choices, all of them. `others` are the images of the batch that an image is told from, None for all.
+
+    A divergence that is not `stopped` moves both distributions, and `against` "transpose" is one between the rows and
+    the columns of the same similarities: a third party's code has both.
+    """
+
+    invariance: float = 1.0  # weight of the divergence
+    temperature: float = 0.2
+    others: int | None = None
+    large: int = 2  # crops
+    small: int = 2
+    removed: float = 0.1  # probability that a large crop is of the picture without its background
+    momentum: float = 0.98  # of the target at the first step, rising to 1
+    hidden: int = 512
+    projection: int = 128
+    stopped: bool = True
+    against: str = "pairs"
+
+    def __post_init__(self) -> None:
+        for name, least in (("large", 1), ("small", 0)):
+            value = getattr(self, name)
+            if type(value) is not int or value < least:
+                raise BadInput(f"{name} is a number of crops of at least {least}, not {value!r}")
+        if self.others is not None and (type(self.others) is not int or self.others < 1):
+            raise BadInput(f"others is a whole number of at least 1, or None for the whole batch, not {self.others!r}")
+        if isinstance(self.removed, bool) or not isinstance(self.removed, int | float) or not 0 <= self.removed <= 1:
+            raise BadInput(f"removed is a probability between 0 and 1, not {self.removed!r}")
+        one_of(self.against, AGAINST, "against")
+
+
+class ReLICv2(nn.Module):
+    """Online encoder and head, and a slow copy of both. Batch norm sees one crop at a time."""
+
+    views = (*BYOL, SMALL, SMALL)  # of the default settings; an instance has its own
+    uses_labels = False
+
+    def __init__(self, encoder: nn.Module, settings: Settings) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection, batch_norm=True)
+        self.target_encoder, self.target_head = slow_copy(encoder), slow_copy(self.head)
+        self.settings = settings
+        large = itertools.islice(itertools.cycle(BYOL), settings.large)  # in turn with solarisation and without
+        self.views = (*large, *(SMALL,) * settings.small)
+
+    def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
+        online = [self.head(self.encoder(view)) for view in views]
+        with torch.no_grad():
+            targets = [self.target_head(self.target_encoder(view)) for view in views[: self.settings.large]]
+        with full_precision(online[0]):
+            online, targets = ([part.float() for part in parts] for parts in (online, targets))
+            contrastive, divergence = relicv2(online, targets, self.settings)
+            return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
+
+    def after_step(self, progress: float) -> None:
+        momentum = rising(self.settings.momentum, progress)
+        follow(self.target_encoder, self.encoder, momentum)
+        follow(self.target_head, self.head, momentum)
+
+
+def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> tuple[Tensor, Tensor]:
+    r"""The contrastive term and the divergence of L + S online and L target projections, (N, D) each: two scalars.
+
+    .. math:: \frac{1}{(L + S) L} \sum_{a = 1}^{L + S} \sum_{b = 1}^{L}
+              \frac1N \sum_i \left( -\log p_i^{ab}(i), \;
+              \mathrm{KL} \left( \mathrm{sg}[p_i^{b a'}] \,\Vert\, p_i^{ab} \right) \right)
+
+    where :math:`p_i^{ab}` says which image crop a of image i is taken for, by its similarity to crop b of image i and
+    of its `others`. All pairs of large crops count, that of a crop with itself too, as the paper's listing has it.
+
+    The distribution that crop a shall agree with is the one of the other crop, b, as seen from a: a' is a where a is
+    large. Of small crops there are no targets, so a' is then the large crop after b (our choice).
+    """
+    large = len(targets)
+    logits = [[similarities(o, t, settings) for t in targets] for o in online]
+    contrastive, divergence = 0.0, 0.0
+    for a, b in itertools.product(range(len(online)), range(large)):
+        own = logits[a][b]
+        contrastive = contrastive + F.cross_entropy(own, torch.zeros(len(own), dtype=torch.long, device=own.device))
+        if settings.against == "pairs":
+            other = logits[b][a if a < large else (b + 1) % large]
+        else:
+            other = similarities(targets[b], online[a], settings)
+        other = other.detach() if settings.stopped else other
+        divergence = divergence + F.kl_div(
+            F.log_softmax(own, dim=1), F.log_softmax(other, dim=1), reduction="batchmean", log_target=True
+        )
+    pairs = len(online) * large
+    return contrastive / pairs, divergence / pairs
+
+
+def similarities(online: Tensor, target: Tensor, settings: Settings) -> Tensor:
+    """Cosines over the temperature of crops and targets, (N, D) each: (N, 1 + others), the image's own first.
+
+    The others of image i are the ones that follow it in the batch. Batches are in random order, so they are a random
+    sample, without a generator's help, and the same one for every pair of crops.
+    """
+    cosines = F.normalize(online, dim=1) @ F.normalize(target, dim=1).T / settings.temperature
+    count = len(cosines)
+    others = count - 1 if settings.others is None else min(settings.others, count - 1)
+    here = torch.arange(count, device=cosines.device)
+    return cosines.gather(1, (here[:, None] + torch.arange(others + 1, device=cosines.device)) % count)

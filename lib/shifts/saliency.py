@@ -1,0 +1,426 @@
+"""Saliency: which pixels of a picture are its object, found without any human label.
+
+| map                 | what stands out                                                                        |
+|---------------------|----------------------------------------------------------------------------------------|
+| `spectral_residual` | what a smooth spectrum does not foretell (Hou and Zhang 2007)                          |
+| `colour_contrast`   | colours that are rare on the picture's frame                                           |
+| `geodesic`          | what no path of small changes of colour joins to the frame (Wei et al. 2012)           |
+| `centre_prior`      | the middle                                                                             |
+
+All take uint8 images (N, 3, H, W) of any size from `SMALLEST` px and give float32 maps (N, H, W) in [0, 1]. A map is
+stretched so that a picture's least salient pixel has 0 and its most salient one 1; where nothing stands out it is 0.
+
+`fused` averages the four. A small network, `train`, learns from the fused maps of many pictures, in the spirit of
+DeepUSPS: what it predicts along the way is averaged and becomes its next labels. `masks(dataset, split, count)` are the
+masks of a data set, made once. The price of having no labels is the assumption behind each map: that the frame is
+background. An object that fills its picture, or that has the colours of what is behind it, is lost in part.
+
+Sources: Hou and Zhang 2007, "Saliency detection: a spectral residual approach" (CVPR); Wei, Wen, Zhu and Sun 2012,
+"Geodesic saliency using background priors" (ECCV); Nguyen et al. 2019, "DeepUSPS: deep robust unsupervised saliency
+prediction with self-supervision" (arXiv 1909.13055). What differs from the last: theirs are other maps, each with a
+large network of its own before one learns from all; ours is one network of 27,000 weights for pictures of 32 px.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from functools import partial
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from tqdm import tqdm
+
+from lib import files, paths
+from lib.errors import BadInput, one_of
+from lib.images import load
+from lib.precision import autocast
+from lib.randomness import seed_of
+from lib.shifts.corruptions.filters import gaussian_blur
+from lib.shifts.cues import otsu
+from lib.views.operations import grey
+
+PROTOCOL = 1  # a new number where masks change
+KINDS = ("exact", "fused", "learned")
+FILLS = ("zero", "grey", "mean")
+MID_GREY = 128
+SMALLEST = 16  # px; the network halves a side three times
+WORKING_SIDE = 64  # px; `fused` and the network see larger pictures reduced to it, as Hou and Zhang do
+BLUR_SHARE = 5 / 64  # of the shorter side: the Gaussian over a spectral residual, wide enough to fill an object
+FRAME_SHARE = 1 / 4  # of the frame: a colour that so much of it is near to is a colour of the background
+CENTRE_SIGMA = 1 / 4  # of the side
+DARK = 40  # of 255, in the brightest channel; the dark cloth behind the objects of COIL is below
+TRAINED_ON = 5_000  # pictures of the training split
+ROUNDS = 2  # of training: on the fused maps, then on the network's own averaged predictions
+EPOCHS = 4  # a round
+BATCHES = 100  # an epoch, so that a small set is learned from as often
+LEAST_BATCH = 8
+LEARNING_RATE = 3e-3
+MEMORY = 0.7  # how much of a picture's averaged prediction an epoch leaves
+CACHED = 1_000  # masks a cache file
+_AT_ONCE = 1 << 23  # distances in memory together, 4 bytes each
+_TOGETHER = 256  # pictures that are worked on together
+
+
+# Maps
+
+
+def spectral_residual(images: Tensor) -> Tensor:
+    r"""What is left of the luma when each frequency has the amplitude by which it exceeds its neighbours'.
+
+    With the spectrum :math:`f`, the mean :math:`h` over 3 x 3 frequencies and a Gaussian :math:`g`:
+
+    .. math:: g * |F^{-1}[\exp(\log|f| - h * \log|f| + i \arg f)]|^2
+
+    The mean goes round the edges of the spectrum, which is periodic. Amplitudes below one level count as one and keep
+    their size, or the rounding of a flat picture would be salient. The Gaussian has `BLUR_SHARE` of the side.
+    """
+    spectrum = torch.fft.fft2(grey(_checked(images).double()))
+    amplitude = spectrum.abs().clamp(min=1)
+    log = amplitude.log()
+    expected = F.avg_pool2d(F.pad(log, (1, 1, 1, 1), mode="circular"), 3, stride=1)
+    residual = torch.fft.ifft2((log - expected).exp() * spectrum / amplitude).abs().square()
+    return _stretched(gaussian_blur(residual, BLUR_SHARE * min(images.shape[-2:]))[:, 0])
+
+
+def colour_contrast(images: Tensor) -> Tensor:
+    """How far a pixel's colour is from those of the frame: the distance in CIELAB within which a quarter of them lie.
+
+    The frame is the outermost pixels; the share is `FRAME_SHARE`. So a background may have up to four colours, and an
+    object that touches the frame with less than a quarter of it still stands out.
+    """
+    return _stretched(_from_frame(lab(images)))
+
+
+def geodesic(images: Tensor) -> Tensor:
+    """The least sum of changes of colour, in CIELAB, on a way from the background to the pixel.
+
+    A way goes from neighbour to neighbour, across and down. It begins anywhere on the frame, at the cost of that
+    pixel's distance from the frame's colours (that of `colour_contrast`), since an object may touch the frame. Exact:
+    relaxed until nothing changes. After Wei et al. 2012, simplified.
+    """
+    colours = lab(images)
+    return _stretched(_geodesic(colours, _from_frame(colours)))
+
+
+def centre_prior(images: Tensor) -> Tensor:
+    """A Gaussian about the middle, `CENTRE_SIGMA` of each side wide: where photographers put what they mean."""
+    height, width = _checked(images).shape[-2:]
+    rows, columns = (
+        ((torch.arange(side, dtype=torch.float64, device=images.device) + 0.5) / side - 0.5) / CENTRE_SIGMA
+        for side in (height, width)
+    )
+    bump = torch.exp(-(rows[:, None].square() + columns.square()) / 2)
+    return _stretched(bump[None]).expand(len(images), -1, -1)
+
+
+def fused(images: Tensor) -> Tensor:
+    """The mean of the four maps, stretched."""
+    small = _reduced(_checked(images))
+    maps = torch.cat([_fused(part) for part in small.split(_TOGETHER)])
+    return maps if small is images else _enlarged(maps, images)
+
+
+def _fused(images: Tensor) -> Tensor:
+    colours = lab(images)
+    far = _from_frame(colours)  # what takes longest, for two maps
+    contrasts = _stretched(far) + _stretched(_geodesic(colours, far))
+    return _stretched((spectral_residual(images) + contrasts + centre_prior(images)) / 4)
+
+
+def binary(maps: Tensor) -> Tensor:
+    """Bool masks (N, H, W) of maps (N, H, W) in [0, 1], each cut at Otsu's threshold of its 256 levels."""
+    levels = (maps * 255).round().long()
+    return levels > otsu(levels.flatten(1))[:, None, None]
+
+
+def lab(images: Tensor) -> Tensor:
+    """Float32 CIELAB (N, 3, H, W) of uint8 sRGB images, for the white of D65: distances are about what the eye sees."""
+    level = torch.arange(256, dtype=torch.float64) / 255
+    linear = torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).float()
+    # Rows X, Y and Z of the sRGB primaries, each divided by that of the white.
+    to_xyz = torch.tensor(
+        [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
+    )
+    to_xyz /= torch.tensor([[0.95047], [1.0], [1.08883]])
+    light = linear.to(images.device)[_checked(images).int()]
+    xyz = torch.einsum("ij,njhw->nihw", to_xyz.to(images.device), light)
+    x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
+    return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
+
+
+def _from_frame(colours: Tensor) -> Tensor:
+    """How far from each pixel of `colours` (N, 3, H, W) `FRAME_SHARE` of the frame's colours lie at most: (N, H, W)."""
+    top, left = colours[..., [0, -1], :].flatten(2), colours[..., 1:-1, [0, -1]].flatten(2)
+    frame, pixels = torch.cat((top, left), dim=2), colours.flatten(2)
+    parts = [part.split(max(1, _AT_ONCE // (frame.shape[2] * pixels.shape[2]))) for part in (pixels, frame)]
+    return torch.cat([_near(*pair) for pair in zip(*parts, strict=True)]).view(colours[:, 0].shape)
+
+
+def _near(pixels: Tensor, frame: Tensor) -> Tensor:
+    """Distances (N, P) of colours (N, 3, P) to the nearest `FRAME_SHARE` of those of the frame (N, 3, K)."""
+    squares = sum((a[:, :, None] - b[:, None]).square() for a, b in zip(pixels.unbind(1), frame.unbind(1), strict=True))
+    return squares.kthvalue(math.ceil(FRAME_SHARE * frame.shape[2]), dim=2).values.sqrt()
+
+
+def _geodesic(colours: Tensor, starts: Tensor) -> Tensor:
+    """The cost of the cheapest way to each pixel of `colours` (N, 3, H, W), from `starts` (N, H, W) on the frame."""
+    across = (colours[..., 1:] - colours[..., :-1]).square().sum(1).sqrt()
+    down = (colours[..., 1:, :] - colours[..., :-1, :]).square().sum(1).sqrt()
+    inner = torch.zeros(starts.shape[1:], dtype=torch.bool, device=starts.device)
+    inner[1:-1, 1:-1] = True
+    costs, before = starts.masked_fill(inner, math.inf), None
+    while before is None or not torch.equal(costs, before):
+        before = costs
+        right = torch.minimum(before[..., 1:], before[..., :-1] + across)
+        left = torch.minimum(before[..., :-1], before[..., 1:] + across)
+        below = torch.minimum(before[..., 1:, :], before[..., :-1, :] + down)
+        above = torch.minimum(before[..., :-1, :], before[..., 1:, :] + down)
+        costs = before.clone()
+        costs[..., 1:] = right
+        costs[..., :-1] = torch.minimum(costs[..., :-1], left)
+        costs[..., 1:, :] = torch.minimum(costs[..., 1:, :], below)
+        costs[..., :-1, :] = torch.minimum(costs[..., :-1, :], above)
+    return costs
+
+
+def _stretched(maps: Tensor) -> Tensor:
+    """Float32 maps from 0 to 1, or 0 where a map varies by no more than rounding."""
+    least, most = maps.amin((1, 2), keepdim=True), maps.amax((1, 2), keepdim=True)
+    span = most - least
+    return torch.where(span > 1e-5 * most.abs(), (maps - least) / span.clamp(min=1e-30), 0.0).float()
+
+
+def _reduced(images: Tensor) -> Tensor:
+    """Uint8 images with a shorter side of `WORKING_SIDE` px, if theirs is longer."""
+    height, width = images.shape[-2:]
+    side = min(height, width)
+    if side <= WORKING_SIDE:
+        return images
+    size = round(height * WORKING_SIDE / side), round(width * WORKING_SIDE / side)
+    small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in images.split(_TOGETHER)]
+    return torch.cat(small).round().clamp(0, 255).byte()
+
+
+def _enlarged(maps: Tensor, images: Tensor) -> Tensor:
+    return F.interpolate(maps[:, None], images.shape[-2:], mode="bilinear")[:, 0].clamp(0, 1)
+
+
+def _checked(images: Tensor) -> Tensor:
+    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or not len(images):
+        raise BadInput(f"images are uint8 (N, 3, H, W), at least one, not {images.dtype} {tuple(images.shape)}")
+    if min(images.shape[-2:]) < SMALLEST:
+        raise BadInput(f"saliency is found in images of at least {SMALLEST} px a side, not {tuple(images.shape[-2:])}")
+    return images
+
+
+# The network
+
+
+class Segmenter(nn.Module):
+    """Pixels (N, 3, H, W) in [0, 1] -> logits of being object (N, H, W).
+
+    Three halvings and as many doublings, each of which adds what was there before; about 27,000 weights. The mean over
+    the coarsest map is added to it, so that every pixel knows of the whole picture.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.down = nn.ModuleList([_layer(3, 8), _layer(8, 24), _layer(24, 32), _layer(32, 32)])
+        self.up = nn.ModuleList([_layer(32, 24), _layer(24, 8), _layer(8, 8)])
+        self.last = nn.Conv2d(8, 1, 1)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        x = ((pixels - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
+        passed = []
+        for layer in self.down:
+            x = layer(F.max_pool2d(x, 2) if passed else x)
+            passed.append(x)
+        x = passed.pop()
+        x = x + x.mean((2, 3), keepdim=True)
+        for layer in self.up:
+            finer = passed.pop()
+            x = layer(finer + F.interpolate(x, finer.shape[-2:], mode="bilinear"))
+        return self.last(x)[:, 0]
+
+
+def _layer(channels_in: int, channels: int) -> nn.Sequential:
+    convolution = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
+    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
+
+
+def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", progress: bool = True) -> Segmenter:
+    """A network that has learned from the fused maps of uint8 `images` (N, 3, H, W) where their objects are.
+
+    The first labels are the fused maps, cut by Otsu. While it learns them, pictures mirrored at random, each picture's
+    predictions are averaged with its label, `MEMORY` of the old to the rest of the new; the averages, cut by Otsu, are
+    the labels of the next of `ROUNDS` rounds. What is wrong in a few maps and has no pattern is so voted down. The loss
+    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one device.
+    """
+    device = torch.device(device)
+    small = _reduced(_checked(images)).to(device)
+    labels = binary(fused(small)).float()
+    with torch.random.fork_rng([]):
+        torch.manual_seed(seed)
+        net = Segmenter().to(device, memory_format=torch.channels_last)
+    size = max(LEAST_BATCH, math.ceil(len(small) / BATCHES))
+    steps = ROUNDS * EPOCHS * math.ceil(len(small) / size)
+    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE)
+    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
+    with tqdm(total=steps, desc="saliency", unit="step", disable=not progress, leave=False) as bar:
+        for turn in range(ROUNDS):
+            averages = labels.clone()
+            for epoch in range(EPOCHS):
+                generator = torch.Generator().manual_seed(seed_of(seed, turn, epoch))
+                order = torch.randperm(len(small), generator=generator)
+                mirrored = torch.rand(len(small), generator=generator) < 0.5
+                for batch in order.split(size):
+                    turned = mirrored[batch].to(device)
+                    batch = batch.to(device)
+                    with autocast(device, "auto"):
+                        logits = net(_mirrored(small[batch], turned).float() / 255)
+                    logits = _mirrored(logits.float(), turned)
+                    optimiser.zero_grad(set_to_none=True)
+                    F.binary_cross_entropy_with_logits(logits, labels[batch]).backward()
+                    optimiser.step()
+                    falling.step()
+                    averages[batch] = MEMORY * averages[batch] + (1 - MEMORY) * logits.detach().sigmoid()
+                    bar.update()
+            labels = binary(averages).float()
+    return net.eval()
+
+
+def _mirrored(planes: Tensor, chosen: Tensor) -> Tensor:
+    """`planes` (N, ..., W), those `chosen` (N,) left to right."""
+    return torch.where(chosen.view(-1, *[1] * (planes.ndim - 1)), planes.flip(-1), planes)
+
+
+@torch.no_grad()
+def predict(net: Segmenter, images: Tensor) -> Tensor:
+    """How likely each pixel of uint8 images (N, 3, H, W), on the network's device, is object: (N, H, W) in [0, 1]."""
+    small = _reduced(_checked(images))
+    likely = torch.cat([net(part.float() / 255).sigmoid() for part in small.split(_TOGETHER)])
+    return likely if small is images else _enlarged(likely, images)
+
+
+# Masks
+
+
+def masks(
+    dataset: str,
+    split: str = "train",
+    count: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    kind: str = "learned",
+) -> Tensor:
+    """Where the objects of `lib.images.load(dataset, split, count)` are, in its order: bool (N, S, S) on `device`.
+
+    Of `kind` "learned", by a network trained on the first `TRAINED_ON` training images of the same data set, no label
+    of which it sees; "fused", the fused maps cut by Otsu; or "exact", which `scenes` alone has. The network is trained
+    once, on `device`, in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`,
+    so that a call that was cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend
+    on `count`. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a missing kind.
+    """
+    one_of(kind, KINDS, "kind of masks")
+    part = load(dataset, split, count)
+    if kind == "exact":
+        if part.masks is None:
+            raise BadInput(f"exact masks are known of scenes alone, not of {dataset}; allowed: fused, learned")
+        return part.masks.to(device)
+    images, wanted = part.images, len(part.images)
+    if wanted % CACHED:  # files are whole, but for the last of a split
+        images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
+    training = load(dataset, "train", TRAINED_ON).images if kind == "learned" else None
+    made = []
+    with tqdm(total=len(images), desc="masks", unit="image", disable=not progress, leave=False) as bar:
+        for start in range(0, len(images), CACHED):
+            block = images[start : start + CACHED]
+            name = f"{PROTOCOL}-{kind}-{_checksum(training, block)}-{split}-{start:06d}.safetensors"
+            make = partial(_made, block, training, device, progress)
+            made.append(files.kept(paths.cache() / "saliency" / name, make)["masks"])
+            bar.update(len(block))
+    return torch.cat(made)[:wanted].to(device)
+
+
+def _made(images: Tensor, training: Tensor | None, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
+    images = images.to(device)
+    if training is None:
+        return {"masks": binary(fused(images)).cpu()}
+    path = paths.cache() / "saliency" / f"{PROTOCOL}-network-{_checksum(training)}.safetensors"
+    net = Segmenter().to(device)
+    net.load_state_dict(files.kept(path, partial(_weights, training, device, progress)))
+    return {"masks": (predict(net.eval(), images) > 0.5).cpu()}
+
+
+def _weights(training: Tensor, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
+    net = train(training, device=device, progress=progress)
+    return {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
+
+
+def _checksum(*parts: Tensor | None) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        if part is not None:
+            digest.update(part.numpy())
+    return digest.hexdigest()[:16]
+
+
+def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tensor:
+    """Uint8 images (N, 3, H, W) with what is outside their objects filled; inside they are as they were.
+
+    `masks` (N, H, W) are bool, or float in [0, 1], which blend. `fill` is "zero", so that the image is multiplied by
+    its mask, as is told of ReLICv2 (Tomasev et al. 2022, arXiv 2201.05119); "grey", 128, near what normalisation turns
+    into zero; or "mean", the mean colour of the picture, which thereby still tells of what was removed.
+    Raises BadInput for other shapes, types and fills.
+    """
+    one_of(fill, FILLS, "fill")
+    if images.dtype != torch.uint8 or images.ndim != 4:
+        raise BadInput(f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
+    shape = (len(images), *images.shape[-2:])
+    if masks.shape != shape or not (masks.dtype == torch.bool or masks.is_floating_point()):
+        raise BadInput(f"masks of these images are bool or float of shape {shape}, not {masks.dtype} "
+                       f"{tuple(masks.shape)}")  # fmt: skip
+    if fill == "mean":
+        ground = images.float().mean((2, 3), keepdim=True).round()
+    else:
+        ground = torch.full((1, 1, 1, 1), {"zero": 0.0, "grey": float(MID_GREY)}[fill], device=images.device)
+    share = masks[:, None].float()
+    return (images * share + ground * (1 - share)).round().clamp(0, 255).byte()
+
+
+def on_dark(images: Tensor, level: int = DARK) -> Tensor:
+    """The objects before a dark background, as in COIL: bool masks (N, H, W) of uint8 images (N, 3, H, W).
+
+    Background are pixels whose brightest channel is at most `level` and which such pixels join to the frame, in four
+    directions; dark spots within an object belong to it. A dark part at its outline does not: these are near to exact
+    masks, not exact ones.
+    """
+    dark = _checked(images).amax(1) <= level
+    inner = torch.zeros(images.shape[-2:], dtype=torch.bool, device=images.device)
+    inner[1:-1, 1:-1] = True
+    ground, before = dark & ~inner, None
+    while before is None or not torch.equal(ground, before):
+        before, ground = ground, ground.clone()
+        ground[..., 1:] |= before[..., :-1]
+        ground[..., :-1] |= before[..., 1:]
+        ground[..., 1:, :] |= before[..., :-1, :]
+        ground[..., :-1, :] |= before[..., 1:, :]
+        ground &= dark
+    return ~ground
+
+
+def iou(masks: Tensor, truth: Tensor) -> Tensor:
+    """Intersection over union (Jaccard) of bool `masks` (N, H, W) and `truth`: float32 (N,), 1 where both are empty.
+
+    >>> iou(torch.tensor([[[True, True, False]]]), torch.tensor([[[False, True, True]]]))
+    tensor([0.3333])
+    """
+    if masks.dtype != torch.bool or truth.dtype != torch.bool or masks.shape != truth.shape or masks.ndim != 3:
+        raise BadInput(
+            f"two sets of masks are bool of one shape (N, H, W), not {masks.dtype} {tuple(masks.shape)} and "
+            f"{truth.dtype} {tuple(truth.shape)}"
+        )
+    either = (masks | truth).sum((1, 2))
+    return torch.where(either > 0, (masks & truth).sum((1, 2)) / either.clamp(min=1), 1.0)
