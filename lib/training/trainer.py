@@ -86,6 +86,9 @@ def train(
     steps_per_epoch = len(images) // training.batch_size
     if steps_per_epoch == 0:
         raise BadInput(f"a batch of {training.batch_size} needs as many training images, there are {len(images)}")
+    repulsion = getattr(method, "repulsion", None)
+    if repulsion and repulsion.negatives == "texture" and (textures is None or len(textures) != len(images)):
+        raise BadInput(f"texture negatives need a texture of each of the {len(images)} images: see lib.shifts.textures")
     method.to(device).train()
     for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
         module.normalise_by(images)  # a method may hold several encoders
@@ -128,7 +131,7 @@ def train(
         pictures = images[batch]
         drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
         clean = [render(pictures, *pair) for pair in zip(method.views, drawn, strict=True)]
-        if repulsion := getattr(method, "repulsion", None):
+        if repulsion:
             if repulsion.negatives == "texture":  # turned, cut and coloured as the query is
                 clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
             elif repulsion.negatives == "patch":

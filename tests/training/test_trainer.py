@@ -200,6 +200,13 @@ def test_negatives_come_after_the_views_and_change_none(settings, queries, count
                 assert set(map(tuple, picture.flatten(1).T.tolist())) <= colours
 
 
+@pytest.mark.parametrize("textures", [None, torch.zeros(3, 3, 32, 32, dtype=torch.uint8)])
+def test_texture_negatives_without_textures_are_refused(textures):
+    method = Watching(simclr.Settings(negatives="texture"), simclr.SimCLR.views, (0, 1))
+    with pytest.raises(BadInput, match="need a texture of each of the 32 images: see lib.shifts.textures"):
+        train(method, *data(32), PLAN, 3, progress=False, textures=textures)
+
+
 def test_history(tmp_path):
     _, history = run()
     assert [entry["epoch"] for entry in history] == [1, 2, 3]
