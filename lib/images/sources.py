@@ -121,13 +121,14 @@ def from_folder(folder: Path) -> Pictures:
     )
 
 
-def read_picture(path: Path, size: int = FOLDER_SIZE) -> np.ndarray:
+def read_picture(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndarray:
+    """The central square of a picture without its outermost `frame` pixels, by averaging: uint8 (size, size, 3)."""
     try:
         with Image.open(path) as picture:
             picture = picture.convert("RGB")
     except (UnidentifiedImageError, OSError, SyntaxError) as error:
         raise BadInput(f"{path} is not a picture that Pillow can read; remove it or save it as PNG or JPEG") from error
-    side = min(picture.size)
+    side = min(picture.size) - 2 * frame
     left, top = (picture.width - side) // 2, (picture.height - side) // 2
     box = (left, top, left + side, top + side)
     return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=box))

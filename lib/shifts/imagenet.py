@@ -36,7 +36,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from lib import paths
@@ -99,7 +98,7 @@ class Variant:
             raise BadInput(f"the number of pictures in a batch is a whole number of at least 1, not {count!r}")
         for start in range(0, len(self.files), count):
             chosen = slice(start, start + count)
-            images = np.stack([_read(path, self.size, self.frame) for path in self.files[chosen]])
+            images = np.stack([read_picture(path, self.size, self.frame) for path in self.files[chosen]])
             pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
             yield pixels.to(device), self.labels[chosen].to(device)
 
@@ -240,17 +239,3 @@ def _objects(mappings: Path) -> dict[str, str]:
 
 def _pictures(folder: Path) -> list[Path]:
     return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
-
-
-def _read(path: Path, size: int, frame: int) -> np.ndarray:
-    """The central square of a picture without its outermost `frame` pixels, scaled by averaging."""
-    if not frame:
-        return read_picture(path, size)
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (OSError, SyntaxError) as error:
-        raise BadInput(f"{path} is not a picture that Pillow can read; remove it or save it as PNG or JPEG") from error
-    side = min(picture.size) - 2 * frame
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=(left, top, left + side, top + side)))
