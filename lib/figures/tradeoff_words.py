@@ -183,8 +183,9 @@ def _summed(rows: pd.DataFrame) -> str:
     seeds = listed([f"{value:.1f}" for value in by_seed.sort_values("seed")["value"]])
     return (
         "If the optimiser steps on the sum of the gradients of all attack passes as well, the same attacks in training "
-        f"mode leave {seeds} % under PGD, one seed after the other, on average {mean(rows, summed, PGD_CELL):.1f} % "
-        f"where clean gradients leave {mean(rows, clean, PGD_CELL):.1f} %."
+        f"mode leave {seeds} % under PGD, one seed after the other, on average "
+        f"{level(rows, PGD_CELL | {'system': summed})} % where clean gradients leave "
+        f"{level(rows, PGD_CELL | {'system': clean})} %."
     )
 
 

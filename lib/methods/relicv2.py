@@ -12,12 +12,11 @@ import itertools
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
-from lib.methods.target import follow, rising, slow_copy
+from lib.methods.relic import ReLIC
 from lib.precision import full_precision
 from lib.views import BYOL, View
 
@@ -59,18 +58,13 @@ class Settings:
         one_of(self.against, AGAINST, "against")
 
 
-class ReLICv2(nn.Module):
-    """Online encoder and head, and a slow copy of both. Batch norm sees one crop at a time."""
+class ReLICv2(ReLIC):
+    """ReLIC's networks. Batch norm sees one crop at a time."""
 
     views = (*BYOL, SMALL, SMALL)  # of the default settings; an instance has its own
-    uses_labels = False
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection, batch_norm=True)
-        self.target_encoder, self.target_head = slow_copy(encoder), slow_copy(self.head)
-        self.settings = settings
+        super().__init__(encoder, settings)
         large = itertools.islice(itertools.cycle(BYOL), settings.large)  # in turn with solarisation and without
         self.views = (*large, *(SMALL,) * settings.small)
 
@@ -82,11 +76,6 @@ class ReLICv2(nn.Module):
             online, targets = ([part.float() for part in parts] for parts in (online, targets))
             contrastive, divergence = relicv2(online, targets, self.settings)
             return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
-
-    def after_step(self, progress: float) -> None:
-        momentum = rising(self.settings.momentum, progress)
-        follow(self.target_encoder, self.encoder, momentum)
-        follow(self.target_head, self.head, momentum)
 
 
 def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> tuple[Tensor, Tensor]:

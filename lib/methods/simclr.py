@@ -9,9 +9,9 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.held import held
 from lib.methods.repulsion import Repulsion, repelled
 from lib.precision import full_precision
-from lib.shifts.adversary import held
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers

@@ -28,7 +28,7 @@ class Attack:
     `epsilon` and `step` are in the scale of pixels in [0, 1], or texts like "8/255". A step of None is 1.25 epsilon for
     FGSM (Wong et al. 2020, arXiv 2001.03994), a quarter of epsilon for PGD and epsilon for free training. `views` are
     those attacked, jointly: "all", or the "last" while the others stay clean. During the attack batch norm is in `mode`
-    "batch", that of training, or "eval", that of the encoder as it will be used (see `lib.shifts.adversary.held`).
+    "batch", that of training, or "eval", that of the encoder as it will be used (see `lib.held`).
     Free training has no attack of its own, and so no mode but "batch".
 
     `quirk` repeats what the public code of arXiv 2501.03507 does and its paper does not say, as an experiment: "summed

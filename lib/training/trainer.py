@@ -87,7 +87,8 @@ def train(
     if steps_per_epoch == 0:
         raise BadInput(f"a batch of {training.batch_size} needs as many training images, there are {len(images)}")
     repulsion = getattr(method, "repulsion", None)
-    if repulsion and repulsion.negatives == "texture" and (textures is None or len(textures) != len(images)):
+    negatives = repulsion.negatives if repulsion else None
+    if negatives == "texture" and (textures is None or len(textures) != len(images)):
         raise BadInput(f"texture negatives need a texture of each of the {len(images)} images: see lib.shifts.textures")
     method.to(device).train()
     for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
@@ -131,12 +132,11 @@ def train(
         pictures = images[batch]
         drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
         clean = [render(pictures, *pair) for pair in zip(method.views, drawn, strict=True)]
-        if repulsion:
-            if repulsion.negatives == "texture":  # turned, cut and coloured as the query is
-                clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
-            elif repulsion.negatives == "patch":
-                queries = [clean[query] for query in method.queries for _ in range(repulsion.count)]
-                clean += [patch_negatives(query, generator) for query in queries]
+        if negatives == "texture":  # turned, cut and coloured as the query is
+            clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
+        elif negatives == "patch":
+            queries = [clean[query] for query in method.queries for _ in range(repulsion.count)]
+            clean += [patch_negatives(query, generator) for query in queries]
         for replay in range(replays):
             update = step * replays + replay
             rate = learning_rate(update, length, warmup, training.learning_rate)

@@ -9,10 +9,10 @@ parameters, gradients, batch-norm statistics, flags and the global generators as
 are float32, whatever the precision of the network.
 """
 
+from lib.held import MODES, held
 from lib.shifts.adversary.apgd import apgd, cross_entropy, dlr, margin, targeted_dlr
 from lib.shifts.adversary.ball import NORMS, epsilon_of, project, random_in_ball, steepest, within
 from lib.shifts.adversary.evaluation import auto_attack, in_chunks, survives
-from lib.shifts.adversary.held import MODES, held
 from lib.shifts.adversary.pgd import FreePerturbation, deterministic, fgsm, pgd
 from lib.shifts.adversary.square import square
 

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
+from lib.held import held
 from lib.shifts.adversary.ball import (
     epsilon_of,
     labels_of,
@@ -20,7 +21,6 @@ from lib.shifts.adversary.ball import (
     whole,
     within,
 )
-from lib.shifts.adversary.held import held
 
 Logits = Callable[[Tensor], Tensor]  # images (N, 3, H, W) in [0, 1] -> scores of the classes (N, C)
 

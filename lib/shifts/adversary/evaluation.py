@@ -9,9 +9,9 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from lib.errors import BadInput, one_of
+from lib.held import held
 from lib.shifts.adversary.apgd import CLASSES, Logits
 from lib.shifts.adversary.ball import NORMS, epsilon_of, labels_of, pixels_of, whole
-from lib.shifts.adversary.held import held
 
 
 def in_chunks(

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import BadInput, one_of
+from lib.held import held
 from lib.shifts.adversary.ball import epsilon_of, pixels_of, random_in_ball, seeds_of, steepest, whole, within
-from lib.shifts.adversary.held import held
 
 Loss = Callable[[Tensor], Tensor]
 

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from lib.held import held
 from lib.randomness import uniform
 from lib.shifts.adversary.apgd import Logits, margin
 from lib.shifts.adversary.ball import epsilon_of, labels_of, pixels_of, seeds_of, whole
-from lib.shifts.adversary.held import held
 
 SHARE = 0.8  # of the pixels in the first squares
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of this share, in a search of 10,000 queries
