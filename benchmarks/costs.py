@@ -30,6 +30,7 @@ from lib.runs import grid
 from lib.runs.engine import device_name
 from lib.runs.presets import plan_of
 from lib.runs.store import COST_COLUMNS, write_costs
+from lib.shifts.saliency import without_background
 from lib.training import train
 
 STUDY = "methods"
@@ -46,7 +47,8 @@ def measure(method: str, preset: str) -> dict[str, object]:
     some = slice(STEPS * plan.batch_size)
     torch.manual_seed(0)
     module = build_method(method, build_encoder(config.encoder), config.settings, len(data.classes))
-    history = train(module, data.images[some], data.labels[some], short, seed=0, progress=False)
+    removed = without_background(config.dataset, "train", config.train_images, device)[some] if config.removal else None
+    history = train(module, data.images[some], data.labels[some], short, seed=0, progress=False, removed=removed)
     steps_per_epoch = len(data.images) // plan.batch_size
     return {
         "method": method,

@@ -15,7 +15,7 @@ from lib.claims import difference, present
 from lib.figures.figure import Figure
 from lib.figures.severity import summary
 from lib.figures.style import look, title, use_style
-from lib.figures.tables import OPTIMISERS, written
+from lib.figures.tables import OPTIMISERS, views_in_words, written
 from lib.figures.words import listed
 from lib.measures import Interval, interval
 from lib.methods import METHODS, PLAIN
@@ -165,20 +165,13 @@ def results_table(results: Results) -> pd.DataFrame:
             "paradigm": METHODS[method].paradigm,
             "kNN accuracy (%)": str(neighbours[method]),
             "probe accuracy (%)": str(probed[method]),
-            "views per image": views_per_image(method),
+            "views per image": views_in_words(method, {}),
             "seconds per epoch": str(cost["seconds per epoch"]),
         }
         if MULTIPLE in spent:
             line[MULTIPLE] = str(cost[MULTIPLE])
         lines.append(line | {"peak memory (MiB)": f"{cost['peak memory (MiB)']:,.0f}"})
     return pd.DataFrame(lines)
-
-
-def views_per_image(method: str) -> str:
-    """How many views of an image a method reads in a step, in words: "2", or "2 of 32 px and 4 of 16 px"."""
-    sizes = [view.size for view in METHODS[method].build.views]
-    counts = {size: sizes.count(size) for size in dict.fromkeys(sizes)}
-    return listed([f"{count} of {size} px" for size, count in counts.items()]) if len(counts) > 1 else str(len(sizes))
 
 
 def recipes_table() -> pd.DataFrame:

@@ -14,9 +14,10 @@ from lib.figures.style import title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
-from lib.methods import METHODS
+from lib.methods import METHODS, views_of
 from lib.runs import Results
 from lib.runs.systems import SYSTEMS
+from lib.views import View
 
 OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are written
 
@@ -47,7 +48,7 @@ def protocol(results: Results) -> pd.DataFrame:
                 ),
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
-                "views of a picture": _views(method),
+                "views of a picture": _views(method, config["settings"]),
                 "batch": training["batch_size"] if trained else "",
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
@@ -62,9 +63,10 @@ def protocol(results: Results) -> pd.DataFrame:
 
 def written(settings: dict[str, object]) -> str:
     """A method's own settings in words: "temperature 0.2, hidden 512"; what is None is left out, and what is said of
-    negatives where there are none."""
-    if settings.get("negatives", True) is None:
-        settings = {name: value for name, value in settings.items() if name not in ("alpha", "count")}
+    negatives or of backgrounds where there are none or none is removed."""
+    silent = ("alpha", "count") if settings.get("negatives", True) is None else ()
+    silent += ("removed", "masks") if settings.get("removed") == 0 else ()
+    settings = {name: value for name, value in settings.items() if name not in silent}
     return ", ".join(
         f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
         for name, value in settings.items()
@@ -82,24 +84,32 @@ def systems_table(results: Results) -> pd.DataFrame:
         records = [record for record in results.records if record["system"] == name]
         config, system = records[0]["config"], SYSTEMS[name]
         training, trained = config["training"], METHODS[system.method].trained
-        views = config["settings"].get("views") or len(METHODS[system.method].build.views)
         lines.append(
             {
                 "system": system.title,
                 "trained against": _attack(config["attack"]),
                 "negatives": _negatives(config["settings"]),
                 "queue": str(config["settings"].get("queue", "")),
-                "views": str(views) if trained else "",
+                "views": views_in_words(system.method, config["settings"]) if trained else "",
+                "removed": _removal(config["settings"]),
                 "batch": training["batch_size"] if trained else "",
                 "epochs": training["epochs"] if trained else "none",
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
-                "seeds": len(records),
+                "data": ", ".join(dict.fromkeys(record["config"]["dataset"] for record in records)),
+                "seeds": len({record["config"]["seed"] for record in records}),
                 "source": system.source,
             }
         )
     told = pd.DataFrame(lines)
-    plain = {"trained against": "nothing", "negatives": "", "queue": ""}
+    plain = {"trained against": "nothing", "negatives": "", "queue": "", "removed": ""}
+    if told["data"].nunique() == 1:
+        plain["data"] = told["data"].iloc[0]  # the captions name it
     return told.drop(columns=[name for name, value in plain.items() if told[name].isin(["", value]).all()])
+
+
+def _removal(settings: dict) -> str:
+    """0.1 of backgrounds, learned masks"""
+    return f"{settings['removed']:g} of backgrounds, {settings['masks']} masks" if settings.get("removed") else ""
 
 
 def _negatives(settings: dict) -> str:
@@ -122,12 +132,22 @@ def _attack(attack: dict | None) -> str:
     return ", ".join([words, *filter(None, others)])
 
 
-def _views(method: str) -> str:
-    """What a method reads of each picture in an epoch: "2 of 32 px, 4 of 16 px"."""
+def views_in_words(method: str, settings: dict) -> str:
+    """How many views of an image a method reads in a step: "2", or "2 of 32 px and 4 of 16 px"."""
+    views = views_of(method, METHODS[method].settings(**settings))
+    return _views(method, settings).replace(", ", " and ") if len(set(_sizes(views))) > 1 else str(len(views))
+
+
+def _views(method: str, settings: dict) -> str:
+    """What a method reads of each picture in a step: "2 of 32 px, 4 of 16 px"."""
     if not METHODS[method].trained:
         return ""
-    sizes = Counter(view.size for view in METHODS[method].build.views)
+    sizes = Counter(_sizes(views_of(method, METHODS[method].settings(**settings))))
     return ", ".join(f"{count} of {size} px" for size, count in sizes.items())
+
+
+def _sizes(views: Sequence[View]) -> list[int]:
+    return [view.size for view in views]
 
 
 def accuracy_table(rows: pd.DataFrame) -> pd.DataFrame:

@@ -9,6 +9,8 @@ One that `needs_attack` compares adversarial `views` with the same views without
 (or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises.
 One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of those whose
 numbers are `queries`, as many pictures as the settings count.
+One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from
+pictures without their background. One whose settings decide its views has `views_of(settings)` instead of a tuple.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 
@@ -33,6 +35,7 @@ from lib.methods import (
     nnclr,
     random,
     relic,
+    relicv2,
     simclr,
     simsiam,
     supcon,
@@ -41,6 +44,7 @@ from lib.methods import (
     trades,
     vicreg,
 )
+from lib.views import View
 
 
 @dataclass(frozen=True)
@@ -75,6 +79,7 @@ METHODS = {
     "swav": Method("SwAV", "clustering", swav.SwAV, swav.Settings, swav.PROTOCOL),
     "emp_ssl": Method("EMP-SSL", "coding rate", emp_ssl.EMPSSL, emp_ssl.Settings, emp_ssl.PROTOCOL),
     "relic": Method("ReLIC", "invariance", relic.ReLIC, relic.Settings, relic.PROTOCOL),
+    "relicv2": Method("ReLICv2", "invariance", relicv2.ReLICv2, relicv2.Settings, relicv2.PROTOCOL),
     "supervised": Method(
         "Supervised", "reference with labels", supervised.Supervised, supervised.Settings, supervised.PROTOCOL
     ),
@@ -86,6 +91,12 @@ METHODS = {
 }
 # Those that learn from views as they are; an adversary may change the views all the same.
 PLAIN: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not method.attacked)
+
+
+def views_of(name: str, settings: object) -> tuple[View, ...]:
+    """What the method `name` reads of a picture in a step, by its settings."""
+    build = METHODS[name].build
+    return build.views_of(settings) if hasattr(build, "views_of") else build.views
 
 
 def build_method(

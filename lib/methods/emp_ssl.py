@@ -41,15 +41,18 @@ class EMPSSL(nn.Module):
     """The network reads all patches as one batch. Its feature for evaluation is the encoder's, like everyone's; the
     paper's 4096 features of the head's first layer, averaged over patches, are another column, not this one."""
 
-    views = (PATCH,) * 8  # of the default settings; an instance has its own
     uses_labels = False
+
+    @staticmethod
+    def views_of(settings: Settings) -> tuple[View, ...]:
+        return (CROPS[settings.crop],) * settings.views
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
         self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
         self.invariance, self.epsilon = settings.invariance, settings.epsilon
-        self.views = (CROPS[settings.crop],) * settings.views
+        self.views = self.views_of(settings)
 
     @property
     def pre_feature(self) -> nn.Module:

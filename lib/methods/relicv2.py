@@ -17,17 +17,17 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
 from lib.methods.relic import ReLIC
+from lib.methods.removal import Removal
 from lib.precision import full_precision
-from lib.views import BYOL, View
+from lib.views import View, large_and_small
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
-SMALL = View(size=16, crop_scale=(0.08, 0.4), saturation=0.2)  # half the side at a quarter of the cost, as SwAV's
 AGAINST = ("pairs", "transpose")
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(Removal):
     """Our choices, all of them. `others` are the images of the batch that an image is told from, None for all.
 
     A divergence that is not `stopped` moves both distributions, and `against` "transpose" is one between the rows and
@@ -39,7 +39,8 @@ class Settings:
     others: int | None = None
     large: int = 2  # crops
     small: int = 2
-    removed: float = 0.1  # probability that a large crop is of the picture without its background
+    size: int = 16  # pixels a side of a small crop: half of a large one's at a quarter of the cost, as SwAV has it
+    removed: float = 0.1
     momentum: float = 0.98  # of the target at the first step, rising to 1
     hidden: int = 512
     projection: int = 128
@@ -47,26 +48,28 @@ class Settings:
     against: str = "pairs"
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         for name, least in (("large", 1), ("small", 0)):
             value = getattr(self, name)
             if type(value) is not int or value < least:
                 raise BadInput(f"{name} is a number of crops of at least {least}, not {value!r}")
+        if type(self.size) is not int or not 8 <= self.size <= 32:
+            raise BadInput(f"size is that of small crops, a whole number of pixels from 8 to 32, not {self.size!r}")
         if self.others is not None and (type(self.others) is not int or self.others < 1):
             raise BadInput(f"others is a whole number of at least 1, or None for the whole batch, not {self.others!r}")
-        if isinstance(self.removed, bool) or not isinstance(self.removed, int | float) or not 0 <= self.removed <= 1:
-            raise BadInput(f"removed is a probability between 0 and 1, not {self.removed!r}")
         one_of(self.against, AGAINST, "against")
 
 
 class ReLICv2(ReLIC):
     """ReLIC's networks. Batch norm sees one crop at a time."""
 
-    views = (*BYOL, SMALL, SMALL)  # of the default settings; an instance has its own
+    @staticmethod
+    def views_of(settings: Settings) -> tuple[View, ...]:
+        return large_and_small(settings.large, settings.small, settings.size)
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__(encoder, settings)
-        large = itertools.islice(itertools.cycle(BYOL), settings.large)  # in turn with solarisation and without
-        self.views = (*large, *(SMALL,) * settings.small)
+        self.views, self.removal = self.views_of(settings), settings
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         online = [self.head(self.encoder(view)) for view in views]

@@ -8,9 +8,10 @@ import json
 from dataclasses import dataclass, field, replace
 
 from lib.errors import BadInput, one_of
-from lib.methods import METHODS
+from lib.methods import METHODS, views_of
+from lib.methods.removal import Removal
 from lib.models import ENCODERS
-from lib.shifts import textures
+from lib.shifts import saliency, textures
 from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
 
@@ -24,6 +25,7 @@ FUSIONS = {
 _YOUNG = {"augmentation": None, "attack": None}
 _YOUNG_SETTINGS = {"views": 8, "crop": "patch"}  # of EMP-SSL
 _YOUNG_SETTINGS |= {"negatives": None, "alpha": 2.0, "count": 1}  # of methods that repel
+_YOUNG_SETTINGS |= {"removed": 0.0, "masks": "learned", "crops": "usual"}  # of the supervised reference
 
 
 @dataclass(frozen=True)
@@ -58,16 +60,17 @@ class RunConfig:
             raise BadInput(f"train_images is a whole number of at least 1 or None (all), not {self.train_images!r}")
         if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):
             raise BadInput(f"least_crop is a share above 0.0 and up to 1.0, or None, not {self.least_crop!r}")
-        if self.augmentation is not None:
-            one_of(self.augmentation, (*AUGMENTATIONS, *FUSIONS), "augmentation")
-            if len({view.size for view in METHODS[self.method].build.views}) > 1:
-                raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
-        self._check_attack()
         expected = METHODS[self.method].settings
         if self.settings is None:
             object.__setattr__(self, "settings", expected())
         if type(self.settings) is not expected:
             raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
+        sizes = {view.size for view in views_of(self.method, self.settings)}
+        if self.augmentation is not None:
+            one_of(self.augmentation, (*AUGMENTATIONS, *FUSIONS), "augmentation")
+            if len(sizes) > 1:
+                raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
+        self._check_attack(sizes)
         if self.negatives:
             repelling = [name for name, method in METHODS.items() if method.repels]
             if self.method not in repelling:
@@ -82,7 +85,13 @@ class RunConfig:
         """What the method's settings have it keep away from (`lib.methods.repulsion`)."""
         return getattr(self.settings, "negatives", None)
 
-    def _check_attack(self) -> None:
+    @property
+    def removal(self) -> Removal | None:
+        """How the method's settings have backgrounds removed; None where they do not."""
+        removal = self.settings if isinstance(self.settings, Removal) else None
+        return removal if removal and removal.removed else None
+
+    def _check_attack(self, sizes: set[int]) -> None:
         if isinstance(self.attack, str):
             object.__setattr__(self, "attack", None if self.attack == "none" else Attack(self.attack))
         if self.attack is not None and not isinstance(self.attack, Attack):
@@ -95,7 +104,7 @@ class RunConfig:
             raise BadInput(f"{self.method} is not trained, so that there is nothing to attack: its attack is None")
         elif self.attack.kind == "free" and hasattr(method.build, "weakness"):
             raise BadInput(f"{self.method} attacks by another loss than it learns by: use 'pgd(k)' or 'fgsm', not free")
-        elif len({view.size for view in method.build.views}) > 1:
+        elif len(sizes) > 1:
             raise BadInput(f"{self.method} has large and small crops, and an attack needs views of one size: use None")
 
     def teacher(self) -> RunConfig | None:
@@ -136,6 +145,8 @@ class RunConfig:
         identity = [values, checksum, METHODS[self.method].protocol]
         if self.negatives == "texture":
             identity.append(textures.PROTOCOL)
+        if self.removal:
+            identity.append(saliency.PROTOCOL)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

@@ -26,9 +26,10 @@ from lib.models import Fused, build_encoder
 from lib.precision import precision_on
 from lib.runs import store
 from lib.runs.config import RunConfig
+from lib.shifts.saliency import without_background
 from lib.shifts.textures import textures
 from lib.training import OutOfTime, needs_attack, passes, train
-from lib.views import augmented, cropped
+from lib.views import augmented, cost, cropped
 
 try:
     import fcntl
@@ -156,6 +157,10 @@ def _train(
         progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
         textures=textures(config.dataset, "train", config.train_images, device, progress)
         if config.negatives == "texture" else None,
+        removed=without_background(
+            config.dataset, "train", config.train_images, device, progress, config.removal.masks
+        )
+        if config.removal else None,
     )  # fmt: skip
     record = {
         "key": key,
@@ -191,9 +196,10 @@ def _fresh(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> 
 def _cost(config: RunConfig, method: nn.Module, images: int) -> dict:
     """What training took, whatever the machine: steps of the optimiser, and passes of a view (see `passes`)."""
     batches = config.training.epochs * (images // config.training.batch_size)
+    each = passes(cost(method.views), config.attack, needs_attack(method))
     return {
         "updates": batches * (config.attack.replays if config.attack else 1),
-        "passes": batches * config.training.batch_size * passes(len(method.views), config.attack, needs_attack(method)),
+        "passes": round(batches * config.training.batch_size * each),
     }
 
 

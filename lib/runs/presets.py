@@ -15,16 +15,19 @@ from lib.measures import (
     Aggregation,
     AttentionShift,
     AutoAttackAccuracy,
+    BackgroundReliance,
     CorruptionError,
     CueAccuracy,
     Downstream,
     NaturalShift,
     NegativeSimilarity,
+    OutOfDistribution,
     OutOfDomain,
     RawInput,
     ReadOut,
     RealInvariance,
     RobustAccuracy,
+    Segmentation,
     SeverityCurve,
     ShapeBias,
     SyntheticInvariance,
@@ -32,7 +35,7 @@ from lib.measures import (
 from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
 from lib.runs.recipes import Recipe, recipe_of
-from lib.runs.systems import ATTACKED, NEGATIVES, SYSTEMS, System, epochs_of, settings_of
+from lib.runs.systems import ATTACKED, NEGATIVES, RELICV2, RELICV2_IN_SHORT, SYSTEMS, System, epochs_of, settings_of
 from lib.training import Training
 from lib.views import AUGMENTATIONS
 
@@ -115,7 +118,8 @@ class Plan:
     results. They are not published.
 
     A study may compare `systems`, names of `SYSTEMS`, instead of methods, and `systems_in_class` in the quick preset.
-    `scale` is what it makes of a preset, and `less` what it leaves of the measures for a system.
+    `systems_on_scenes` are those that it compares on scenes; where they are named, a preset of another data set has
+    scenes as well. `scale` is what it makes of a preset, and `less` what it leaves of the measures for a system.
     """
 
     methods: tuple[str, ...]
@@ -127,6 +131,7 @@ class Plan:
     on_scenes: tuple[str, ...] = ()
     systems: tuple[str, ...] = ()
     systems_in_class: tuple[str, ...] = ()
+    systems_on_scenes: tuple[str, ...] = ()
     scale: Callable[[Preset], Preset] = lambda preset: preset
     less: Callable[[list, System], list] = lambda measures, system: measures
     unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
@@ -204,6 +209,11 @@ def _narrow(preset: Preset) -> Preset:
     return replace(preset, encoder="resnet10_narrow", train_images=5_000, batch_size=64)
 
 
+def _narrow_and_short(preset: Preset) -> Preset:
+    """Two data sets, and many systems on one of them."""
+    return replace(_narrow(preset), passes=32) if preset.name == "small" else preset
+
+
 def _attack_measures(preset: Preset) -> list:
     """Every measure of robustness on the first test images; in class a short list of strengths."""
     if preset.name == "quick":
@@ -236,6 +246,30 @@ def _negative_measures(preset: Preset) -> list:
         NegativeSimilarity(most),
         RobustAccuracy(3 * most // 10, (1, 2, 4, 8), 10, 1),
     ]
+
+
+def _shift_measures(preset: Preset) -> list:
+    """What is left away from the training images, of a decision without its background, and pixel by pixel."""
+    if preset.name == "quick":
+        return [
+            Accuracy(),
+            OutOfDistribution(preset.test_images, 50),
+            BackgroundReliance(400),
+            Segmentation(train=300, validation=100, test=200),
+        ]
+    return [
+        Accuracy(),
+        OutOfDistribution(corrupted=preset.test_images),
+        BackgroundReliance(),
+        Segmentation(),
+        OutOfDomain(),
+    ]
+
+
+def _less_of_parts(measures: list, system: System) -> list:
+    """A sweep asks how accuracies move; an ablation also what becomes of backgrounds."""
+    kinds = {"sweep": (Accuracy, OutOfDistribution), "ablation": (Accuracy, OutOfDistribution, BackgroundReliance)}
+    return [measure for measure in measures if isinstance(measure, kinds.get(system.role, object))]
 
 
 def _less_of_sweeps(measures: list, system: System) -> list:
@@ -298,6 +332,16 @@ STUDIES = {
         less=_less_of_sweeps,
         unread=_unread_of_negatives,
     ),
+    "relicv2_ood": Plan(
+        tuple(dict.fromkeys(system.method for system in RELICV2.values())),
+        ("relicv2", "supervised", "random"),
+        _shift_measures,
+        systems=RELICV2_IN_SHORT,
+        systems_in_class=("random", "supervised same crops", "relicv2", "relicv2 no saliency"),
+        systems_on_scenes=tuple(RELICV2),
+        scale=_narrow_and_short,
+        less=_less_of_parts,
+    ),
 }
 
 
@@ -354,8 +398,12 @@ def configs_of(
         return [method for method in methods if method in those]
 
     if plan.systems:
-        named = configs_of_systems(study, preset, systems_of(study, preset), seeds, dataset)
-        return [config for config in named.values() if config.method in methods]
+        found = [
+            config
+            for home in datasets_of(study, preset, dataset)
+            for config in configs_of_systems(study, preset, systems_of(study, preset, home), seeds, home).values()
+        ]
+        return [config for config in found if config.method in methods]
     configs = grid(scale, methods, seeds, dataset, plan.augmentations)
     if scale.transformer:
         configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)
@@ -367,10 +415,25 @@ def configs_of(
     return configs
 
 
-def systems_of(study: str, preset: str) -> tuple[str, ...]:
-    """The systems that a study compares in a preset; none for a study of methods."""
+def datasets_of(study: str, preset: str, dataset: str | None = None) -> tuple[str, ...]:
+    """The data sets of a study of systems: `dataset`, or where it is None the preset's own and what is on scenes."""
+    own = PRESETS[one_of(preset, PRESETS, "preset")].dataset
+    if dataset is not None or own == "scenes" or not plan_of(study).systems_on_scenes:
+        return (dataset or own,)
+    return own, "scenes"
+
+
+def systems_of(study: str, preset: str, dataset: str | None = None) -> tuple[str, ...]:
+    """The systems that a study compares in a preset, on one of its data sets; none for a study of methods."""
+    return plan_of(study).systems_in_class if preset == "quick" else all_systems(study, dataset)
+
+
+def all_systems(study: str, dataset: str | None = None) -> tuple[str, ...]:
+    """The systems that a study may be asked for on a data set, or on any where it is None; none if it has methods."""
     plan = plan_of(study)
-    return plan.systems_in_class if preset == "quick" else plan.systems
+    if dataset is None:
+        return tuple(dict.fromkeys((*plan.systems, *plan.systems_on_scenes)))
+    return plan.systems_on_scenes if dataset == "scenes" and plan.systems_on_scenes else plan.systems
 
 
 def configs_of_systems(

@@ -14,7 +14,16 @@ from lib.errors import BadInput, one_of
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import PRESETS, configs_of, configs_of_systems, measures_of, plan_of, systems_of
+from lib.runs.presets import (
+    PRESETS,
+    all_systems,
+    configs_of,
+    configs_of_systems,
+    datasets_of,
+    measures_of,
+    plan_of,
+    systems_of,
+)
 from lib.runs.systems import SYSTEMS
 
 PUBLISHED = "published"
@@ -87,7 +96,7 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
-        object.__setattr__(self, "systems", self._chosen_systems(plan.systems))
+        object.__setattr__(self, "systems", self._chosen_systems(all_systems(self.name)))
 
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The systems named, or the study's own, of which only those with one of `methods` are left."""
@@ -98,7 +107,7 @@ class Study:
         if self.systems is not None:
             systems = as_list(self.systems, "systems", allowed)
         else:
-            systems = self._published_systems() if self.preset == PUBLISHED else systems_of(self.name, self.preset)
+            systems = self._published_systems() if self.preset == PUBLISHED else self._own_systems(self.preset)
         chosen = tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
         if not chosen:
             raise BadInput(
@@ -110,11 +119,11 @@ class Study:
     def _published_systems(self) -> tuple[str, ...]:
         """Those of the study that are published with all seeds; the others can be computed by naming a preset."""
         preset = largest_published(self.name)
-        systems = systems_of(self.name, preset)
-        named = configs_of_systems(self.name, preset, systems, self.seeds, self.dataset)
+        systems = self._own_systems(preset)
+        named = self._runs_of_systems(preset, systems)
         missing = {
             system
-            for (system, _), config in named.items()
+            for system, config in named
             if not _published(self.name, config, measures_of(self.name, preset, system))
         }
         if len(missing) == len({system for system, _ in named}):
@@ -124,12 +133,25 @@ class Study:
             )
         return tuple(name for name in systems if name not in missing)
 
-    def _configs(self, preset: str) -> dict[tuple[str | None, int], RunConfig]:
-        """The study's runs by system and seed; where methods are compared, by None and a number."""
+    def _own_systems(self, preset: str) -> tuple[str, ...]:
+        """The study's, on any of the data sets that it has here."""
+        homes = datasets_of(self.name, preset, self.dataset)
+        return tuple(dict.fromkeys(name for home in homes for name in systems_of(self.name, preset, home)))
+
+    def _runs_of_systems(self, preset: str, systems: Sequence[str]) -> list[tuple[str, RunConfig]]:
+        """The runs of `systems` on each data set of the study, but for systems that it does not compare there."""
+        found = []
+        for home in datasets_of(self.name, preset, self.dataset):
+            chosen = [name for name in systems if name in all_systems(self.name, home)]
+            named = configs_of_systems(self.name, preset, chosen, self.seeds, home)
+            found += [(system, config) for (system, _), config in named.items()]
+        return found
+
+    def _runs(self, preset: str) -> list[tuple[str | None, RunConfig]]:
+        """The study's runs, each with its system; None where methods are compared."""
         if self.systems:
-            return configs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
-        configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
-        return {(None, place): config for place, config in enumerate(configs)}
+            return self._runs_of_systems(preset, self.systems)
+        return [(None, config) for config in configs_of(self.name, preset, self.methods, self.seeds, self.dataset)]
 
     @classmethod
     def from_notebook(cls, name: str, namespace: dict) -> Study:
@@ -150,9 +172,9 @@ class Study:
         preset = self.preset
         if preset == PUBLISHED:
             preset = largest_published(self.name)
-        named = self._configs(preset)
-        configs = list(named.values())
-        wanted = {_identity(config): measures_of(self.name, preset, system) for (system, _), config in named.items()}
+        named = self._runs(preset)
+        configs = [config for _, config in named]
+        wanted = {_identity(config): measures_of(self.name, preset, system) for system, config in named}
 
         def measures(config: RunConfig) -> list:
             return wanted[_identity(config)]
@@ -170,7 +192,7 @@ class Study:
         rows = pd.concat([table for table in [rows, *(table for _, table, _ in hits)] if table is not None])
         costs = None if missing else _published_costs(self.name, preset, self.methods)
         if self.systems:
-            names = {_identity(config): name for (name, _), config in named.items()}
+            names = {_identity(config): name for name, config in named}
             records = [record | {"system": names[_of_record(record)]} for record in records]
         return Results(records, _describe(rows, records), preset, any(stale for _, _, stale in hits), costs)
 

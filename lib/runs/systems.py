@@ -1,5 +1,5 @@
 """Systems: a method, its settings, the attack that it is trained against, and how long. The third question compares
-attacks, the fourth negatives."""
+attacks, the fourth negatives, the fifth what ReLICv2 is made of."""
 
 from __future__ import annotations
 
@@ -7,9 +7,10 @@ import dataclasses
 from dataclasses import dataclass, field
 
 from lib.errors import one_of
-from lib.methods import METHODS
+from lib.methods import METHODS, views_of
 from lib.runs.recipes import Recipe, recipe_of
 from lib.training import Attack, needs_attack, passes
+from lib.views import cost
 
 # The strengths of arXiv 2501.03507's public code: steps of 0.01 within 8/255. Its attacks see batch norm as in
 # training; ours see it as the encoder will be used, as the authors of ACL, DeACL and TRADES have it. With EMP-SSL that
@@ -23,8 +24,8 @@ class System:
     """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has.
 
     `budget` is what training may cost in the study's unit, passes an image: 1 for what all systems get alike. `role` is
-    what a page shows the system for: a "main" comparison, a "yardstick" of the field, a "sweep" over crops, more
-    "updates", or a "quirk" of public code.
+    what a page shows the system for: a "main" comparison, a "yardstick" of the field, an "ablation" of a part, a
+    "sweep" over a setting, more "updates", or a "quirk" of public code.
     """
 
     title: str
@@ -156,7 +157,65 @@ NEGATIVES = {
         )
     },
 }
-SYSTEMS = ATTACKED | NEGATIVES
+
+_TOMASEV = "Tomasev et al., arXiv 2201.05119"
+_CODE = "a third party's public code"
+
+
+def _ours(title: str, role: str = "ablation", source: str = "ours", **settings) -> System:
+    return System(f"ReLICv2, {title}" if title else "ReLICv2", "relicv2", None, source, settings, role=role)
+
+
+# Choices that the sources leave open, each with others beside it, on scenes. `SWEPT` says what a sweep changes; the
+# value of "relicv2" itself is among them.
+SWEPT: dict[str, dict[str, object]] = {
+    "invariance": {"relicv2 no invariance": 0.0}
+    | {f"relicv2 invariance {value:g}": value for value in (0.3, 3.0, 10.0)},
+    "temperature": {f"relicv2 temperature {value:g}": value for value in (0.1, 0.5)},
+    "others": {f"relicv2 others {value}": value for value in (7, 21)},
+    "removed": {"relicv2 no saliency": 0.0, "relicv2 removed 0.3": 0.3, "relicv2 removed 0.6": 0.6},
+    "size": {f"relicv2 size {value}": value for value in (12, 20)},
+}
+CROPPED = {
+    f"relicv2 {large}+{small}": (large, small) for large, small in ((2, 0), (4, 0), (2, 6), (4, 2))
+}  # large and small
+RELICV2 = {
+    "random": RANDOM,
+    "supervised": SUPERVISED,
+    "supervised same crops": System(
+        "Supervised, same crops", "supervised", None, "a reference with labels", {"crops": "relicv2", "removed": 0.1}
+    ),
+    "simclr": SIMCLR,
+    "byol": NEGATIVES["byol"],
+    "dino": System("DINO", "dino", None, "Caron et al., arXiv 2104.14294"),
+    "relic": System("ReLIC", "relic", None, "Mitrovic et al., arXiv 2010.07922"),
+    "relicv2": _ours("", "main", _TOMASEV),
+    "relicv2 no invariance": _ours("no invariance loss", invariance=0.0),
+    "relicv2 no saliency": _ours("backgrounds kept", removed=0.0),
+    "relicv2 shuffled": _ours("masks of other pictures", masks="shuffled"),
+    "relicv2 exact": _ours("exact masks", masks="exact"),
+    "relicv2 removed 0.6": _ours("removed 0.6", removed=0.6),
+    "relicv2 removed 0.6 shuffled": _ours("removed 0.6, masks of other pictures", removed=0.6, masks="shuffled"),
+    "relicv2 removed 0.6 exact": _ours("removed 0.6, exact masks", removed=0.6, masks="exact"),
+    "relicv2 2+0": _ours("two crops", small=0),
+    "relicv2 unstopped": _ours("gradient not stopped", source=_CODE, stopped=False),
+    "relicv2 transpose": _ours("rows against columns", against="transpose"),
+    "relicv2 transpose unstopped": _ours(
+        "rows against columns, gradient not stopped", source=_CODE, against="transpose", stopped=False
+    ),
+}
+for _what, _values in SWEPT.items():
+    for _name, _value in _values.items():
+        RELICV2.setdefault(_name, _ours(f"{_what} {_value:g}", "sweep", **{_what: _value}))
+for _name, (_large, _small) in CROPPED.items():
+    RELICV2.setdefault(_name, _ours(f"{_large} large and {_small} small crops", "sweep", large=_large, small=_small))
+# On photographs, whose exact masks nobody knows: every method, and each part left out once.
+RELICV2_IN_SHORT = (
+    *(name for name, system in RELICV2.items() if system.role in ("main", "yardstick")),
+    "relicv2 no invariance",
+    "relicv2 no saliency", "relicv2 shuffled", "relicv2 2+0", "relicv2 unstopped", "relicv2 transpose unstopped",
+)  # fmt: skip
+SYSTEMS = ATTACKED | NEGATIVES | RELICV2
 
 
 def settings_of(name: str, views: int, budget: int) -> object:
@@ -175,6 +234,7 @@ def epochs_of(name: str, views: int, budget: int) -> int:
     """As many epochs as come nearest to `budget` passes an image times the system's own factor, at least one."""
     system = SYSTEMS[one_of(name, SYSTEMS, "system")]
     build = METHODS[system.method].build
-    own = (system.crops or views) if system.method == "emp_ssl" else len(build.views)
-    each = passes(own, system.attack, needs_attack(build))
+    changes = {"views": system.crops or views} if system.method == "emp_ssl" else {}
+    own = views_of(system.method, METHODS[system.method].settings(**system.settings | changes))
+    each = passes(cost(own), system.attack, needs_attack(build))
     return max(1, round(budget * system.budget / each)) if METHODS[system.method].trained else 1

@@ -42,7 +42,7 @@ from lib.shifts.cues import otsu
 from lib.views.operations import grey
 
 PROTOCOL = 1  # a new number where masks change
-KINDS = ("exact", "fused", "learned")
+KINDS = ("exact", "fused", "learned", "shuffled")
 FILLS = ("zero", "grey", "mean")
 MID_GREY = 128
 SMALLEST = 16  # px; the network halves a side three times
@@ -318,10 +318,12 @@ def masks(
     """Where the objects of `lib.images.load(dataset, split, count)` are, in its order: bool (N, S, S) on `device`.
 
     Of `kind` "learned", by a network trained on the first `TRAINED_ON` training images of the same data set, no label
-    of which it sees; "fused", the fused maps cut by Otsu; or "exact", which `scenes` alone has. The network is trained
-    once, on `device`, in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`,
-    so that a call that was cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend
-    on `count`. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a missing kind.
+    of which it sees; "fused", the fused maps cut by Otsu; "exact", which `scenes` alone has; or "shuffled", a control:
+    the learned mask of the picture before, and of the last one for the first. The network is trained once, on `device`,
+    in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`, so that a call that was
+    cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend on `count`, but for the
+    first of those that are shuffled. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a
+    missing kind.
     """
     one_of(kind, KINDS, "kind of masks")
     part = load(dataset, split, count)
@@ -329,6 +331,8 @@ def masks(
         if part.masks is None:
             raise BadInput(f"exact masks are known of scenes alone, not of {dataset}; allowed: fused, learned")
         return part.masks.to(device)
+    if kind == "shuffled":
+        return masks(dataset, split, count, device, progress).roll(1, dims=0)
     images, wanted = part.images, len(part.images)
     if wanted % CACHED:  # files are whole, but for the last of a split
         images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
@@ -388,6 +392,19 @@ def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tens
         ground = torch.full((1, 1, 1, 1), {"zero": 0.0, "grey": float(MID_GREY)}[fill], device=images.device)
     share = masks[:, None].float()
     return (images * share + ground * (1 - share)).round().clamp(0, 255).byte()
+
+
+def without_background(
+    dataset: str,
+    split: str = "train",
+    count: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
+    kind: str = "learned",
+) -> Tensor:
+    """The images of `lib.images.load(dataset, split, count)`, black outside their `masks` of this kind."""
+    images = load(dataset, split, count, device).images
+    return remove_background(images, masks(dataset, split, count, device, progress, kind))
 
 
 def on_dark(images: Tensor, level: int = DARK) -> Tensor:

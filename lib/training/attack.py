@@ -80,11 +80,12 @@ class Attack:
         return 0 if self.kind == "free" else self.count
 
 
-def passes(views: int, attack: Attack | None, compares_clean: bool = False) -> int:
+def passes(views: float, attack: Attack | None, compares_clean: bool = False) -> float:
     """How often views of an image go forward and backward in an epoch: what training costs, whatever the machine.
 
-    Without attack that is the number of `views`. A method that `compares_clean` views learns from them as well. What
-    goes forward alone, such as a slow copy or a teacher, does not count.
+    Without attack that is the number of `views`, of which small ones count by their areas (`lib.views.cost`). A method
+    that `compares_clean` views learns from them as well. What goes forward alone, such as a slow copy or a teacher,
+    does not count.
     """
     learnt = views * (2 if compares_clean else 1)
     return learnt * (attack.replays if attack else 1) + views * (attack.steps if attack else 0)

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from lib.precision import PRECISIONS, autocast, precision_on
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
-from lib.views import draw, patch_negatives, render
+from lib.views import View, draw, patch_negatives, render
 
 
 class OutOfTime(Exception):
@@ -70,12 +70,14 @@ def train(
     monitor: Callable[[nn.Module], dict[str, float]] | None = None,
     attack: Attack | None = None,
     textures: Tensor | None = None,
+    removed: Tensor | None = None,
 ) -> list[dict[str, float]]:
     """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
 
     With an `attack` it learns from what the adversary makes of its views. Free training takes several steps of the
     optimiser a batch; the schedule counts them all, and so does the mean of each loss term. A method whose negatives
-    are `textures` gets that of each image, uint8 (N, 3, H, W) as well.
+    are `textures` gets that of each image, and one with a `removal` each image without its background in `removed`,
+    uint8 (N, 3, H, W) as well.
 
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
     the end. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
@@ -90,6 +92,10 @@ def train(
     negatives = repulsion.negatives if repulsion else None
     if negatives == "texture" and (textures is None or len(textures) != len(images)):
         raise BadInput(f"texture negatives need a texture of each of the {len(images)} images: see lib.shifts.textures")
+    removal = getattr(method, "removal", None)
+    share = removal.removed if removal else 0.0
+    if share and (removed is None or removed.shape != images.shape):
+        raise BadInput(f"{len(images)} images are to be seen without their background, too: see lib.shifts.saliency")
     method.to(device).train()
     for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
         module.normalise_by(images)  # a method may hold several encoders
@@ -131,7 +137,10 @@ def train(
         generator.manual_seed(seed_of(seed, 1, step))
         pictures = images[batch]
         drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
-        clean = [render(pictures, *pair) for pair in zip(method.views, drawn, strict=True)]
+        sources = [pictures] * len(drawn)
+        if share:
+            sources = _sources(method.views, pictures, removed[batch], share, generator)
+        clean = [render(*view) for view in zip(sources, method.views, drawn, strict=True)]
         if negatives == "texture":  # turned, cut and coloured as the query is
             clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
         elif negatives == "patch":
@@ -176,6 +185,18 @@ def train(
             saved = time.monotonic()
     method.eval()
     return history
+
+
+def _sources(
+    views: Sequence[View], pictures: Tensor, removed: Tensor, share: float, generator: torch.Generator
+) -> list[Tensor]:
+    """What each view is cut from: views of the largest size, by a chance of `share`, from the picture in `removed`."""
+    largest = max(view.size for view in views)
+    sources = []
+    for view in views:
+        chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator, device=pictures.device) < share
+        sources.append(torch.where(chosen, removed, pictures) if view.size == largest else pictures)
+    return sources
 
 
 def _batches(

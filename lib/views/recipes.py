@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -177,6 +179,19 @@ SUPERVISED = (View(crop_scale=(0.5, 1.0), jitter=0.0, grey=0.0),)
 # Multi-crop (SwAV, arXiv 2006.09882, section 3.3): two large views, and small ones of half the side at a quarter of
 # the cost. The paper's small crops show 5 to 14 % of a picture, which is a patch of 7 to 12 px here; ours show more.
 MULTI_CROP = (View(crop_scale=(0.14, 1.0)),) * 2 + (View(size=16, crop_scale=(0.08, 0.4)),) * 4
+
+
+def large_and_small(large: int, small: int, size: int = 16) -> tuple[View, ...]:
+    """BYOL's views in turn, `large` of them, and `small` crops of `size` pixels, which show less of the picture."""
+    crop = replace(BYOL[0], size=size, crop_scale=(0.08, 0.4))  # as those of `MULTI_CROP`
+    return (*itertools.islice(itertools.cycle(BYOL), large), *(crop,) * small)
+
+
+def cost(views: Sequence[View]) -> float:
+    """What it costs to read `views` of a picture, in views of the largest size: by their areas."""
+    largest = max(view.size for view in views)
+    return sum((view.size / largest) ** 2 for view in views)
+
 
 # What each augmentation of "Why Do Self-Supervised Models Transfer?" (Ericsson, Gouk and Hospedales, arXiv 2111.11398,
 # public code) changes. Its blur draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes to 1 pixel.

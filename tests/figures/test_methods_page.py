@@ -19,6 +19,7 @@ from lib.errors import BadInput
 from lib.figures import methods as page
 from lib.figures.diagrams import DIAGRAMS, diagram
 from lib.figures.style import title
+from lib.figures.tables import views_in_words
 from lib.methods import METHODS, PLAIN
 from lib.methods.repulsion import Repulsion
 from lib.runs import Results, RunConfig, Study
@@ -138,7 +139,7 @@ def test_the_table_of_results_by_hand():
         "peak memory (MiB)": "1,300",
     }  # fmt: skip
     assert dino["probe accuracy (%)"] == "40.0" and dino["views per image"] == "2 of 32 px and 4 of 16 px"
-    assert page.views_per_image("emp_ssl") == "8" and page.views_per_image("supervised") == "1"
+    assert views_in_words("emp_ssl", {}) == "8" and views_in_words("supervised", {}) == "1"
 
 
 def test_a_machine_that_changes_its_speed_does_not_change_the_multiples():

@@ -9,14 +9,14 @@ from lib.errors import BadInput
 from lib.methods import METHODS, PLAIN, byol, deacl, emp_ssl, moco_v2, simclr
 from lib.models import ENCODERS
 from lib.runs import RunConfig
-from lib.shifts import textures
+from lib.shifts import saliency, textures
 from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
 
 CONFIGS = st.builds(
     RunConfig,
     dataset=st.sampled_from(["scenes", "cifar10"]),
-    method=st.sampled_from([name for name in PLAIN if name not in ("swav", "dino", "random")]),  # see below
+    method=st.sampled_from([name for name in PLAIN if name not in ("swav", "dino", "relicv2", "random")]),  # see below
     encoder=st.sampled_from(list(ENCODERS)),
     seed=st.integers(0, 10**6),
     train_images=st.none() | st.integers(1, 10**6),
@@ -62,8 +62,25 @@ def test_a_field_that_is_younger_than_a_run_leaves_its_key_alone():
     assert config.key("0" * 64) == "67b75438dffab6a7"
     changed = dataclasses.replace(config, settings=emp_ssl.Settings(views=4))
     assert changed.key("0" * 64) != config.key("0" * 64)
-    known = {"simclr": "2de0013f100bffa2", "moco_v2": "709d1fc282dba907", "byol": "0be45a8f4b9734a2"}
+    known = {"simclr": "2de0013f100bffa2", "moco_v2": "709d1fc282dba907", "byol": "0be45a8f4b9734a2",
+             "supervised": "be5a8664aa64cacd"}  # fmt: skip
     assert {name: RunConfig("cifar10", name).key("0" * 64) for name in known} == known
+
+
+def test_a_key_knows_how_masks_are_made_where_they_are_used(monkeypatch):
+    runs = [
+        RunConfig("scenes", method, settings=METHODS[method].settings(**chosen))
+        for method, chosen in (
+            ("relicv2", {}), ("relicv2", {"masks": "shuffled"}), ("supervised", {"removed": 0.1}),
+            ("relicv2", {"removed": 0.0}), ("supervised", {}),
+        )
+    ]  # fmt: skip
+    assert [run.removal is not None for run in runs] == [True, True, True, False, False]
+    before = [run.key("0" * 64) for run in runs]
+    assert len(set(before)) == len(runs)
+    monkeypatch.setattr(saliency, "PROTOCOL", saliency.PROTOCOL + 1)
+    changed = [run.key("0" * 64) != key for run, key in zip(runs, before, strict=True)]
+    assert changed == [True, True, True, False, False]
 
 
 def test_negatives_change_a_key_and_those_of_textures_have_a_protocol(monkeypatch):

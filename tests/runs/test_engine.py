@@ -92,6 +92,16 @@ def test_augmentation_is_what_the_views_change(monkeypatch):
     assert all(view.jitter == view.grey == view.blur == 0 for view in seen[1])
 
 
+def test_backgrounds_are_removed_by_the_masks_that_the_settings_name(monkeypatch):
+    seen = []
+    monkeypatch.setattr(engine, "train", lambda method, *_, **given: seen.append(given["removed"]) or _HISTORY)
+    chosen = [METHODS["relicv2"].settings(masks="exact"), METHODS["relicv2"].settings(removed=0.0)]
+    compute([config("relicv2", settings=one) for one in chosen] + [config("simclr")], [], progress=False)
+    whole = images.load("scenes", "train", 64)
+    assert torch.equal(seen[0], whole.images * whole.masks[:, None])
+    assert seen[1:] == [None, None]
+
+
 def test_a_fusion_has_the_standardised_features_of_its_members():
     fusion = config(augmentation="fusion")
     data = images.load("scenes", "train", 64)

@@ -11,17 +11,32 @@ from hypothesis import strategies as st
 
 from lib import paths
 from lib.errors import BadInput
-from lib.methods import METHODS
+from lib.methods import METHODS, views_of
 from lib.runs import PRESETS, Study, publish, store, study
 from lib.runs.presets import (
     STUDIES,
+    all_systems,
+    configs_of,
     configs_of_systems,
+    datasets_of,
     measures_of,
     plan_of,
     systems_of,
 )
-from lib.runs.systems import ATTACKED, NEGATIVES, QUEUE, SYSTEMS, epochs_of, settings_of
+from lib.runs.systems import (
+    ATTACKED,
+    CROPPED,
+    NEGATIVES,
+    QUEUE,
+    RELICV2,
+    RELICV2_IN_SHORT,
+    SWEPT,
+    SYSTEMS,
+    epochs_of,
+    settings_of,
+)
 from lib.training import needs_attack, passes
+from lib.views import cost
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
@@ -72,9 +87,9 @@ def twin_of(name):
 def own_passes(name, views):
     """What an epoch costs an image."""
     system = ATTACKED[name]
-    build = METHODS[system.method].build
-    count = (system.crops or views) if system.method == "emp_ssl" else len(build.views)
-    return passes(count, system.attack, needs_attack(build))
+    method = METHODS[system.method]
+    count = (system.crops or views) if system.method == "emp_ssl" else len(views_of(system.method, method.settings()))
+    return passes(count, system.attack, needs_attack(method.build))
 
 
 def test_the_table_is_one_of_methods_attacks_and_roles():
@@ -228,11 +243,68 @@ def test_systems_of_a_study():
     assert systems_of("non_semantic_negatives", "quick") == ("random", "moco", "moco patch", "moco texture")
     assert systems_of("non_semantic_negatives", "small") == tuple(NEGATIVES)
     for name, plan in STUDIES.items():
-        if name not in (NAME, "non_semantic_negatives"):
+        if name not in (NAME, "non_semantic_negatives", "relicv2_ood"):
             assert systems_of(name, "quick") == systems_of(name, "full") == () and plan.systems == ()
     methods = {system.method for system in ATTACKED.values()}
     assert set(plan_of(NAME).methods) == methods
     assert {ATTACKED[name].method for name in IN_CLASS} == set(plan_of(NAME).in_class)
+
+
+def test_a_study_of_two_data_sets():
+    assert datasets_of("relicv2_ood", "small") == datasets_of("relicv2_ood", "full") == ("cifar10", "scenes")
+    assert datasets_of("relicv2_ood", "quick") == datasets_of("relicv2_ood", "small", "scenes") == ("scenes",)
+    assert datasets_of(NAME, "small") == ("cifar10",)
+    assert systems_of("relicv2_ood", "small", "cifar10") == RELICV2_IN_SHORT
+    assert systems_of("relicv2_ood", "small", "scenes") == tuple(RELICV2)
+    assert set(all_systems("relicv2_ood")) == set(RELICV2)
+    assert not [name for name in RELICV2_IN_SHORT if RELICV2[name].settings.get("masks") == "exact"]  # known of scenes
+    homes = [record.dataset for record in configs_of("relicv2_ood", "small", plan_of("relicv2_ood").methods, [0])]
+    assert homes == ["cifar10"] * len(RELICV2_IN_SHORT) + ["scenes"] * len(RELICV2)
+    chosen = Study("relicv2_ood", "small", systems=["relicv2", "relicv2 exact"], seeds=[0])
+    assert [(name, config.dataset) for name, config in chosen._runs("small")] == [
+        ("relicv2", "cifar10"), ("relicv2", "scenes"), ("relicv2 exact", "scenes")
+    ]  # fmt: skip
+    with pytest.raises(BadInput, match="unknown system 'relicv3'.*allowed: random, supervised, supervised same crops"):
+        Study("relicv2_ood", "small", systems=["relicv3"])
+
+
+def test_systems_of_relicv2_by_hand():
+    """Alike in passes, and each ablation and sweep differs from the whole method by what its name says."""
+    configs = configs_of_systems("relicv2_ood", "small", tuple(RELICV2), seeds=[0], dataset="scenes")
+    whole = configs["relicv2", 0]
+    assert len({config.key("0" * 64) for config in configs.values()}) == len(RELICV2)
+    for (name, _), config in configs.items():
+        views = views_of(config.method, config.settings)
+        spent = config.training.epochs * sum((view.size / 32) ** 2 for view in views)
+        assert name == "random" or abs(spent - 32) <= cost(views) / 2
+        assert (config.encoder, config.train_images) == ("resnet10_narrow", 5_000)
+        if config.method == "relicv2":
+            assert config.training == dataclasses.replace(
+                whole.training, epochs=config.training.epochs, warmup_epochs=config.training.warmup_epochs
+            )
+    alike = configs["supervised same crops", 0]  # only the labels and the loss differ
+    assert views_of("supervised", alike.settings) == views_of("relicv2", whole.settings)
+    assert (alike.settings.removed, alike.settings.masks) == (whole.settings.removed, whole.settings.masks)
+    assert alike.training.epochs == whole.training.epochs
+    for name, changed in {
+        "relicv2 no invariance": {"invariance": 0.0}, "relicv2 no saliency": {"removed": 0.0},
+        "relicv2 shuffled": {"masks": "shuffled"}, "relicv2 exact": {"masks": "exact"},
+        "relicv2 removed 0.6 exact": {"removed": 0.6, "masks": "exact"}, "relicv2 unstopped": {"stopped": False},
+        "relicv2 transpose unstopped": {"against": "transpose", "stopped": False},
+        **{name: {what: value} for what, values in SWEPT.items() for name, value in values.items()},
+        **{name: {"large": large, "small": small} for name, (large, small) in CROPPED.items()},
+    }.items():  # fmt: skip
+        assert configs[name, 0].settings == dataclasses.replace(whole.settings, **changed), name
+
+
+def test_what_is_measured_of_a_part_of_relicv2():
+    def names(system, preset="small"):
+        return [measure.identity.split("(")[0] for measure in measures_of("relicv2_ood", preset, system)]
+
+    assert names("relicv2 size 12") == ["accuracy", "out_of_distribution"]
+    assert names("relicv2 shuffled") == [*names("relicv2 size 12"), "background_reliance"]
+    assert names("relicv2") == [*names("relicv2 shuffled"), "segmentation", "out_of_domain"]
+    assert names("relicv2", "quick") == [*names("relicv2 shuffled"), "segmentation"]
 
 
 def measured(preset, system=None):
@@ -455,7 +527,8 @@ def test_systems_of_negatives_by_hand():
     """One look of a picture a method, each alone changed; what chapters share is one run."""
     configs = configs_of_systems("non_semantic_negatives", "small", tuple(NEGATIVES), seeds=[0])
     assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
-    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS) == len(ATTACKED) + len(NEGATIVES) - 3
+    every = len(ATTACKED) + len(NEGATIVES) - 3 + len(RELICV2) - 4  # what chapters share is one system
+    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS) == every
     for name in set(ATTACKED) & set(NEGATIVES):
         assert configs[name, 0] == all_configs("small", seeds=[0])[name, 0]
     for (name, _), config in configs.items():

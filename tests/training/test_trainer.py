@@ -18,10 +18,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from lib.errors import BadInput
 from lib.memory import peak_memory, reset_peak_memory
 from lib.methods import METHODS, PLAIN, build_method, moco_v2, simclr
+from lib.methods.removal import Removal
 from lib.models import build_encoder
 from lib.training import OutOfTime, Training, train
 from lib.training.optimisers import build_optimiser
-from lib.views import make_view
+from lib.views import View, make_view
 
 PLAN = Training(epochs=3, batch_size=16, learning_rate=0.05, warmup_epochs=1)
 
@@ -45,7 +46,9 @@ def digest(module):
 
 def run(checkpoint=None, name="simclr", plan=PLAN, **options):
     method = fresh(name)
-    history = train(method, *data(), plan, seed=3, checkpoint=checkpoint, progress=False, **options)
+    images, labels = data()
+    options |= {"removed": images // 2}  # for a method that wants pictures without background; others leave it
+    history = train(method, images, labels, plan, seed=3, checkpoint=checkpoint, progress=False, **options)
     return method, history
 
 
@@ -56,7 +59,7 @@ def test_two_runs_agree_in_every_bit_and_the_seed_matters(name, precision):
     first, second = run(name=name, plan=plan)[0], run(name=name, plan=plan)[0]
     assert digest(first) == digest(second)
     other = fresh(name)
-    train(other, *data(), plan, seed=4, progress=False)
+    train(other, *data(), plan, seed=4, progress=False, removed=data()[0] // 2)
     assert digest(other) != digest(first)
 
 
@@ -161,9 +164,10 @@ def test_nothing_in_a_step_waits_for_the_device(name):
 class Watching(torch.nn.Module):
     """Keeps the views that it is given; of negatives it has those that its settings name."""
 
-    def __init__(self, repulsion, views, queries):
+    def __init__(self, repulsion, views, queries=(), removal=None):
         super().__init__()
         self.repulsion, self.views, self.queries, self.uses_labels = repulsion, views, queries, False
+        self.removal = removal
         self.scale, self.seen = torch.nn.Parameter(torch.ones(())), []
 
     def forward(self, views):
@@ -205,6 +209,38 @@ def test_texture_negatives_without_textures_are_refused(textures):
     method = Watching(simclr.Settings(negatives="texture"), simclr.SimCLR.views, (0, 1))
     with pytest.raises(BadInput, match="need a texture of each of the 32 images: see lib.shifts.textures"):
         train(method, *data(32), PLAN, 3, progress=False, textures=textures)
+
+
+def test_backgrounds_are_removed_from_large_views_at_the_rate_that_is_asked_for():
+    """A picture without its background stands in for the whole one, cut and coloured alike, or not at all. Which views
+    it is does not change what is drawn; small ones keep their backgrounds."""
+    generator = torch.Generator().manual_seed(0)
+    images = torch.randint(100, 256, (600, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    labels = torch.zeros(600, dtype=torch.long)
+    plain = View(crop_ratio=(1.0, 1.0), jitter=0.0, grey=0.0)
+    views = (plain, plain, dataclasses.replace(plain, size=16))
+    seen = {}
+    for share in (0.0, 0.3, 1.0):
+        method = Watching(simclr.Settings(), views, removal=Removal(removed=share))
+        plan = Training(epochs=1, batch_size=600, precision="fp32")
+        train(method, images, labels, plan, 3, progress=False, removed=torch.zeros_like(images))
+        seen[share] = method.seen[0]
+    black = {share: [(view.amax(dim=(1, 2, 3)) == 0).float() for view in own] for share, own in seen.items()}
+    assert [part.mean().item() for part in black[0.0]] == [0, 0, 0]
+    assert [part.mean().item() for part in black[1.0]] == [1, 1, 0]
+    first, second, small = black[0.3]
+    assert small.sum() == 0 and first.mean() == pytest.approx(0.3, abs=0.06)
+    assert second.mean() == pytest.approx(0.3, abs=0.06)
+    assert (first * second).mean() == pytest.approx(0.09, abs=0.04)  # each view by itself
+    for view, whole, gone in zip(seen[0.3], seen[0.0], black[0.3], strict=True):
+        assert torch.equal(view[gone == 0], whole[gone == 0])
+
+
+@pytest.mark.parametrize("removed", [None, torch.zeros(3, 3, 32, 32, dtype=torch.uint8)])
+def test_removal_without_pictures_is_refused(removed):
+    method = Watching(simclr.Settings(), simclr.SimCLR.views, removal=Removal(removed=0.1))
+    with pytest.raises(BadInput, match="32 images are to be seen without their background, too: see lib.shifts.sal"):
+        train(method, *data(32), PLAN, 3, progress=False, removed=removed)
 
 
 def test_history(tmp_path):

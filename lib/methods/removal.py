@@ -1,0 +1,28 @@
+"""Views of pictures without their background, which make an encoder invariant to it (arXiv 2201.05119)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lib.errors import BadInput, one_of
+
+MASKS = ("learned", "fused", "exact", "shuffled")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Removal:
+    """How often a view of the largest size is cut from the picture without its background, in which all else is black.
+
+    `removed` is that probability, for each picture and view by itself. `masks` say what the object is: those that
+    `lib.shifts.saliency` finds without labels, or "exact" ones, which `scenes` alone has; "shuffled" are the learned
+    masks of other pictures, a control.
+    """
+
+    removed: float = 0.0
+    masks: str = "learned"
+
+    def __post_init__(self) -> None:
+        if isinstance(self.removed, bool) or not isinstance(self.removed, int | float) or not 0 <= self.removed <= 1:
+            raise BadInput(f"removed is a probability between 0 and 1, not {self.removed!r}")
+        one_of(self.masks, MASKS, "kind of masks")
+        object.__setattr__(self, "removed", float(self.removed))
