@@ -21,7 +21,8 @@ PGD = Attack("pgd(5)", "8/255", 0.01, mode="eval")
 
 @dataclass(frozen=True)
 class System:
-    """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has.
+    """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has, and
+    `own` where the method's recipe serves.
 
     `budget` is what training may cost in the study's unit, passes an image: 1 for what all systems get alike. `role` is
     what a page shows the system for: a "main" comparison, a "yardstick" of the field, an "ablation" of a part, a
@@ -36,10 +37,11 @@ class System:
     crops: int | None = None
     budget: float = 1.0
     role: str = "main"
+    own: Recipe | None = None
 
     @property
     def recipe(self) -> Recipe:
-        return EMP if self.method == "emp_ssl" else recipe_of(self.method)
+        return self.own or recipe_of(self.method)
 
 
 EMP = Recipe(
@@ -51,7 +53,7 @@ EMP = Recipe(
 
 
 def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes) -> System:
-    return System(title, "emp_ssl", attack, source, {"crop": crop}, **changes)
+    return System(title, "emp_ssl", attack, source, {"crop": crop}, own=EMP, **changes)
 
 
 RANDOM = System("Random weights", "random", None, "a control")
@@ -166,12 +168,15 @@ def _ours(title: str, role: str = "ablation", source: str = "ours", **settings) 
     return System(f"ReLICv2, {title}" if title else "ReLICv2", "relicv2", None, source, settings, role=role)
 
 
+# What stands beside ReLICv2 to show one thing is optimised as it is. On validation pictures that is better for both than
+# the recipes of their own: ReLIC gains two points on CIFAR-10 and five on scenes, the supervised one, one and eight.
+SAME = recipe_of("relicv2")
 # Choices that the sources leave open, each with others beside it, on scenes. `SWEPT` says what a sweep changes; the
 # value of "relicv2" itself is among them.
 SWEPT: dict[str, dict[str, object]] = {
     "invariance": {"relicv2 no invariance": 0.0}
     | {f"relicv2 invariance {value:g}": value for value in (0.3, 3.0, 10.0)},
-    "temperature": {f"relicv2 temperature {value:g}": value for value in (0.1, 0.5)},
+    "temperature": {f"relicv2 temperature {value:g}": value for value in (0.05, 0.2)},
     "others": {f"relicv2 others {value}": value for value in (7, 21)},
     "removed": {"relicv2 no saliency": 0.0, "relicv2 removed 0.3": 0.3, "relicv2 removed 0.6": 0.6},
     "size": {f"relicv2 size {value}": value for value in (12, 20)},
@@ -183,12 +188,17 @@ RELICV2 = {
     "random": RANDOM,
     "supervised": SUPERVISED,
     "supervised same crops": System(
-        "Supervised, same crops", "supervised", None, "a reference with labels", {"crops": "relicv2", "removed": 0.1}
+        "Supervised, same crops",
+        "supervised",
+        None,
+        "a reference with labels",
+        {"crops": "relicv2", "removed": 0.1},
+        own=SAME,
     ),
     "simclr": SIMCLR,
     "byol": NEGATIVES["byol"],
     "dino": System("DINO", "dino", None, "Caron et al., arXiv 2104.14294"),
-    "relic": System("ReLIC", "relic", None, "Mitrovic et al., arXiv 2010.07922"),
+    "relic": System("ReLIC", "relic", None, "Mitrovic et al., arXiv 2010.07922", {"temperature": 0.1}, own=SAME),
     "relicv2": _ours("", "main", _TOMASEV),
     "relicv2 no invariance": _ours("no invariance loss", invariance=0.0),
     "relicv2 no saliency": _ours("backgrounds kept", removed=0.0),
