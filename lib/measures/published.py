@@ -1,5 +1,5 @@
-"""Numbers that papers published: the errors of Chhipa et al. (arXiv 2308.02525), scored again, and the tables of
-Ghofrani and Jamshidi (arXiv 2501.03507) and of Ge et al. (arXiv 2110.14189).
+"""Numbers that papers published: the errors of Chhipa et al. (arXiv 2308.02525), scored again, the tables of Ghofrani
+and Jamshidi (arXiv 2501.03507) and of Ge et al. (arXiv 2110.14189), and what is known of Tomasev et al. (2201.05119).
 
 Chhipa et al. evaluate eight public checkpoints on the 19 corruptions of ImageNet-C and publish every error, which is
 why another summary can be computed here at all. Where the numbers come from: `results/papers/README.md`. Frames of
@@ -45,6 +45,24 @@ GE = (  # model, queue, and alpha where there are negatives; a star: hyper-param
     ("MoCo*", 65_536, ""), ("MoCo + Patch*", 65_536, "2"), ("MoCo + Patch*", 16_394, "2"),
 )  # fmt: skip
 GE_SETS = ("clean", "corruption", "sketch", "stylized", "rendition")  # of ImageNet-100, and its 100 classes elsewhere
+
+IMAGENET, LEAD = (f"ImageNet, linear probe, {what}" for what in ("top-1", "ahead of earlier methods without labels"))
+TRANSFERRED = "transfer, top-1 (linear or fine-tuned: not stated)"
+PROBED, CLUSTERED = "CIFAR-10, linear probe", "CIFAR-10, clusters matched to classes (called kNN there)"
+TOMASEV = (  # quantity and model
+    *((IMAGENET, f"ReLICv2, {network}")
+      for network in ("ResNet-50", "ResNet-101", "ResNet-152", "ResNet-200", "largest network")),
+    *((LEAD, f"ReLICv2, {network}") for network in ("ResNet-50", "larger networks, at most")),
+    *(("ObjectNet, linear probe, top-1", f"{name}, ResNet-50") for name in ("ReLICv2", "ReLIC", "SimCLR")),
+    *(("Cityscapes val, mIoU", name) for name in ("ReLICv2", "BYOL")),
+    ("PASCAL VOC 2012 val, mIoU", "ReLICv2"),
+    *((f"{name}, {TRANSFERRED}", "ReLICv2") for name in ("CIFAR-100", "Stanford Cars")),
+    *((PROBED, f"a third party's ReLIC{which}") for which in (
+        ", ResNet-18, 100 epochs", ", ResNet-18, 100 epochs, earlier version",
+        " with nested features, ResNet-18, 400 epochs",
+    )),
+    *((CLUSTERED, f"a third party's {name}") for name in ("BYOL", "ReLIC", "SimCLR", "SwAV", "MoCo", "Barlow Twins")),
+)  # fmt: skip
 
 SUMMARIES = ("err_rate", "clean_error", "mce", "rmce")  # the fields of their files
 BASELINE_CLEAN = 43.5  # AlexNet's clean error as their code writes it
@@ -172,6 +190,20 @@ def ge2021(folder: Path | None = None) -> pd.DataFrame:
     values = [name + end for name in GE_SETS for end in ("", "_std")]
     table = _read(path, ["model", "queue", "alpha"], values, set(GE), others=["note"]).loc[list(GE)].reset_index()
     return table.assign(alpha=pd.to_numeric(table["alpha"]))
+
+
+def tomasev2022(folder: Path | None = None) -> pd.DataFrame:
+    """What others' pages quote of Tomasev et al. (arXiv 2201.05119), and third parties' numbers on CIFAR-10.
+
+    A line for each of `TOMASEV`, in its order: quantity, model, value, its unit ("%", or "points" where it is a
+    difference) and source, the page that was read. None was read in a table of the paper. `folder` as in `chhipa2023`.
+    """
+    path = (folder or paths.RESULTS / "papers") / "tomasev2022.csv"
+    table = _read(path, ["quantity", "model"], ["value"], set(TOMASEV), others=["unit", "source"])
+    table = table.loc[list(TOMASEV)].reset_index()
+    if not table["unit"].isin(("%", "points")).all() or (table["source"] == "").any():
+        raise _damaged(path, "a unit is neither % nor points, or a source is missing")
+    return table
 
 
 def _read(path: Path, keys: list[str], values: list[str], cells: set, others: Sequence[str] = ()) -> pd.DataFrame:

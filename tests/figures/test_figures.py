@@ -91,7 +91,8 @@ def test_tabs_hold_every_figure_once(sheets):
     tabs = figures.Tabs({"a <b>": sheets["severity 1"], "c": sheets["severity 5"]})
     bundle = tabs._repr_mimebundle_()
     book, page = bundle["text/markdown"], bundle["text/html"]
-    assert book.startswith("`````{tab-set}\n````{tab-item} a <b>\n```{figure} data:") and book.endswith("`````\n")
+    assert book.startswith("`````{tab-set}\n````{tab-item} a <b>\n:sync: a <b>\n\n```{figure} data:")
+    assert book.endswith("`````\n")
     assert book.count("{tab-item}") == book.count("````{tab-item}") == 2 == page.count("<figure>")
     assert page.count("<details open>") == 1 and "<summary>a &lt;b&gt;</summary>" in page
     assert "severity 1" in repr(tabs) and "severity 5" in repr(tabs)

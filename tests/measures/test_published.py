@@ -236,3 +236,35 @@ def test_damaged_numbers_of_ge(tmp_path, old, new, words):
     (tmp_path / "ge2021.csv").write_text(text.replace(old, new))
     with pytest.raises(BadInput, match=f"ge2021.csv is damaged: .*{words}.*restore it"):
         published.ge2021(tmp_path)
+
+
+def test_tomasev_is_what_was_read():
+    table = published.tomasev2022()
+    assert list(zip(table["quantity"], table["model"], strict=True)) == list(published.TOMASEV)
+    values = table.set_index(["quantity", "model"])["value"]
+    assert list(values[published.IMAGENET]) == [77.1, 78.7, 79.3, 79.8, 80.6]
+    assert dict(values["Cityscapes val, mIoU"]) == {"ReLICv2": 75.2, "BYOL": 74.6}
+    assert list(values["ObjectNet, linear probe, top-1"]) == [25.9, 23.8, 14.6]
+    assert list(values[published.PROBED]) == [82.53, 71.07, 84.19]
+    assert values[published.CLUSTERED, "a third party's ReLIC"] == 79.26  # no neighbour votes there
+    assert set(table.loc[table["unit"] == "points", "quantity"]) == {published.LEAD}
+    assert not table["source"].str.contains("http|www").any()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        (",77.1,", ",771,", "ResNet-50 has a value"),
+        (",82.53,", ",,", "100 epochs has a value"),
+        ('val, mIoU",BYOL', 'val, mIoU",BYOLv2', "missing, unknown or given twice"),
+        ("2.3,points", "2.3,percent", "a unit is neither % nor points"),
+        (",%,abstract\n", ",%,\n", "a source is missing"),
+        (",unit,", ",units,", "columns should be quantity, model, value, unit, source"),
+    ],
+)
+def test_damaged_numbers_of_tomasev(tmp_path, old, new, words):
+    text = (paths.RESULTS / "papers" / "tomasev2022.csv").read_text()
+    assert old in text
+    (tmp_path / "tomasev2022.csv").write_text(text.replace(old, new))
+    with pytest.raises(BadInput, match=f"tomasev2022.csv is damaged: .*{words}.*restore it"):
+        published.tomasev2022(tmp_path)
