@@ -10,7 +10,8 @@ from lib.figures.attacks import (
     robustness_table,
 )
 from lib.figures.attention import attention_grid
-from lib.figures.diagrams import diagram
+from lib.figures.datasets import by_dataset, paragraphs, side_by_side, tables
+from lib.figures.diagrams import diagram, relicv2_diagram
 from lib.figures.figure import Figure, Slider, Tabs
 from lib.figures.invariance import erasure_bars, factor_map, invariance_map, parts_map, real_views, similarity_curves
 from lib.figures.invariance_tables import measures_agree, sensitivity_table
@@ -31,6 +32,17 @@ from lib.figures.negatives import (
 )
 from lib.figures.neighbours import nearest_neighbours, read_before_after
 from lib.figures.pictures import contact_sheet, recipe_views, transform_sheet
+from lib.figures.relicv2 import (
+    ablation_forest,
+    background_reliance_figure,
+    effective_robustness_of_systems,
+    in_domain_table,
+    ood_forest,
+    ood_table,
+    segmentation_bars,
+    sweep_curves,
+)
+from lib.figures.relicv2_published import published_relicv2_table
 from lib.figures.rescored import rescored_facts, rescored_ranks, rescored_table
 from lib.figures.robustness import (
     calibration_by_severity,
@@ -41,6 +53,13 @@ from lib.figures.robustness import (
     rank_sentence,
     rank_stability,
     transformer_table,
+)
+from lib.figures.saliency import (
+    background_sheet,
+    mask_quality_table,
+    saliency_failures,
+    saliency_sheet,
+    segmentation_sheet,
 )
 from lib.figures.severity import before_and_after, error_by_corruption, error_by_group, error_by_severity
 from lib.figures.shifts import (
@@ -76,20 +95,24 @@ from lib.figures.transfer import (
 )
 
 __all__ = [
-    "Figure", "Slider", "Tabs", "accuracy_by_method", "accuracy_table", "alpha_curve", "arms_forest", "arms_table",
-    "attack_strength", "attention_by_severity", "attention_grid", "before_and_after", "bias_against_robustness",
+    "Figure", "Slider", "Tabs", "ablation_forest", "accuracy_by_method", "accuracy_table", "alpha_curve",
+    "arms_forest", "arms_table", "attack_strength", "attention_by_severity", "attention_grid",
+    "background_reliance_figure", "background_sheet", "before_and_after", "bias_against_robustness", "by_dataset",
     "calibration_by_severity", "cnn_against_transformer", "contact_sheet", "cost_of_training", "crops_sweep",
-    "cue_curves", "diagram", "effective_robustness", "effective_robustness_table", "epsilon_slider", "erasure_bars",
-    "error_along_distance", "error_along_severity", "error_by_corruption", "error_by_group", "error_by_severity",
-    "error_heat_map", "factor_map", "fusion_dots", "invariance_against_robustness", "invariance_against_score",
-    "invariance_map", "measures_agree", "methods_answer", "monotony", "monotony_sentence",
+    "cue_curves", "diagram", "effective_robustness", "effective_robustness_of_systems",
+    "effective_robustness_table", "epsilon_slider", "erasure_bars", "error_along_distance", "error_along_severity",
+    "error_by_corruption", "error_by_group", "error_by_severity", "error_heat_map", "factor_map", "fusion_dots",
+    "in_domain_table", "invariance_against_robustness", "invariance_against_score", "invariance_map",
+    "mask_quality_table", "measures_agree", "methods_answer", "monotony", "monotony_sentence",
     "natural_against_corrupted", "natural_table", "nearest_neighbours", "negative_gallery",
-    "negatives_under_attack", "overfitting_monitor", "parts_map", "perturbation_sheet", "predicted_dips",
-    "probe_comparison", "protocol", "published_negatives_table", "published_table", "query_similarity",
-    "queue_curve", "quirk_table", "rank_dots", "rank_sentence", "rank_stability", "ranking", "raw_by_severity",
-    "raw_input_sentences", "raw_input_table", "read_before_after", "real_views", "recipe_views", "recipes_table",
-    "rescored_facts", "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
-    "seconds_table", "sensitivity_table", "shape_bias_figure", "similarity_curves", "system_title", "systems_table",
-    "table", "table_of_constants", "task_table", "texture_reliance", "trade_off", "transform_sheet",
-    "transformer_table",
+    "negatives_under_attack", "ood_forest", "ood_table", "overfitting_monitor", "paragraphs", "parts_map",
+    "perturbation_sheet", "predicted_dips", "probe_comparison", "protocol", "published_negatives_table",
+    "published_relicv2_table", "published_table", "query_similarity", "queue_curve", "quirk_table", "rank_dots",
+    "rank_sentence", "rank_stability", "ranking", "raw_by_severity", "raw_input_sentences", "raw_input_table",
+    "read_before_after", "real_views", "recipe_views", "recipes_table", "relicv2_diagram", "rescored_facts",
+    "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
+    "saliency_failures", "saliency_sheet", "seconds_table", "segmentation_bars", "segmentation_sheet",
+    "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "sweep_curves", "system_title",
+    "systems_table", "table", "table_of_constants", "tables", "task_table", "texture_reliance", "trade_off",
+    "transform_sheet", "transformer_table",
 ]  # fmt: skip

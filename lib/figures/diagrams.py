@@ -45,16 +45,25 @@ def diagram(paradigm: str) -> Figure:
 
     `paradigm` is one of `DIAGRAMS`; another raises `BadInput`.
     """
-    chosen = DIAGRAMS[one_of(paradigm, DIAGRAMS, "paradigm")]
+    return _drawn(DIAGRAMS[one_of(paradigm, DIAGRAMS, "paradigm")], paradigm, height=4.8)
+
+
+def relicv2_diagram() -> Figure:
+    """The picture of the loss of ReLICv2, for one pair of crops, readable when shown 390 pixels wide."""
+    return _drawn(_RELICV2, "relicv2-loss", height=5.5)
+
+
+def _drawn(chosen: Diagram, name: str, height: float) -> Figure:
+    """A diagram that is 10 units wide and `height` high."""
     use_style()
-    drawing, axes = plt.subplots(figsize=(5.4, 2.6))
+    drawing, axes = plt.subplots(figsize=(5.4, 0.54 * height))
     drawing.subplots_adjust(0, 0, 1, 1)
-    axes.set(xlim=(0, 10), ylim=(0, 4.8), aspect="equal")
+    axes.set(xlim=(0, 10), ylim=(0, height), aspect="equal")
     axes.axis("off")
     chosen.draw(axes)
     return Figure(
         drawing,
-        name=f"fig-{paradigm.replace(' ', '-')}",
+        name=f"fig-{name.replace(' ', '-')}",
         caption=chosen.caption,
         alt=f"Diagram, left to right: {chosen.alt}",
         data=pd.DataFrame(chosen.parts, columns=["part", "symbol", "what it does"]),
@@ -139,6 +148,50 @@ def _invariance(axes: Axes) -> None:
     _box(axes, 9.4, MIDDLE, 1.1, "same", ORANGE)
 
 
+def _relicv2(axes: Axes) -> None:
+    top, middle, bottom = 4.6, 3.05, 1.5
+    _picture(axes, 0.65, middle, 1.1, (0.72, 0.75), 0.14, SKY)
+    _words(axes, 0.65, middle - 0.85, "image")
+    for x, sun, size in ((1.95, (0.3, 0.5), 0.4), (2.7, (0.9, 0.9), 0.5)):
+        _picture(axes, x, top, 0.6, sun, size, SKY)
+    _words(axes, 2.3, top + 0.65, "small crops")
+    _picture(axes, 1.9, bottom, 0.95, (0.6, 0.65), 0.26, SKY)
+    _picture(axes, 3.0, bottom, 0.95, (0.4, 0.7), 0.2, "black", hill=False)
+    _words(axes, 2.45, bottom - 0.8, "large crops,")
+    _words(axes, 2.45, bottom - 1.2, "one without background")
+    _arrow(axes, (1.25, middle + 0.3), (1.75, top - 0.4))
+    _arrow(axes, (1.25, middle - 0.3), (1.6, bottom + 0.55))
+    networks, end, start = 4.7, 5.58, 6.35
+    _box(axes, networks, top, 1.7, "encoder\nand head", BLUE, height=1.2)
+    _box(axes, networks, bottom, 1.7, "slow copy\nof both", BLUE, height=1.2, dashed=True)
+    _arrow(axes, (networks, top - 0.64), (networks, bottom + 0.64), BLUE, dashed=True)
+    _arrow(axes, (3.1, top), (networks - 0.88, top))
+    _arrow(axes, (3.25, bottom + 0.55), (networks - 0.62, top - 0.66))
+    _arrow(axes, (3.52, bottom), (networks - 0.88, bottom))
+    for there, back in ((top, bottom), (bottom, top)):
+        toward = 0.2 if there > back else -0.2
+        _arrow(axes, (end, there), (start, there))
+        _arrow(axes, (end, back + toward), (start, there - toward))
+    for y, words, heights in ((top, "p", (0.2, 0.9, 0.3, 0.25)), (bottom, "p'", (0.3, 0.7, 0.2, 0.35))):
+        for place, height in enumerate(heights):
+            left = start + 0.13 + 0.28 * place
+            axes.add_patch(Rectangle((left, y - 0.4), 0.22, 0.85 * height, facecolor=GREEN, lw=0))
+        _words(axes, 7.0, y + (0.65 if y > middle else -0.75), words, GREEN)
+    for cell in range(5):
+        _square(axes, 6.35 + 0.3 * cell, middle + 0.1, 0.3, TINTS[GREEN], GREEN)
+    _words(axes, 7.1, middle - 0.22, "other images", GREEN)
+    _arrow(axes, (7.0, middle + 0.45), (7.0, top - 0.45), GREEN)
+    _arrow(axes, (7.0, middle - 0.48), (7.0, bottom + 0.42), GREEN)
+    losses, width = 9.08, 1.7
+    _arrow(axes, (7.65, top), (losses - width / 2 - 0.03, top))
+    _box(axes, losses, top, width, "contrast", ORANGE)
+    _arrow(axes, (7.65, top - 0.25), (losses - 0.5, middle + 0.46))
+    _box(axes, losses, middle, width, "same (KL)", ORANGE)
+    _arrow(axes, (7.65, bottom), (losses, bottom), head=False)
+    _arrow(axes, (losses, bottom), (losses, middle - 0.45))
+    _stop(axes, 8.35, bottom)
+
+
 def _twins(axes: Axes) -> None:
     """An image, two views, and the same network for both."""
     _image(axes)
@@ -221,16 +274,15 @@ def _stop(axes: Axes, x: float, y: float) -> None:
     _words(axes, x, y - 0.58, "stop", ORANGE)
 
 
-def _picture(axes: Axes, x: float, y: float, side: float, sun: Point, size: float, hue: str) -> None:
-    """A landscape: a hill under a sun, in shares of the side."""
+def _picture(axes: Axes, x: float, y: float, side: float, sun: Point, size: float, hue: str, hill: bool = True) -> None:
+    """A landscape: a hill under a sun, in shares of the side; or the sun alone."""
     left, low = x - side / 2, y - side / 2
     frame = Rectangle((left, low), side, side, facecolor=hue, edgecolor=GREY, lw=1.2)
     axes.add_patch(frame)
-    hill = np.array([(0, 0), (0, 0.25), (0.35, 0.6), (0.6, 0.35), (0.8, 0.5), (1, 0.3), (1, 0)])
-    parts = [
-        Polygon(hill * side + (left, low), facecolor=GREEN, edgecolor="none", alpha=0.55),
-        Circle((left + sun[0] * side, low + sun[1] * side), size * side, facecolor=SUN, edgecolor="none"),
-    ]
+    outline = np.array([(0, 0), (0, 0.25), (0.35, 0.6), (0.6, 0.35), (0.8, 0.5), (1, 0.3), (1, 0)])
+    parts = [Circle((left + sun[0] * side, low + sun[1] * side), size * side, facecolor=SUN, edgecolor="none")]
+    if hill:
+        parts.insert(0, Polygon(outline * side + (left, low), facecolor=GREEN, edgecolor="none", alpha=0.55))
     for part in parts:
         axes.add_patch(part)
         part.set_clip_path(frame)
@@ -301,3 +353,28 @@ DIAGRAMS = {
          ("same", "KL", "how far the two views' chances are apart")),
     ),
 }  # fmt: skip
+
+_RELICV2 = Diagram(
+    _relicv2,
+    "The loss of ReLICv2. Large crops go through the network and its slow copy, small ones through the network alone; "
+    "now and then a large crop comes from the picture without its background. p says which image a crop is taken for, "
+    "by its similarity to another crop of its image and to crops of other images; p' says the same with the two crops "
+    "exchanged. The loss wants the right answer, and the same answer twice. The bar stops the gradient of one side. "
+    "It is summed over all pairs of a crop and a large crop.",
+    "an image becomes two small crops and two large crops, one without background, which is black. All go through the "
+    "encoder and head; the large ones also go through a slow copy of both, drawn dashed. Both lead to two sets of "
+    "bars, p and p', which a row of cells named other images also feeds. p leads to a box named contrast and to a box "
+    "named same (KL); p' leads to the latter, past a bar named stop.",
+    (
+        ("large crops", "v", "random crops of the image, with other colours"),
+        ("small crops", "v", "random crops that show less of it, at fewer pixels"),
+        ("without background", "m", "all but the object is black; the object is found without labels"),
+        ("encoder and head", "f, g", "turns a crop into the vector that the loss compares; the encoder is kept"),
+        SLOW_COPY,
+        ("other images", "A(i)", "vectors that the pair must be told from"),
+        ("p, p'", "π", "a softmax over cosines: chances that a crop shows each image"),
+        ("contrast", "s, τ", "the chance of the right image should be large"),
+        ("same (KL)", "KL", "how far the chances of the two crops are apart"),
+        ("stop", "sg", "a gradient that is not followed"),
+    ),
+)

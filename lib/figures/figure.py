@@ -96,8 +96,9 @@ class Tabs:
         return "\n".join(f"{title}: {figure.alt}" for title, figure in self.figures.items())
 
     def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
-        items = "".join(  # tabs of one title on a page are changed together
-            f"````{{tab-item}} {title}\n:sync: {title}\n\n{figure.myst()}````\n" for title, figure in self.figures.items()
+        items = "".join(
+            f"````{{tab-item}} {title}\n:sync: {title}\n\n{figure.myst()}````\n"  # changed with others of one title
+            for title, figure in self.figures.items()
         )
         pages = "".join(
             f"<details{' open' * (place == 0)}><summary>{html.escape(title)}</summary>{figure.page()}</details>"

@@ -96,7 +96,7 @@ _CURVES = {
     "stylised": {"color": "#E69F00", "marker": "^", "linestyle": "-."},
     PACS: {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
 }
-_DOTTED = {"color": "#333333", "linestyle": (0, (1, 2)), "linewidth": 1.1, "zorder": 1}  # chance
+DOTTED = {"color": "#333333", "linestyle": (0, (1, 2)), "linewidth": 1.1, "zorder": 1}  # chance
 
 
 def negatives_look(name: str) -> dict[str, object]:
@@ -113,7 +113,7 @@ def negatives_look(name: str) -> dict[str, object]:
 # What figures share
 
 
-def _needed(table: Rows, what: str) -> Rows:
+def needed(table: Rows, what: str) -> Rows:
     if table.empty:
         raise BadInput(f"this figure needs {what}, and these rows hold none")
     return table
@@ -124,22 +124,22 @@ def _words(name: str) -> str:
     return SET_WORDS.get(name, name)
 
 
-def _signed(value: float) -> str:
+def signed(value: float) -> str:
     return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def _data(table: Rows, mean: str) -> Rows:
+def data_of(table: Rows, mean: str) -> Rows:
     """The data behind a figure: titles of systems, and no ends of intervals where none is known."""
     told = table.assign(system=table["system"].map(system_title)) if "system" in table else table
     told = told if table["low"].notna().any() else told.drop(columns=["low", "high"])
     return told.rename(columns={"mean": mean})
 
 
-def _bars_told(table: Rows) -> str:
+def bars_told(table: Rows) -> str:
     return "Bars are 95 % intervals over seeds and images. " if table["low"].notna().any() else ""
 
 
-def _told(table: Rows, along: str, of: str, value=_signed) -> str:
+def _told(table: Rows, along: str, of: str, value=signed) -> str:
     """a: 1 at x, 2 at y; b: 3 at x"""
     return "; ".join(
         f"{name}: " + ", ".join(f"{value(line['mean'])} at {line[along]:g}" for _, line in own.iterrows())
@@ -147,11 +147,11 @@ def _told(table: Rows, along: str, of: str, value=_signed) -> str:
     )
 
 
-def _whole(value: float) -> str:
+def whole(value: float) -> str:
     return f"{round(value)}"  # no minus before a zero
 
 
-def _dots(axes: Axes, table: Rows, at: Iterable[float], look: Mapping, flat: bool = False, line: bool = False) -> None:
+def dots(axes: Axes, table: Rows, at: Iterable[float], look: Mapping, flat: bool = False, line: bool = False) -> None:
     """A dot and its interval for each line of `table`: upright at x, or `flat` at y; joined where `line`."""
     ends = np.stack([table["mean"] - table["low"], table["high"] - table["mean"]])
     own = {"markersize": 5, "elinewidth": 1.1, "linewidth": 1.3} | look | ({} if line else {"linestyle": "none"})
@@ -161,23 +161,23 @@ def _dots(axes: Axes, table: Rows, at: Iterable[float], look: Mapping, flat: boo
         axes.errorbar(at, table["mean"], yerr=ends, **own)
 
 
-def _lines(axes: Axes, names: Sequence[str]) -> None:
+def bands(axes: Axes, names: Sequence[str]) -> None:
     """A band for each of `names`, from the top."""
     axes.set_yticks(range(len(names)), names, linespacing=1)
     axes.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _borders(axes: Axes, count: int) -> None:
+def borders(axes: Axes, count: int) -> None:
     for border in np.arange(1, count) - 0.5:
         axes.axhline(border, color="#cccccc", linewidth=0.8, zorder=0)
 
 
-def _apart(count: int, step: float) -> np.ndarray:
+def apart(count: int, step: float) -> np.ndarray:
     """Steps aside, around none, for things that share a place."""
     return step * (np.arange(count) - (count - 1) / 2)
 
 
-def _key(drawing: Drawing, looks: Mapping[str, Mapping[str, object]], columns: int = 3) -> None:
+def legend_above(drawing: Drawing, looks: Mapping[str, Mapping[str, object]], columns: int = 3) -> None:
     """A legend above a drawing, which is settled by it. Looks without a line style are those of dots alone."""
     handles = [
         Line2D([], [], label=words, **({"linestyle": "none", "markersize": 6, "linewidth": 1.4} | look))
@@ -188,7 +188,7 @@ def _key(drawing: Drawing, looks: Mapping[str, Mapping[str, object]], columns: i
     settle(drawing)
 
 
-def _dot_of(look: Mapping[str, object]) -> dict[str, object]:
+def dot_of(look: Mapping[str, object]) -> dict[str, object]:
     return {name: value for name, value in look.items() if name != "linestyle"}
 
 
@@ -251,21 +251,21 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
 
     Bands are of percentiles over images, means over seeds.
     """
-    table = _needed(similarities(rows), f"percentiles of the query's similarity of one of {', '.join(SIMILAR)}")
+    table = needed(similarities(rows), f"percentiles of the query's similarity of one of {', '.join(SIMILAR)}")
     systems = [name for name in SIMILAR if name in set(table["system"])]
     use_style()
     drawing, axes = plt.subplots(figsize=(4.9, 1 + 0.85 * len(systems)), layout="constrained")
-    aside = dict(zip(LIKENED, _apart(len(LIKENED), 0.19), strict=True))
+    aside = dict(zip(LIKENED, apart(len(LIKENED), 0.19), strict=True))
     for line in table.itertuples():
         height, colour = systems.index(line.system) + aside[line.pair], _LIKENED[line.pair]
         axes.hlines(height, line.p5, line.p95, color=colour, linewidth=1.2)
         axes.hlines(height, line.p25, line.p75, color=colour, linewidth=5)
         axes.plot(line.p50, height, "o", color="white", markeredgecolor=colour, markersize=5, markeredgewidth=1.4)
-    _borders(axes, len(systems))
-    _lines(axes, [_when(name, "\n") for name in systems])
+    borders(axes, len(systems))
+    bands(axes, [_when(name, "\n") for name in systems])
     axes.set_xlabel("similarity to the query (hundredths)")
     axes.grid(axis="y", visible=False)
-    _key(drawing, {LIKENED_WORDS[pair]: {"color": _LIKENED[pair], "linestyle": "-", "linewidth": 5}
+    legend_above(drawing, {LIKENED_WORDS[pair]: {"color": _LIKENED[pair], "linestyle": "-", "linewidth": 5}
                    for pair in LIKENED if pair in set(table["pair"])}, 2)  # fmt: skip
     columns = {f"p{percent}": f"{percent} %" for percent in PERCENTILES}
     return Figure(
@@ -276,8 +276,7 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
         f"dots: medians. All are means over seeds. {scope}",
         alt="Chart of bands of the similarity to the query, in hundredths. Medians, "
         + "; ".join(
-            f"{_when(name)}: "
-            + ", ".join(f"{LIKENED_WORDS[line.pair]} {_whole(line.p50)}" for line in own.itertuples())
+            f"{_when(name)}: " + ", ".join(f"{LIKENED_WORDS[line.pair]} {whole(line.p50)}" for line in own.itertuples())
             for name, own in table.groupby("system", sort=False)
         )
         + ".",
@@ -300,7 +299,7 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
 
     Lines are of the sets `CURVES`; alpha 0 stands for no such negatives.
     """
-    table = _needed(alpha_gaps(rows), 'accuracies of "moco" and of "moco patch", "moco texture" or another alpha')
+    table = needed(alpha_gaps(rows), 'accuracies of "moco" and of "moco patch", "moco texture" or another alpha')
     kinds = [kind for kind in KINDS if kind in set(table["negatives"])]
     use_style()
     drawing, cells = plt.subplots(
@@ -309,37 +308,37 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
     )  # fmt: skip
     for axes, kind in zip(cells.flat, kinds, strict=True):
         axes.axhline(0, color="#333333", linewidth=1, zorder=1)
-        for name, aside in zip(CURVES, _apart(len(CURVES), 0.06), strict=True):
+        for name, aside in zip(CURVES, apart(len(CURVES), 0.06), strict=True):
             own = table[(table["negatives"] == kind) & (table["set"] == name)]
             x = own["alpha"] + aside
-            _dots(axes, own, x, _CURVES[name])
+            dots(axes, own, x, _CURVES[name])
             axes.plot([0, *x], [0, *own["mean"]], linewidth=1.4, **(_CURVES[name] | {"marker": ""}))
         axes.set(title=WORDS[kind], ylabel="points gained")
     ticks = [0, *sorted(table["alpha"].unique())]
     cells[-1, 0].set_xticks(ticks, [f"{tick:g}" for tick in ticks])
     cells[-1, 0].set_xlabel("alpha (0: no such negatives)")
-    _key(drawing, {_words(name): _CURVES[name] for name in CURVES if name in set(table["set"])}, 2)
+    legend_above(drawing, {_words(name): _CURVES[name] for name in CURVES if name in set(table["set"])}, 2)
     named = table.assign(negatives=table["negatives"].map(WORDS), set=table["set"].map(_words))
     return Figure(
         drawing,
         name="fig-alpha",
         caption="What patch and texture negatives add to the accuracy of MoCo v2 on clean pictures and out of domain, "
         "in percentage points, against alpha, the factor of their similarity. "
-        f"{_bars_told(table)}{tally(_intervals(table))} {scope}",
+        f"{bars_told(table)}{tally(intervals(table))} {scope}",
         alt="Charts of percentage points gained against alpha. "
         + _told(named.assign(line=named["negatives"] + ", " + named["set"]), "alpha", "line")
         + ".",
-        data=_data(named, "points gained"),
+        data=data_of(named, "points gained"),
     )
 
 
-def _intervals(table: Rows) -> list[Interval]:
+def intervals(table: Rows) -> list[Interval]:
     return [Interval(*line) for line in table[ENDS].itertuples(index=False)]
 
 
 def queue_curve(rows: Rows, scope: str) -> Figure:
     """Accuracy of MoCo v2, plain and with patch negatives, against the length of the queue: clean and corrupted."""
-    table = _needed(queue_levels(rows), 'accuracies of "moco" or "moco patch"')
+    table = needed(queue_levels(rows), 'accuracies of "moco" or "moco patch"')
     sets = [name for name in QUEUED if name in set(table["set"])]
     use_style()
     drawing, cells = plt.subplots(1, len(sets), figsize=(5.2, 3.3), squeeze=False, layout="constrained")
@@ -347,7 +346,7 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
     for axes, name in zip(cells.flat, sets, strict=True):
         for kind, aside in ((PLAIN, 2**-0.1), ("patch", 2**0.1)):
             own = table[(table["set"] == name) & (table["negatives"] == kind)]
-            _dots(axes, own, own["queue"] * aside, _look_of(kind), line=True)
+            dots(axes, own, own["queue"] * aside, _look_of(kind), line=True)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.set_xlim(ticks[0] / 1.6, 1.6 * ticks[-1])
@@ -357,17 +356,17 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
     cells[0, 0].set_ylabel("accuracy (%)")
     drawing.supxlabel("keys in the queue", fontsize=11)
     here = [kind for kind in (PLAIN, "patch") if kind in set(table["negatives"])]
-    _key(drawing, {WORDS[kind]: _look_of(kind) for kind in here})
+    legend_above(drawing, {WORDS[kind]: _look_of(kind) for kind in here})
     named = table.assign(negatives=table["negatives"].map(WORDS), set=table["set"].map(_words))
     return Figure(
         drawing,
         name="fig-queue",
         caption="Accuracy of MoCo v2 against the number of keys in its queue, without and with patch negatives, on "
-        f"clean and on corrupted pictures. {_bars_told(table)}{scope}",
+        f"clean and on corrupted pictures. {bars_told(table)}{scope}",
         alt="Charts of accuracy in percent against the number of keys. "
         + _told(named.assign(line=named["set"] + ", " + named["negatives"]), "queue", "line", "{:.1f}".format)
         + ".",
-        data=_data(named, "accuracy"),
+        data=data_of(named, "accuracy"),
     )
 
 
@@ -382,7 +381,7 @@ def _look_of(kind: str) -> dict[str, object]:
 def arms_forest(rows: Rows, scope: str) -> Figure:
     """A panel a set of `SETS`: accuracy of each method with patch and texture negatives less without, in points."""
     gaps = arm_gaps(set_scores(rows))
-    table = _needed(
+    table = needed(
         as_table(gaps, ["system", "less", "set"]), f"accuracies of one of {', '.join(ARMS)} with negatives and without"
     )
     sets = [name for name in SETS if name in set(table["set"])]
@@ -391,14 +390,14 @@ def arms_forest(rows: Rows, scope: str) -> Figure:
         _draw_forest(table, sets),
         name="fig-arms",
         caption="What patch and texture negatives add to the accuracy of a method, in percentage points, a panel a "
-        f"test set. {_bars_told(table)}{tally(gaps.values())} {scope}",
+        f"test set. {bars_told(table)}{tally(gaps.values())} {scope}",
         alt="Charts of dots: percentage points gained by negatives, a panel a test set. "
         + "; ".join(
-            f"{name}: " + ", ".join(f"{system_title(line.system)} {_signed(line.mean)}" for line in own.itertuples())
+            f"{name}: " + ", ".join(f"{system_title(line.system)} {signed(line.mean)}" for line in own.itertuples())
             for name, own in ((_words(name), table[table["set"] == name]) for name in sets)
         )
         + ".",
-        data=_data(named, "points gained"),
+        data=data_of(named, "points gained"),
     )
 
 
@@ -414,27 +413,27 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
     kinds = table["system"].map(kind_of)
     for place, (axes, name) in enumerate(zip(cells.flat, sets, strict=False)):
         axes.axvline(0, color="#333333", linewidth=1, zorder=1)
-        for kind, aside in zip(KINDS, _apart(len(KINDS), 0.34), strict=True):
+        for kind, aside in zip(KINDS, apart(len(KINDS), 0.34), strict=True):
             for _, own in table[(table["set"] == name) & (kinds == kind)].groupby("less"):
                 heights = own["less"].map(plains.index) + aside
-                _dots(axes, own, heights, negatives_look(own["system"].iloc[0]), flat=True)
+                dots(axes, own, heights, negatives_look(own["system"].iloc[0]), flat=True)
         axes.set_title(_words(name), fontsize=10.5)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(labelsize=9.5, pad=1, labelbottom=place + columns >= len(sets))
-    _lines(cells[0, 0], [system_title(name) for name in plains])
+    bands(cells[0, 0], [system_title(name) for name in plains])
     for axes in cells.flat[len(sets) :]:
         axes.set_axis_off()
     drawing.supxlabel("points gained over the plain method", fontsize=11)
-    _key(drawing, {WORDS[kind]: _dot_of(_look_of(kind)) for kind in KINDS if (kinds == kind).any()})
+    legend_above(drawing, {WORDS[kind]: dot_of(_look_of(kind)) for kind in KINDS if (kinds == kind).any()})
     return drawing
 
 
 def arms_table(rows: Rows) -> Rows:
     """A line a system but for those of another alpha or queue: accuracies in percent on `SETS`, with intervals."""
     table = levels(set_scores(rows), ["system", "set"])
-    table = _needed(table[table["system"].isin(main_systems(rows))], f"accuracies of systems like {', '.join(ARMS)}")
-    found = dict(zip(zip(table["system"], table["set"], strict=True), _intervals(table), strict=True))
+    table = needed(table[table["system"].isin(main_systems(rows))], f"accuracies of systems like {', '.join(ARMS)}")
+    found = dict(zip(zip(table["system"], table["set"], strict=True), intervals(table), strict=True))
     systems = [name for name in main_systems(rows) if name in set(table["system"])]
     sets = [name for name in SETS if name in set(table["set"])]
     return pd.DataFrame(
@@ -450,7 +449,7 @@ def arms_table(rows: Rows) -> Rows:
 def shape_bias_figure(rows: Rows, scope: str) -> Figure:
     """A panel a set of conflicts, a dot a system: of decisions for shape or for texture, the percentage for shape."""
     table = biases(rows)
-    table = _needed(table[table["system"].isin(main_systems(rows))], f"a shape bias of systems like {', '.join(ARMS)}")
+    table = needed(table[table["system"].isin(main_systems(rows))], f"a shape bias of systems like {', '.join(ARMS)}")
     systems = [name for name in main_systems(rows) if name in set(table["system"])]
     sets = [name for name in BIASES if name in set(table["conflicts"])]
     use_style()
@@ -459,13 +458,13 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
     )
     for axes, name in zip(cells.flat, sets, strict=True):
         for system, own in table[table["conflicts"] == name].groupby("system"):
-            _dots(axes, own, [systems.index(system)], negatives_look(system) | {"markersize": 6}, flat=True)
+            dots(axes, own, [systems.index(system)], negatives_look(system) | {"markersize": 6}, flat=True)
             if system == "random":
                 axes.axvline(own["mean"].iloc[0], color=_REFERENCES["random"]["color"], linestyle=":", zorder=1)
         axes.set_title(CONFLICTS[name], fontsize=10.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="y", visible=False)
-    _lines(cells[0, 0], [system_title(name) for name in systems])
+    bands(cells[0, 0], [system_title(name) for name in systems])
     drawing.supxlabel("shape bias (%)", fontsize=11)
     settle(drawing)
     gaps = bias_gaps(rows)
@@ -473,8 +472,8 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-shape-bias",
         caption="Shape bias: where shape and texture are at odds, the percentage for shape among the decisions for one "
-        f"of the two. {'Dotted: random weights. ' * ('random' in systems)}{_bars_told(table)}"
-        f"{f'What negatives add, paired: {_lower(tally(gaps.values()))} ' if gaps else ''}{scope}",
+        f"of the two. {'Dotted: random weights. ' * ('random' in systems)}{bars_told(table)}"
+        f"{f'What negatives add, paired: {lower(tally(gaps.values()))} ' if gaps else ''}{scope}",
         alt="Charts of dots: shape bias in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}: "
@@ -482,11 +481,11 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
             for name, own in table.groupby("conflicts", sort=False)
         )
         + ".",
-        data=_data(table.assign(conflicts=table["conflicts"].map(CONFLICTS)), "shape bias"),
+        data=data_of(table.assign(conflicts=table["conflicts"].map(CONFLICTS)), "shape bias"),
     )
 
 
-def _lower(sentence: str) -> str:
+def lower(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
@@ -510,7 +509,7 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
         axes.margins(0.1)
     cells[0, 0].set_ylabel("mean corruption error (%)")
     drawing.supxlabel("shape bias (%)", fontsize=11)
-    _key(drawing, _looks(dict.fromkeys(system for points in panels.values() for system in points.index)))
+    legend_above(drawing, _looks(dict.fromkeys(system for points in panels.values() for system in points.index)))
     table = pd.concat([own.assign(conflicts=CONFLICTS[name]) for name, own in panels.items()]).rename_axis("system")
     table = table.reset_index().rename(columns={"bias": "shape bias", "error": "mean corruption error"})
     count = max(map(len, panels.values()))
@@ -544,17 +543,17 @@ def _looks(systems: Iterable[str]) -> dict[str, dict[str, object]]:
     systems = list(systems)
     arms = [name for name in systems if name not in REFERENCES]
     kinds, methods = ({of(name) for name in arms} for of in (kind_of, lambda name: NEGATIVES[name].method))
-    looks = {WORDS[kind]: _dot_of(_look_of(kind)) for kind in _COLOURS if kind in kinds}
+    looks = {WORDS[kind]: dot_of(_look_of(kind)) for kind in _COLOURS if kind in kinds}
     if len(methods) > 1:
         looks |= {METHODS[method].title: {"color": "#777777", "marker": marker}
                   for method, marker in _MARKERS.items() if method in methods}  # fmt: skip
-    return looks | {system_title(name): _dot_of(_REFERENCES[name]) for name in REFERENCES if name in systems}
+    return looks | {system_title(name): dot_of(_REFERENCES[name]) for name in REFERENCES if name in systems}
 
 
 def texture_reliance(rows: Rows, scope: str) -> Figure:
     """A band a class: accuracy on textures alone, and on clean images, of one method, plain and with negatives, beside
     the supervised reference."""
-    table = _needed(class_levels(rows), "accuracies of single classes on textures")
+    table = needed(class_levels(rows), "accuracies of single classes on textures")
     classes, systems = list(table["class"].unique()), [name for name in family(rows) if name in set(table["system"])]
     pictures = {TEXTURES: "textures alone", IN: "clean images"}
     pictures = {name: words for name, words in pictures.items() if name in set(table["pictures"])}
@@ -563,23 +562,23 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
         1, len(pictures), figsize=(5.2, 1.2 + 0.46 * len(classes)), sharey=True, squeeze=False, layout="constrained"
     )
     for axes, (name, words) in zip(cells.flat, pictures.items(), strict=True):
-        for system, aside in zip(systems, _apart(len(systems), 0.2), strict=True):
+        for system, aside in zip(systems, apart(len(systems), 0.2), strict=True):
             own = table[(table["system"] == system) & (table["pictures"] == name)]
             look = negatives_look(system) | {"markersize": 4.5}
-            _dots(axes, own, own["class"].map(classes.index) + aside, look, flat=True)
-        axes.axvline(100 / len(classes), **_DOTTED)
-        _borders(axes, len(classes))
+            dots(axes, own, own["class"].map(classes.index) + aside, look, flat=True)
+        axes.axvline(100 / len(classes), **DOTTED)
+        borders(axes, len(classes))
         axes.set_title(words)
         axes.grid(axis="y", visible=False)
-    _lines(cells[0, 0], classes)
+    bands(cells[0, 0], classes)
     drawing.supxlabel("accuracy (%)", fontsize=11)
-    _key(drawing, {system_title(name): _dot_of(negatives_look(name)) for name in systems}, 2)
+    legend_above(drawing, {system_title(name): dot_of(negatives_look(name)) for name in systems}, 2)
     on = table[table["pictures"] == TEXTURES]
     return Figure(
         drawing,
         name="fig-textures",
         caption="Accuracy by class, on textures that were made of test images and on the images themselves; the class "
-        f"that is told best by its texture on average stands at the top. Dotted: chance. {_bars_told(table)}{scope}",
+        f"that is told best by its texture on average stands at the top. Dotted: chance. {bars_told(table)}{scope}",
         alt="Charts of dots: accuracy in percent by class, on textures and on clean images. On textures, of "
         f"{listed([system_title(name) for name in systems])}: "
         + "; ".join(
@@ -587,7 +586,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
             for name, own in on.groupby("class", sort=False)
         )
         + f". Chance is {100 / len(classes):.0f}.",
-        data=_data(table, "accuracy"),
+        data=data_of(table, "accuracy"),
     )
 
 
@@ -599,7 +598,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
     table = cue_levels(rows)
     systems = [name for name in family(rows) if name in set(table["system"])]
     shown = table[table["system"].isin(systems)]
-    changed = set(_needed(shown[shown["severity"] != 1], "accuracies on changed test images")["version"])
+    changed = set(needed(shown[shown["severity"] != 1], "accuracies on changed test images")["version"])
     curves, singles = ([name for name in names if name in changed] for names in (CUES, SINGLE_CUES))
     chance = [CHANCE[name] for name in rows["dataset"].unique() if name in CHANCE]
     count = len(curves) + bool(singles)
@@ -624,40 +623,40 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         axes.tick_params(labelsize=9.5, pad=1)
         axes.xaxis.label.set_fontsize(10)
         for value in chance:
-            axes.axhline(value, **_DOTTED)
+            axes.axhline(value, **DOTTED)
     for axes in cells.flat[count:]:
         axes.set_axis_off()
     cells[0, 0].set_ylim(bottom=0)
     drawing.supylabel("accuracy (%)", fontsize=11)
-    _key(drawing, {system_title(name): negatives_look(name) for name in systems}, 2)
+    legend_above(drawing, {system_title(name): negatives_look(name) for name in systems}, 2)
     named = table.assign(version=[CUE_WORDS[name][0] if name in CUES else name for name in table["version"]])
     return Figure(
         drawing,
         name="fig-cues",
         caption="Accuracy, of a probe that was fitted on whole images, on versions of the test images: shuffled in "
         "squares (1: whole), with slow or with fast changes across the picture alone, as silhouettes or edges, "
-        f"in other colours or styles, and on the negatives themselves. {_bars_told(shown)}"
+        f"in other colours or styles, and on the negatives themselves. {bars_told(shown)}"
         + "".join(f"Dotted: chance, {value:.0f} %. " for value in chance)
         + scope,
         alt="Charts of accuracy in percent on versions of the test images. "
         + "; ".join(
             f"{system_title(system)}: "
             + ", ".join(
-                f"{version} " + " to ".join(dict.fromkeys(_whole(its["mean"].iloc[end]) for end in (0, -1)))
+                f"{version} " + " to ".join(dict.fromkeys(whole(its["mean"].iloc[end]) for end in (0, -1)))
                 for version, its in own.groupby("version", sort=False)
             )
             for system, own in named[named["system"].isin(systems)].groupby("system", sort=False)
         )
         + ".",
-        data=_data(named, "accuracy"),
+        data=data_of(named, "accuracy"),
     )
 
 
 def _draw_versions(axes: Axes, table: Rows, places: pd.Series, systems: Sequence[str], line: bool = False) -> None:
-    aside = dict(zip(systems, _apart(len(systems), 0.08 if line else 0.13), strict=True))
+    aside = dict(zip(systems, apart(len(systems), 0.08 if line else 0.13), strict=True))
     for system, own in table.groupby("system"):
         look = negatives_look(system) | {"markersize": 4.5, "elinewidth": 1}
-        _dots(axes, own, places[own.index] + aside[system], look, line=line)
+        dots(axes, own, places[own.index] + aside[system], look, line=line)
 
 
 # Under attack
@@ -667,7 +666,7 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
     """A panel a method: accuracy under PGD against epsilon, with and without negatives, beside the references."""
     table = attack_levels(rows)
     attacked = table[~table["system"].isin(REFERENCES) & (table["epsilon"] > 0)]
-    _needed(attacked, f"accuracies under PGD of one of {', '.join(ARMS)}")
+    needed(attacked, f"accuracies under PGD of one of {', '.join(ARMS)}")
     here = set(table["system"])
     panels = {name: own for name, arms in ARMS.items() if (own := [arm for arm in (name, *arms) if arm in here])}
     references = [name for name in REFERENCES if name in here]
@@ -679,26 +678,26 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
     )  # fmt: skip
     for axes, (name, arms) in zip(cells.flat, panels.items(), strict=True):
         systems = [*references, *arms]
-        for system, aside in zip(systems, _apart(len(systems), 0.08), strict=True):
+        for system, aside in zip(systems, apart(len(systems), 0.08), strict=True):
             own = table[table["system"] == system]
             look = negatives_look(system) | {"markersize": 4.5, "elinewidth": 1}
-            _dots(axes, own, own["epsilon"].map(epsilons.index) + aside, look, line=True)
+            dots(axes, own, own["epsilon"].map(epsilons.index) + aside, look, line=True)
         axes.set_title(system_title(name))
         axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     cells[0, 0].set(ylabel="accuracy (%)", ylim=(0, None))
     drawing.supxlabel("epsilon (255ths)", fontsize=11)
     kinds = {kind_of(arm) for arms in panels.values() for arm in arms}
     lines = {WORDS[kind]: {"color": _COLOURS[kind], "linestyle": _LINES[kind]} for kind in _COLOURS if kind in kinds}
-    _key(drawing, lines | {system_title(name): _REFERENCES[name] for name in references})
+    legend_above(drawing, lines | {system_title(name): _REFERENCES[name] for name in references})
     return Figure(
         drawing,
         name="fig-negatives-attacked",
         caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders that were "
-        f"trained with negatives and without, none of them under attack. {_bars_told(table)}{scope}",
+        f"trained with negatives and without, none of them under attack. {bars_told(table)}{scope}",
         alt="Line charts of accuracy in percent under PGD against epsilon. "
-        + _told(table.assign(line=table["system"].map(system_title)), "epsilon", "line", _whole)
+        + _told(table.assign(line=table["system"].map(system_title)), "epsilon", "line", whole)
         + ".",
-        data=_data(table, "accuracy"),
+        data=data_of(table, "accuracy"),
     )
 
 

@@ -66,12 +66,12 @@ def kind_of(name: str) -> str:
     return setting(name, "negatives") or PLAIN
 
 
-def held(rows: Rows) -> list[str]:
-    """The systems of `NEGATIVES` in `rows`, in its order."""
+def held(rows: Rows, systems: Iterable[str] = NEGATIVES, study: str = "non_semantic_negatives") -> list[str]:
+    """Those of a study's `systems` that are in `rows`, in their order."""
     if "system" not in rows:
-        raise BadInput("these figures compare systems: take the rows of the study non_semantic_negatives")
+        raise BadInput(f"these figures compare systems: take the rows of the study {study}")
     own = set(rows["system"])
-    return [name for name in NEGATIVES if name in own]
+    return [name for name in systems if name in own]
 
 
 def main_systems(rows: Rows) -> list[str]:

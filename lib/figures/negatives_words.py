@@ -10,7 +10,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from lib.claims import OUT_OF_DOMAIN, mean_out_of_domain
-from lib.figures.negatives import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS, rho
+from lib.figures.negatives import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS, lower, rho
 from lib.figures.negatives_numbers import (
     CUES,
     IN,
@@ -150,7 +150,7 @@ def similarity_words(rows: Rows) -> str:
     for name in SIMILAR:
         kinds = [kind for kind in KINDS if (name, kind) in found]
         when = "before training" if name == "random" else f"after training {_WITH[kind_of(name)]}"
-        parts = [f"{_A[kind]} by {found[name, kind]}{_mark(found[name, kind])}" for kind in kinds]
+        parts = [f"{_A[kind]} by {found[name, kind]}{mark(found[name, kind])}" for kind in kinds]
         told += [f"{when} {listed(parts)}"] if parts else []
     if not told:
         return UNTOLD
@@ -161,7 +161,7 @@ _A = {"patch": "a patch negative", "texture": "its texture"}
 _WITH = {PLAIN: "without them"} | {kind: f"with {WORDS[kind]}" for kind in KINDS}
 
 
-def _mark(gap: Interval) -> str:
+def mark(gap: Interval) -> str:
     return "" if gap.low > 0 or gap.high < 0 else " (undecided)"
 
 
@@ -274,15 +274,11 @@ def cue_words(rows: Rows) -> str:
         f"({own['mean'].iloc[best]:.0f} %) and {names[worst]} worst ({own['mean'].iloc[worst]:.0f} %)."
     )
     gaps = cue_gaps(rows)
-    return f"{sentence} With negatives less without, all methods: {_lower(tally(gaps.values()))}" if gaps else sentence
+    return f"{sentence} With negatives less without, all methods: {lower(tally(gaps.values()))}" if gaps else sentence
 
 
 def _version(name: str, severity: float) -> str:
     return f"{CUE_WORDS[name][0]} at {severity:g}" if name in CUES else name
-
-
-def _lower(sentence: str) -> str:
-    return sentence[0].lower() + sentence[1:]
 
 
 def attack_words(rows: Rows) -> str:
@@ -294,7 +290,7 @@ def attack_words(rows: Rows) -> str:
     own = [f"{system_title(arm)} {gap}" for (arm, epsilon), gap in gaps.items() if epsilon == least]
     return (
         f"Under {pgd_name(rows)} at {least:g}/255, negatives add, in points: {'; '.join(own)}. Over all methods and "
-        f"radii: {_lower(tally(gaps.values()))}"
+        f"radii: {lower(tally(gaps.values()))}"
     )
 
 

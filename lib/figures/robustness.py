@@ -12,6 +12,7 @@ from itertools import combinations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from scipy import stats
 from scipy.special import expit, logit
@@ -124,7 +125,7 @@ def baseline_line(clean: Sequence[float], corrupted: Sequence[float]) -> tuple[f
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-def _on_line(clean: np.ndarray, line: tuple[float, float]) -> np.ndarray:
+def on_line(clean: np.ndarray, line: tuple[float, float]) -> np.ndarray:
     """The corrupted accuracy that the line predicts, in percent."""
     slope, intercept = line
     return 100 * expit(slope * logit(np.asarray(clean) / 100) + intercept)
@@ -148,13 +149,16 @@ def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
         index=clean.index,  # in the order of the rows
     )
     line = baseline_line(runs["clean"], runs["corrupted"])
-    predicted = _on_line(runs["clean"], line)
+    return above_line(runs, line), line
+
+
+def above_line(runs: Rows, line: tuple[float, float]) -> Rows:
+    """`runs` with the columns "above line", of "corrupted" less what the line predicts from "clean", and its standard
+    error, from "clean standard error" and "corrupted standard error"; all in percent or percentage points."""
+    predicted = on_line(runs["clean"], line)
     steepness = line[0] * predicted * (100 - predicted) / (runs["clean"] * (100 - runs["clean"]))  # d predicted/d clean
-    runs["above line"] = runs["corrupted"] - predicted
-    runs["above line standard error"] = np.hypot(
-        runs["corrupted standard error"], steepness * runs["clean standard error"]
-    )
-    return runs, line
+    error = np.hypot(runs["corrupted standard error"], steepness * runs["clean standard error"])
+    return runs.assign(**{"above line": runs["corrupted"] - predicted, "above line standard error": error})
 
 
 def _by_method(runs: Rows) -> dict[str, dict[str, Interval]]:
@@ -192,17 +196,14 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
     runs, line = _runs(rows)
     use_style()
     drawing, axes = plt.subplots(figsize=(4.9, 5.2), layout="constrained")
-    spans = [_span(runs[name]) for name in ("clean", "corrupted")]
+    spans = [logit_span(runs[name]) for name in ("clean", "corrupted")]
     for method, own in runs.groupby("method", sort=False):
         axes.plot(own["clean"], own["corrupted"], look(method)["marker"], color=look(method)["color"], markersize=6,
                   alpha=0.9, label=title(method))  # fmt: skip
     along = np.linspace(*spans[0], 100)
-    axes.plot(along, _on_line(along, line), color="black", linewidth=1.4, zorder=1, label="fitted line")
+    axes.plot(along, on_line(along, line), color="black", linewidth=1.4, zorder=1, label="fitted line")
     axes.plot(along, along, color="#777777", linewidth=1.2, linestyle=(0, (5, 3)), zorder=1, label="nothing lost")
-    scale = {"functions": (lambda percent: logit(np.asarray(percent) / 100), lambda t: 100 * expit(t))}
-    axes.set_xscale("function", **scale)
-    axes.set_yscale("function", **scale)
-    axes.set(xlim=spans[0], ylim=spans[1], xticks=_round_ticks(spans[0]), yticks=_round_ticks(spans[1]))
+    logit_axes(axes, *spans)
     axes.set(xlabel="accuracy on clean pictures (%)", ylabel="accuracy over all corruptions (%)")
     drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10, columnspacing=1, handletextpad=0.4,
                    handlelength=1.6)  # fmt: skip
@@ -233,11 +234,19 @@ def _slope_without_control(runs: Rows) -> str:
     return f" ({baseline_line(trained['clean'], trained['corrupted'])[0]:.2f} without random weights)"
 
 
-def _span(accuracies: pd.Series) -> tuple[float, float]:
+def logit_span(accuracies: pd.Series) -> tuple[float, float]:
     """Ends of an axis in percent, with room around the accuracies that is even on the logit scale."""
     low, high = logit(accuracies.min() / 100), logit(accuracies.max() / 100)
     room = 0.08 * (high - low) + 0.05
     return tuple(100 * expit([low - room, high + room]))
+
+
+def logit_axes(axes: Axes, *spans: tuple[float, float]) -> None:
+    """Percentages on logit scales, x over the first and y over the second of `spans`."""
+    scale = {"functions": (lambda percent: logit(np.asarray(percent) / 100), lambda t: 100 * expit(t))}
+    axes.set_xscale("function", **scale)
+    axes.set_yscale("function", **scale)
+    axes.set(xlim=spans[0], ylim=spans[1], xticks=_round_ticks(spans[0]), yticks=_round_ticks(spans[1]))
 
 
 def _round_ticks(span: tuple[float, float]) -> np.ndarray:

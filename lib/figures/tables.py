@@ -68,10 +68,14 @@ def written(settings: dict[str, object]) -> str:
     silent += ("removed", "masks") if settings.get("removed") == 0 else ()
     settings = {name: value for name, value in settings.items() if name not in silent}
     return ", ".join(
-        f"{name.replace('_', ' ')} {value if isinstance(value, str) else format(value, 'g')}"
-        for name, value in settings.items()
-        if value is not None
+        f"{name.replace('_', ' ')} {_written(value)}" for name, value in settings.items() if value is not None
     )
+
+
+def _written(value: object) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return value if isinstance(value, str) else format(value, "g")
 
 
 def systems_table(results: Results) -> pd.DataFrame:

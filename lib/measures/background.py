@@ -72,7 +72,7 @@ class BackgroundReliance:
                     subject.extract(train.images), train.labels.to(subject.device),
                     subject.extract(validation.images), validation.labels.to(subject.device),
                 )  # fmt: skip
-            parts, labels = _parts(self.scenes // 2, tied, subject.device)
+            parts, labels = scene_parts(self.scenes // 2, tied, subject.device)
             right = {}
             for part, pictures in parts.items():
                 right[part] = (fitted.predict(subject.extract(pictures)) == labels).cpu().numpy()
@@ -117,8 +117,11 @@ def _world(split: str, count: int, tied: bool, device: torch.device) -> scenes.S
 
 
 @functools.lru_cache(maxsize=2)
-def _parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
-    """What is asked about, uint8 (N, 3, 32, 32) each, and the classes of the objects (N,), those removed included."""
+def scene_parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
+    """What `BackgroundReliance` asks about the first `count` test scenes, of the tied world or the other.
+
+    Uint8 (N, 3, 32, 32) of each part by its name, and the classes of the objects (N,), those removed included.
+    """
     whole = _world("test", count, tied, device)
     factors = whole.factors
     walls = scenes.render_factors(factors | {"y": torch.full_like(factors["y"], _BELOW)}).images.to(device)

@@ -3,7 +3,8 @@
 What is known of the paper from text that quotes it: the loss is a contrastive one plus a divergence with a stopped
 gradient; large crops go through the online network and its slow copy, small ones through the online network alone; the
 sum over all pairs is divided by (L + S) L; a large crop is cut from the picture without its background with a given
-probability. Weights, temperature, numbers of crops and of negatives are not known. They are our choices.
+probability. The temperature, the probability, the numbers of crops and of negatives, and whether the divergence has a
+weight, are not known: ours are choices.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ class Settings(Removal):
     the columns of the same similarities: a third party's code has both.
     """
 
-    invariance: float = 1.0  # weight of the divergence
+    invariance: float = 1.0  # weight of the divergence: the text that quotes the paper has the plain sum
     # In runs of a narrow ResNet-10, on validation pictures: five points ahead of 0.2 on scenes, one on CIFAR-10.
     temperature: float = 0.1
     others: int | None = None

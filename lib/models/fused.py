@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from lib.errors import BadInput
 from lib.models.encoder import Encoder
 
 
@@ -31,3 +32,16 @@ class Fused(Encoder):
 
     def forward(self, x: Tensor) -> Tensor:
         return (torch.cat([member(x) for member in self.members], dim=1) - self.centre) / self.scale
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The members' maps (N, C, h, w) of each stage, one behind the other, the last standardised like the features.
+
+        Raises BadInput where the members have different numbers of stages or places.
+        """
+        each = [member.maps(x) for member in self.members]
+        places = [[tuple(stage.shape[-2:]) for stage in maps] for maps in each]
+        if any(own != places[0] for own in places):
+            told = " and ".join(str(own) for own in places)
+            raise BadInput(f"maps are fused where all members have them at the same places, not {told}")
+        *maps, last = (torch.cat(stage, dim=1) for stage in zip(*each, strict=True))
+        return [*maps, (last - self.centre[:, None, None]) / self.scale[:, None, None]]

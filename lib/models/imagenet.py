@@ -29,6 +29,19 @@ class ImageNetEncoder(Encoder):
             raise BadInput(f"this transformer takes images of {self.side} x {self.side} pixels, not {height} x {width}")
         return self.network(self.normalised(x))
 
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """The maps (N, C, h, w) behind the four stages of a ResNet; the mean of the last over its positions is the
+        feature. Raises BadInput for a transformer."""
+        network = self.network
+        if not isinstance(network, torchvision.models.ResNet):
+            raise BadInput("the feature of this transformer is a class token's, which has no place; take a ResNet")
+        x = network.maxpool(network.relu(network.bn1(network.conv1(self.normalised(x)))))
+        maps = []
+        for stage in (network.layer1, network.layer2, network.layer3, network.layer4):
+            x = stage(x)
+            maps.append(x)
+        return maps
+
 
 def residual_network(build: Callable[[], nn.Module]) -> ImageNetEncoder:
     """A ResNet of torchvision with its 7x7 stem and pooling, by the function that builds it; takes any image size."""

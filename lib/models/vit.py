@@ -45,10 +45,18 @@ class VisionTransformer(Encoder):
         return F.interpolate(self.position, (rows, columns), mode="bicubic")
 
     def forward(self, x: Tensor) -> Tensor:
+        return self._tokens(x).mean(dim=1)
+
+    def maps(self, x: Tensor) -> list[Tensor]:
+        """One map (N, width, rows, columns): the normalised tokens in their places, whose mean is the feature."""
+        places = [side // self.patch for side in x.shape[-2:]]
+        return [self._tokens(x).transpose(1, 2).unflatten(2, places)]
+
+    def _tokens(self, x: Tensor) -> Tensor:
+        """Normalised, (N, patches, width), row by row."""
         if any(side % self.patch for side in x.shape[-2:]):
             height, width = x.shape[-2:]
             raise BadInput(f"height and width are multiples of the patch, {self.patch} pixels, not {height} x {width}")
         x = self.embed(self.normalised(x))  # (N, width, rows, columns)
         x = x + self.positions(*x.shape[-2:])
-        x = self.layers(x.flatten(2).transpose(1, 2))  # (N, patches, width)
-        return self.norm(x).mean(dim=1)
+        return self.norm(self.layers(x.flatten(2).transpose(1, 2)))

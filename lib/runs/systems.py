@@ -169,8 +169,8 @@ def _ours(title: str, role: str = "ablation", source: str = "ours", **settings) 
 
 
 # What stands beside ReLICv2 is optimised as it is, and SimCLR is so anyway. On validation pictures of scenes they do
-# better so than by their own recipes, BYOL and the supervised one by eight points, ReLIC by five; on CIFAR-10 the latter
-# two by one and two. DINO is the exception: there its own is three points better.
+# better so than by their own recipes, BYOL and the supervised one by eight points, ReLIC by five; on CIFAR-10 the
+# latter two by one and two. DINO is the exception: there its own is three points better.
 SAME = recipe_of("relicv2")
 # Choices that the sources leave open, each with others beside it, on scenes. `SWEPT` says what a sweep changes; the
 # value of "relicv2" itself is among them.

@@ -412,7 +412,7 @@ def on_dark(images: Tensor, level: int = DARK) -> Tensor:
 
     Background are pixels whose brightest channel is at most `level` and which such pixels join to the frame, in four
     directions; dark spots within an object belong to it. A dark part at its outline does not: these are near to exact
-    masks, not exact ones.
+    masks, not exact ones. Where the background is brighter than `level`, as behind one object of COIL, all is object.
     """
     dark = _checked(images).amax(1) <= level
     inner = torch.zeros(images.shape[-2:], dtype=torch.bool, device=images.device)

@@ -21,6 +21,7 @@ from lib.figures.diagrams import DIAGRAMS, diagram
 from lib.figures.style import title
 from lib.figures.tables import views_in_words
 from lib.methods import METHODS, PLAIN
+from lib.methods.removal import Removal
 from lib.methods.repulsion import Repulsion
 from lib.runs import Results, RunConfig, Study
 from lib.runs.recipes import RECIPES
@@ -188,12 +189,15 @@ def test_the_table_of_recipes_names_every_setting():
     assert list(table.index) == [title(name) for name in PLAIN if name in RECIPES]
     for name in PLAIN:
         own = table.loc[title(name), "own settings"]
-        of_negatives = {field.name for field in dataclasses.fields(Repulsion)}  # of which there are none by default
-        for field in dataclasses.fields(METHODS[name].settings):
-            if field.name in of_negatives and issubclass(METHODS[name].settings, Repulsion):
-                assert field.name not in own
-                continue
-            assert re.search(rf"\b{field.name.replace('_', ' ')} ([\d.e-]+|patch)(,|$)", own)
+        kind = METHODS[name].settings
+        silent = {"others"} if name == "relicv2" else set()  # None: all of the batch
+        if issubclass(kind, Repulsion):  # by default there are no such negatives
+            silent = {field.name for field in dataclasses.fields(Repulsion)}
+        elif issubclass(kind, Removal) and not kind().removed:
+            silent = {field.name for field in dataclasses.fields(Removal)}
+        for field in dataclasses.fields(kind):
+            found = re.search(rf"\b{field.name.replace('_', ' ')} ([\d.e-]+|patch|yes|pairs|learned|usual)(,|$)", own)
+            assert bool(found) == (field.name not in silent), (name, field.name)
     assert table.loc["BYOL", "optimiser"] == "LARS" and table.loc["Random weights", "optimiser"] == "none"
 
 

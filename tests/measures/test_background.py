@@ -11,7 +11,16 @@ from torch.nn import functional as F
 from lib import images as library
 from lib.images import load, scenes
 from lib.measures import Subject, fit_probe
-from lib.measures.background import OTHER, SAME, BackgroundReliance, _parts, _world, same_class, tie, with_background
+from lib.measures.background import (
+    OTHER,
+    SAME,
+    BackgroundReliance,
+    _world,
+    same_class,
+    scene_parts,
+    tie,
+    with_background,
+)
 
 CPU = torch.device("cpu")
 PARTS = ["original", "only foreground", "only background", SAME, OTHER]
@@ -46,7 +55,7 @@ def small(monkeypatch):
 @pytest.fixture(scope="module", autouse=True)
 def fresh():
     _world.cache_clear()
-    _parts.cache_clear()
+    scene_parts.cache_clear()
 
 
 def subject(encoder):
@@ -62,7 +71,7 @@ def found(rows, shift, metric="accuracy"):
 
 
 def test_the_wall_alone_is_the_scene_without_its_object_and_shadow():
-    parts, labels = _parts(COUNT // 2, False, CPU)
+    parts, labels = scene_parts(COUNT // 2, False, CPU)
     test = load("scenes", "test", COUNT // 2)
     assert list(parts) == PARTS and torch.equal(parts["original"], test.images) and torch.equal(labels, test.labels)
     wall, away = parts["only background"], ~test.masks
@@ -89,7 +98,7 @@ def test_pasted_pixels_by_loop():
 
 
 def test_walls_come_from_scenes_of_the_same_and_of_another_class():
-    parts, labels = _parts(COUNT // 2, True, CPU)
+    parts, labels = scene_parts(COUNT // 2, True, CPU)
     masks = _world("test", COUNT // 2, True, CPU).masks
     for name, alike in ((SAME, True), (OTHER, False)):
         for place in range(40):
@@ -161,7 +170,7 @@ def test_rows_by_loop_over_pictures():
             one.extract(sets["train"].images), sets["train"].labels,
             one.extract(sets["validation"].images), sets["validation"].labels,
         )  # fmt: skip
-        parts, labels = _parts(few // 2, tied, CPU)
+        parts, labels = scene_parts(few // 2, tied, CPU)
         right = {part: [fitted.predict(one.extract(picture[None])).item() == label
                         for picture, label in zip(pictures, labels.tolist(), strict=True)]
                  for part, pictures in parts.items()}  # fmt: skip

@@ -3,9 +3,10 @@ import torch
 import torchvision
 from torch import nn
 from torch.nn import functional as F
+from torchvision.models.feature_extraction import create_feature_extractor
 
 from lib.errors import BadInput
-from lib.models import ENCODERS, VisionTransformer, build_encoder
+from lib.models import ENCODERS, Fused, VisionTransformer, build_encoder
 
 SMALL = [name for name in ENCODERS if "224" not in name]
 
@@ -136,6 +137,87 @@ def test_imagenet_encoders_start_with_imagenet_s_normalisation():
     image = torch.rand(1, 3, 8, 8)
     theirs = torchvision.transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))(image)
     assert torch.allclose(encoder.normalised(image), theirs)
+
+
+# ---- Feature maps
+
+
+def with_statistics(encoder):
+    """Batch norms that have seen pictures, so that no stage is near its start."""
+    with torch.no_grad():
+        encoder.train()(torch.rand(8, 3, 32, 32))
+    return encoder.eval()
+
+
+def test_maps_of_a_transformer_are_its_tokens_in_their_places():
+    torch.manual_seed(0)
+    encoder, images = VisionTransformer(depth=2).eval(), torch.rand(2, 3, 16, 32)
+    (maps,) = encoder.maps(images)
+    assert maps.shape == (2, 192, 4, 8) and maps.requires_grad
+    assert torch.allclose(maps.mean(dim=(2, 3)), encoder(images), atol=1e-5)
+    assert torch.allclose(maps.mean(dim=1), torch.zeros(2, 4, 8), atol=1e-5)  # a layer norm's output
+    with torch.no_grad():  # and without attention a token sees its own patch alone
+        encoder.layers = nn.Identity()
+        (before,), (after,) = encoder.maps(images), encoder.maps(images.index_fill(3, torch.tensor([31]), 0.0))
+    moved = (before != after).any(dim=1)
+    assert not maps.isnan().any() and moved[..., 7].all() and not moved[..., :7].any()
+
+
+def test_gradients_change_no_map():
+    torch.manual_seed(0)
+    for encoder in (VisionTransformer(depth=2).eval(), with_statistics(build_encoder("resnet18_224"))):
+        images = torch.rand(2, 3, 32, 32)
+        with torch.no_grad():
+            without = encoder.maps(images)
+        assert not any(part.requires_grad for part in without)
+        for part, other in zip(without, encoder.maps(images), strict=True):
+            assert torch.allclose(part, other, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "name, widths", [("resnet18_224", [64, 128, 256, 512]), ("resnet50_224", [256, 512, 1024, 2048])]
+)
+def test_maps_of_imagenet_resnets_are_those_behind_the_stages(name, widths):
+    maps = on_meta(build_encoder, name).eval().maps(torch.zeros(2, 3, 224, 224, device="meta"))
+    sides = (56, 28, 14, 7)  # He et al., arXiv 1512.03385, table 1
+    assert [part.shape for part in maps] == [(2, width, side, side) for width, side in zip(widths, sides, strict=True)]
+
+
+def test_maps_of_imagenet_resnets_are_torchvision_s():
+    encoder, images = with_statistics(build_encoder("resnet18_224")), torch.rand(2, 3, 64, 96)
+    stages = {f"layer{stage}": str(stage) for stage in range(1, 5)}
+    theirs = create_feature_extractor(encoder.network, stages)
+    with torch.no_grad():
+        maps, expected = encoder.maps(images), theirs(encoder.normalised(images))
+        for stage, part in enumerate(maps, start=1):
+            assert torch.equal(part, expected[str(stage)])
+        assert torch.allclose(maps[-1].mean(dim=(2, 3)), encoder(images), atol=1e-5)
+
+
+def test_a_class_token_has_no_map():
+    encoder = on_meta(build_encoder, "vit_small_patch16_224")
+    with pytest.raises(BadInput, match="a class token's, which has no place; take a ResNet"):
+        encoder.maps(torch.zeros(1, 3, 224, 224, device="meta"))
+
+
+def test_fused_maps_are_the_members_side_by_side():
+    torch.manual_seed(0)
+    members = [with_statistics(build_encoder(name)) for name in ("resnet10_narrow", "resnet10")]
+    fused, images = Fused(members).eval(), torch.rand(16, 3, 32, 32)
+    with torch.no_grad():
+        fused.standardise_by(fused(images))
+        maps = fused.maps(images)
+        each = [member.maps(images) for member in members]
+        assert [part.shape for part in maps] == [(16, 48, 16, 16), (16, 96, 8, 8), (16, 192, 4, 4), (16, 384, 2, 2)]
+        for part, own, other in zip(maps[:-1], *(maps[:-1] for maps in each), strict=True):
+            assert torch.equal(part, torch.cat((own, other), dim=1))
+        assert torch.allclose(maps[-1].mean(dim=(2, 3)), fused(images), atol=1e-4)
+
+
+def test_members_with_other_places_have_no_fused_maps():
+    fused = Fused([build_encoder("resnet10_narrow"), VisionTransformer(depth=1)]).eval()
+    with pytest.raises(BadInput, match=r"at the same places, not \[\(16, 16\), .* and \[\(8, 8\)\]"):
+        fused.maps(torch.rand(1, 3, 32, 32))
 
 
 def test_features_have_gradients_for_weights_and_pixels():

@@ -1,0 +1,486 @@
+"""Figures, tables and sentences on ReLICv2 against numbers by hand and loops over made-up rows."""
+
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from matplotlib.text import Text
+from scipy import stats
+from scipy.special import expit, logit
+
+from lib.errors import BadInput
+from lib.figures import relicv2, relicv2_numbers, relicv2_words
+from lib.figures.tradeoff_words import UNTOLD
+from lib.images.scenes import SHAPES
+from lib.measures import Interval
+from lib.runs.systems import RELICV2
+
+COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
+MEASURES = {
+    name: f"{name}(images=1000)#1"
+    for name in ("accuracy", "out_of_distribution", "background_reliance", "segmentation", "out_of_domain")
+}
+IMAGE_ERROR = 0.5  # over images, in points
+SKILL = {  # points above 60
+    "random": -35.0, "supervised": 10.0, "supervised same crops": 6.0, "simclr": -2.0, "byol sgd": -6.0, "dino": -9.0,
+    "relic": -1.0, "relicv2": 0.0,
+}  # fmt: skip
+BYOL = RELICV2["byol sgd"].title
+CHANGE = {  # what an ablation or a value of a sweep adds, in points
+    "no invariance": -3.0, "no saliency": -1.0, "shuffled": -2.0, "exact": 0.5, "removed 0.6": 1.0,
+    "removed 0.6 shuffled": -4.0, "removed 0.6 exact": 2.0, "2+0": -2.5, "unstopped": 0.1, "transpose": -0.2,
+    "transpose unstopped": -6.0,
+}  # fmt: skip
+SHIFTS = {  # points lost
+    "scenes": {
+        "all": 20,
+        "bar": 15,
+        "scenes background": 5,
+        "scenes light": 12,
+        "scenes pose": 8,
+        "scenes conflict": 0,
+    },
+    "cifar10": {"all": 20, "bar": 15, "cifar10-shift": 6},
+}
+PARTS = {"original": 0, "only foreground": 6, "only background": 40, "same-class background": 2,
+         "other-class background": 3}  # points lost  # fmt: skip
+
+
+def skill(name):
+    """Accuracy in domain: a mean over seeds."""
+    if name in SKILL:
+        return 60 + SKILL[name]
+    words = name.removeprefix("relicv2 ")
+    return 60 + CHANGE.get(words, 0.1 * len(words))
+
+
+def extra(name):
+    """Points more than that under a shift."""
+    return {"relicv2": 3.0, "relic": 1.0}.get(name, 2.0 if name.startswith("relicv2") else 0.0)
+
+
+def made_up(dataset="scenes", systems=tuple(RELICV2), seeds=(0, 1, 2), offset=lambda seed, name: seed - 1.0,
+            error=IMAGE_ERROR):  # fmt: skip
+    lines = []
+
+    def add(name, measure, shift, metric, value, scale=1.0):
+        for seed in seeds:
+            lines.append((MEASURES[measure], shift, 0.0, metric, value + offset(seed, name), scale * error, 1000, seed,
+                          name, dataset))  # fmt: skip
+
+    for name in systems:
+        role = RELICV2[name].role
+        if dataset == "cifar10" and (role == "sweep" or name.endswith("exact")):
+            continue
+        add(name, "accuracy", "none", "probe accuracy", skill(name))
+        add(name, "accuracy", "none", "knn accuracy", skill(name) - 5)
+        add(name, "out_of_distribution", "none", "accuracy", skill(name))
+        for shift, lost in SHIFTS[dataset].items():
+            add(name, "out_of_distribution", shift, "accuracy", max(skill(name) - lost + extra(name), 12))
+            if shift != "cifar10-shift":
+                add(name, "out_of_distribution", shift, "accuracy lost", lost - extra(name))
+        if role == "sweep":
+            continue
+        for world, tied in (("scenes", 0), ("tied scenes", 1)):
+            for part, lost in PARTS.items():
+                value = skill(name) - lost * (1 if tied else 0.6) + 10 * tied * (part == "same-class background")
+                add(name, "background_reliance", f"{world}: {part}", "accuracy",
+                    10 if part == "only background" and not tied else max(value, 12))  # fmt: skip
+            add(name, "background_reliance", world, "background gap", tied * (11 - extra(name)), 1.5)
+        if role == "ablation":
+            continue
+        for head, more in (("linear", 0), ("fcn", 8)):
+            add(name, "segmentation", head, "mIoU", skill(name) / 2 + more)
+            for place, shape in enumerate(("background", *SHAPES)):
+                add(
+                    name, "segmentation", head, f"IoU of {shape}", skill(name) / 2 + more + (40 if not place else place)
+                )
+        for place, domain in enumerate(("photo", "art", "cartoon", "sketch")):
+            add(name, "out_of_domain", f"pacs-{domain}", "balanced accuracy", skill(name) - 10 - 5 * place, 3.0)
+    return pd.DataFrame(lines, columns=COLUMNS)
+
+
+def quick(seeds=(0, 1)):
+    """As the preset has them: no PACS, four systems."""
+    rows = made_up(systems=("random", "supervised same crops", "relicv2", "relicv2 no saliency"), seeds=seeds)
+    return without(rows, "out_of_domain")
+
+
+def without(rows, measure):
+    return rows[~rows["measure"].str.startswith(f"{measure}(")]
+
+
+def half(error=IMAGE_ERROR):
+    """Half an interval of a paired difference: seeds go together, images are added."""
+    return 1.959964 * 2**0.5 * error
+
+
+def told(mean, width):
+    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
+
+
+def words_of(figure):
+    """The boxes of what is written in a figure, but for slanted words."""
+    figure.drawing.draw_without_rendering()
+    texts = [text for legend in figure.drawing.legends for text in legend.get_texts()]
+    for axes in figure.drawing.axes:
+        texts += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.texts]
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            texts += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+    return [
+        (text.get_text(), Text.get_window_extent(text))
+        for text in texts
+        if text.get_text() and text.get_visible() and text.get_rotation() in (0, 90)
+    ]
+
+
+FIGURES = {
+    relicv2.ood_forest: "fig-ood",
+    relicv2.effective_robustness_of_systems: "fig-effective",
+    relicv2.ablation_forest: "fig-ablations",
+    relicv2.sweep_curves: "fig-sweep",
+    relicv2.background_reliance_figure: "fig-background",
+    relicv2.segmentation_bars: "fig-segmentation",
+}
+NEEDS = {  # the measures without which a figure has nothing to draw
+    relicv2.ood_forest: [],
+    relicv2.effective_robustness_of_systems: ["out_of_distribution", "accuracy"],
+    relicv2.ablation_forest: [],
+    relicv2.sweep_curves: [],
+    relicv2.background_reliance_figure: ["background_reliance"],
+    relicv2.segmentation_bars: ["segmentation"],
+}
+TABLES = (relicv2.in_domain_table, relicv2.ood_table)
+SOME = {
+    "scenes": made_up, "cifar10": lambda: made_up("cifar10"), "quick": quick, "one seed": lambda: made_up(seeds=(0,))
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rows():
+    return made_up()
+
+
+@pytest.fixture(scope="module", params=SOME)
+def some(request):
+    return SOME[request.param]()
+
+
+def drawn(draw, rows):
+    """The figure, or a skipped test where the rows have no sweep."""
+    if draw is relicv2.sweep_curves and not relicv2_words.swept(rows):
+        pytest.skip("no sweep in these rows")
+    return draw(rows, "Scope.")
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_every_figure_has_words_and_data(draw, some):
+    figure = drawn(draw, some)
+    assert figure.name == FIGURES[draw] and figure.caption.endswith("Scope.") and len(figure.alt) > 80
+    for words in (figure.alt, figure.caption):
+        assert not re.search(r"nan|None|\d\.\d{3}|\n|\s\s|_|-0\b", words)
+    assert len(figure.data) and "nan" not in figure._table().lower()
+    assert ("low" in figure.data) == (some["seed"].nunique() > 1) == ("Bars are" in figure.caption)
+    assert figure.picture() == figure.picture()
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_words_do_not_overlap(draw, some):
+    boxes = words_of(drawn(draw, some))
+    for i, (words, box) in enumerate(boxes):
+        assert not [other for other, its in boxes[i + 1 :] if box.overlaps(its)], words
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+def test_missing_measures(draw, rows):
+    for measure in NEEDS[draw]:
+        with pytest.raises(BadInput, match="this figure needs"):
+            draw(without(rows, measure), "")
+    few = rows[rows["measure"].isin([MEASURES[name] for name in NEEDS[draw] or ["accuracy"]])]
+    assert draw(few, "").alt
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, *TABLES])
+def test_nothing_to_draw(draw, rows):
+    arguments = () if draw in TABLES else ("",)
+    with pytest.raises(BadInput, match="this figure needs"):
+        draw(rows[:0], *arguments)
+    with pytest.raises(BadInput, match="study relicv2_ood"):
+        draw(rows.drop(columns="system"), *arguments)
+
+
+@pytest.mark.parametrize("draw", [*FIGURES, *TABLES])
+def test_rows_of_two_data_sets_are_refused(draw, rows):
+    with pytest.raises(BadInput, match="one data set here, and these are of cifar10, scenes"):
+        draw(pd.concat([rows, made_up("cifar10")]), *(() if draw in TABLES else ("",)))
+
+
+@pytest.mark.parametrize("draw", FIGURES)
+@pytest.mark.parametrize("system", ["simclr", "relicv2 no invariance"])
+def test_some_system_is_missing(draw, system, rows):
+    assert draw(rows[rows["system"] != system], "").alt
+
+
+def test_sweeps_are_on_scenes():
+    assert not relicv2_words.swept(made_up("cifar10")) and not relicv2_words.swept(quick())
+    with pytest.raises(BadInput, match="swept on scenes"):
+        relicv2.sweep_curves(made_up("cifar10"), "")
+
+
+def test_looks_differ():
+    looks = [relicv2.relicv2_look(name) for name, system in RELICV2.items() if system.role in ("main", "yardstick")]
+    for part in ("color", "marker"):
+        assert len({str(look[part]) for look in looks}) == len(looks) == 8
+    assert relicv2.relicv2_look("relicv2 2+6") == relicv2.relicv2_look("relicv2 4+2")
+    with pytest.raises(BadInput, match="system of this study"):
+        relicv2.relicv2_look("moco")
+
+
+# Numbers by hand
+
+
+def test_in_domain_by_hand(rows):
+    table = relicv2.in_domain_table(rows).set_index("system")
+    width = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * IMAGE_ERROR)
+    assert table.loc[BYOL, "probe (%)"] == told(54.0, width)
+    assert table.loc["ReLICv2", "nearest neighbours (%)"] == told(55.0, width)
+    assert len(table) == 8 and not any("ReLICv2," in name for name in table.index)
+
+
+def test_out_of_distribution_by_hand(rows):
+    table = relicv2.ood_table(rows).set_index("system")
+    assert list(table) == [
+        f"{name} (%)" for name in
+        ("in domain", "corruptions", "C-bar", "scenes background", "scenes light", "scenes pose", "mean of 5 shifts",
+         "PACS art", "PACS cartoon", "PACS sketch")
+    ]  # fmt: skip
+    width = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * IMAGE_ERROR)
+    assert table.loc["SimCLR", "C-bar (%)"] == told(43.0, width)
+    assert table.loc["ReLICv2", "mean of 5 shifts (%)"] == told(63.0 - 60 / 5, width)
+    cifar = relicv2.ood_table(made_up("cifar10"))
+    assert "cifar10-shift (%)" in cifar and "mean of 3 shifts (%)" in cifar
+    fewer = rows[~((rows["system"] == "dino") & (rows["shift"] == "bar"))]
+    lacking = relicv2.ood_table(fewer).set_index("system")
+    assert lacking.loc["DINO", "C-bar (%)"] == "–" and "mean of 4 shifts (%)" in lacking
+
+
+def test_forest_by_hand(rows):
+    figure = relicv2.ood_forest(rows, "")
+    data = figure.data.set_index(["other", "set"])
+    assert len(data) == 6 * 10
+    for other, behind, more in (("Supervised, same crops", 6, 3), ("DINO", -9, 3), ("ReLIC", -1, 2)):
+        for name, gap, error in (("in domain", -behind, 0.5), ("corruptions", more - behind, 0.5),
+                                 ("mean of 5 shifts", more - behind, 0.5), ("PACS sketch", -behind, 1.5)):  # fmt: skip
+            line = data.loc[other, name].astype(float)
+            assert np.allclose(line, [gap, gap - half(error), gap + half(error)])
+    assert "of 5 differences, above zero: 0; below: 5; undecided, with zero in the interval: 0" in figure.caption
+    panels = {axes.get_title(): axes for axes in figure.drawing.axes}
+    assert [label.get_text() for label in panels["in domain"].get_yticklabels()][0] == "Supervised, same crops"
+    shown = [line.get_xdata()[0] for line in panels["C-bar"].lines if line.get_marker() not in ("", "None", "|")]
+    assert np.allclose(sorted(shown), [-7, -3, 3, 5, 9, 12])
+
+
+def test_the_line_goes_through_the_controls(rows):
+    figure = relicv2.effective_robustness_of_systems(rows, "")
+    names = ("supervised", "supervised same crops", "simclr", "byol sgd", "dino")
+    data = figure.data.set_index(["set", "system"])
+    for name, shift in (("corruptions", "all"), ("scenes light", "scenes light")):
+        lost = SHIFTS["scenes"][shift]
+        x = [skill(system) + seed for system in names for seed in (-1, 0, 1)]
+        fitted = stats.linregress(logit(np.array(x) / 100), logit((np.array(x) - lost) / 100))
+        assert f"{fitted.slope:.2f} ({name})" in figure.caption
+        above = np.mean([
+            skill("relicv2") + seed - lost + 3
+            - 100 * expit(fitted.intercept + fitted.slope * logit((skill("relicv2") + seed) / 100))
+            for seed in (-1, 0, 1)
+        ])  # fmt: skip
+        assert np.isclose(data.loc[(name, "ReLICv2"), "points above line"], above) and above > 2
+        assert np.isclose(data.loc[(name, "ReLICv2"), "in domain"], 60)
+    assert set(data.index.get_level_values("set")) == {
+        "corruptions",
+        "scenes background",
+        "scenes light",
+        "scenes pose",
+    }
+    assert len(data) == 4 * len(RELICV2)
+
+
+def test_no_line_without_controls():
+    figure = relicv2.effective_robustness_of_systems(quick(), "")
+    assert "No line" in figure.caption and "points above line" not in figure.data and "from the line" not in figure.alt
+    table, lines = relicv2_numbers.effective(quick())
+    assert not lines and table["above"].isna().all()
+
+
+def test_random_weights_do_not_turn_the_line(rows):
+    other = rows.copy()
+    other.loc[other["system"].isin(["random", "relic", "relicv2", "relicv2 2+6"]), "value"] *= 0.9
+    assert relicv2_numbers.effective(other)[1] == relicv2_numbers.effective(rows)[1]
+
+
+def test_lines_that_are_extended(rows):
+    table, _ = relicv2_numbers.effective(rows)
+    assert not relicv2_numbers.extended(table, "corruptions")
+    few = rows[~rows["system"].isin(["byol sgd", "dino", "simclr"])]
+    lower = pd.concat([few, rows[rows["system"] == "simclr"].assign(value=lambda own: own["value"] + 4)])
+    table, _ = relicv2_numbers.effective(lower)
+    assert relicv2_numbers.extended(table, "corruptions")
+    assert "the line is extended" in relicv2_words.effective_words(lower)
+
+
+def test_ablations_by_hand(rows):
+    figure = relicv2.ablation_forest(rows, "")
+    data = figure.data.set_index(["changed", "system", "place"])
+    for changed, words, name, base in (
+        ("invariance loss", "no invariance loss", "no invariance", 0.0),
+        ("saliency", "removed 0.6", "removed 0.6", 0.0),
+        ("saliency, against 0.6", "removed 0.6, masks of other pictures", "removed 0.6 shuffled", 1.0),
+        ("saliency, against 0.6", "backgrounds kept", "no saliency", 1.0),
+    ):
+        gap = CHANGE[name] - base
+        out = gap - (1 if not base else 0)  # an ablation has a point less extra under a shift than ReLICv2
+        for place, mean in (("in domain", gap), ("mean of 5 shifts", out), ("on other walls", gap)):
+            line = data.loc[(changed, f"ReLICv2, {words}", place), ["points gained", "low", "high"]].astype(float)
+            assert np.allclose(line, [mean, mean - half(), mean + half()]), (words, place)
+    assert len(data) == 3 * 14 and set(data["less"]) == {"ReLICv2", "ReLICv2, removed 0.6"}
+    labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
+    assert labels[:2] == ["invariance loss", "no invariance loss"] and len(labels) == 14 + 5
+    cifar = relicv2.ablation_forest(made_up("cifar10"), "").data
+    assert not cifar["system"].str.contains("exact").any() and len(cifar) == 3 * 11
+
+
+def test_sweeps_by_hand(rows):
+    data = relicv2.sweep_curves(rows, "").data.set_index(["setting", "value", "set"])["accuracy"]
+    assert np.isclose(data["weight of the invariance loss", "0", "in domain"], 57)
+    assert np.isclose(data["share without background", "0.6", "mean of 5 shifts"], 61 - 12 + 2)
+    values = {name: list(dict.fromkeys(own.index.get_level_values("value")))
+              for name, own in data.groupby("setting", sort=False)}  # fmt: skip
+    assert values["weight of the invariance loss"] == ["0", "0.3", "1", "3", "10"]
+    assert values["negatives"] == ["7", "21", "all"] and values["side of small crops (px)"] == ["12", "16", "20"]
+    assert values["large + small crops"] == ["2+0", "2+2", "2+6", "4+0", "4+2"] and len(values) == 6
+    for own in values.values():
+        assert len(own) > 2
+    ours = data[data.index.get_level_values("value").isin(["all", "16", "2+2"])]
+    assert np.allclose(ours.xs("in domain", level="set"), 60) and len(ours) == 6
+
+
+def test_backgrounds_by_hand(rows):
+    data = relicv2.background_reliance_figure(rows, "").data.set_index(["world", "part", "system"])["value"]
+    assert np.isclose(data["tied scenes", "other-class background", "DINO"], 48)
+    assert np.isclose(data["scenes", "only background", "Supervised"], 10)
+    assert np.isclose(data["tied scenes", "background gap", "ReLICv2"], 8) and np.isclose(
+        data["scenes", "background gap", "ReLICv2"], 0
+    )
+    assert len(data) == 2 * 6 * 8
+
+
+def test_segmentation_by_hand(rows):
+    figure = relicv2.segmentation_bars(rows, "")
+    data = figure.data.set_index(["head", "system", "class"])["IoU"]
+    assert np.isclose(data["linear head", BYOL, "mean (mIoU)"], 27)
+    assert np.isclose(data["FCN head", "ReLICv2", SHAPES[2]], 30 + 8 + 3) and len(data) == 2 * 8 * (2 + len(SHAPES))
+    mean = np.mean([skill(name) for name in SKILL if name != "random"]) / 2
+    assert f"finds {SHAPES[-1]} best ({mean + 10:.0f} %) and {SHAPES[0]} worst ({mean + 1:.0f} %)" in figure.caption
+    widths = [bar.get_width() for bar in figure.drawing.axes[0].patches]
+    assert np.allclose(widths, [skill(name) / 2 for name in RELICV2 if name in SKILL])
+
+
+# Sentences
+
+
+def test_sentences_are_never_empty(some):
+    found = relicv2_words.relicv2_words(some)
+    for words in [*found.values(), relicv2_words.relicv2_answer(some)]:
+        assert words.endswith(".") and not re.search(r"nan|None|_|\s\s|\n| \.|ReLICv2 it", words)
+    assert set(relicv2_words.relicv2_words(some[:0]).values()) == {UNTOLD}
+    assert relicv2_words.relicv2_answer(some[:0]) == UNTOLD
+
+
+@pytest.mark.parametrize("measure", MEASURES)
+def test_sentences_without_a_measure(measure):
+    assert all(relicv2_words.relicv2_words(without(quick(), measure)).values())
+    assert relicv2_words.relicv2_answer(without(quick(), measure))
+
+
+@pytest.mark.parametrize("system", ["random", "supervised same crops", "relicv2", "relicv2 removed 0.6"])
+def test_sentences_of_one_system(rows, system):
+    assert all(relicv2_words.relicv2_words(rows[rows["system"] == system]).values())
+
+
+def test_sentences_by_hand(rows):
+    found = relicv2_words.relicv2_words(rows)
+    assert f"ahead of SimCLR by {told(2, half())}" in found["in-domain-words"]
+    assert f"behind supervision with the same crops by {told(6, half())}" in found["in-domain-words"]
+    assert f"undecided against ReLIC ({told(1, half())})" in found["in-domain-words"]
+    assert found["ood-words"].startswith(
+        f"Beside supervision with the same crops, ReLICv2 is {told(3, half())} points behind on the mean of 5 shifts"
+    )
+    assert "ahead on 0, behind on 5 (corruptions, C-bar" in found["ood-words"]
+    assert (
+        "On corruptions ReLICv2 lies " in found["effective-words"] and "controls lie up to" in found["effective-words"]
+    )
+    assert f"no invariance loss, in domain ({told(-3, half())})" in found["ablation-words"]
+    assert "gradient not stopped, in domain (0" not in found["ablation-words"]
+    assert f"over 2 large and 0 small {told(2.5, half())} in domain" in found["crops-words"]
+    assert "share without background 2.1 in domain" in found["sweep-words"]
+    assert "gap of ReLICv2 is 8.0 [" in found["background-words"]
+    assert f"supervision with the same crops {told(-3, half(0.75))}, plain" in found["background-words"]
+    assert "the intervals of 7 of 7 gaps hold zero" in found["background-words"]
+    assert f"ahead of BYOL by {told(3, half())}" in found["segmentation-words"]
+
+
+def test_what_saliency_is_shown_to_do(rows):
+    words = relicv2_words.saliency_words(rows)
+    low, high = words.split("Backgrounds removed from 0.6")
+    assert "over exact masks -0.5 [" in low and "On the mean of 5 shifts: removal helps, learned masks beat" in low
+    assert "In domain: whether removal helps is undecided, learned masks beat masks of other pictures." in low
+    assert "In domain: removal helps, learned masks beat masks of other pictures." in high
+    worse = rows.copy()
+    worse.loc[worse["system"] == "relicv2", "value"] -= 8
+    assert "In domain: removal hurts, masks of other pictures beat learned ones." in relicv2_words.saliency_words(worse)
+
+
+def test_one_seed_decides_nothing():
+    one = made_up(seeds=(0,))
+    found = relicv2_words.relicv2_words(one)
+    for words in [*found.values(), relicv2_words.relicv2_answer(one)]:
+        assert not re.search(r"ahead of|points (ahead|behind)|[Ss]hown to|removal (helps|hurts)[,.]|Decided", words)
+    assert "one seed decides nothing" in found["ablation-words"] and "One seed decides" in found["crops-words"]
+
+
+def test_the_answer_by_hand(rows):
+    both = pd.concat([made_up("cifar10"), rows])
+    first, second = relicv2_words.relicv2_answer(both).split(" Of its parts, ")
+    behind = f"is {told(6, half())} points behind in domain"
+    assert first.startswith("Beside supervision with the same images, crops and passes, ReLICv2 on CIFAR-10")
+    assert first.count(behind) == 2 and first.index("CIFAR-10") < first.index("on scenes")
+    helped, undecided = second.split("; undecided: ")
+    apart = half(np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3)  # corruptions and C-bar share their pictures
+    assert f"the invariance loss (CIFAR-10 {told(4, apart)} and scenes {told(4, half())})" in helped
+    assert "the stopped gradient" in undecided and "hurt" not in second
+    hurt = both.copy()
+    hurt.loc[hurt["system"] == "relicv2", "value"] -= 20
+    assert "shown to hurt: the invariance loss" in relicv2_words.relicv2_answer(hurt)
+
+
+def test_sentences_without_relicv2(rows):
+    others = rows[rows["system"] != "relicv2"]
+    assert all(relicv2_words.relicv2_words(others).values()) and relicv2_words.relicv2_answer(others) == UNTOLD
+    with pytest.raises(BadInput, match="this figure needs"):
+        relicv2.ood_forest(others, "")
+
+
+@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=8))
+def test_everyone_stands_somewhere(pairs):
+    gaps = {f"system{place};": Interval(mean, mean - wide, mean + wide) for place, (mean, wide) in enumerate(pairs)}
+    words = relicv2_words.standing(gaps)
+    assert all(words.count(name) == 1 for name in gaps) and "[-" not in words.split("undecided")[0]
+
+
+def test_answers_of_shifts_that_two_systems_share(rows):
+    fewer = rows[~((rows["system"] == "supervised same crops") & (rows["shift"] == "bar"))]
+    assert "points behind on the mean of 4 shifts" in relicv2_words.ood_words(fewer)
