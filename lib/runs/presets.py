@@ -255,7 +255,7 @@ def _shift_measures(preset: Preset) -> list:
             Accuracy(),
             OutOfDistribution(preset.test_images, 50),
             BackgroundReliance(400),
-            Segmentation(train=300, validation=100, test=200),
+            Segmentation(train=100, validation=50, test=100),
         ]
     return [
         Accuracy(),
@@ -337,7 +337,7 @@ STUDIES = {
         ("relicv2", "supervised", "random"),
         _shift_measures,
         systems=RELICV2_IN_SHORT,
-        systems_in_class=("random", "supervised same crops", "relicv2", "relicv2 no saliency"),
+        systems_in_class=("random", "supervised same crops", "relicv2"),
         systems_on_scenes=tuple(RELICV2),
         scale=_narrow_and_short,
         less=_less_of_parts,

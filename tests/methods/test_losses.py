@@ -578,6 +578,15 @@ def test_supervised_is_scikit_learn_s_log_loss():
     assert CASES["Supervised"].ours(logits).item() == pytest.approx(expected, rel=1e-5)
 
 
+def test_supervised_by_several_crops_is_the_mean_of_their_log_losses():
+    labels = torch.tensor([0, 2, 1, 2])
+    method = bare(supervised.Supervised, supervised.Settings(crops="relicv2"), WIDTH)
+    crops = [torch.randn(4, WIDTH, generator=torch.Generator().manual_seed(seed)) for seed in range(4)]
+    (loss,) = method(crops, labels).values()
+    each = [sklearn.metrics.log_loss(labels, F.softmax(crop, dim=1).numpy(), labels=range(WIDTH)) for crop in crops]
+    assert loss.item() == pytest.approx(sum(each) / 4, rel=1e-6)
+
+
 def test_divergence_is_scipy_s_relative_entropy_of_the_other_view():
     logits, other = normal(2, COUNT, COUNT)
     p, q = F.softmax(logits, dim=1), F.softmax(other, dim=1)

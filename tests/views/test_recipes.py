@@ -10,19 +10,38 @@ from lib.errors import BadInput
 from lib.views import (
     AUGMENTATIONS,
     BYOL,
+    MULTI_CROP,
     SIMCLR,
     SUPERVISED,
     View,
     apply,
     augmented,
+    cost,
     cropped,
     draw,
+    large_and_small,
     make_view,
 )
 
 
 def draws(view: View, count: int = 4000, side=(32, 32), seed: int = 0):
     return draw(view, count, side, torch.Generator().manual_seed(seed))
+
+
+def test_large_and_small_crops_by_hand():
+    views = large_and_small(3, 2, 20)
+    assert [(view.size, view.solarize, view.crop_scale) for view in views] == [
+        (32, 0.0, (0.08, 1.0)), (32, 0.2, (0.08, 1.0)), (32, 0.0, (0.08, 1.0)), *[(20, 0.0, (0.08, 0.4))] * 2
+    ]  # fmt: skip
+    assert {view.saturation for view in views} == {0.2} and large_and_small(2, 0) == BYOL
+
+
+@pytest.mark.parametrize(
+    ("views", "expected"),
+    [(SUPERVISED, 1), (SIMCLR, 2), (MULTI_CROP, 3), (large_and_small(2, 2), 2.5), (large_and_small(0, 3), 3)],
+)
+def test_small_views_cost_as_their_areas(views, expected):
+    assert cost(views) == expected
 
 
 @pytest.mark.parametrize(("side", "scale"), [((32, 32), (0.08, 1.0)), ((32, 64), (0.5, 1.0)), ((40, 20), (0.9, 1.0))])
