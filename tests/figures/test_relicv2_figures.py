@@ -359,7 +359,7 @@ def test_sweeps_by_hand(rows):
     assert np.isclose(data["share without background", "0.6", "mean of 5 shifts"], 61 - 12 + 2)
     values = {name: list(dict.fromkeys(own.index.get_level_values("value")))
               for name, own in data.groupby("setting", sort=False)}  # fmt: skip
-    assert values["weight of the invariance loss"] == ["0", "0.3", "1", "3", "10"]
+    assert values["weight of the invariance loss"] == ["0", "0.3", "1", "3"]
     assert values["negatives"] == ["7", "21", "all"] and values["side of small crops (px)"] == ["12", "16", "20"]
     assert values["large + small crops"] == ["2+0", "2+2", "4+0", "4+2"] and len(values) == 6
     for own in values.values():
