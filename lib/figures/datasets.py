@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 import pandas as pd
 from IPython.display import HTML, Markdown
 
+from lib.errors import BadInput
 from lib.figures.figure import Figure, Tabs
 from lib.figures.tables import table
 from lib.runs import Results
@@ -28,16 +30,19 @@ def by_dataset(results: Results) -> dict[str, Results]:
     }
 
 
-def side_by_side(make: Callable[[str], Figure], titles: list[str]) -> Figure | Tabs:
+def side_by_side(make: Callable[[str], Figure], titles: Iterable[str]) -> Figure | Tabs | None:
     """The figure that `make` gives for each of `titles`: one of them as it is, several in tabs.
 
-    A page refers to the first by its name, and to each other one by that name with its title behind it.
+    Where `make` raises BadInput there is nothing to draw, and a figure less; None where there is none. A page refers to
+    the first by its name, and to each other one by that name with its title behind it.
     """
-    figures = {title: make(title) for title in titles}
-    for title in titles[1:]:
-        end = re.sub(r"[^a-z0-9]+", "-", title.lower())
-        figures[title] = replace(figures[title], name=f"{figures[title].name}-{end}")
-    return Tabs(figures) if len(titles) > 1 else figures[titles[0]]
+    figures: dict[str, Figure] = {}
+    for title in titles:
+        with contextlib.suppress(BadInput):
+            figure = make(title)
+            end = "-" + re.sub(r"[^a-z0-9]+", "-", title.lower()) if figures else ""
+            figures[title] = replace(figure, name=figure.name + end)
+    return Tabs(figures) if len(figures) > 1 else next(iter(figures.values()), None)
 
 
 def paragraphs(texts: Mapping[str, str]) -> Markdown:

@@ -43,6 +43,7 @@ RANKED = {  # summary: (metric, shift, severity) of its rows; of each, the lowes
     "calibration error": ("calibration error", ALL, 0),
     "natural shift": ("balanced error", "cifar10-shift", 0),
 }
+_NEAR_TICKS = 0.12  # of an axis: less, and the words of two ticks meet
 TAU = "Kendall's tau"
 
 FAMILIES = {"ResNet": "resnet", "ViT": "vit"}  # how the names of their encoders begin
@@ -250,10 +251,13 @@ def logit_axes(axes: Axes, *spans: tuple[float, float]) -> None:
 
 
 def _round_ticks(span: tuple[float, float]) -> np.ndarray:
-    """Percentages within `span` at the coarsest round step that gives four or more."""
+    """Percentages within `span` at the coarsest round step that gives four or more; of those too near on a logit
+    scale for their words, every other one."""
     steps = (np.arange(step, 100, step) for step in (10, 5, 2, 1, 0.5))
     within = [ticks[(ticks >= span[0]) & (ticks <= span[1])] for ticks in steps]
-    return next((ticks for ticks in within if len(ticks) >= 4), within[-1])
+    ticks = next((ticks for ticks in within if len(ticks) >= 4), within[-1])
+    places = (logit(ticks / 100) - logit(span[0] / 100)) / (logit(span[1] / 100) - logit(span[0] / 100))
+    return ticks[::2] if len(ticks) > 4 and np.diff(places).min() < _NEAR_TICKS else ticks
 
 
 def calibration_by_severity(rows: Rows, scope: str) -> Figure:

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import pandas as pd
 
 from lib import figures
+from lib.errors import BadInput
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, tables
 from lib.runs import Results
 
@@ -34,6 +35,21 @@ def test_several_figures_become_tabs_with_names_of_their_own():
     ]  # fmt: skip
     alone = side_by_side(figure, ["CIFAR-10"])
     assert isinstance(alone, figures.Figure) and alone.name == "fig-made-up"
+
+
+def test_what_cannot_be_drawn_is_left_out():
+    def only(*titles):
+        def make(title):
+            if title not in titles:
+                raise BadInput(f"nothing of {title}")
+            return figure(title)
+
+        return make
+
+    last = side_by_side(only("b"), "ab")
+    assert (last.name, last.alt) == ("fig-made-up", "b")  # the first that there is
+    assert list(side_by_side(only("b", "c"), "abc").figures) == ["b", "c"]
+    assert side_by_side(only(), "ab") is None
 
 
 def test_one_paragraph_has_no_title_and_several_have():
