@@ -48,6 +48,13 @@ def names() -> list[str]:
     return sorted({"scenes", *sources.DOWNLOADS, *found})
 
 
+def here(name: str) -> bool:
+    """Whether `load` finds the data set on this machine and downloads nothing."""
+    folder = paths.data()
+    own = folder is not None and ((folder / f"{name}.npz").is_file() or (folder / name).is_dir())
+    return name == "scenes" or own or (name in sources.DOWNLOADS and sources.downloaded(name))
+
+
 def load(name: str, split: str = "train", count: int | None = None, device: torch.device | str = "cpu") -> Split:
     """A split of a data set: at most its first `count` images, or all of them.
 

@@ -169,6 +169,11 @@ def torchvision_parts(kind: type[CIFAR10], name: str) -> list[CIFAR10]:
             ) from error
 
 
+def downloaded(name: str) -> bool:
+    """Whether torchvision's files of one of `DOWNLOADS` lie in the cache, whole or not."""
+    return {"cifar10": paths.cache() / CIFAR10.base_folder}[name].is_dir()
+
+
 # Data sets that users can get without a file of their own; any other name is looked for under WITHSTAND_DATA.
 DOWNLOADS: dict[str, Callable[[], Pictures]] = {"cifar10": cifar10}
 CLASSES = {"cifar10": CIFAR10_CLASSES}  # names that the packed arrays of a set do not carry

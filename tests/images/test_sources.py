@@ -223,6 +223,21 @@ def test_cifar10_is_downloaded_once(small_cifar):
     assert torch.equal(load("cifar10", "test").images, part.images)
 
 
+def test_what_is_here_needs_no_download(small_cifar, tmp_path, monkeypatch):
+    small_cifar.unlink()  # no server: asking must not need one
+    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
+    assert [images.here(name) for name in ("scenes", "cifar10", "mine")] == [True, False, False]
+    pack(tmp_path / "cifar10.npz", classes=10)
+    (tmp_path / "mine").mkdir()
+    assert [images.here(name) for name in ("scenes", "cifar10", "mine")] == [True, True, True]
+
+
+def test_a_download_is_here_from_then_on(small_cifar):
+    assert not images.here("cifar10")
+    load("cifar10", "test")
+    assert images.here("cifar10")
+
+
 def test_packed_cifar10_comes_first(small_cifar, tmp_path, monkeypatch):
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
     pack(tmp_path / "cifar10.npz", classes=10)
