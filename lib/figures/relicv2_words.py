@@ -124,7 +124,8 @@ def _like_for_like(rows: Rows) -> str:
     scores, count = in_and_out(rows, pair)
     gaps = arm_gaps(scores, [pair], (IN, OUT))
     words = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
-    return " and ".join(beside(gap, words[name]) for (*_, name), gap in gaps.items())
+    told = [beside(gap, words[name]) for (*_, name), gap in gaps.items()]
+    return " and ".join([*told[:1], *(part.removeprefix("is ") for part in told[1:])])
 
 
 def beside(gap: Interval, where: str) -> str:
