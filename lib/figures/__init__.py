@@ -10,7 +10,7 @@ from lib.figures.attacks import (
     robustness_table,
 )
 from lib.figures.attention import attention_grid
-from lib.figures.datasets import by_dataset, paragraphs, side_by_side, tables
+from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.figures.diagrams import diagram, relicv2_diagram
 from lib.figures.figure import Figure, Slider, Tabs
 from lib.figures.invariance import erasure_bars, factor_map, invariance_map, parts_map, real_views, similarity_curves
@@ -112,7 +112,7 @@ __all__ = [
     "read_before_after", "real_views", "recipe_views", "recipes_table", "relicv2_diagram", "rescored_facts",
     "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
     "saliency_failures", "saliency_sheet", "seconds_table", "segmentation_bars", "segmentation_sheet",
-    "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "sweep_curves", "system_title",
-    "systems_table", "table", "table_of_constants", "tables", "task_table", "texture_reliance", "trade_off",
+    "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "stacked_tables", "sweep_curves",
+    "system_title", "systems_table", "table", "table_of_constants", "task_table", "texture_reliance", "trade_off",
     "transform_sheet", "transformer_table",
 ]  # fmt: skip

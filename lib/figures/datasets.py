@@ -52,7 +52,7 @@ def paragraphs(texts: Mapping[str, str]) -> Markdown:
     return Markdown("\n\n".join(f"**{title}.** {text}" for title, text in texts.items()))
 
 
-def tables(parts: Mapping[str, pd.DataFrame]) -> HTML:
+def stacked_tables(parts: Mapping[str, pd.DataFrame]) -> HTML:
     """Title -> table: one below the other under their titles; of one the title is left out."""
     if len(parts) == 1:
         return table(*parts.values())

@@ -7,7 +7,7 @@ import pandas as pd
 
 from lib import figures
 from lib.errors import BadInput
-from lib.figures.datasets import by_dataset, paragraphs, side_by_side, tables
+from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.runs import Results
 
 RECORDS = [{"config": {"dataset": name}, "key": key} for name, key in (("mine", "a"), ("cifar10", "b"), ("mine", "c"))]
@@ -59,7 +59,7 @@ def test_one_paragraph_has_no_title_and_several_have():
 
 def test_one_table_has_no_title_and_several_have():
     parts = {title: pd.DataFrame({"x": [value]}) for title, value in (("a", 1), ("b", 2))}
-    assert tables({"a": parts["a"]}).data == figures.table(parts["a"]).data
-    both = tables(parts).data
+    assert stacked_tables({"a": parts["a"]}).data == figures.table(parts["a"]).data
+    both = stacked_tables(parts).data
     assert both.index("<strong>a</strong>") < both.index("<td>1</td>") < both.index("<strong>b</strong>")
     assert both.count("<table") == 2

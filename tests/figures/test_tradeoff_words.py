@@ -344,6 +344,13 @@ def test_settings_in_words_by_hand():
     settings = {"hidden": 1024, "temperature": 0.2, "teacher_epochs": None, "crop": "patch", "rate": 1e-5}
     assert tables.written(settings) == "hidden 1024, temperature 0.2, crop patch, rate 1e-05"
     assert tables.written({"teacher_epochs": 7}) == "teacher epochs 7" and tables.written({}) == ""
+    assert tables.written({"removed": 0.0, "masks": "learned", "stopped": False}) == "stopped no"
+    assert tables.written({"removed": 0.1, "masks": "exact", "stopped": True}) == "removed 0.1, masks exact, stopped yes"
+
+
+def test_views_of_several_sizes_in_words():
+    assert tables.views_in_words("relicv2", {}) == "2 of 32 px and 2 of 16 px"
+    assert tables.views_in_words("relicv2", {"small": 0}) == tables.views_in_words("simclr", {}) == "2"
 
 
 @given(st.dictionaries(st.from_regex(r"[a-z]+(_[a-z]+)?", fullmatch=True),
