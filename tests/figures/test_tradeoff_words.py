@@ -345,7 +345,8 @@ def test_settings_in_words_by_hand():
     assert tables.written(settings) == "hidden 1024, temperature 0.2, crop patch, rate 1e-05"
     assert tables.written({"teacher_epochs": 7}) == "teacher epochs 7" and tables.written({}) == ""
     assert tables.written({"removed": 0.0, "masks": "learned", "stopped": False}) == "stopped no"
-    assert tables.written({"removed": 0.1, "masks": "exact", "stopped": True}) == "removed 0.1, masks exact, stopped yes"
+    removal = {"removed": 0.1, "masks": "exact", "stopped": True}
+    assert tables.written(removal) == "removed 0.1, masks exact, stopped yes"
 
 
 def test_views_of_several_sizes_in_words():
