@@ -233,7 +233,7 @@ def _of_pacs(sets: Iterable[str]) -> str:
 def _zero(axes: Axes) -> None:
     axes.axvline(0, color="#333333", linewidth=1, zorder=1)
     axes.grid(axis="y", visible=False)
-    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True))
+    axes.xaxis.set_major_locator(MaxNLocator(4, integer=True, prune="lower"))  # else it meets the panel before
 
 
 # Effective robustness
