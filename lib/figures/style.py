@@ -26,7 +26,7 @@ LOOK = {
     "swav": {"color": "#CC79A7", "marker": "P", "linestyle": "--"},
     "emp_ssl": {"color": "#56B4E9", "marker": "d", "linestyle": "-."},
     "relic": {"color": "#8A6D00", "marker": "H", "linestyle": ":"},
-    "relicv2": {"color": "#C9A227", "marker": "h", "linestyle": "-."},
+    "relicv2": {"color": "#C9A227", "marker": (8, 1, 0), "linestyle": "-."},
     "supervised": {"color": "#333333", "marker": "D", "linestyle": "-"},
     "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
     "acl": {"color": "#3B7EA1", "marker": (4, 1, 0), "linestyle": "--"},
