@@ -56,6 +56,7 @@ from lib.figures.relicv2_numbers import (
     PACS,
     PARTS,
     PLACES,
+    REMOVED,
     WORLDS,
     ablation_gaps,
     background_gaps,
@@ -388,15 +389,16 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-ablations",
         caption="What is changed in ReLICv2, a line a change: accuracy of the changed system less that of ReLICv2, or "
-        "in the last group of ReLICv2 that loses the background of 0.6 of its large crops, in percentage points. Left "
-        f"of zero, the change costs points. {outside}"
+        "in the last group of ReLICv2 that loses the background of "
+        f"{RELICV2[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
+        f"costs points. {outside}"
         f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
         f"{tally(found.values())} {_by_chance(found.values())}{scope}",
         alt="Charts of dots: percentage points gained by a change. "
         + "; ".join(
             f"{words.get(place, place)}: "
             + ", ".join(
-                f"{variant(line.system)}{'' if line.less == OURS else ' against removed 0.6'} {signed(line.mean)}"
+                f"{variant(line.system)}{'' if line.less == OURS else f' against {variant(REMOVED)}'} {signed(line.mean)}"
                 for line in table[table["place"] == place].itertuples()
             )
             for place in places
@@ -418,7 +420,7 @@ def _entry(changed: str, name: str | None) -> str:
         return changed
     words = variant(name)
     if changed == "saliency, against 0.6":
-        words = words.removeprefix("removed 0.6 with ")
+        words = words.removeprefix(f"{variant(REMOVED)} with ")
     return "\n".join(textwrap.wrap(words, 28))
 
 

@@ -405,7 +405,7 @@ def segmentation_sheet(
     table = pd.DataFrame(scores, columns=["system", "mIoU on these pictures (%)", "right pixels (%)"])
     return Figure(
         drawing,
-        name="fig-segmentation",
+        name="fig-segmented",
         caption="What frozen features say of every pixel: pictures that no head was fitted on, their true classes, and "
         f"the classes that a head on each encoder's features finds. {scope}".strip(),
         alt=f"Sheet of {len(pictures)} pictures, their true classes in colours and those found by "

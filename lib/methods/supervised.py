@@ -8,15 +8,16 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import one_of
+from lib.methods import relicv2
 from lib.methods.removal import Removal
 from lib.precision import full_precision
-from lib.views import SUPERVISED, View, large_and_small
+from lib.views import SUPERVISED, View
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
 
 # One view as labels have it, or ReLICv2's crops by default, so that only the loss tells the two methods apart.
-CROPS = {"usual": SUPERVISED, "relicv2": large_and_small(2, 2)}
+CROPS = {"usual": SUPERVISED, "relicv2": relicv2.ReLICv2.views_of(relicv2.Settings())}
 
 
 @dataclass(frozen=True)

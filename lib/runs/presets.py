@@ -398,12 +398,8 @@ def configs_of(
         return [method for method in methods if method in those]
 
     if plan.systems:
-        found = [
-            config
-            for home in datasets_of(study, preset, dataset)
-            for config in configs_of_systems(study, preset, systems_of(study, preset, home), seeds, home).values()
-        ]
-        return [config for config in found if config.method in methods]
+        runs = runs_of_systems(study, preset, systems_of(study, preset, dataset), seeds, dataset)
+        return [config for _, config in runs if config.method in methods]
     configs = grid(scale, methods, seeds, dataset, plan.augmentations)
     if scale.transformer:
         configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)
@@ -424,7 +420,7 @@ def datasets_of(study: str, preset: str, dataset: str | None = None) -> tuple[st
 
 
 def systems_of(study: str, preset: str, dataset: str | None = None) -> tuple[str, ...]:
-    """The systems that a study compares in a preset, on one of its data sets; none for a study of methods."""
+    """The systems that a study compares in a preset, on a data set or on any of its own; none if it has methods."""
     return plan_of(study).systems_in_class if preset == "quick" else all_systems(study, dataset)
 
 
@@ -434,6 +430,18 @@ def all_systems(study: str, dataset: str | None = None) -> tuple[str, ...]:
     if dataset is None:
         return tuple(dict.fromkeys((*plan.systems, *plan.systems_on_scenes)))
     return plan.systems_on_scenes if dataset == "scenes" and plan.systems_on_scenes else plan.systems
+
+
+def runs_of_systems(
+    study: str, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> list[tuple[str, RunConfig]]:
+    """The runs of `systems` on each data set of a study, but for systems that it does not compare there."""
+    found = []
+    for home in datasets_of(study, preset, dataset):
+        chosen = [name for name in systems if name in all_systems(study, home)]
+        named = configs_of_systems(study, preset, chosen, seeds, home)
+        found += [(system, config) for (system, _), config in named.items()]
+    return found
 
 
 def configs_of_systems(

@@ -18,10 +18,9 @@ from lib.runs.presets import (
     PRESETS,
     all_systems,
     configs_of,
-    configs_of_systems,
-    datasets_of,
     measures_of,
     plan_of,
+    runs_of_systems,
     systems_of,
 )
 from lib.runs.systems import SYSTEMS
@@ -107,7 +106,11 @@ class Study:
         if self.systems is not None:
             systems = as_list(self.systems, "systems", allowed)
         else:
-            systems = self._published_systems() if self.preset == PUBLISHED else self._own_systems(self.preset)
+            systems = (
+                self._published_systems()
+                if self.preset == PUBLISHED
+                else systems_of(self.name, self.preset, self.dataset)
+            )
         chosen = tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
         if not chosen:
             raise BadInput(
@@ -119,8 +122,8 @@ class Study:
     def _published_systems(self) -> tuple[str, ...]:
         """Those of the study that are published with all seeds; the others can be computed by naming a preset."""
         preset = largest_published(self.name)
-        systems = self._own_systems(preset)
-        named = self._runs_of_systems(preset, systems)
+        systems = systems_of(self.name, preset, self.dataset)
+        named = runs_of_systems(self.name, preset, systems, self.seeds, self.dataset)
         missing = {
             system
             for system, config in named
@@ -133,24 +136,10 @@ class Study:
             )
         return tuple(name for name in systems if name not in missing)
 
-    def _own_systems(self, preset: str) -> tuple[str, ...]:
-        """The study's, on any of the data sets that it has here."""
-        homes = datasets_of(self.name, preset, self.dataset)
-        return tuple(dict.fromkeys(name for home in homes for name in systems_of(self.name, preset, home)))
-
-    def _runs_of_systems(self, preset: str, systems: Sequence[str]) -> list[tuple[str, RunConfig]]:
-        """The runs of `systems` on each data set of the study, but for systems that it does not compare there."""
-        found = []
-        for home in datasets_of(self.name, preset, self.dataset):
-            chosen = [name for name in systems if name in all_systems(self.name, home)]
-            named = configs_of_systems(self.name, preset, chosen, self.seeds, home)
-            found += [(system, config) for (system, _), config in named.items()]
-        return found
-
     def _runs(self, preset: str) -> list[tuple[str | None, RunConfig]]:
         """The study's runs, each with its system; None where methods are compared."""
         if self.systems:
-            return self._runs_of_systems(preset, self.systems)
+            return runs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
         return [(None, config) for config in configs_of(self.name, preset, self.methods, self.seeds, self.dataset)]
 
     @classmethod

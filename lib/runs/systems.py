@@ -192,7 +192,7 @@ RELICV2 = {
         "supervised",
         None,
         "a reference with labels",
-        {"crops": "relicv2", "removed": 0.1},
+        {"crops": "relicv2", "removed": METHODS["relicv2"].settings().removed},
         own=SAME,
     ),
     "simclr": SIMCLR,
