@@ -398,7 +398,9 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         + "; ".join(
             f"{words.get(place, place)}: "
             + ", ".join(
-                f"{variant(line.system)}{'' if line.less == OURS else f' against {variant(REMOVED)}'} {signed(line.mean)}"
+                variant(line.system)
+                + ("" if line.less == OURS else f" against {variant(REMOVED)}")
+                + f" {signed(line.mean)}"
                 for line in table[table["place"] == place].itertuples()
             )
             for place in places

@@ -5,10 +5,7 @@ Pictures are uint8 (N, 3, S, S), masks bool (N, S, S). `scope` says in words wha
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -19,15 +16,15 @@ from matplotlib.patches import Patch
 from scipy import ndimage
 from torch import Tensor
 
-from lib import paths
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.style import use_style
 from lib.figures.words import listed
-from lib.images import load, objects, scenes, segmentation
-from lib.images.segmentation import IGNORED, segmented
+from lib.images import scenes
+from lib.images.segmentation import IGNORED
 from lib.measures import Interval, bootstrap_interval
 from lib.measures.background import scene_parts
+from lib.measures.mask_quality import KnownMasks, known_masks, mask_errors
 from lib.measures.segmentation import confusion, mean_iou
 from lib.shifts.saliency import (
     binary,
@@ -36,12 +33,8 @@ from lib.shifts.saliency import (
     fused,
     geodesic,
     iou,
-    masks,
-    on_dark,
-    predict,
     remove_background,
     spectral_residual,
-    train,
 )
 
 MAPS = {
@@ -58,9 +51,7 @@ CLASS_COLOURS = (
 )  # fmt: skip
 WITHOUT_CLASS = "#FFFFFF"
 POOR = 0.5  # an IoU below says that less than half of what is object, or is taken for it, is both
-CONTROL = "learned, of another object"
 _WIDTH = 5.2  # inches; a phone shows it 390 pixels wide
-_TRAINED_ON = 1_000  # pictures of Pets
 
 
 # Saliency
@@ -154,38 +145,15 @@ def _cell(drawing: Drawing, left: float, top: float, side: float, picture: Tenso
 # How good masks are
 
 
-@dataclass(frozen=True)
-class _Known:
-    """Pictures whose objects are known, in groups of equally many, one behind the other, and what was found.
-
-    `objects` are the groups, which an interval takes for a sample; `shadow` (N, S, S), where it is known.
-    """
-
-    images: Tensor
-    truth: Tensor
-    found: dict[str, Tensor]
-    objects: int
-    shadow: Tensor | None = None
-
-    def agreement(self, kind: str) -> np.ndarray:
-        """IoU (objects, pictures of each)."""
-        return iou(self.found[kind], self.truth).view(self.objects, -1).double().numpy()
-
-
 def mask_quality_table(count: int = 300) -> pd.DataFrame:
     """How well masks agree with the known ones of about `count` pictures a set: scenes, and what else is here.
 
-    Scenes' masks are exact; those of COIL are what is not dark cloth, without the objects whose cloth is not dark in
-    some view; those of Oxford-Pets are by hand and leave the outline open. Fused maps are cut by Otsu; the network has
-    learned from fused maps of the same set, and never saw a label. A control takes the learned mask of another object.
-    Intervals are by bootstrap, over pictures, and over objects where a set shows each several times; the share of poor
-    masks has none where it is 0 or 100.
+    The sets and masks are those of `lib.measures.mask_quality`. Intervals are by bootstrap, over pictures, and over
+    objects where a set shows each several times; the share of poor masks has none where it is 0 or 100.
     Raises BadInput for fewer than 20 pictures.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 20:
-        raise BadInput(f"masks are judged on 20 pictures or more, not {count!r}")
     lines = []
-    for title, known in _all_known(count).items():
+    for title, known in known_masks(count).items():
         for kind in known.found:
             agreed = 100 * known.agreement(kind)
             poor = bootstrap_interval((agreed < 100 * POOR)[None], lambda part: 100 * np.mean(part))
@@ -213,9 +181,7 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
     """
     if isinstance(shown, bool) or not isinstance(shown, int) or not 1 <= shown <= 8:
         raise BadInput(f"a line shows 1 to 8 pictures, not {shown!r}")
-    if isinstance(count, bool) or not isinstance(count, int) or count < 20:
-        raise BadInput(f"masks are judged on 20 pictures or more, not {count!r}")
-    sets = _all_known(count)
+    sets = known_masks(count)
     gap, above, aside, below = 0.05, 0.28, 0.26, 0.44
     side = (_WIDTH - aside) / shown - gap
     block = above + 3 * (side + gap) + below
@@ -223,7 +189,7 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
     drawing = plt.figure(figsize=(_WIDTH, block * len(sets)))
     height, lines, told = block * len(sets), [], []
     for number, (title, known) in enumerate(sets.items()):
-        errors = _errors(known)
+        errors = mask_errors(known)
         ranked = errors.sort_values("IoU (%)", kind="stable").index
         of = ranked // (len(known.images) // known.objects)
         worst = ranked[~of.duplicated()][:shown]
@@ -264,30 +230,7 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
     )
 
 
-def _errors(known: _Known) -> pd.DataFrame:
-    """A line a picture, in percent: what the learned mask misses of the object, and what of it is background."""
-    truth, found = known.truth.flatten(1), known.found["learned"].flatten(1)
-    missed = (truth & ~found).sum(1) / truth.sum(1).clamp(min=1)
-    wrong = (found & ~truth).sum(1) / found.sum(1).clamp(min=1)
-    elsewhere = (missed > 0.5) & (wrong > 0.5)
-    return pd.DataFrame(
-        {
-            "IoU (%)": 100 * known.agreement("learned").ravel(),
-            "mask": np.select([elsewhere.numpy(), (missed > wrong).numpy()], ["elsewhere", "too little"], "too much"),
-            "missed of the object (%)": 100 * missed.numpy(),
-            "background in the mask (%)": 100 * wrong.numpy(),
-            "object in the picture (%)": 100 * truth.float().mean(1).numpy(),
-            "object on the frame (%)": 100 * _frame(known.truth).mean(1).numpy(),
-        }
-    )
-
-
-def _frame(found: Tensor) -> Tensor:
-    """The outermost pixels of masks (N, S, S), as numbers (N, 4 S - 4)."""
-    return torch.cat((found[:, [0, -1]].flatten(1), found[:, 1:-1, [0, -1]].flatten(1)), dim=1).float()
-
-
-def _why(title: str, known: _Known, errors: pd.DataFrame, worst: Sequence[int]) -> str:
+def _why(title: str, known: KnownMasks, errors: pd.DataFrame, worst: Sequence[int]) -> str:
     """What the failures of a set have to do with shadows, holes and size, in sentences that are computed."""
     fill, frame = errors["object in the picture (%)"], errors["object on the frame (%)"]
     told = [
@@ -308,63 +251,6 @@ def _why(title: str, known: _Known, errors: pd.DataFrame, worst: Sequence[int]) 
 
 def _share(part: Tensor, whole: Tensor) -> str:
     return f"{100 * part.sum().item() / max(1, whole.sum().item()):.0f} %"
-
-
-def _all_known(count: int) -> dict[str, _Known]:
-    here = {"scenes": _scenes}
-    if "coil" in objects.available():
-        here["COIL"] = _coil
-    if "pets" in segmentation.available():
-        here["Oxford-Pets"] = _pets
-    return {title: read(count, paths.data(), paths.cache()) for title, read in here.items()}
-
-
-@functools.lru_cache(maxsize=2)  # the table and the sheet ask for the same
-def _scenes(count: int, _data: Path | None, _cache: Path) -> _Known:
-    """Shadow is where a background pixel is darker than the same scene without its object, by more than rounding."""
-    test = load("scenes", "test", count)
-    parts, _ = scene_parts(len(test.images), False, torch.device("cpu"))
-    darker = parts["only background"].int() - test.images.int() > 2
-    found = {kind: masks("scenes", "test", count, progress=False, kind=kind) for kind in ("fused", "learned")}
-    return _Known(test.images, test.masks, _with_control(found, len(test.images)), len(test.images),
-                  darker.all(dim=1) & ~test.masks)  # fmt: skip
-
-
-@functools.lru_cache(maxsize=2)
-def _coil(count: int, _data: Path | None, _cache: Path) -> _Known:
-    """Views of each object at equal steps; the network learns from all views of all objects.
-
-    No object of COIL takes most of its picture's frame: where the mask does, the cloth is brighter than it should be.
-    """
-    views = objects.objects("coil")
-    bright = _frame(on_dark(views.images)).mean(1) > 0.5
-    members = [(views.groups == group).nonzero()[:, 0] for group in range(len(views.names))]
-    members = [places for places in members if not bright[places].any()]
-    each = max(1, min(count // len(members), *map(len, members)))
-    chosen = torch.cat([places[torch.arange(each) * len(places) // each] for places in members])
-    images = views.images[chosen]
-    found = _found(images, views.images)
-    return _Known(images, on_dark(images), _with_control(found, len(members)), len(members))
-
-
-@functools.lru_cache(maxsize=2)
-def _pets(count: int, _data: Path | None, _cache: Path) -> _Known:
-    """Pixels that the trimap leaves open are no one's: neither the object's nor the mask's."""
-    test = segmented("pets", "test", count)
-    open_ = test.labels == IGNORED
-    found = _found(test.images, segmented("pets", "train", _TRAINED_ON).images)
-    closed = {kind: part & ~open_ for kind, part in _with_control(found, len(test.images)).items()}
-    return _Known(test.images, test.labels == 1, closed, len(test.images))
-
-
-def _found(images: Tensor, training: Tensor) -> dict[str, Tensor]:
-    net = train(training, progress=False)
-    return {"fused": binary(fused(images)), "learned": predict(net, images) > 0.5}
-
-
-def _with_control(found: dict[str, Tensor], groups: int) -> dict[str, Tensor]:
-    learned = found["learned"]
-    return found | {CONTROL: learned.roll(len(learned) // groups, dims=0)}
 
 
 # Segmentation

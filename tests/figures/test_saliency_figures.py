@@ -14,7 +14,6 @@ from lib.figures import saliency as pictures
 from lib.figures.diagrams import relicv2_diagram
 from lib.figures.saliency import (
     CLASS_COLOURS,
-    CONTROL,
     background_sheet,
     mask_quality_table,
     saliency_failures,
@@ -23,7 +22,9 @@ from lib.figures.saliency import (
 )
 from lib.images import load, scenes
 from lib.images.segmentation import IGNORED
+from lib.measures import mask_quality
 from lib.measures.background import scene_parts
+from lib.measures.mask_quality import CONTROL, known_masks
 from lib.shifts import saliency
 from lib.shifts.saliency import masks, remove_background
 
@@ -175,7 +176,7 @@ def test_failures_are_the_pictures_with_the_least_iou():
 
 
 def test_shadow_is_darker_and_no_object():
-    known = pictures._scenes(40, None, None)
+    known = mask_quality._scenes(40, None, None)
     assert known.shadow.any() and not (known.shadow & known.truth).any()
     walls = scene_parts(40, False, torch.device("cpu"))[0]["only background"]
     change = walls.int() - known.images.int()
@@ -212,10 +213,10 @@ def test_photographs_with_known_masks_are_judged_too(photographs):
     table = mask_quality_table(24)
     assert table["pictures"].drop_duplicates().tolist() == ["scenes", "COIL", "Oxford-Pets"]
     assert table.groupby("pictures")["number"].first().to_dict() == {"scenes": 24, "COIL": 24, "Oxford-Pets": 24}
-    coil = pictures._all_known(24)["COIL"]
+    coil = known_masks(24)["COIL"]
     assert coil.objects == 2 and len(coil.images) == 24  # not the object before bright cloth
     assert coil.truth[0, 8:20, 10:22].all() and coil.truth[0].sum() == 12 * 12
-    pets = pictures._all_known(24)["Oxford-Pets"]
+    pets = known_masks(24)["Oxford-Pets"]
     assert pets.truth[:, 9:23, 9:23].all() and pets.truth[0].sum() == 14 * 14
     for found in pets.found.values():  # the open outline, rows 7 and 8 and so on, counts for nothing
         assert not (found[:, 7:25, 7:25] & ~pets.truth[:, 7:25, 7:25]).any()
