@@ -1,7 +1,8 @@
 """Pictures: one table of data sets, their splits, one uint8 tensor on the device.
 
 `load("scenes")` needs nothing; `load("cifar10")` finds or downloads CIFAR-10; `load("NAME")` reads
-`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names.
+`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names. `scenes` there is
+refused, and so is a `cifar10` that is not CIFAR-10: no set stands in for another of its name.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import torch
 from torch import Tensor
@@ -66,6 +68,7 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise BadInput(f"the number of images is a whole number of at least 1 or None (all), not {count!r}")
     if name == "scenes":
+        _refuse_other_scenes(paths.data())
         part = _scenes(split, count or SCENES_SIZE.get(split, 2_000))
     else:
         one_of(split, SPLITS, f"split of {name}")
@@ -80,17 +83,22 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
 def _whole(name: str, folder) -> tuple[sources.Pictures, str]:
     """A data set from a file or a folder of that name under `folder`, else by download; and its checksum."""
     if folder and (folder / f"{name}.npz").is_file():
-        pictures = sources.from_arrays(folder / f"{name}.npz")
-        if name in sources.CLASSES:
-            pictures = replace(pictures, classes=sources.CLASSES[name])
+        pictures = sources.as_built_in(sources.from_arrays(folder / f"{name}.npz"), name, folder / f"{name}.npz")
     elif folder and (folder / name).is_dir():
-        pictures = sources.from_folder(folder / name)
+        pictures = sources.as_built_in(sources.from_folder(folder / name), name, folder / name)
     else:
         one_of(name, names(), "data set")
         pictures = sources.DOWNLOADS[name]()
     digest = hashlib.sha256(pictures.images.numpy())
     digest.update(pictures.labels.numpy())
     return pictures, digest.hexdigest()
+
+
+def _refuse_other_scenes(folder: Path | None) -> None:
+    """A set of the user's own called scenes; where data and cache share a folder, the cached scenes are none."""
+    for path in (folder / "scenes.npz", folder / "scenes") if folder else ():
+        if path.exists() and path.resolve() != (paths.cache() / "scenes").resolve():
+            raise BadInput(f"scenes are rendered here, and {path} has their name; give it another to read it")
 
 
 def _indices(pictures: sources.Pictures, split: str) -> Tensor:

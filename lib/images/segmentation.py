@@ -152,8 +152,7 @@ def _opened(name: str, part: str) -> VisionDataset:
 
 def _root(known: _Published) -> Path | None:
     """The folder in which all the set's folders are."""
-    roots = [root for root in (paths.data(), paths.cache()) if root]
-    return next((root for root in roots if all((root / folder).is_dir() for folder in known.folders)), None)
+    return next((root for root in paths.places() if all((root / folder).is_dir() for folder in known.folders)), None)
 
 
 def _read(

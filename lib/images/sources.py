@@ -5,7 +5,7 @@ from __future__ import annotations
 import zipfile
 import zlib
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -63,6 +63,21 @@ def from_arrays(path: Path) -> Pictures:
         classes=classes,
         source=name,
     )
+
+
+def as_built_in(pictures: Pictures, name: str, path: Path) -> Pictures:
+    """A user's own copy of a set that is known by its name, with its classes; refused where it is another set."""
+    if name not in CLASSES:
+        return pictures
+    known, side = CLASSES[name], pictures.images.shape[-1]
+    numbered = tuple(map(str, range(len(pictures.classes))))  # a copy need not name its classes
+    if pictures.classes not in (known, numbered) or int(pictures.labels.max()) >= len(known) or side != SIDES[name]:
+        held = f"{len(pictures.classes)} classes ({', '.join(pictures.classes[:3])}, ...) at {side} px"
+        raise BadInput(
+            f"{path} is named as {name}, which has {len(known)} classes ({', '.join(known)}) at {SIDES[name]} px, and "
+            f"holds {held}; give it another name"
+        )
+    return replace(pictures, classes=known)
 
 
 def read_packed(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
@@ -177,3 +192,4 @@ def downloaded(name: str) -> bool:
 # Data sets that users can get without a file of their own; any other name is looked for under WITHSTAND_DATA.
 DOWNLOADS: dict[str, Callable[[], Pictures]] = {"cifar10": cifar10}
 CLASSES = {"cifar10": CIFAR10_CLASSES}  # names that the packed arrays of a set do not carry
+SIDES = {"cifar10": 32}  # pixels

@@ -96,9 +96,8 @@ def _packed_path() -> Path | None:
 
 def _folder() -> Path | None:
     """The first folder that holds conflicts; silhouettes and edges may be missing."""
-    parents = [parent for parent in (paths.data(), paths.cache()) if parent]
     conflicts = next(iter(PUBLISHED))
-    return next((parent / FOLDER for parent in parents if (parent / FOLDER / conflicts).is_dir()), None)
+    return next((parent / FOLDER for parent in paths.places() if (parent / FOLDER / conflicts).is_dir()), None)
 
 
 def _packed(path: Path, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
