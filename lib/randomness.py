@@ -44,7 +44,7 @@ def seed_of(*numbers: int) -> int:
     """One seed for a `torch.Generator` from several numbers: seed_of(run, epoch) and the like."""
     state = torch.zeros((), dtype=torch.int64)
     for number in numbers:
-        state = mix(state + _GOLDEN + _signed(number % (1 << 64)))
+        state = mix(state + _GOLDEN + _signed(int(number) % (1 << 64)))
     return int(_shift_right(state, 1))
 
 

@@ -23,6 +23,7 @@ from lib.memory import peak_memory, reset_peak_memory
 from lib.precision import PRECISIONS, autocast, precision_on
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
+from lib.training.checkpoint import identity, load
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 from lib.views import View, draw, patch_negatives, render
 
@@ -80,7 +81,8 @@ def train(
     uint8 (N, 3, H, W) as well.
 
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
-    the end. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
+    the end; one of another method, plan, seed, attack or data is refused with a `BadInput` that names
+    what differs. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
     with the checkpoint written. Returns the history, an entry an epoch: the mean of each loss term
     and of their sum, the learning rate, seconds, images per second and peak memory in MiB.
     """
@@ -96,6 +98,10 @@ def train(
     share = removal.removed if removal else 0.0
     if share and (removed is None or removed.shape != images.shape):
         raise BadInput(f"{len(images)} images are to be seen without their background, too: see lib.shifts.saliency")
+    data = {"images": images} | ({"labels": labels} if getattr(method, "uses_labels", True) else {})
+    data |= ({"textures": textures} if negatives == "texture" else {}) | ({"removed": removed} if share else {})
+    noted = identity(method, training, seed, attack, data) if checkpoint else {}
+    state = load(checkpoint, device, noted) if checkpoint and checkpoint.exists() else None
     method.to(device).train()
     for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
         module.normalise_by(images)  # a method may hold several encoders
@@ -109,7 +115,6 @@ def train(
     counted = 1 if attack and attack.quirk == "cyclic schedule" else replays  # steps a batch, as the schedule has it
     length, warmup = steps * counted, round(training.warmup_epochs * steps_per_epoch * counted)
 
-    state = _load(checkpoint, device)
     if state:
         method.load_state_dict(state["method"])
         optimiser.load_state_dict(state["optimiser"])
@@ -123,7 +128,7 @@ def train(
         if checkpoint:
             state = {"method": method.state_dict(), "optimiser": optimiser.state_dict()}
             state |= {"history": history, "step": done, "sums": sums, "elapsed": time.monotonic() - started}
-            state |= {"adversary": adversary.state if adversary else None}
+            state |= {"adversary": adversary.state if adversary else None, "identity": noted}
             files.write(checkpoint, lambda file: torch.save(state, file))
 
     reset_peak_memory(device)
@@ -213,12 +218,3 @@ def _batches(
             yield step, order[start : start + training.batch_size]
             bar.update()
     bar.close()
-
-
-def _load(checkpoint: Path | None, device: torch.device) -> dict | None:
-    if checkpoint is None or not checkpoint.exists():
-        return None
-    try:
-        return torch.load(checkpoint, map_location=device, weights_only=True)
-    except Exception as error:  # torch raises many kinds for a damaged file
-        raise BadInput(f"{checkpoint} is damaged; delete it to start this run again") from error

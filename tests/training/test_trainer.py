@@ -11,6 +11,7 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -20,7 +21,8 @@ from lib.memory import peak_memory, reset_peak_memory
 from lib.methods import METHODS, PLAIN, build_method, moco_v2, simclr
 from lib.methods.removal import Removal
 from lib.models import build_encoder
-from lib.training import OutOfTime, Training, train
+from lib.precision import precision_on
+from lib.training import Attack, OutOfTime, Training, train
 from lib.training.optimisers import build_optimiser
 from lib.views import View, make_view
 
@@ -309,3 +311,147 @@ def test_an_earlier_peak_is_forgotten():
     del block
     reset_peak_memory(cpu)
     assert peak_memory(cpu) < peak - 200
+
+
+# A checkpoint belongs to one run.
+
+
+def begun(checkpoint, **changes):
+    """Train under these changes until the first step's checkpoint."""
+    arguments = {"name": "simclr", "plan": PLAN, "seed": 3, "attack": None, "data": data(), "method": None} | changes
+    method = arguments["method"] or fresh(arguments["name"])
+    images, labels = arguments["data"]
+    train(method, images, labels, arguments["plan"], arguments["seed"], checkpoint, attack=arguments["attack"],
+          deadline=-math.inf, progress=False, removed=images // 2)  # fmt: skip
+
+
+def altered(name="simclr", **attributes):
+    method = fresh(name)
+    for attribute, value in attributes.items():
+        setattr(method, attribute, value)
+    return method
+
+
+def other_pixels():
+    images, labels = data()
+    images[3, 1, 4, 5] ^= 1
+    return images, labels
+
+
+def wider():
+    torch.manual_seed(0)
+    return build_method("simclr", build_encoder("resnet10"), simclr.Settings(projection=64), 10)
+
+
+def other_scales():
+    method = fresh()
+    next(module for module in method.modules() if isinstance(module, torch.nn.BatchNorm2d)).eps = 1e-3
+    return method
+
+
+def plan(**changes):
+    return {"plan": dataclasses.replace(PLAN, **changes)}
+
+
+VIEW = simclr.SimCLR.views[0]
+OTHERS = {
+    "method": ({"name": "barlow_twins"}, "method is 'SimCLR' there and 'BarlowTwins' here; .* more differences"),
+    "subclass": ({"name": "dcl"}, "method is 'SimCLR' there and 'DCL' here"),
+    "seed": ({"seed": 4}, "seed is 3 there and 4 here; name"),
+    "epochs": (plan(epochs=4), "epochs is 3 there and 4 here; name"),
+    "batch": (plan(batch_size=32), "batch_size is 16 there and 32 here; name"),
+    "optimiser": (plan(optimiser="adamw"), "optimiser is 'sgd' there and 'adamw' here; name"),
+    "rate": (plan(learning_rate=0.06), "learning_rate is 0.05 there and 0.06 here; name"),
+    "decay": (plan(weight_decay=0.0), "weight_decay is 0.0005 there and 0.0 here; name"),
+    "warm-up": (plan(warmup_epochs=2), "warmup_epochs is 1 there and 2 here; name"),
+    "attack": ({"attack": Attack("fgsm")},
+               "attack is 'none' there and 'fgsm' here; attack.epsilon is missing there and 0.03"),
+    "pixels": ({"data": other_pixels()}, "images checksum is '[0-9a-f]{16}' there and '[0-9a-f]{16}' here; name"),
+    "fewer": ({"data": data(64)}, r"images shape is \(70, 3, 32, 32\) there and \(64, 3, 32, 32\) here"),
+    "settings": ({"method": altered(temperature=0.5)}, "temperature is 0.2 there and 0.5 here; name"),
+    "views": ({"method": altered(views=(VIEW, dataclasses.replace(VIEW, grey=0.1)))},
+              "views.1.grey is 0.2 there and 0.1 here; name"),
+    "widths": ({"method": wider()}, "projection is 128 there and 64 here"),
+    "a layer": ({"method": other_scales()}, "encoder.bn.eps is 1e-05 there and 0.001 here; name"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", OTHERS)
+def test_a_checkpoint_of_another_run_is_refused_by_what_differs(case, tmp_path):
+    changes, words = OTHERS[case]
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(OutOfTime):
+        begun(checkpoint)
+    kept = checkpoint.read_bytes()
+    method = changes.get("method") or fresh(changes.get("name", "simclr"))
+    before = digest(method)
+    with pytest.raises(BadInput, match=f"checkpoint.pt is of another run: .*{words}"):
+        begun(checkpoint, **changes | {"method": method})
+    assert digest(method) == before and checkpoint.read_bytes() == kept  # nothing was touched
+
+
+def test_precision_counts_by_what_it_comes_to(tmp_path):
+    """ "auto" is one of the two on this machine: going on with that one is the same run, with the other is not."""
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(OutOfTime):
+        begun(checkpoint)
+    here = precision_on(torch.device("cpu"))
+    with pytest.raises(OutOfTime):
+        begun(checkpoint, **plan(precision=here))
+    other = {"bf16": "fp32", "fp32": "bf16"}[here]
+    with pytest.raises(BadInput, match=f"precision is '{here}' there and '{other}' here; name"):
+        begun(checkpoint, **plan(precision=other))
+
+
+def test_labels_count_where_they_are_learnt_from(tmp_path):
+    images, labels = data()
+    for name, refused in (("simclr", False), ("supervised", True)):
+        checkpoint = tmp_path / f"{name}.pt"
+        with pytest.raises(OutOfTime):
+            begun(checkpoint, name=name)
+        with pytest.raises(BadInput if refused else OutOfTime, match="labels checksum" if refused else None):
+            begun(checkpoint, name=name, data=(images, labels.flip(0)))
+
+
+@pytest.mark.parametrize(("before", "after", "words"), [
+    (Attack("fgsm"), Attack("pgd(2)"), "attack is 'fgsm' there and 'pgd.2.' here"),
+    (Attack("fgsm"), Attack("fgsm", "4/255"), "attack.epsilon is 0.03"),
+    (Attack("fgsm"), Attack("fgsm", start="zero"), "attack.start is 'random' there and 'zero' here; name"),
+    (Attack("free(2)"), Attack("free(2)", quirk="cyclic schedule"), "attack.quirk is missing there and 'cyclic"),
+])  # fmt: skip
+def test_an_attack_counts_with_all_that_it_says(before, after, words, tmp_path):
+    checkpoint = tmp_path / "checkpoint.pt"
+    with pytest.raises(OutOfTime):
+        begun(checkpoint, attack=before)
+    with pytest.raises(BadInput, match=words):
+        begun(checkpoint, attack=after)
+
+
+@pytest.mark.parametrize("name", ["moco_v2", "dino", "nnclr", "swav"])
+def test_the_same_object_goes_on_from_its_own_checkpoint(name, tmp_path, monkeypatch):
+    """What moves as a method learns, such as the place in a queue, is no part of what it is."""
+    monkeypatch.setattr(time, "monotonic", itertools.count().__next__)
+    checkpoint, method = tmp_path / "checkpoint.pt", fresh(name)
+    small = Training(epochs=1, batch_size=16, precision="fp32")
+    for _ in range(2):
+        with pytest.raises(OutOfTime):
+            train(method, *data(), small, 3, checkpoint, deadline=time.monotonic() + 3, progress=False)
+    monkeypatch.undo()
+    train(method, *data(), small, 3, checkpoint, progress=False)
+    whole = fresh(name)
+    train(whole, *data(), small, 3, progress=False)
+    assert digest(method) == digest(whole)
+
+
+@pytest.mark.parametrize("content", [{"method": {}, "step": 3}, [1, 2], {"identity": 3}])
+def test_a_file_that_does_not_say_whose_it_is_is_refused(content, tmp_path):
+    torch.save(content, tmp_path / "old.pt")
+    with pytest.raises(BadInput, match="old.pt does not say which run it is of, as none of an older version does"):
+        run(tmp_path / "old.pt")
+
+
+def test_settings_from_numpy_are_numbers(tmp_path):
+    checkpoint, method = tmp_path / "checkpoint.pt", altered(temperature=np.float64(0.2))
+    for seed in (np.int64(3), 3):
+        with pytest.raises(OutOfTime):
+            begun(checkpoint, method=method, seed=seed)
