@@ -6,24 +6,24 @@ is. Its names are then brought to torchvision's, and those to ours, so that each
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
 from lib.models.encoder import CIFAR10, IMAGENET, Encoder
 from lib.models.imagenet import ImageNetEncoder
+from lib.models.outside import CONTAINERS, read, some
 from lib.models.resnet import ResNet
 
-CONTAINERS = ("teacher", "student", "state_dict", "model")  # entries of a file that hold its weights, the best first
-WRAPPERS = re.compile(r"^((module|_orig_mod)\.)+")  # DistributedDataParallel's and torch.compile's
+# DistributedDataParallel's and torch.compile's, and the names that people give the network in a module of their own
+OUTER = re.compile(r"^((module|_orig_mod)\.)+")
+WRAPPERS = re.compile(r"^((module|_orig_mod|model|net)\.)+")
+PREPROCESSOR = "data_preprocessor."  # OpenMMLab's: mean and std of pixels in [0, 255], no part of any network
 CLASSIFIERS = ("fc.", "head.", "heads.", "linear.")  # inside the encoder, in any layout
 COUNTER = "num_batches_tracked"  # batch norm's; older files have none, and no feature depends on it
 
@@ -45,7 +45,12 @@ class Layout:
     std: tuple[float, ...] = IMAGENET[1]
 
 
-# Keys without the wrappers' `module.`. The signs are tried in this order.
+HEADS = ("projector", "projection_head", "predictor", "prediction_head", "classifier", "head", "neck") + (
+    "prototypes", "queue"
+)  # fmt: skip
+FIRST = "(conv1|bn1|layer1|cls_token|class_token|patch_embed|conv_proj)"  # what a network's keys begin with
+
+# Keys without the wrappers' `module.`, with and without a `model.` before them. The signs are tried in this order.
 LAYOUTS = {
     # MoCo v1 and v2 (arXiv 1911.05722, 2003.04297)
     "moco": Layout("/encoder_q[.]", ("encoder_q.",), ("encoder_k.", "queue")),
@@ -55,6 +60,19 @@ LAYOUTS = {
     "dino": Layout("^(teacher|student)/|/(cls_token|patch_embed)", ("backbone.", "")),
     # Barlow Twins (arXiv 2103.03230) and VICReg (arXiv 2105.04906) during training; released, they are torchvision's
     "barlow_twins": Layout("^model/backbone[.]", ("backbone.",), ("projector.", "bn.")),
+    # A module of one's own (PyTorch Lightning's) around the network, and BYOL's slow copy
+    "wrapped": Layout(
+        r"/(model|net)[.]((module|_orig_mod|model|net)[.])*(backbone|encoder)[.]" + FIRST,
+        ("backbone.", "encoder."),
+        (*HEADS, *CLASSIFIERS, "criterion", "momentum_"),
+    ),
+    "target_encoder": Layout(
+        "/target_encoder[.]",
+        ("target_encoder.net.", "target_encoder.backbone.", "target_encoder."),
+        (*HEADS, "encoder.", "online_", "context_encoder.", "target_proj", "target_pred", "target_encoder.proj"),
+    ),
+    # OpenMMLab's MMSelfSup and MMPretrain; a momentum copy is no part of what they evaluate
+    "openmmlab": Layout(f"/{PREPROCESSOR}|/neck[.]", ("backbone.", ""), (*HEADS, "momentum", "target_")),
     "lightly": Layout(
         "/backbone[.][0-9]|/prediction_head|/online_classifier",
         ("backbone.",),
@@ -108,8 +126,8 @@ class Report:
 
     def __str__(self) -> str:
         return (
-            f"{self.layout} layout: {len(self.matched)} entries loaded, {_some(self.missing)} missing, "
-            f"{_some(self.dropped)} dropped; pixels are normalised by mean {self.mean} and std {self.std}"
+            f"{self.layout} layout: {len(self.matched)} entries loaded, {some(self.missing)} missing, "
+            f"{some(self.dropped)} dropped; pixels are normalised by mean {self.mean} and std {self.std}"
         )
 
 
@@ -122,21 +140,23 @@ def load_checkpoint(
 ) -> Report:
     """Load another project's checkpoint into `encoder`, in place.
 
-    `checkpoint` is a file (.pt, .pth, .pth.tar, .ckpt, .safetensors) or what was in it. `layout` is one
-    of `LAYOUTS`; None finds it by the keys.
+    `checkpoint` is a file of torch or of safetensors, whatever its ending, or what was in it. Its weights are all of it
+    or one of `CONTAINERS`, of several the first. `layout` is one of `LAYOUTS`; None finds it by the keys.
 
-    No outside file holds the mean and std of its training pixels. Pass them where you know them. The
-    default is the layout's own (ImageNet's), but CIFAR-10's for an encoder of small images, save in
-    lightly's layout, whose transforms normalise by ImageNet's at every size. The report names them.
+    Few outside files hold the mean and std of their training pixels (OpenMMLab's may). Pass them where you
+    know them, for pixels in [0, 1]. The default is the file's, else the layout's own (ImageNet's), but CIFAR-10's
+    for an encoder of small images, save in lightly's layout, whose transforms normalise by ImageNet's at every
+    size. The report names them.
 
     Raises `BadInput`, and leaves the encoder as it was, if a parameter or buffer of the encoder is
-    missing or has another shape, if the file holds a key that is neither the encoder's nor a known
-    head, or if the project's network computes something else from the same weights.
+    missing, has another shape or type or is not finite, if the file holds a key that is neither the encoder's nor a
+    known head, if mean or std is outside (0, 1], or if the project's network computes something else from the same
+    weights.
     """
-    entries = checkpoint if isinstance(checkpoint, Mapping) else _read(Path(checkpoint))
-    container, weights = _weights(entries)
+    entries = checkpoint if isinstance(checkpoint, Mapping) else read(Path(checkpoint))
+    container, weights, beside = _weights(entries)
     layout = _detect(container, weights) if layout is None else one_of(layout, LAYOUTS, "layout")
-    mean, std = _normalisation(encoder, layout, mean, std)
+    mean, std = _normalisation(encoder, layout, mean, std, weights)
 
     ours = torchvision_names(encoder)
     theirs, dropped, unexpected = _encoder_part(weights, LAYOUTS[layout])
@@ -153,19 +173,24 @@ def load_checkpoint(
         "missing": [name for name in missing if not name.endswith(COUNTER)],
         "unexpected": unexpected,
         "of another shape": shapes,
+        "of another type": [
+            f"{weights[key].dtype} {key}"
+            for name, key in theirs.items()
+            if name in ours and weights[key].is_floating_point() != state[ours[name]].is_floating_point()
+        ],
     }
     if any(wrong.values()):
-        what = "; ".join(f"{_some(keys)} {word}" for word, keys in wrong.items() if keys)
+        what = "; ".join(f"{some(keys)} {word}" for word, keys in wrong.items() if keys)
         raise BadInput(
             f"the checkpoint, read in the {layout} layout, does not fit this encoder: {what}; build the encoder that "
             f"it holds, name its layout ({', '.join(LAYOUTS)}), or pass its state dict without what is unexpected"
         )
+    if broken := [name for name, value in matched.items() if not value.float().isfinite().all()]:
+        raise BadInput(f"the checkpoint holds NaN or infinity in {some(broken)}: its training failed; use another")
     _check_computation(encoder, layout)
     pixels = {"mean": torch.tensor(mean)[:, None, None], "std": torch.tensor(std)[:, None, None]}
     encoder.load_state_dict(state | matched | pixels)
-    if container:
-        dropped += [name for name in entries if name != container]
-    return Report(layout, tuple(matched), tuple(ours[name] for name in missing), tuple(dropped), mean, std)
+    return Report(layout, tuple(matched), tuple(ours[name] for name in missing), (*dropped, *beside), mean, std)
 
 
 def torchvision_names(encoder: Encoder) -> dict[str, str]:
@@ -184,58 +209,68 @@ def torchvision_names(encoder: Encoder) -> dict[str, str]:
     return {renamed(name): name for name in names}
 
 
-def _read(path: Path) -> Mapping:
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        # Options on the command line, which DINO keeps beside its weights: names and values, nothing that runs.
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            entries = torch.load(path, map_location="cpu", weights_only=True)
-    except OSError as error:
-        raise BadInput(f"{path} cannot be read ({error.strerror or error})") from error
-    except SafetensorError as error:
-        raise BadInput(f"{path} is damaged or no safetensors file ({error}); fetch it again") from error
-    except Exception as error:  # torch raises many kinds for a damaged file
-        if unsafe := re.search(r"Unsupported global: GLOBAL (\S+)", str(error)):
-            raise BadInput(
-                f"{path} holds a {unsafe[1]}, and opening it could run code; where you trust its author, save its "
-                "tensors alone: torch.save(torch.load(path, weights_only=False)['state_dict'], 'weights.pt')"
-            ) from error
-        raise BadInput(f"{path} is damaged or no checkpoint of torch; fetch it again") from error
-    if not isinstance(entries, Mapping):
-        raise BadInput(f"{path} holds a {type(entries).__name__}; a checkpoint is a dict of names and tensors")
-    return entries
-
-
-def _weights(entries: Mapping) -> tuple[str, Mapping[str, Tensor]]:
-    """The entry that holds the weights ('' where they are not wrapped), and the weights."""
-    container = next((name for name in CONTAINERS if isinstance(entries.get(name), Mapping)), "")
-    weights = entries[container] if container else entries
-    if not weights or not all(isinstance(value, Tensor) for value in weights.values()):
+def _weights(entries: Mapping) -> tuple[str, dict[str, Tensor], list[str]]:
+    """The entry that holds the weights ('' where they are not wrapped), its tensors, and what else there is by name."""
+    container, inside, beside = "", entries, []
+    while (name := next((name for name in CONTAINERS if _has_tensors(inside.get(name))), None)) is not None:
+        beside += [other for other in inside if other != name]
+        container, inside = name, inside[name]
+    weights = {name: value for name, value in inside.items() if isinstance(value, Tensor)}
+    if not weights:
         raise BadInput(
             f"a checkpoint is a state dict of tensors, alone or as the entry {', '.join(CONTAINERS)}; "
-            f"this one holds {_some(entries) if entries else 'nothing'}"
+            f"this one holds {some(entries) if entries else 'nothing'}"
         )
-    return container, weights
+    return container, weights, [*beside, *(name for name in inside if name not in weights)]
+
+
+def _has_tensors(entry: object) -> bool:
+    """Whether it is a mapping with a tensor in it, or in one of its containers."""
+    if not isinstance(entry, Mapping):
+        return False
+    inside = any(isinstance(value, Tensor) for value in entry.values())
+    return inside or any(_has_tensors(entry.get(name)) for name in CONTAINERS)
 
 
 def _detect(container: str, weights: Mapping[str, Tensor]) -> str:
-    lines = [f"{container}/{WRAPPERS.sub('', key)}" for key in weights]
+    lines = {f"{container}/{wrapper.sub('', key)}" for key in weights for wrapper in (OUTER, WRAPPERS)}
     for name, layout in LAYOUTS.items():
         if any(re.search(layout.sign, line) for line in lines):
             return name
-    raise BadInput(f"no known layout has the keys {_some(weights)}; layouts: {', '.join(LAYOUTS)}")
+    raise BadInput(f"no known layout has the keys {some(weights)}; layouts: {', '.join(LAYOUTS)}")
 
 
 def _normalisation(
-    encoder: Encoder, layout: str, mean: Sequence[float] | None, std: Sequence[float] | None
+    encoder: Encoder,
+    layout: str,
+    mean: Sequence[float] | None,
+    std: Sequence[float] | None,
+    weights: Mapping[str, Tensor],
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     if mean is None and std is None:
+        if (own := _own_normalisation(weights)) is not None:
+            return own
         small = not isinstance(encoder, ImageNetEncoder) and layout != "lightly"
         return CIFAR10 if small else (LAYOUTS[layout].mean, LAYOUTS[layout].std)
-    if mean is None or std is None or len(mean) != 3 or len(std) != 3 or not all(value > 0 for value in std):
-        raise BadInput(f"mean and std are three numbers each, std above 0, or both None, not {mean!r} and {std!r}")
-    return tuple(map(float, mean)), tuple(map(float, std))
+    try:
+        numbers = tuple(tuple(map(float, values)) for values in (mean, std))
+    except (TypeError, ValueError):
+        numbers = ((), ())
+    if not all(len(values) == 3 and all(0 < value <= 1 for value in values) for values in numbers):
+        raise BadInput(
+            "mean and std are three numbers each, mean and std above 0 and up to 1 as pixels are in [0, 1] (divide "
+            f"those of [0, 255] by 255), or both None, not {mean!r} and {std!r}"
+        )
+    return numbers
+
+
+def _own_normalisation(weights: Mapping[str, Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    """Mean and std of a file that says by which, in the scale of [0, 255], its pixels were normalised."""
+    own = {WRAPPERS.sub("", key): value.flatten().tolist() for key, value in weights.items() if PREPROCESSOR in key}
+    mean, std = own.get(f"{PREPROCESSOR}mean", ()), own.get(f"{PREPROCESSOR}std", ())
+    if len(mean) != 3 or len(std) != 3 or not all(1 < value <= 255 for value in (*mean, *std)):
+        return None
+    return tuple(round(value / 255, 4) for value in mean), tuple(round(value / 255, 4) for value in std)
 
 
 def _check_computation(encoder: Encoder, layout: str) -> None:
@@ -262,7 +297,8 @@ def _encoder_part(weights: Mapping[str, Tensor], layout: Layout) -> tuple[dict[s
     for key in weights:
         plain = WRAPPERS.sub("", key)
         prefix = next((prefix for prefix in layout.prefixes if plain.startswith(prefix)), None)
-        if plain.startswith(layout.dropped) or (prefix is not None and plain[len(prefix) :].startswith(CLASSIFIERS)):
+        head = prefix is not None and plain[len(prefix) :].startswith(CLASSIFIERS)
+        if head or plain.startswith((PREPROCESSOR, *layout.dropped)):
             dropped.append(key)
         elif prefix is None:
             unexpected.append(key)
@@ -282,10 +318,3 @@ def _encoder_part(weights: Mapping[str, Tensor], layout: Layout) -> tuple[dict[s
         else:
             theirs[name] = key
     return theirs, dropped, unexpected
-
-
-def _some(keys: Sequence[str] | Mapping) -> str:
-    """A count and the first few: '5 (conv1.weight, bn1.weight, bn1.bias, ...)'."""
-    if not keys:
-        return "0"
-    return f"{len(keys)} ({', '.join(map(str, list(keys)[:3]))}{', ...' if len(keys) > 3 else ''})"

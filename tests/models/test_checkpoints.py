@@ -1,9 +1,13 @@
 """Each published layout, made from torchvision's or lightly's networks, or from DINO's transformer by hand."""
 
 import argparse
+import collections
 import copy
+import os
+import pickle
 
 import lightly.models
+import numpy as np
 import pytest
 import torch
 import torchvision
@@ -313,7 +317,13 @@ def test_normalisation_is_the_caller_s_where_given(encoder, plain):
     assert torch.equal(encoder.mean.flatten(), torch.tensor([0.5, 0.4, 0.3]))
     assert torch.equal(encoder.std.flatten(), torch.tensor([0.2, 0.2, 0.1]))
     refused(encoder, plain, "three numbers each", mean=(0.5, 0.4, 0.3))
-    refused(encoder, plain, "std above 0", mean=(0.5, 0.4, 0.3), std=(0.2, 0.2, 0))
+    sensible = (0.5, 0.4, 0.3)
+    for wrong in ((0.2, 0.2, 0), (0.2, 0.2, 1.01), (58.4, 57.1, 57.4), (0.2, 0.2, float("nan")), (0.2, 0.2, -0.1),
+                  ("a", "b", "c"), 0.5, (0.5, 0.4)):  # fmt: skip
+        refused(encoder, plain, "mean and std above 0 and up to 1 .*255", mean=sensible, std=wrong)
+        refused(encoder, plain, "mean and std above 0 and up to 1 .*255", mean=wrong, std=sensible)
+    load_checkpoint(encoder, plain, mean=torch.tensor(sensible), std=np.ones(3))
+    assert torch.equal(encoder.std.flatten(), torch.ones(3))
 
 
 def test_files_that_are_no_checkpoints(encoder, plain, tmp_path):
@@ -325,7 +335,7 @@ def test_files_that_are_no_checkpoints(encoder, plain, tmp_path):
     save_file({"a": torch.ones(2)}, tmp_path / "whole.safetensors")
     half = (tmp_path / "whole.pt").read_bytes()[:100_000]
     refused(encoder, file("notes.pt", b"epoch 1, loss 0.3\n"), "notes.pt is damaged or no checkpoint")
-    refused(encoder, file("empty.pth", b""), "empty.pth is damaged or no checkpoint")
+    refused(encoder, file("empty.pth", b""), "empty.pth is damaged or no checkpoint of torch .it is empty.")
     refused(encoder, file("half.ckpt", half), "half.ckpt is damaged or no checkpoint")
     half = (tmp_path / "whole.safetensors").read_bytes()[:20]
     refused(encoder, file("half.safetensors", half), "half.safetensors is damaged")
@@ -336,9 +346,182 @@ def test_files_that_are_no_checkpoints(encoder, plain, tmp_path):
     refused(encoder, tmp_path / "list.pt", "holds a list")
     torch.save(plain | {"options": pytest.approx(1)}, tmp_path / "objects.pt")
     refused(encoder, tmp_path / "objects.pt", "holds a _pytest.* opening it could run code")
-    refused(encoder, {"epoch": 3, "net": plain}, r"this one holds 2 \(epoch, net\)")
+    refused(encoder, {"epoch": 3, "mine": plain}, r"this one holds 2 \(epoch, mine\)")
     refused(encoder, {}, "this one holds nothing")
     refused(encoder, random("a", "b"), r"no known layout has the keys 2 \(a, b\); layouts: moco, ")
+
+
+# Wherever the weights are in a file.
+
+CONTAINERS = ("model_state_dict", "net", "encoder", "backbone", "module", "model_ema", "state_dict", "model", "teacher")
+PREFIXES = ("", "model.", "net.", "model.backbone.", "net.backbone.", "model.encoder.", "target_encoder.",
+            "target_encoder.net.", "model.target_encoder.")  # fmt: skip
+AROUND = ("{}", "module.{}", "_orig_mod.module.{}", "model.module.{}")
+
+
+@pytest.fixture(scope="module")
+def small():
+    torch.manual_seed(0)
+    return small_resnet()
+
+
+def loads(small, file, normalise=CIFAR10):
+    encoder = build_encoder("resnet18")
+    report = load_checkpoint(encoder, file)
+    assert len(report.matched) == 120 and not report.missing and same(encoder, small, normalise)
+    return report
+
+
+@pytest.mark.parametrize("container", CONTAINERS)
+def test_weights_are_found_in_a_container(container, small, tmp_path):
+    """Beside what a training keeps, and in a file as in a dict."""
+    file = {"epoch": 3, "args": argparse.Namespace(lr=0.1), container: small.state_dict(), "optimizer": {"state": {}}}
+    torch.save(file, tmp_path / "file.pt")
+    assert set(loads(small, tmp_path / "file.pt").dropped) == {"epoch", "args", "optimizer"}
+    prefixed_file = {container: prefixed(small, "module."), "scheduler": None}
+    assert loads(small, prefixed_file).dropped == ("scheduler",)
+    assert loads(small, {"state": 1, "model": {container: small.state_dict(), "step": 3}}).dropped == ("state", "step")
+
+
+@pytest.mark.parametrize("prefix", PREFIXES)
+@pytest.mark.parametrize("around", AROUND)
+def test_weights_are_found_behind_a_prefix(prefix, around, small):
+    """Also combined with the wrappers, and in containers; other heads than the network's own are no hindrance."""
+    weights = prefixed(small, around.format(prefix))
+    loads(small, weights)
+    loads(small, {"state_dict": weights})
+    fc = {around.format(prefix) + "fc.weight": torch.zeros(10, 512)}
+    assert loads(small, {"net": weights | fc}).dropped == tuple(fc)
+
+
+def test_the_slow_copy_comes_before_what_it_copies(small):
+    other = {key: value + 1 for key, value in small.state_dict().items()}
+    loads(small, {"model": other, "model_ema": small.state_dict()})
+    loads(small, {"encoder": other, "target_encoder": small.state_dict(), "predictor": random("a")})
+    online = {f"online_encoder.net.{key}": value for key, value in other.items()} | random("online_predictor.net.0.w")
+    copied, head = prefixed(small, "target_encoder.net."), random("target_encoder.projector.net.0.weight")
+    report = loads(small, online | copied | head)
+    assert report.layout == "target_encoder" and set(report.dropped) == set(online) | set(head)
+    loads(small, {f"encoder.{key}": value for key, value in other.items()} | prefixed(small, "target_encoder."))
+
+
+def test_a_head_behind_the_same_prefix_is_known(small):
+    heads = random("model.projector.0.weight", "model.head.weight", "model.fc.weight", "criterion.centre")
+    report = loads(small, prefixed(small, "model.backbone.") | heads)
+    assert report.layout == "wrapped" and set(report.dropped) == set(heads)
+    refused(build_encoder("resnet18"), prefixed(small, "model.backbone.") | random("model.other.weight"),
+            r"1 \(model.other.weight\) unexpected")  # fmt: skip
+    both = prefixed(small, "model.") | {"conv1.weight": small.conv1.weight}
+    refused(build_encoder("resnet18"), both, r"1 \(conv1.weight\) unexpected")
+
+
+def test_a_preprocessor_says_how_pixels_are_normalised(small):
+    """OpenMMLab's numbers are of pixels in [0, 255]; what says nothing of the kind is left out."""
+    own = {"data_preprocessor.mean": torch.tensor([125.307, 122.961, 113.8575]).reshape(3, 1, 1),
+           "data_preprocessor.std": torch.tensor([51.5865, 50.847, 51.255]).reshape(3, 1, 1)}  # fmt: skip
+    weights = prefixed(small, "backbone.") | random("neck.fc0.weight", "head.fc.weight")
+    report = loads(small, {"state_dict": weights | own, "meta": {}},
+                   torchvision.transforms.Normalize((0.4914, 0.4822, 0.4465), (0.2023, 0.1994, 0.2010)))  # fmt: skip
+    assert report.layout == "openmmlab" and set(own) <= set(report.dropped)
+    loads(small, small.state_dict() | random("data_preprocessor.mean", "data_preprocessor.std"))
+    none = {"data_preprocessor.mean": torch.zeros(3), "data_preprocessor.std": torch.ones(3)}
+    loads(small, small.state_dict() | none)
+    loads(small, small.state_dict() | {"data_preprocessor": {"mean": [1, 2, 3]}, "epoch": 7})
+    loads(small, {"state_dict": small.state_dict(), "data_preprocessor": {"type": "Mine"}})
+
+
+def test_a_file_is_what_is_in_it_not_what_it_is_called(small, tmp_path):
+    for name in ("weights.pt", "pytorch_model.bin", "weights", "weights.pth.tar"):
+        save_file(small.state_dict(), tmp_path / name)
+        loads(small, tmp_path / name)
+    for name in ("weights.safetensors", "weights.npz"):
+        torch.save(small.state_dict(), tmp_path / name)
+        loads(small, tmp_path / name)
+    torch.save({"net": small.state_dict()}, tmp_path / "old.pth", _use_new_zipfile_serialization=False)
+    loads(small, tmp_path / "old.pth")
+
+
+@pytest.mark.parametrize(("content", "words"), [
+    (b"<!DOCTYPE html>\n<html><head><title>Sign in</title>", "is no checkpoint but an HTML or XML page"),
+    (b"\xef\xbb\xbf\n <html>", "is no checkpoint but an HTML or XML page"),
+    (b"<?xml version='1.0'?><Error><Code>AccessDenied</Code></Error>", "is no checkpoint but an HTML or XML page"),
+    (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 94349207\n",
+     "is a Git LFS pointer to a file of 94,349,207 bytes, not that file; fetch it by 'git lfs pull'"),
+    (b"\x1f\x8b\x08\x00", "packed by gzip; unpack it"),
+    (b"\x89HDF\r\n\x1a\n", "a file of HDF5"),
+    (b'{"message": "Not Found"}', "it is a text that begins with '{\"message\": \"Not Found\"}'"),
+    (b"\x00\xff\x13" * 99, "is damaged or no checkpoint of torch; fetch it again"),
+    (b"\x08\0\0\0\0\0\0\0{}      ", "this one holds nothing"),
+    (pickle.dumps({"conv1.weight": 1, "epoch": 2}, 4), "a pickle that torch did not save, with 2 .conv1.weight, epoch"),
+])  # fmt: skip
+@pytest.mark.filterwarnings("ignore:Detected pickle protocol")
+@pytest.mark.parametrize("ending", ["pt", "safetensors"])
+def test_what_is_no_checkpoint_is_called_what_it_is(content, words, ending, encoder, tmp_path):
+    (tmp_path / f"file.{ending}").write_bytes(content)
+    refused(encoder, tmp_path / f"file.{ending}", words)
+
+
+def test_numbers_of_numpy_beside_the_weights_do_no_harm(small, tmp_path):
+    beside = {"best_acc": np.float64(91.5), "epoch": np.int64(3), "done": np.bool_(True), "curve": np.arange(4.0),
+              "rng": np.random.get_state(), "nested": {"f1": np.float32(0.5)}}  # fmt: skip
+    file = {"state_dict": small.state_dict(), **beside}
+    for new in (True, False):
+        torch.save(file, tmp_path / "file.pt", _use_new_zipfile_serialization=new)
+        assert set(loads(small, tmp_path / "file.pt").dropped) == set(beside)
+    torch.save(small.state_dict() | beside, tmp_path / "flat.pt")
+    assert set(loads(small, tmp_path / "flat.pt").dropped) == set(beside)
+
+
+class Runs:
+    """Leaves a file behind when it is unpickled."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.system, (f"touch {self.path}",)
+
+
+@pytest.mark.parametrize("new", [True, False])
+def test_a_pickle_s_hint_names_its_own_keys_and_nothing_runs(new, encoder, plain, tmp_path):
+    trace = tmp_path / "ran"
+
+    def said(content):
+        torch.save(content, tmp_path / "file.pt", _use_new_zipfile_serialization=new)
+        with pytest.raises(BadInput, match="opening it could run code") as error:
+            load_checkpoint(encoder, tmp_path / "file.pt")
+        assert not trace.exists()
+        return str(error.value)
+
+    hint = said({"config": Runs(trace), "net": plain, "acc": 3.0, "epoch": 2})
+    assert hint.endswith("tensors alone (it has 4 (config, net, acc, ...)): "
+                         "torch.save(torch.load(path, weights_only=False)['net'], 'weights.pt')")  # fmt: skip
+    assert "['state_dict']" in said(collections.OrderedDict(a=Runs(trace), state_dict=plain))
+    assert "['model'].state_dict(), 'weights.pt')" in said({"model": small_resnet(), "a": Runs(trace)})
+    assert "torch.is_tensor(x)}, 'weights.pt')" in said(plain | {"options": pytest.approx(1)})
+    assert "weights_only=False).state_dict(), 'weights.pt')" in said(small_resnet())
+    if new:  # what the hint says works
+        torch.save({"config": pytest.approx(1), "net": plain}, tmp_path / "file.pt")
+        torch.save(torch.load(tmp_path / "file.pt", weights_only=False)["net"], tmp_path / "weights.pt")
+        assert load_checkpoint(copy.deepcopy(encoder), tmp_path / "weights.pt").layout == "torchvision"
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf")])
+@pytest.mark.parametrize("key", ["layer2.0.conv1.weight", "bn1.running_var", "layer4.1.bn2.bias"])
+def test_weights_that_are_no_numbers_are_refused(number, key, encoder, plain):
+    broken = plain[key].clone()
+    broken.view(-1)[-1] = number
+    refused(encoder, plain | {key: broken}, r"NaN or infinity in 1 \(.*\): its training failed")
+
+
+def test_weights_of_another_type_are_refused(encoder, plain):
+    """Of half precision they are rounded, and of 8 bits they would be something else."""
+    refused(encoder, plain | {"conv1.weight": plain["conv1.weight"].to(torch.int8)},
+            r"1 \(torch.int8 conv1.weight\) of another type")  # fmt: skip
+    half = {key: value.half() if value.is_floating_point() else value for key, value in plain.items()}
+    ours = copy.deepcopy(encoder)
+    load_checkpoint(ours, half)
+    assert torch.equal(ours.stem.weight, half["conv1.weight"].float())
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50", "resnet18_224", "vit_base_patch16_224"])
