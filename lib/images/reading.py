@@ -18,6 +18,7 @@ what has an ending of ENDINGS or what Pillow recognises by its content.
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
@@ -41,6 +42,7 @@ BACKGROUND = (128, 128, 128)  # behind what is transparent
 _SIXTEEN = 65535
 _FAINT = 16383  # the largest value of 14 bits; 10, 12 and 14 bits are kept in 16 without a word about it
 _TWELVE = 4095
+_DEEPEST = 4  # folders one in the other, at most, are looked through for what an archive held
 _ORIENTATION, _PHOTOMETRIC = 0x0112, 262  # tags of EXIF and TIFF
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -124,11 +126,11 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 
 def visible(folder: Path) -> list[Path]:
     """What a person put in a folder, sorted by name: no hidden entries, none of SYSTEM."""
-    return sorted(p for p in folder.iterdir() if not p.name.startswith(".") and p.name.lower() not in SYSTEM)
+    return sorted(path for path in folder.iterdir() if _is_visible(path.name))
 
 
 def class_folders(folder: Path) -> list[str]:
-    """The names of the folders in a folder, sorted, but for hidden ones and those of SYSTEM."""
+    """The names of the folders in a folder, sorted, except hidden ones and those of SYSTEM."""
     return [entry.name for entry in visible(folder) if entry.is_dir()]
 
 
@@ -136,10 +138,18 @@ def list_images(folder: Path, classes: Sequence[str] | None = None) -> Listing:
     """The images in `folder/CLASS/*` for each of `classes`, else of every folder there; a class may have none."""
     images, others = {}, []
     for name in class_folders(folder) if classes is None else classes:
-        files = [path for path in visible(folder / name) if path.is_file()] if (folder / name).is_dir() else []
-        images[name] = [path for path in files if is_image(path)]
-        others += [path for path in files if not is_image(path)]
+        images[name] = []
+        for path in visible(folder / name) if (folder / name).is_dir() else []:
+            if path.is_file():
+                (images[name] if is_image(path) else others).append(path)
     return Listing(images, others)
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """Every file that a person put anywhere under a folder, if it is there."""
+    for parent, folders, names in os.walk(folder):
+        folders[:] = sorted(name for name in folders if _is_visible(name))
+        yield from (Path(parent, name) for name in sorted(names) if _is_visible(name))
 
 
 def is_image(path: Path) -> bool:
@@ -154,43 +164,49 @@ def is_image(path: Path) -> bool:
 
 
 def nested(folder: Path) -> list[Path]:
-    """`folder`, and the folder in it, and so on, as long as one folder, which holds folders alone, is all there is.
+    """`folder`, and the folder in it, and so on, as long as there is one alone and it holds folders and no images.
 
     Archives are often unpacked into a folder that has their own name already.
     """
     found = [folder]
-    for _ in range(3):
-        inside = visible(found[-1])
-        if len(inside) != 1 or not inside[0].is_dir():
+    while len(found) < _DEEPEST and folder.is_dir():
+        inside = class_folders(found[-1])
+        if len(inside) != 1 or _has_images(found[-1]):
             break
-        entries = visible(inside[0])
-        if not entries or not all(entry.is_dir() for entry in entries):
+        deeper = found[-1] / inside[0]
+        if not class_folders(deeper) or _has_images(deeper):
             break
-        found.append(inside[0])
+        found.append(deeper)
     return found
 
 
-def read_each(files: Sequence[Path], read: Callable[[Path], T], what: str) -> tuple[list[T], list[int]]:
-    """What `read` makes of each file, and the places in `files` of those that it could read.
+def readable(files: Sequence[Path], read: Callable[[Path], T], what: str) -> Iterator[tuple[int, T]]:
+    """The place in `files` and what `read` makes of it, for each file that it can read.
 
-    The others are named on stderr, each with its reason. Raises BadInput where they are more than one and more than a
-    share of UNREADABLE, or all. `what` is the set's name.
+    The others are named on stderr at the end, each with its reason. Raises BadInput where they are all, or more than
+    one and more than a share of UNREADABLE. `what` is the set's name.
     """
-    made, places, reasons = [], [], []
+    reasons = []
     for place, path in enumerate(files):
         try:
-            made.append(read(path))
-            places.append(place)
+            made = read(path)
         except BadInput as error:
             reasons.append(str(error))
-    if len(reasons) > max(1, UNREADABLE * len(files)) or (reasons and not made):
-        raise BadInput(
-            f"{len(reasons)} of the {len(files):,} images of {what} cannot be read, and at most {UNREADABLE:.0%} may be "
-            f"left out; the first: {reasons[0]}"
-        )
+            if len(reasons) > max(1, UNREADABLE * len(files)) or len(reasons) == len(files):
+                raise BadInput(
+                    f"{len(reasons)} of the first {place + 1:,} of {len(files):,} images of {what} cannot be read, and "
+                    f"at most {UNREADABLE:.0%} may be left out: {_some(reasons)}"
+                ) from error
+            continue
+        yield place, made
     if reasons:
         print(f"{what}: {len(reasons)} of {len(files):,} images left out: {_some(reasons)}", file=sys.stderr)
-    return made, places
+
+
+def read_each(files: Sequence[Path], read: Callable[[Path], T], what: str) -> tuple[list[T], list[int]]:
+    """What `read` makes of each file that it can read, and their places in `files`: see `readable`."""
+    found = list(readable(files, read, what))
+    return [made for _, made in found], [place for place, _ in found]
 
 
 def tell_others(others: Sequence[Path], what: str) -> None:
@@ -198,6 +214,14 @@ def tell_others(others: Sequence[Path], what: str) -> None:
     if others:
         named = _some([f"{path.parent.name}/{path.name}" for path in others])
         print(f"{what}: {len(others):,} files that are no images left out: {named}", file=sys.stderr)
+
+
+def _is_visible(name: str) -> bool:
+    return not name.startswith(".") and name.lower() not in SYSTEM
+
+
+def _has_images(folder: Path) -> bool:
+    return any(path.suffix.lower() in ENDINGS and path.is_file() for path in visible(folder))
 
 
 def _some(words: Sequence[str], count: int = 5) -> str:
