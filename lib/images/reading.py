@@ -113,7 +113,9 @@ def opened(path: Path) -> Iterator[Image.Image]:
 def orientation(image: Image.Image) -> int:
     """The EXIF orientation of a loaded image, 1 to 8; 1, upright, where none is given. Pillow turns a TIFF itself."""
     try:
-        found = image.getexif().get(_ORIENTATION, 1)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", UserWarning)  # Pillow's about the same damage
+            found = image.getexif().get(_ORIENTATION, 1)
     except Exception:  # a damaged EXIF block, of which Pillow raises many kinds, says nothing about the pixels
         return 1
     return found if found in _TURNS else 1
@@ -126,7 +128,10 @@ def turned(image: Image.Image, orientation: int) -> Image.Image:
 
 def visible(folder: Path) -> list[Path]:
     """What a person put in a folder, sorted by name: no hidden entries, none of SYSTEM."""
-    return sorted(path for path in folder.iterdir() if _is_visible(path.name))
+    try:
+        return sorted(path for path in folder.iterdir() if _is_visible(path.name))
+    except OSError as error:
+        raise BadInput(f"{folder} cannot be read as a folder ({error.strerror})") from error
 
 
 def class_folders(folder: Path) -> list[str]:

@@ -120,7 +120,7 @@ def _check_data(config: RunConfig, data: Split, measures: Sequence) -> None:
     start = f"the data set {config.dataset} has {found:,} images to train on{asked}"
     if not config.members() and found < config.training.batch_size:
         raise BadInput(
-            f"{start}, and a batch needs {config.training.batch_size}; add images, or set batch_size to at most {found}"
+            f"{start}, and a batch needs {config.training.batch_size}; add images, or train in smaller batches"
         )
     needed = max((getattr(measure, "training_images", 0) for measure in measures), default=0)
     if found < needed:
