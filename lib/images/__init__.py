@@ -90,14 +90,17 @@ def _whole(name: str, folder) -> tuple[sources.Pictures, str]:
     else:
         one_of(name, names(), "data set")
         pictures = sources.DOWNLOADS[name]()
-    _check(pictures)
+    _check(pictures, part_of_a_set=name in sources.CLASSES)
     digest = hashlib.sha256(pictures.images.numpy())
     digest.update(pictures.labels.numpy())
     return pictures, digest.hexdigest()
 
 
-def _check(pictures: sources.Pictures) -> None:
-    """Refuse labels without a class, empty splits, and a class with no image to train or to test on."""
+def _check(pictures: sources.Pictures, part_of_a_set: bool) -> None:
+    """Refuse labels without a class, empty splits, and a class with no image to train or to test on.
+
+    Where the classes are those of a published set, the file may be a part of it that lacks some of them in all splits.
+    """
     largest = int(pictures.labels.max())
     if largest >= len(pictures.classes):
         raise BadInput(f"{pictures.source} has {len(pictures.classes)} classes, and labels up to {largest}")
@@ -110,8 +113,10 @@ def _check(pictures: sources.Pictures) -> None:
             found = ", ".join(f"{int(count.sum()):,} for {part}" for part, count in counts.items())
             raise BadInput(f"{pictures.source} has no {split} images; every split needs some, and it has {found}")
     for split in ("train", "test"):
-        if not counts[split].all():
-            label = int(counts[split].argmin())
+        lacking = counts[split] == 0
+        lacking = lacking & (total > 0) if part_of_a_set else lacking
+        if lacking.any():
+            label = int(lacking.nonzero()[0])
             raise BadInput(
                 f"{pictures.source} has no {split} images of the class {pictures.classes[label]!r} among the "
                 f"{int(total[label])} that are there; every class needs some, 5 or more where no test split is given, of "

@@ -139,6 +139,15 @@ def test_labels_of_a_known_set_are_its_own(folder):
         load("cifar10")
 
 
+def test_a_part_of_a_known_set_may_lack_classes_but_not_in_one_split(folder):
+    pack(folder / "cifar10.npz", labels_to=2)
+    assert load("cifar10", "test").labels.bincount().tolist() == [20, 20]
+    images._whole.cache_clear()
+    pack(folder / "cifar10.npz", labels=(np.arange(200) > 150) * 3, test=np.arange(200) > 140)
+    with pytest.raises(BadInput, match="cifar10 has no train images of the class 'cat' among the 49 that are there"):
+        load("cifar10")
+
+
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
 def test_truncated_file_is_one_sentence(folder, share):
     pack(folder / "mine.npz")
