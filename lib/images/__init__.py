@@ -1,7 +1,8 @@
-"""Pictures: one table of data sets, their splits, one uint8 tensor on the device.
+"""Images: one table of data sets, their splits, one uint8 tensor on the device.
 
 `load("scenes")` needs nothing; `load("cifar10")` finds or downloads CIFAR-10; `load("NAME")` reads
-`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names.
+`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names: see
+`lib.images.sources` for what they hold, and `lib.images.reading` for how image files are read.
 """
 
 from __future__ import annotations
@@ -119,8 +120,8 @@ def _check(pictures: sources.Pictures, part_of_a_set: bool) -> None:
             label = int(lacking.nonzero()[0])
             raise BadInput(
                 f"{pictures.source} has no {split} images of the class {pictures.classes[label]!r} among the "
-                f"{int(total[label])} that are there; every class needs some, 5 or more where no test split is given, of "
-                "which every fifth is for tests: add images, or leave the class out"
+                f"{int(total[label])} that are there; every class needs some, 5 or more where no test split is given, "
+                "of which every fifth is for tests: add images, or leave the class out"
             )
 
 

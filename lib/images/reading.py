@@ -254,8 +254,8 @@ def _from_grey(image: Image.Image, path: Path, largest: int) -> Image.Image:
     if image.mode == "F":
         if not (np.isfinite(values).all() and values.min() >= 0 and values.max() <= 1):
             raise BadInput(
-                f"{path} has floats (Pillow's mode F) from {values.min():g} to {values.max():g}, and an image's are from "
-                "0 to 1; scale them, or save it with 8 bits"
+                f"{path} has floats (Pillow's mode F) from {values.min():g} to {values.max():g}, and an image's are "
+                "from 0 to 1; scale them, or save it with 8 bits"
             )
         grey = np.rint(255 * values.astype(np.float64)).astype(np.uint8)
     elif image.mode != "I" or image.format in ("PNG", "PPM"):  # these two hold 16 bits at most
@@ -295,8 +295,8 @@ def _eight_bits(values: np.ndarray, path: Path, mode: str, largest: int) -> np.n
 def _check_range(values: np.ndarray, path: Path, mode: str) -> None:
     if 0 < values.max() <= _FAINT:
         raise BadInput(
-            f"{path} (Pillow's mode {mode}) has values up to {values.max():,} of {_SIXTEEN:,}, as 10, 12 or 14 bits kept "
-            "in 16 have, and its range is not known; save it with 8 bits, or with 16 from 0 to 65535"
+            f"{path} (Pillow's mode {mode}) has values up to {values.max():,} of {_SIXTEEN:,}, as 10, 12 or 14 bits "
+            "kept in 16 have, and its range is not known; save it with 8 bits, or with 16 from 0 to 65535"
         )
 
 

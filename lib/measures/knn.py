@@ -13,7 +13,12 @@ NEIGHBOURS = 20  # DINO's
 
 
 def knn_predict(
-    train: Tensor, labels: Tensor, features: Tensor, k: int = NEIGHBOURS, temperature: float = 0.07, batch_size: int = 1024
+    train: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    k: int = NEIGHBOURS,
+    temperature: float = 0.07,
+    batch_size: int = 1024,
 ) -> Tensor:
     """The class of each of (M, D) `features` by its `k` nearest (N, D) `train` features in cosine similarity.
 
@@ -22,8 +27,8 @@ def knn_predict(
     """
     if not 1 <= k <= len(train):
         raise BadInput(
-            f"k is a whole number from 1 to {len(train)}, not {k!r}: there are {len(train)} training images, and so many "
-            "neighbours at most"
+            f"k is a whole number from 1 to {len(train)}, not {k!r}: there are {len(train)} training images, and so "
+            "many neighbours at most"
         )
     train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
     votes = []

@@ -169,7 +169,7 @@ SPOILS = [
     (lambda home: (home / "images" / "Abyssinian_10.jpg").unlink(), "Abyssinian_10.jpg cannot be read .No such file"),
     (lambda home: (home / "images" / "Abyssinian_10.jpg").write_text("no"), "Abyssinian_10.jpg is not an image"),
     (lambda home: (home / "annotations/trimaps/Abyssinian_10.png").unlink(), "Abyssinian_10.png cannot be read"),
-    (lambda home: (home / "annotations/trimaps/Abyssinian_10.png").write_text("no"), "Abyssinian_10.png is not an image"),
+    (lambda home: (home / "annotations/trimaps/Abyssinian_10.png").write_text("no"), "Abyssinian_10.png is not an"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.ones((8, 8), np.uint8)), "not 8 x 8"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.full((16, 32), 4, np.uint8)), "no class"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.ones((16, 32, 3), np.uint8)), "mode RGB"),

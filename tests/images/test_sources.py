@@ -125,8 +125,9 @@ def test_wrong_arrays_are_one_sentence(folder, arrays, words):
 
 
 @pytest.mark.parametrize(("names", "read"), [
-    (["cat", "dog", "Öl", "x y"], ("cat", "dog", "Öl", "x y")), ([b"cat", b"dog", b"eel", b"fox"], ("cat", "dog", "eel",
-    "fox")), ([10, 20, 30, 40], ("10", "20", "30", "40")),
+    (["cat", "dog", "Öl", "x y"], ("cat", "dog", "Öl", "x y")),
+    ([b"cat", b"dog", b"eel", b"fox"], ("cat", "dog", "eel", "fox")),
+    ([10, 20, 30, 40], ("10", "20", "30", "40")),
 ])  # fmt: skip
 def test_names_of_classes(folder, names, read):
     pack(folder / "mine.npz", classes=np.array(names))
@@ -267,8 +268,10 @@ def test_files_that_are_no_images_are_named_and_stop_nothing(folder, capsys):
     assert "mine: 5 files that are no images left out: a/000.xml; a/001.xml" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize(("train", "test"), [("train", "test"), ("Train", "Test"), ("TRAIN", "testing"),
-                                             ("training", "val"), ("train", "valid"), ("Train", "Validation")])  # fmt: skip
+@pytest.mark.parametrize(("train", "test"), [
+    ("train", "test"), ("Train", "Test"), ("TRAIN", "testing"), ("training", "val"), ("train", "valid"),
+    ("Train", "Validation"),
+])  # fmt: skip
 def test_names_of_splits_in_any_case(folder, train, test):
     paint_classes(folder / "mine" / train)
     paint_classes(folder / "mine" / test, each=3)

@@ -166,7 +166,7 @@ def test_deeper_folders_are_looked_through(folder, name, inside):
 
 def test_a_layout_that_is_not_known_says_what_is_there(folder):
     publish(folder / "imagenet-c", "imagenet-c", "weather/fog/5")
-    with pytest.raises(BadInput, match="CORRUPTION/SEVERITY/WNID, or in a folder of that for each group .* has weather"):
+    with pytest.raises(BadInput, match="CORRUPTION/SEVERITY/WNID, or in a folder of that for each .* has weather"):
         imagenet_variant("imagenet-c", [FISH], **ASKED)
     draw(folder / "imagenet-v2" / "other" / "1" / "a.png", (0, 0, 0))
     with pytest.raises(BadInput, match="has its images in imagenetv2-top-images-format-val; it has other"):
