@@ -186,7 +186,8 @@ def test_every_kind_of_transparency(tmp_path):
 
 @pytest.mark.parametrize(("mode", "ending"), [
     ("RGB", "png"), ("RGB", "bmp"), ("RGB", "jpg"), ("L", "png"), ("L", "jpg"), ("1", "png"), ("1", "tif"),
-    ("P", "png"), ("P", "gif"), ("CMYK", "jpg"), ("CMYK", "tif"), ("YCbCr", "jpg"), ("RGB", "webp"), ("RGB", "ppm"), ("RGB", "tif"),
+    ("P", "png"), ("P", "gif"), ("CMYK", "jpg"), ("CMYK", "tif"), ("YCbCr", "jpg"), ("RGB", "webp"), ("RGB", "ppm"),
+    ("RGB", "tif"),
 ])  # fmt: skip
 def test_eight_bits_are_as_pillow_converts_them(tmp_path, mode, ending):
     colours = np.random.default_rng(0).integers(256, size=(13, 17, 3), dtype=np.uint8)
