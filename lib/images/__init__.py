@@ -1,7 +1,8 @@
-"""Pictures: one table of data sets, their splits, one uint8 tensor on the device.
+"""Images: one table of data sets, their splits, one uint8 tensor on the device.
 
 `load("scenes")` needs nothing; `load("cifar10")` finds or downloads CIFAR-10; `load("NAME")` reads
-`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names. `scenes` there is
+`NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names: see
+`lib.images.sources` for what they hold, and `lib.images.reading` for how image files are read. `scenes` there is
 refused, and so is a `cifar10` that is not CIFAR-10: no set stands in for another of its name.
 """
 
@@ -18,6 +19,7 @@ from torch import Tensor
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes, sources
+from lib.images.reading import visible
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1  # of the training images
@@ -45,8 +47,8 @@ class Split:
 def names() -> list[str]:
     """The data sets that `load` knows here and now."""
     found = []
-    if folder := paths.data():
-        found = [p.stem if p.is_file() else p.name for p in folder.glob("*") if p.is_dir() or p.suffix == ".npz"]
+    if (folder := paths.data()) and folder.is_dir():
+        found = [p.stem if p.is_file() else p.name for p in visible(folder) if p.is_dir() or p.suffix == ".npz"]
     return sorted({"scenes", *sources.DOWNLOADS, *found})
 
 
@@ -62,8 +64,9 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
 
     Training images come in a fixed random order in which classes alternate, so that a subset is
     balanced and lies within every larger one. A tenth of them, the validation split, is never
-    trained on; images known to be inexact are in neither. `scenes` has further test splits, see
-    `lib.images.scenes.SPLITS`.
+    trained on, unless the set has validation images of its own; images known to be inexact are in
+    neither. `scenes` has further test splits, see `lib.images.scenes.SPLITS`. Raises BadInput where
+    a split is empty, or a class has no image to train or to test on.
     """
     if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
         raise BadInput(f"the number of images is a whole number of at least 1 or None (all), not {count!r}")
@@ -89,6 +92,7 @@ def _whole(name: str, folder) -> tuple[sources.Pictures, str]:
     else:
         one_of(name, names(), "data set")
         pictures = sources.DOWNLOADS[name]()
+    _check(pictures, part_of_a_set=name in sources.CLASSES)
     digest = hashlib.sha256(pictures.images.numpy())
     digest.update(pictures.labels.numpy())
     return pictures, digest.hexdigest()
@@ -101,12 +105,44 @@ def _refuse_other_scenes(folder: Path | None) -> None:
             raise BadInput(f"scenes are rendered here, and {path} has their name; give it another to read it")
 
 
+def _check(pictures: sources.Pictures, part_of_a_set: bool) -> None:
+    """Refuse labels without a class, empty splits, and a class with no image to train or to test on.
+
+    Where the classes are those of a published set, the file may be a part of it that lacks some of them in all splits.
+    """
+    largest = int(pictures.labels.max())
+    if largest >= len(pictures.classes):
+        raise BadInput(f"{pictures.source} has {len(pictures.classes)} classes, and labels up to {largest}")
+    counts = {}
+    for split in SPLITS:
+        counts[split] = pictures.labels[_indices(pictures, split)].bincount(minlength=len(pictures.classes))
+    total = pictures.labels.bincount(minlength=len(pictures.classes))
+    for split in SPLITS:
+        if not counts[split].any():
+            found = ", ".join(f"{int(count.sum()):,} for {part}" for part, count in counts.items())
+            raise BadInput(f"{pictures.source} has no {split} images; every split needs some, and it has {found}")
+    for split in ("train", "test"):
+        lacking = counts[split] == 0
+        lacking = lacking & (total > 0) if part_of_a_set else lacking
+        if lacking.any():
+            label = int(lacking.nonzero()[0])
+            raise BadInput(
+                f"{pictures.source} has no {split} images of the class {pictures.classes[label]!r} among the "
+                f"{int(total[label])} that are there; every class needs some, 5 or more where no test split is given, "
+                "of which every fifth is for tests: add images, or leave the class out"
+            )
+
+
 def _indices(pictures: sources.Pictures, split: str) -> Tensor:
     """Indices of the images of `split`, classes in turn."""
     if split == "test":
         return in_turn(pictures.labels, pictures.test.nonzero()[:, 0])
-    training = in_turn(pictures.labels, (~pictures.test & pictures.exact).nonzero()[:, 0])
-    held_out = round(VALIDATION_SHARE * len(training))
+    own = pictures.validation
+    if split == "validation" and own is not None:
+        return in_turn(pictures.labels, (own & pictures.exact).nonzero()[:, 0])
+    rest = ~pictures.test & pictures.exact
+    training = in_turn(pictures.labels, (rest if own is None else rest & ~own).nonzero()[:, 0])
+    held_out = 0 if own is not None else max(1, round(VALIDATION_SHARE * len(training)))
     return training[:held_out] if split == "validation" else training[held_out:]
 
 

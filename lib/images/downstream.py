@@ -38,6 +38,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import Split, in_turn
 from lib.images.objects import SMALLEST, scaled
+from lib.images.reading import class_folders, list_images, nested, read_each, tell_others
 from lib.images.sources import check_images, every_fifth, read_packed, read_picture, torchvision_parts
 
 CIFAR100_CLASSES = (
@@ -185,8 +186,8 @@ def _dtd(size: int) -> _Whole:
             f"dtd is not here; name by WITHSTAND_DATA a folder that holds {PACKED_DTD}, or the folder dtd of "
             "dtd-r1.0.1.tar.gz with its images in dtd/images/CLASS"
         )
-    classes = tuple(sorted(entry.name for entry in (folder / "images").iterdir() if entry.is_dir()))
-    files, labels = _files(folder / "images", classes)
+    classes = tuple(class_folders(folder / "images"))
+    files, labels = _files(folder / "images", classes, "dtd")
     lists = {part: folder / "labels" / f"{part}1.txt" for part in ("train", "val", "test")}
     parts = {}
     if all(path.is_file() for path in lists.values()):
@@ -199,13 +200,13 @@ def _dtd(size: int) -> _Whole:
             )
         parts = {"split": "partition 1", "test": np.isin(names, listed["test"]),
                  "validation": np.isin(names, listed["val"])}  # fmt: skip
-    return _Whole(np.stack([read_picture(path, size) for path in files]), labels, classes, **parts)
+    return _read(files, labels, classes, size, "dtd", **parts)
 
 
 def _dtd_folder() -> Path | None:
     """The folder that holds `images`: the archive's own, or one deeper, where torchvision unpacks it."""
     data = paths.data()
-    folders = (data / "dtd", data / "dtd" / "dtd") if data else ()
+    folders = (data / "dtd", data / "dtd" / "dtd", *nested(data / "dtd")) if data else ()
     return next((folder for folder in folders if (folder / "images").is_dir()), None)
 
 
@@ -222,13 +223,14 @@ def _pacs(size: int, domain: str) -> _Whole:
             f"the domain {domain} of PACS is not here and cannot be downloaded; name by WITHSTAND_DATA a folder that "
             f"holds {PACKED_PACS}, or the published pictures in pacs/{domain}/CLASS"
         )
-    files, labels = _files(folder, PACS_CLASSES)
-    return _Whole(np.stack([read_picture(path, size) for path in files]), labels, PACS_CLASSES)
+    files, labels = _files(folder, PACS_CLASSES, f"pacs/{domain}")
+    return _read(files, labels, PACS_CLASSES, size, f"pacs/{domain}")
 
 
 def _pacs_folder(domain: str) -> Path | None:
     data = paths.data()
-    return data / "pacs" / domain if data and (data / "pacs" / domain).is_dir() else None
+    folders = [folder / domain for folder in nested(data / "pacs")] if data else []
+    return next((folder for folder in folders if folder.is_dir()), None)
 
 
 _DOMAINS = {"pacs-photo": "photo", "pacs-art": "art_painting", "pacs-cartoon": "cartoon", "pacs-sketch": "sketch"}
@@ -246,12 +248,24 @@ def _file(name: str) -> Path | None:
     return data / name if data and (data / name).is_file() else None
 
 
-def _files(root: Path, classes: tuple[str, ...]) -> tuple[list[Path], np.ndarray]:
-    """The pictures in `root/CLASS/*`, class by class and sorted by name, and their labels, int64 (N,)."""
-    found = [sorted(p for p in (root / name).glob("*") if p.is_file() and p.name[0] != ".") for name in classes]
+def _files(root: Path, classes: tuple[str, ...], what: str) -> tuple[list[Path], np.ndarray]:
+    """The images in `root/CLASS/*`, class by class and sorted by name, and their labels, int64 (N,)."""
+    listing = list_images(root, classes)
+    tell_others(listing.others, what)
+    found = list(listing.images.values())
     if not any(found):
-        raise BadInput(f"{root} holds no pictures in folders named by their class")
+        raise BadInput(f"{root} holds no images in folders named by their class")
     return sum(found, []), np.repeat(np.arange(len(classes)), [len(files) for files in found])
+
+
+def _read(
+    files: list[Path], labels: np.ndarray, classes: tuple[str, ...], size: int, what: str, split: str = _OWN,
+    **parts: np.ndarray,
+) -> _Whole:  # fmt: skip
+    """The images of `files` that can be read, with their labels and their places in the published `parts`."""
+    images, places = read_each(files, lambda path: read_picture(path, size), what)
+    chosen = {name: part[places] for name, part in parts.items()}
+    return _Whole(np.stack(images), labels[places], classes, split, **chosen)
 
 
 def _arrays(path: Path, **kinds: str) -> dict[str, np.ndarray]:

@@ -42,6 +42,7 @@ from torch import Tensor
 from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes
+from lib.images.reading import files_below, read_each
 from lib.images.sources import check_images, read_packed, read_picture
 
 SMALLEST = 8  # pixels: below, an object of these sets cannot be told
@@ -168,9 +169,11 @@ def _published(name: str, size: int) -> Views:
     if not files:
         raise BadInput(f"{folder} holds no file that is named like {known.example}; unpack {known.title} there")
     order = sorted(files)
+    images, places = read_each([files[view] for view in order], lambda path: read_picture(path, size), name)
+    order = [order[place] for place in places]
     groups, names = _numbered([group for group, _ in order], folder)
     return _views(
-        images=np.stack([read_picture(files[view], size) for view in order]),
+        images=np.stack(images),
         groups=groups,
         value=np.array([value for _, value in order]),
         varies=known.varies,
@@ -182,8 +185,8 @@ def _published(name: str, size: int) -> Views:
 
 def _matches(folder: Path, pattern: re.Pattern[str]) -> Iterator[tuple[Path, re.Match[str]]]:
     """The files anywhere under `folder`, if it is there, whose whole names match, and how they do."""
-    for path in folder.rglob("*.png"):
-        if (match := pattern.fullmatch(path.name)) and path.is_file():
+    for path in files_below(folder):
+        if match := pattern.fullmatch(path.name):
             yield path, match
 
 

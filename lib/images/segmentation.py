@@ -39,6 +39,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import SPLITS, load, scenes
 from lib.images.objects import SMALLEST
+from lib.images.reading import open_image, opened, orientation, read_each, turned
 
 IGNORED = 255  # the label of a pixel without a class
 VOC_CLASSES = (
@@ -68,7 +69,7 @@ class _Published:
     """How torchvision opens a set's (folder, list), the folders that hold it, and what its maps' numbers mean.
 
     `lists` are its names of the training and of the test pictures. `lookup` has the label of each of the 256 numbers
-    that a map may hold, -1 where none is known. `paths` are the attribute with the pictures' paths.
+    that a map may hold, -1 where none is known. `paths` and `maps` are the attributes with the images' and maps' paths.
     """
 
     open: Callable[..., VisionDataset]
@@ -77,6 +78,7 @@ class _Published:
     classes: tuple[str, ...]
     lookup: np.ndarray
     paths: str
+    maps: str
     downloads: bool = True
 
 
@@ -127,7 +129,9 @@ def _published(split: str, count: int | None, size: int, name: str) -> tuple[Ten
         order = order[:held_out] if split == "validation" else order[held_out:]
     if not order:
         raise BadInput(f"{name} has no {split} pictures among the {len(files)} in {pictures.root}; unpack all of it")
-    read = [_read(pictures, place, size, known.lookup, files[place]) for place in order[:count]]
+    maps = {Path(file): _map_of(found) for file, found in zip(files, getattr(pictures, known.maps), strict=True)}
+    chosen = [Path(files[place]) for place in order[:count]]
+    read, _ = read_each(chosen, lambda file: _read(file, maps[file], size, known.lookup), name)
     images, labels = (np.stack(part) for part in zip(*read, strict=True))
     return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels), known.classes
 
@@ -155,15 +159,14 @@ def _root(known: _Published) -> Path | None:
     return next((root for root in paths.places() if all((root / folder).is_dir() for folder in known.folders)), None)
 
 
-def _read(
-    pictures: VisionDataset, place: int, size: int, lookup: np.ndarray, file: str | Path
-) -> tuple[np.ndarray, np.ndarray]:
-    """One picture, uint8 (size, size, 3), and its labels, int64 (size, size)."""
-    try:
-        picture, numbers = pictures[place]
-        numbers.load()
-    except (OSError, SyntaxError) as error:
-        raise BadInput(f"{file} or its map is missing or damaged ({error}); unpack the set again") from error
+def _map_of(found: str | Path | list[str]) -> Path:
+    """Cityscapes has a list of targets for each image, of which its map is the only one asked for."""
+    return Path(found[0] if isinstance(found, list) else found)
+
+
+def _read(file: Path, map_file: Path, size: int, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One image, uint8 (size, size, 3), and its labels, int64 (size, size)."""
+    picture, numbers = _upright(file, map_file)
     if numbers.size != picture.size or numbers.mode not in ("L", "P"):
         raise BadInput(
             f"the map of {file} has one number of 8 bits for each of {picture.width} x {picture.height} pixels, not "
@@ -176,6 +179,19 @@ def _read(
     if labels.min() < 0:
         raise BadInput(f"the map of {file} holds numbers that are no class of its set; unpack the set again")
     return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=box)), labels
+
+
+def _upright(file: Path, map_file: Path) -> tuple[Image.Image, Image.Image]:
+    """An image and its map, whose numbers stay as they are, both turned as the image's EXIF orientation says.
+
+    A map is drawn on the pixels as they are stored, unless its size is that of the turned image alone.
+    """
+    picture = open_image(file)
+    with opened(file) as stored:
+        size, turn = stored.size, orientation(stored)
+    with opened(map_file) as numbers:
+        numbers.load()
+        return picture, turned(numbers, turn) if numbers.size == size else numbers
 
 
 def _lookup(labels: dict[int, int]) -> np.ndarray:
@@ -206,6 +222,7 @@ _PUBLISHED = {
         ("background", "pet"),
         _lookup({1: 1, 2: 0, 3: IGNORED}),  # the trimap's foreground, background, and not classified
         "_images",
+        "_segs",
     ),
     "voc": _Published(
         _voc,
@@ -214,6 +231,7 @@ _PUBLISHED = {
         VOC_CLASSES,
         _lookup({**{label: label for label in range(len(VOC_CLASSES))}, IGNORED: IGNORED}),
         "images",
+        "masks",
     ),
     "cityscapes": _Published(
         _cityscapes,
@@ -222,6 +240,7 @@ _PUBLISHED = {
         tuple(known.name for known in _TRAINED),
         _lookup({known.id: known.train_id for known in Cityscapes.classes if known.id >= 0}),
         "images",
+        "targets",
         downloads=False,
     ),
 }

@@ -10,15 +10,28 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from torchvision.datasets import CIFAR10
 
 from lib import paths
 from lib.errors import BadInput
+from lib.images.reading import (
+    Listing,
+    class_folders,
+    is_image,
+    list_images,
+    nested,
+    open_image,
+    read_each,
+    tell_others,
+    visible,
+)
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
-FOLDER_SIZE = 32  # pixels: pictures in folders are cut to a square and scaled to this side
+FOLDER_SIZE = 32  # pixels: images in folders are cut to a square and scaled to this side
+# The names of the folders of splits, in any case.
+PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 
 
 @dataclass(frozen=True)
@@ -26,7 +39,8 @@ class Pictures:
     """A whole data set: uint8 `images` (N, 3, S, S), int64 `labels` (N,), bool `test` and `exact` (N,).
 
     `exact` is false for images known to differ from the original; they are left out of training.
-    `source` says in words what these pictures are and goes into every run's provenance.
+    `source` says in words what these pictures are and goes into every run's provenance. `validation`, bool (N,), are
+    the images for validation where the set has some of its own.
     """
 
     images: Tensor
@@ -35,12 +49,14 @@ class Pictures:
     exact: Tensor
     classes: tuple[str, ...]
     source: str
+    validation: Tensor | None = None
 
 
 def from_arrays(path: Path) -> Pictures:
     """`NAME.npz` with `images` uint8 (N, S, S, 3) and `labels` (N,); `test`, `exact` (bool) and `classes` if known.
 
-    Without `test`, every fifth image of each class is a test image.
+    Without `test`, every fifth image of each class is a test image. `classes` has one name for each label, strings or
+    numbers. Raises BadInput for anything else.
     """
     arrays = read_packed(path)
     for key in ("images", "labels"):
@@ -50,10 +66,17 @@ def from_arrays(path: Path) -> Pictures:
     images, labels = arrays["images"], arrays["labels"]
     check_images(images, path)
     if labels.shape != images.shape[:1] or not np.issubdtype(labels.dtype, np.integer) or labels.min(initial=0) < 0:
-        raise BadInput(f"labels in {path} are {len(images)} whole numbers from 0, not {labels.dtype} {labels.shape}")
+        found = f", the least of them {labels.min()}" if labels.size and labels.dtype.kind in "if" else ""
+        raise BadInput(
+            f"labels in {path} are {len(images)} whole numbers from 0, not {labels.dtype} {labels.shape}{found}"
+        )
+    for key in ("test", "exact"):
+        array = arrays.get(key)
+        if array is not None and (array.dtype != bool or array.shape != labels.shape):
+            raise BadInput(f"{key} in {path} are {len(images)} booleans, not {array.dtype} {array.shape}")
+    classes = _classes(arrays.get("classes"), int(labels.max()), path)
     labels = torch.from_numpy(labels.astype(np.int64))
     exact = torch.from_numpy(arrays.get("exact", np.ones(len(images), dtype=bool)))
-    classes = tuple(map(str, arrays.get("classes", range(int(labels.max()) + 1))))
     name = path.stem if exact.all() else f"{path.stem} ({int(exact.sum()):,} exact)"
     return Pictures(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
@@ -80,13 +103,45 @@ def as_built_in(pictures: Pictures, name: str, path: Path) -> Pictures:
     return replace(pictures, classes=known)
 
 
+def _classes(names: np.ndarray | None, largest: int, path: Path) -> tuple[str, ...]:
+    """The name of each class of a packed file, whose labels go up to `largest`."""
+    if names is None:
+        return tuple(map(str, range(largest + 1)))
+    if names.ndim != 1 or names.dtype.kind not in "USiu" or len(names) <= largest:
+        raise BadInput(
+            f"classes in {path} are {largest + 1} or more names, one for each label from 0 to {largest}, not "
+            f"{names.dtype} {names.shape}"
+        )
+    found = tuple(name.decode("utf-8", "replace") if isinstance(name, bytes) else str(name) for name in names.tolist())
+    if twice := sorted({name for name in found if found.count(name) > 1}):
+        raise BadInput(f"classes in {path} name {twice[0]!r} more than once; each class has a name of its own")
+    return found
+
+
 def read_packed(path: Path, names: Collection[str] | None = None) -> dict[str, np.ndarray]:
-    """The arrays of an .npz file, or those of `names` that it has; each one's CRC is checked on the way."""
+    """The arrays of an .npz file, or those of `names` that it has; each one's CRC is checked on the way.
+
+    Raises BadInput for a damaged file and for an array of Python objects, which nothing but a pickle can hold.
+    """
     try:
         with np.load(path, allow_pickle=False) as packed:
-            return {key: packed[key] for key in packed.files if names is None or key in names}
-    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError) as error:
+            return {key: _array(packed, key, path) for key in packed.files if names is None or key in names}
+    except (zipfile.BadZipFile, zlib.error, EOFError, ValueError, OSError, AttributeError) as error:
+        if isinstance(error, BadInput):
+            raise
         raise BadInput(f"{path} is damaged or not an .npz file ({error}); write it again") from error
+
+
+def _array(packed: np.lib.npyio.NpzFile, key: str, path: Path) -> np.ndarray:
+    try:
+        return packed[key]
+    except ValueError as error:
+        if "allow_pickle" not in str(error):
+            raise
+        raise BadInput(
+            f"{key} in {path} is an array of Python objects, which is not read; save it as an array of numbers, or of "
+            f"strings as {key}=np.array({key}, dtype=str)"
+        ) from error
 
 
 def check_images(images: np.ndarray, path: Path) -> None:
@@ -106,47 +161,90 @@ def every_fifth(labels: Tensor) -> Tensor:
 
 
 def from_folder(folder: Path) -> Pictures:
-    """Pictures in `folder/CLASS/*`, or in `folder/train/CLASS/*` and `folder/test/CLASS/*`: any size and format.
+    """Images in `folder/CLASS/*`, or divided: `folder/train/CLASS/*` and the like in `val`, `test` or both.
 
-    Each is cut to its central square and scaled to 32 px by averaging.
+    Each is cut to its central square and scaled to 32 px by averaging. The names of splits are those of PARTS, in any
+    case; without `test`, `val` is the test split. What `lib.images.reading` sees are the entries of a folder, and one
+    folder in the other, as archives are unpacked, is looked through. An image that cannot be read is left out; more
+    than a share of `reading.UNREADABLE` of them raises BadInput.
     """
-    parts = {"train": folder / "train", "test": folder / "test"}
-    divided = all(part.is_dir() for part in parts.values())
-    roots = parts if divided else {"train": folder}
-    classes = sorted({entry.name for root in roots.values() for entry in root.iterdir() if entry.is_dir()})
+    roots = _roots(folder)
+    classes = sorted({name for root in roots.values() for name in class_folders(root)})
     if len(classes) < 2:
-        raise BadInput(f"{folder} needs a folder of pictures for each of two or more classes, it has {classes}")
-    images, labels, test = [], [], []
+        loose = sum(1 for path in visible(roots["train"]) if path.is_file() and is_image(path))
+        raise BadInput(
+            f"{folder} needs a folder of images for each of two or more classes, it has {classes}"
+            + (f" and {loose:,} images in no such folder" if loose else "")
+        )
+    files, labels, parts, others = [], [], [], []
     for part, root in roots.items():
-        for label, name in enumerate(classes):
-            for path in sorted(p for p in (root / name).glob("*") if p.is_file() and not p.name.startswith(".")):
-                images.append(read_picture(path))
-                labels.append(label)
-                test.append(part == "test")
-    if not images:
-        raise BadInput(f"the class folders of {folder} hold no pictures")
-    labels = torch.tensor(labels)
+        listing = list_images(root, classes)
+        if not any(listing.images.values()):
+            raise BadInput(_no_images(folder, part, root, listing))
+        for label, found in enumerate(listing.images.values()):
+            files += found
+            labels += [label] * len(found)
+            parts += [part] * len(found)
+        others += listing.others
+    images, places = read_each(files, read_picture, folder.name)
+    tell_others(others, folder.name)
+    labels, parts = torch.tensor(labels)[places], np.array(parts)[places]
+    notes = [f"folder of {len(images):,} pictures"]
+    if "test" not in roots and "validation" in roots:
+        parts[parts == "validation"] = "test"
+        notes.append(f"its folder {roots['validation'].name} is the test split")
+    notes += [f"{len(files) - len(images)} that cannot be read left out"] if len(images) < len(files) else []
+    notes += [f"{len(others)} files that are no images left out"] if others else []
     return Pictures(
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
-        test=torch.tensor(test) if divided else every_fifth(labels),
+        test=torch.from_numpy(parts == "test") if len(roots) > 1 else every_fifth(labels),
         exact=torch.ones(len(labels), dtype=torch.bool),
         classes=tuple(classes),
-        source=f"{folder.name} (folder of {len(images):,} pictures)",
+        source=f"{folder.name} ({'; '.join(notes)})",
+        validation=torch.from_numpy(parts == "validation") if len(roots) > 2 else None,
     )
 
 
+def _roots(folder: Path) -> dict[str, Path]:
+    """The folder of class folders of each split, in the order of PARTS; of "train" alone where a set is not divided."""
+    places = nested(folder)
+    for place in places:
+        found = {}
+        for part, names in PARTS.items():
+            named = [name for name in class_folders(place) if name.lower() in names]
+            if len(named) > 1:
+                raise BadInput(f"{place} has the folders {' and '.join(named)} for one split; keep one of them")
+            if named:
+                found[part] = place / named[0]
+        if "train" in found and len(found) > 1:
+            return found
+        if found and "train" not in found and len(found) == len(class_folders(place)):
+            raise BadInput(f"{place} has {' and '.join(path.name for path in found.values())} but no folder train")
+    return {"train": places[-1]}
+
+
+def _no_images(folder: Path, part: str, root: Path, listing: Listing) -> str:
+    if part == "train":
+        deeper = [name for name in listing.images if (root / name).is_dir() and class_folders(root / name)]
+        hint = f"; folders in {deeper[0]} are not looked through" if deeper else ""
+        return f"the class folders of {root} hold no images, and are to hold them as CLASS/NAME.jpg{hint}"
+    rest = "another split or every fifth training image is used for it" if part == "test" else "training images are"
+    return f"{root} holds no images; put them there in folders of classes, or remove it, so that {rest}"
+
+
 def read_picture(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndarray:
-    """The central square of a picture without its outermost `frame` pixels, by averaging: uint8 (size, size, 3)."""
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise BadInput(f"{path} is not a picture that Pillow can read; remove it or save it as PNG or JPEG") from error
-    side = min(picture.size) - 2 * frame
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    """The central square of an image without its outermost `frame` pixels, by averaging: uint8 (size, size, 3).
+
+    What a file's pixels are says `lib.images.reading.open_image`.
+    """
+    image = open_image(path)
+    side = min(image.size) - 2 * frame
+    if side < 1:
+        raise BadInput(f"{path} has {image.width} x {image.height} pixels, and a frame of {frame} is to be cut off")
+    left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=box))
+    return np.asarray(image.resize((size, size), Image.Resampling.BOX, box=box))
 
 
 def cifar10() -> Pictures:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import pandas as pd
 
@@ -16,6 +17,8 @@ PROTOCOL = f"{knn.PROTOCOL}.{probe.PROTOCOL}"
 @dataclass(frozen=True)
 class Accuracy:
     """Metrics "knn accuracy" and "probe accuracy" on all test images; neighbours come from the training images."""
+
+    training_images: ClassVar[int] = knn.NEIGHBOURS  # it needs so many
 
     @property
     def identity(self) -> str:

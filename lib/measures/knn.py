@@ -9,10 +9,16 @@ from torch.nn import functional as F
 from lib.errors import BadInput
 
 PROTOCOL = 1  # bump when the same features give other numbers
+NEIGHBOURS = 20  # DINO's
 
 
 def knn_predict(
-    train: Tensor, labels: Tensor, features: Tensor, k: int = 20, temperature: float = 0.07, batch_size: int = 1024
+    train: Tensor,
+    labels: Tensor,
+    features: Tensor,
+    k: int = NEIGHBOURS,
+    temperature: float = 0.07,
+    batch_size: int = 1024,
 ) -> Tensor:
     """The class of each of (M, D) `features` by its `k` nearest (N, D) `train` features in cosine similarity.
 
@@ -20,7 +26,10 @@ def knn_predict(
     section 3.4, with the k and temperature that DINO uses, arXiv 2104.14294). Returns int64 (M,).
     """
     if not 1 <= k <= len(train):
-        raise BadInput(f"k is a whole number from 1 to {len(train)} (the training features), not {k!r}")
+        raise BadInput(
+            f"k is a whole number from 1 to {len(train)}, not {k!r}: there are {len(train)} training images, and so "
+            "many neighbours at most"
+        )
     train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
     votes = []
     for batch in features.split(batch_size):

@@ -103,6 +103,7 @@ def compute_one(
     deadline = time.monotonic() + time_limit
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load(config.dataset, "train", config.train_images, device)
+    _check_data(config, data, measures)
     key = config.key(data.checksum)
     with _locked(key):
         record, encoder = _trained(config, key, data, device, deadline, progress)
@@ -110,6 +111,20 @@ def compute_one(
         subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device, head)
         tables = [_rows(key, measure, subject, deadline) for measure in measures]
     return record, store.join(tables)
+
+
+def _check_data(config: RunConfig, data: Split, measures: Sequence) -> None:
+    """Refuse, before anything is trained, data with too few images for a batch or for what is measured then."""
+    found = len(data.images)
+    asked = f" (train_images is {config.train_images})" if config.train_images else ""
+    start = f"the data set {config.dataset} has {found:,} images to train on{asked}"
+    if not config.members() and found < config.training.batch_size:
+        raise BadInput(
+            f"{start}, and a batch needs {config.training.batch_size}; add images, or train in smaller batches"
+        )
+    needed = max((getattr(measure, "training_images", 0) for measure in measures), default=0)
+    if found < needed:
+        raise BadInput(f"{start}, and accuracy by nearest neighbours needs {needed}, a neighbour each; add images")
 
 
 def _trained(

@@ -25,6 +25,7 @@ from torch import Tensor
 from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST, scaled
+from lib.images.reading import list_images, read_each
 from lib.images.sources import check_images, read_packed, read_picture
 
 CLASSES = ("airplane", "bear", "bicycle", "bird", "boat", "bottle", "car", "cat", "chair", "clock", "dog", "elephant",
@@ -117,17 +118,21 @@ def _packed(path: Path, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, 
 
 
 def _published(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    images, rows = [], []
+    files, rows = [], []
     for name, kind in PUBLISHED.items():
-        for path in sorted((folder / name).glob("*/*.png")):
+        listing = list_images(folder / name) if (folder / name).is_dir() else None
+        for path in (path for found in (listing.images.values() if listing else ()) for path in found):
+            if path.suffix != ".png":
+                continue
             match = _NAMED.fullmatch(path.name)
             texture = (match["texture"] or "") if match else ""
             if not match or match["shape"] != path.parent.name or bool(texture) != (kind == CONFLICT):
                 example = "airplane1-bicycle2.png" if kind == CONFLICT else "airplane1.png"
                 raise BadInput(f"{path} is not one of the set's files, such as airplane/{example}; remove it")
-            images.append(read_picture(path, size))
+            files.append(path)
             rows.append((kind, match["shape"], texture))
-    if not images:
-        raise BadInput(f"{folder} holds no pictures; put the folder stimuli of {URL} there")
-    kind, shape, texture = np.array(rows).T
+    if not files:
+        raise BadInput(f"{folder} holds no images; put the folder stimuli of {URL} there")
+    images, places = read_each(files, lambda path: read_picture(path, size), FOLDER)
+    kind, shape, texture = np.array(rows)[places].T
     return np.stack(images), kind, shape, texture

@@ -18,19 +18,19 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 from torch import Tensor
 from tqdm import tqdm
 
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.images import load, names
+from lib.images.reading import ENDINGS, list_images, open_image
 from lib.shifts.corruptions import CORRUPTIONS, EVERY, EXTRA, PROTOCOL, SEVERITIES, corrupted_alike
 
 SETTINGS = "settings.json"
 JPEG_QUALITY = 85  # ImageNet-C's, with optimised tables
 BATCH = 32  # pictures of a folder that are in memory at once
-ENDINGS = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
 
 
 def export_arrays(
@@ -68,7 +68,7 @@ def export_folders(
     As the authors did: short side to 256/224 of `side` (bilinear), the central square of `side` pixels, the
     corruption, JPEG of quality 85. Pictures keep their names but for the ending.
     """
-    sources = sorted(path for path in pictures.glob("*/*") if path.suffix.lower() in ENDINGS)
+    sources = sum(list_images(pictures).images.values(), [])
     if not sources:
         raise BadInput(f"{pictures} has no pictures in folders of classes; allowed: {', '.join(ENDINGS)}")
     _begin(out, {"layout": "folders", "source": pictures.name, "images": len(sources), "side": side})
@@ -111,12 +111,8 @@ def _begin(out: Path, settings: dict) -> None:
 
 
 def _square(path: Path, side: int) -> Tensor:
-    """A picture as uint8 (3, side, side), as ImageNet-C was prepared."""
-    try:
-        with Image.open(path) as picture:
-            picture = picture.convert("RGB")
-    except (UnidentifiedImageError, OSError, SyntaxError) as error:
-        raise BadInput(f"{path} is not a picture that Pillow can read; remove it or save it as PNG or JPEG") from error
+    """An image as uint8 (3, side, side), as ImageNet-C was prepared."""
+    picture = open_image(path)
     short = min(picture.size)
     goal = round(side * 256 / 224)
     width, height = (max(side, int(goal * length / short)) for length in picture.size)

@@ -41,6 +41,7 @@ from torch import Tensor
 from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST
+from lib.images.reading import class_folders, list_images, nested, readable, tell_others
 from lib.images.sources import read_picture
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.wnids import WNIDS
@@ -92,15 +93,24 @@ class Variant:
     def batches(self, count: int = 256, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
         """Images, uint8 (n, 3, size, size), and labels (n,), at most `count` at a time and read when their turn comes.
 
-        Each is cut to its central square and scaled by averaging. A damaged picture raises BadInput.
+        Each is cut to its central square and scaled by averaging. One that cannot be read is left out, see
+        `lib.images.reading.readable`; more than a share of them raises BadInput.
         """
         if isinstance(count, bool) or not isinstance(count, int) or count < 1:
             raise BadInput(f"the number of pictures in a batch is a whole number of at least 1, not {count!r}")
-        for start in range(0, len(self.files), count):
-            chosen = slice(start, start + count)
-            images = np.stack([read_picture(path, self.size, self.frame) for path in self.files[chosen]])
-            pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-            yield pixels.to(device), self.labels[chosen].to(device)
+        images, places = [], []
+        for place, image in readable(self.files, lambda path: read_picture(path, self.size, self.frame), self.source):
+            images.append(image)
+            places.append(place)
+            if len(images) == count:
+                yield self._batch(images, places, device)
+                images, places = [], []
+        if images:
+            yield self._batch(images, places, device)
+
+    def _batch(self, images: list[np.ndarray], places: list[int], device) -> tuple[Tensor, Tensor]:
+        pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
+        return pixels.to(device), self.labels[places].to(device)
 
 
 def available(classes: Sequence[str]) -> list[str]:
@@ -108,9 +118,10 @@ def available(classes: Sequence[str]) -> list[str]:
     here = []
     for name in _INSIDE:
         folder = _home(name)
-        if folder and any((folder / inside).is_dir() for inside in _INSIDE[name]):
-            root = _root(name, folder, None, None)
-            if any(_pictures(root / found) for found in _folders_of(name, root, classes) if found):
+        root = _inside(name, folder) if folder and folder.is_dir() else None
+        if root is not None:
+            folders = [found for found in _folders_of(name, root, classes) if found]
+            if any(list_images(root, [found]).images[found] for found in folders):
                 here.append(name)
     return here
 
@@ -140,8 +151,10 @@ def imagenet_variant(
     root = _root(name, _folder(name, folder), corruption, severity)
     names = _folders_of(name, root, classes)
     groups = [names.index(found) if found else place for place, found in enumerate(names)]
+    listing = list_images(root, [found for found in dict.fromkeys(names) if found])
+    tell_others(listing.others, name)
     pictures = [
-        _pictures(root / found) if found and group == place else []
+        listing.images[found] if found and group == place else []
         for place, (found, group) in enumerate(zip(names, groups, strict=True))
     ]
     missing = tuple(wnid for wnid, group in zip(classes, groups, strict=True) if not pictures[group])
@@ -188,16 +201,39 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
     if name != IMAGENET_C:
         if corruption is not None or severity is not None:
             raise BadInput(f"a corruption and a severity belong to {IMAGENET_C}, {name} has none")
-        root = next((folder / inside for inside in _INSIDE[name] if (folder / inside).is_dir()), None)
+        root = _inside(name, folder)
         if root is None:
-            raise BadInput(f"{folder} does not hold {name}, which has its pictures in {_INSIDE[name][0]}")
+            raise BadInput(
+                f"{folder} does not hold {name}, which has its images in {_INSIDE[name][0]}; it has "
+                f"{', '.join(class_folders(folder)) or 'no folders'}"
+            )
         return root
     one_of(corruption, (*CORRUPTIONS, *EXTRA), f"corruption of {IMAGENET_C}")
     one_of(severity, SEVERITIES, f"severity of {IMAGENET_C}")
-    root = folder / corruption / str(severity)
-    if not root.is_dir():
-        raise BadInput(f"{root} is not a folder; {IMAGENET_C} has its pictures in CORRUPTION/SEVERITY/WNID")
+    roots = [place / corruption / str(severity) for place in _corruption_folders(folder)]
+    root = next((root for root in roots if root.is_dir()), None)
+    if root is None:
+        raise BadInput(
+            f"{roots[0]} is not a folder; {IMAGENET_C} has its images in CORRUPTION/SEVERITY/WNID, or in a folder of "
+            f"that for each group of corruptions, and {folder} has {', '.join(class_folders(folder)) or 'no folders'}"
+        )
     return root
+
+
+def _inside(name: str, folder: Path) -> Path | None:
+    """Where in `folder` the folders of classes lie, through folders that hold one folder alone, as archives have."""
+    places = nested(folder)
+    for inside in _INSIDE[name]:
+        for place in places if inside else places[-1:]:
+            if (place / inside).is_dir():
+                return nested(place / inside)[-1]
+    return None
+
+
+def _corruption_folders(folder: Path) -> list[Path]:
+    """Where the folders of corruptions may lie: in `folder`, or in those of groups, as in ImageNet-C's archives."""
+    places = nested(folder)
+    return places + [place / group for place in places for group in class_folders(place)]
 
 
 def _folders_of(name: str, root: Path, classes: Sequence[str]) -> list[str | None]:
@@ -235,7 +271,3 @@ def _objects(mappings: Path) -> dict[str, str]:
         raise BadInput(
             f"{mappings} does not hold ObjectNet's four mappings as published ({error!r}); unpack its archive again"
         ) from error
-
-
-def _pictures(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))

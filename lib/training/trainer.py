@@ -89,7 +89,10 @@ def train(
     device = images.device
     steps_per_epoch = len(images) // training.batch_size
     if steps_per_epoch == 0:
-        raise BadInput(f"a batch of {training.batch_size} needs as many training images, there are {len(images)}")
+        raise BadInput(
+            f"a batch of {training.batch_size} needs as many training images, there are {len(images)}; add images, or "
+            f"set batch_size to at most {len(images)}"
+        )
     repulsion = getattr(method, "repulsion", None)
     negatives = repulsion.negatives if repulsion else None
     if negatives == "texture" and (textures is None or len(textures) != len(images)):

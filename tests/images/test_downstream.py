@@ -365,21 +365,67 @@ def test_folders_with_too_little_are_one_sentence(folder):
     with pytest.raises(BadInput, match="pacs-photo .* has no train images of person; every class needs images in"):
         downstream("pacs-photo", 8)
     (folder / "pacs" / "sketch" / "dog").mkdir(parents=True)
-    with pytest.raises(BadInput, match="sketch holds no pictures in folders named by their class"):
+    with pytest.raises(BadInput, match="sketch holds no images in folders named by their class"):
         downstream("pacs-sketch")
     (folder / "dtd" / "images").mkdir(parents=True)
-    with pytest.raises(BadInput, match="images holds no pictures in folders named by their class"):
+    with pytest.raises(BadInput, match="images holds no images in folders named by their class"):
         downstream("dtd")
     publish(folder / "dtd" / "images", ("woven",))
     with pytest.raises(BadInput, match="dtd has the single class woven, and a task needs two or more"):
         downstream("dtd")
 
 
-def test_text_file_among_pictures_is_one_sentence(folder):
+def test_a_file_that_is_no_image_is_named_and_left_out(folder, capsys):
     publish(folder / "pacs" / "photo", PACS_CLASSES)
-    (folder / "pacs" / "photo" / "dog" / "notes.png").write_text("not a picture")
-    with pytest.raises(BadInput, match="notes.png is not a picture that Pillow can read"):
+    clean = downstream("pacs-photo", 8)
+    (folder / "pacs" / "photo" / "dog" / "a.png").write_text("not an image")
+    (folder / "pacs" / "photo" / "dog" / "labels.csv").write_text("not an image")
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        paint(folder / "pacs" / "photo" / "dog" / name / "1.png")
+        paint(folder / "pacs" / name / "1.png")
+    for part, split in downstream("pacs-photo", 8).items():
+        assert contents(split) == contents(clean[part]) and split.checksum == clean[part].checksum
+    said = capsys.readouterr().err
+    assert "pacs/photo: 1 of 71 images left out: " in said and "a.png is not an image that Pillow can read" in said
+    assert "pacs/photo: 1 files that are no images left out: dog/labels.csv" in said
+
+
+def test_many_files_that_are_no_images_stop_a_set(folder):
+    publish(folder / "pacs" / "photo", PACS_CLASSES)
+    for place in range(9):
+        (folder / "pacs" / "photo" / "dog" / f"a{place}.png").write_text("not an image")
+    with pytest.raises(BadInput, match="8 of the first 8 of 79 images of pacs/photo cannot be read"):
         downstream("pacs-photo")
+
+
+def test_published_splits_are_kept_beside_what_cannot_be_read(folder):
+    classes = ("banded", "woven")
+    publish(folder / "dtd" / "images", classes, each=6)
+    paint(folder / "dtd" / "images" / ".cache" / "1.png")
+    write_lists(folder / "dtd", classes, train=(0, 5), val=(1, 2), test=(3, 4))
+    (folder / "dtd" / "images" / "banded" / "banded_0003.png").write_bytes(b"damaged")
+    splits = downstream("dtd", 8)
+    assert splits["test"].classes == classes and contents(splits["test"]) == [(0, 0, 4), (1, 1, 3), (1, 1, 4)]
+    assert contents(splits["validation"]) == [(label, label, place) for label in range(2) for place in (1, 2)]
+
+
+def test_an_archive_s_folder_is_looked_through(folder):
+    publish(folder / "pacs" / "PACS" / "photo", PACS_CLASSES)
+    publish(folder / "dtd" / "dtd-r1.0.1" / "dtd" / "images", ("banded", "woven"))
+    assert available() == ["dtd", "pacs-photo"]
+    assert len(downstream("pacs-photo", 8)["test"].images) == 14 and len(downstream("dtd", 8)["test"].images) == 4
+
+
+def test_photographs_are_upright_and_deep_ones_grey(folder):
+    publish(folder / "pacs" / "photo", PACS_CLASSES)
+    ramp = np.repeat(np.arange(8, dtype=np.uint8)[:, None] * 36, 8, axis=1)
+    exif = Image.Exif()
+    exif[0x0112] = 8
+    Image.fromarray(np.rot90(ramp, -1).copy()).save(folder / "pacs" / "photo" / "dog" / "dog_0004.png", exif=exif)
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(folder / "pacs" / "photo" / "horse" / "horse_0004.png")
+    part = downstream("pacs-photo", 8)["test"]
+    for label in (PACS_CLASSES.index("dog"), PACS_CLASSES.index("horse")):
+        assert any(np.array_equal(image, np.stack([ramp] * 3)) for image in part.images[part.labels == label].numpy())
 
 
 # A small CIFAR-100 in torchvision's own layout, with checksums of its own.

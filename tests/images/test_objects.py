@@ -273,12 +273,22 @@ def test_same_view_twice(folder):
         objects("aloi-pose")
 
 
-@pytest.mark.parametrize("content", [b"no picture", b""])
-def test_file_that_is_no_picture(folder, content):
-    publish(folder / "alot", ["1/1_c1l8.png", "1/1_c1i.png"])
-    (folder / "alot" / "1" / "1_c1i.png").write_bytes(content)
-    with pytest.raises(BadInput, match="1_c1i.png is not a picture that Pillow can read"):
-        objects("alot-colour")
+@pytest.mark.parametrize("content", [b"no image", b""])
+def test_a_file_that_is_no_image_is_named_and_left_out(folder, capsys, content):
+    publish(folder / "aloi", ["1/1_r0.png", "1/1_r5.png", "1/1_r10.png", "2/2_r0.png", "2/2_r5.png"])
+    (folder / "aloi" / "1" / "1_r5.png").write_bytes(content)
+    views = objects("aloi-pose")
+    assert views.value.tolist() == [0, 10, 0, 5] and views.groups.tolist() == [0, 0, 1, 1]
+    assert "1_r5.png is not an image that Pillow can read" in capsys.readouterr().err
+    (folder / "aloi" / "2" / "2_r5.png").write_bytes(content)
+    with pytest.raises(BadInput, match="images of aloi-pose cannot be read, and at most 10% may be left out"):
+        objects("aloi-pose")
+
+
+def test_what_no_person_put_there_is_no_view(folder):
+    publish(folder / "aloi", ["1/1_r0.png", "1/1_r5.png"])
+    publish(folder / "aloi", ["__MACOSX/1/1_r10.png", ".Trash/1/1_r0.png", "@eaDir/1_r15.png", "1/._1_r20.png"])
+    assert objects("aloi-pose").value.tolist() == [0, 5]
 
 
 # Scenes.

@@ -1,5 +1,7 @@
 """Segmentation sets in small folders of the published layouts, against cuts and maps by hand."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -163,18 +165,53 @@ def test_cityscapes_is_never_downloaded(folder):
         segmented("cityscapes")
 
 
-@pytest.mark.parametrize(("spoil", "words"), [
-    (lambda home: (home / "annotations" / "test.txt").unlink(), "is not whole"),
-    (lambda home: (home / "images" / "Abyssinian_10.jpg").unlink(), "Abyssinian_10.jpg or its map is missing"),
-    (lambda home: (home / "images" / "Abyssinian_10.jpg").write_text("no"), "Abyssinian_10.jpg or its map is missing"),
+SPOILS = [
+    (lambda home: (home / "images" / "Abyssinian_10.jpg").unlink(), "Abyssinian_10.jpg cannot be read .No such file"),
+    (lambda home: (home / "images" / "Abyssinian_10.jpg").write_text("no"), "Abyssinian_10.jpg is not an image"),
+    (lambda home: (home / "annotations/trimaps/Abyssinian_10.png").unlink(), "Abyssinian_10.png cannot be read"),
+    (lambda home: (home / "annotations/trimaps/Abyssinian_10.png").write_text("no"), "Abyssinian_10.png is not an"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.ones((8, 8), np.uint8)), "not 8 x 8"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.full((16, 32), 4, np.uint8)), "no class"),
     (lambda home: save(home / "annotations/trimaps/Abyssinian_10.png", np.ones((16, 32, 3), np.uint8)), "mode RGB"),
-])  # fmt: skip
-def test_a_damaged_set_is_one_sentence(folder, monkeypatch, spoil, words):
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("spoil", "words"), SPOILS)
+def test_a_damaged_image_or_map_is_named_and_left_out(folder, capsys, spoil, words):
     spoil(make_pets(folder))
-    with pytest.raises(BadInput, match=words):
+    part = segmented("pets", "test", size=8)
+    assert sorted(part.images[:, 0, 0, 0].tolist()) == list(range(55, 100, 5)) and "9 test pictures" in part.source
+    assert re.search(words, capsys.readouterr().err)
+
+
+def test_a_set_without_its_list_is_one_sentence(folder):
+    (make_pets(folder) / "annotations" / "test.txt").unlink()
+    with pytest.raises(BadInput, match="is not whole"):
         segmented("pets", "test", size=8)
+
+
+def test_many_damaged_images_stop_the_set(folder):
+    home = make_pets(folder)
+    for place in (10, 11):
+        (home / "images" / f"Abyssinian_{place}.jpg").write_text("no")
+    with pytest.raises(BadInput, match="2 of the first .* of 10 images of pets cannot be read"):
+        segmented("pets", "test", size=8)
+
+
+@pytest.mark.parametrize("upright_map", [False, True])
+def test_an_image_and_its_map_are_turned_together(folder, upright_map):
+    """Stored on its side with the orientation that says so; a map already upright, by its size, stays as it is."""
+    home = make_pets(folder)
+    ramp = np.repeat(np.arange(0, 256, 16, dtype=np.uint8)[:, None], 32, axis=1)
+    seen = np.where(ramp < 128, 1, 2).astype(np.uint8)  # the pet is above, where it is dark
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(np.rot90(ramp).copy()).save(home / "images" / "Abyssinian_10.jpg", exif=exif, quality=100)
+    save(home / "annotations/trimaps/Abyssinian_10.png", seen if upright_map else np.rot90(seen).copy())
+    part = segmented("pets", "test", size=8)
+    (place,) = [i for i, image in enumerate(part.images) if image.float().std() > 20]
+    assert (part.images[place, 0].float() - torch.arange(8, 256, 32)[:, None]).abs().max() < 6
+    assert part.labels[place].tolist() == [[1] * 8] * 4 + [[0] * 8] * 4
 
 
 @pytest.mark.parametrize(("arguments", "words"), [

@@ -26,10 +26,10 @@ def folder(tmp_path, monkeypatch):
     return tmp_path / "data"
 
 
-def pack(path, count=200, classes=4, **arrays):
+def pack(path, count=200, labels_to=4, **arrays):
     generator = np.random.default_rng(0)
     arrays = {"images": generator.integers(256, size=(count, 32, 32, 3), dtype=np.uint8),
-              "labels": np.arange(count) % classes, **arrays}  # fmt: skip
+              "labels": np.arange(count) % labels_to, **arrays}  # fmt: skip
     np.savez(path, **{key: value for key, value in arrays.items() if value is not None})
     return arrays
 
@@ -90,12 +90,63 @@ def test_checksum_is_that_of_pixels_and_labels(folder):
     ({"labels": np.zeros(199, int)}, "200 whole numbers from 0"),
     ({"labels": np.full(200, -1)}, "200 whole numbers from 0"),
     ({"labels": np.zeros(200)}, "200 whole numbers from 0, not float64"),
+    ({"labels": np.arange(200) % 4 + 0.5}, "200 whole numbers from 0, not float64"),
+    ({"labels": np.arange(200) % 2 == 0}, "200 whole numbers from 0, not bool"),
+    ({"labels": np.full(200, -1)}, "not int64 (200,), the least of them -1"),
+    ({"labels": np.eye(200, 4, dtype=int)}, "200 whole numbers from 0, not int64 (200, 4)"),
+    ({"labels": np.array([str(i % 4) for i in range(200)])}, "200 whole numbers from 0, not <U1"),
+    ({"labels": np.array([i % 4 for i in range(200)], dtype=object)}, "labels in"),
+    ({"labels": np.where(np.arange(200) % 4 == 3, 9, np.arange(200) % 4)}, "no train images of the class '3' among"),
+    ({"images": np.zeros((200, 32, 32, 3), np.uint16)}, "not uint16"),
+    ({"test": np.zeros(199, bool)}, "test in"),
+    ({"test": np.zeros(199, bool)}, "are 200 booleans, not bool (199,)"),
+    ({"test": np.zeros(200, np.uint8)}, "are 200 booleans, not uint8 (200,)"),
+    ({"test": np.arange(150, 200)}, "are 200 booleans, not int64 (50,)"),
+    ({"test": np.zeros(200, bool)}, "has no test images; every split needs some, and it has 180 for train, 20 for val"),
+    ({"test": np.ones(200, bool)}, "has no train images; every split needs some"),
+    ({"exact": np.zeros((200, 1), bool)}, "exact in"),
+    ({"exact": np.zeros(200, np.float32)}, "are 200 booleans, not float32 (200,)"),
+    ({"exact": np.zeros(200, bool)}, "mine (0 exact) has no train images"),
+    ({"classes": np.array(["a", "b", "c"])}, "are 4 or more names, one for each label from 0 to 3, not <U1 (3,)"),
+    ({"classes": np.array(["a", "b", "c", "d", "e"])}, "no train images of the class 'e' among the 0 that are there"),
+    ({"classes": np.array(["a", "b", "c", "a"])}, "name 'a' more than once"),
+    ({"classes": np.array([["a", "b", "c", "d"]])}, "not <U1 (1, 4)"),
+    ({"classes": np.array("abcd")}, "not <U4 ()"),
+    ({"classes": np.array([0.0, 1.0, 2.0, 3.0])}, "not float64 (4,)"),
+    ({"classes": np.array(["a", "b", "c", "d"], dtype=object)},
+     "is an array of Python objects, which is not read; save it as an array of numbers, or of strings as "
+     "classes=np.array(classes, dtype=str)"),
 ])  # fmt: skip
 def test_wrong_arrays_are_one_sentence(folder, arrays, words):
     pack(folder / "mine.npz", **arrays)
     with pytest.raises(BadInput) as error:
         load("mine")
     assert words in str(error.value)
+
+
+@pytest.mark.parametrize(("names", "read"), [
+    (["cat", "dog", "Öl", "x y"], ("cat", "dog", "Öl", "x y")),
+    ([b"cat", b"dog", b"eel", b"fox"], ("cat", "dog", "eel", "fox")),
+    ([10, 20, 30, 40], ("10", "20", "30", "40")),
+])  # fmt: skip
+def test_names_of_classes(folder, names, read):
+    pack(folder / "mine.npz", classes=np.array(names))
+    assert load("mine").classes == read
+
+
+def test_labels_of_a_known_set_are_its_own(folder):
+    pack(folder / "cifar10.npz", count=220, labels_to=11)
+    with pytest.raises(BadInput, match="cifar10 has 10 classes, and labels up to 10"):
+        load("cifar10")
+
+
+def test_a_part_of_a_known_set_may_lack_classes_but_not_in_one_split(folder):
+    pack(folder / "cifar10.npz", labels_to=2)
+    assert load("cifar10", "test").labels.bincount().tolist() == [20, 20]
+    images._whole.cache_clear()
+    pack(folder / "cifar10.npz", labels=(np.arange(200) > 150) * 3, test=np.arange(200) > 140)
+    with pytest.raises(BadInput, match="cifar10 has no train images of the class 'cat' among the 49 that are there"):
+        load("cifar10")
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.999])
@@ -162,17 +213,130 @@ def test_picture_is_the_mean_of_its_central_square(folder):
     assert np.abs(sources.read_picture(path) - means).max() <= 1
 
 
-def test_text_file_among_pictures_is_one_sentence(folder):
-    paint(folder / "mine" / "a" / "1.png", "red")
-    paint(folder / "mine" / "b" / "1.png", "blue")
-    (folder / "mine" / "a" / "notes.png").write_text("not a picture")
-    with pytest.raises(BadInput, match="notes.png is not a picture that Pillow can read; remove it"):
+def paint_classes(root, each=10, classes=("a", "b")):
+    """Images whose red is the class and whose green is the place within it."""
+    for label, name in enumerate(classes):
+        for place in range(each):
+            paint(root / name / f"{place:03}.png", (100 * label, place, 0))
+
+
+def contents(part):
+    """(red, green) of each image, sorted."""
+    return sorted(map(tuple, part.images[:, :2, 0, 0].tolist()))
+
+
+def test_one_file_that_is_no_image_is_named_counted_and_left_out(folder, capsys):
+    paint_classes(folder / "mine")
+    (folder / "mine" / "a" / "notes.png").write_text("not an image")
+    parts = [load("mine", split) for split in ("train", "validation", "test")]
+    assert sorted(sum(map(contents, parts), [])) == [(red, green) for red in (0, 100) for green in range(10)]
+    said = capsys.readouterr().err
+    assert "mine: 1 of 21 images left out: " in said and "notes.png is not an image that Pillow can read" in said
+    assert parts[0].source == "mine (folder of 20 pictures; 1 that cannot be read left out)"
+
+
+def test_more_than_a_tenth_of_them_stop_the_set(folder):
+    paint_classes(folder / "mine", each=5)
+    for place in range(2):
+        (folder / "mine" / "a" / f"notes{place}.png").write_text("not an image")
+    with pytest.raises(BadInput, match="2 of the first 7 of 12 images of mine cannot be read, and at most 10%"):
         load("mine")
 
 
-def test_folder_without_classes_is_one_sentence(folder):
-    (folder / "mine" / "only").mkdir(parents=True)
-    with pytest.raises(BadInput, match="a folder of pictures for each of two or more classes"):
+def test_what_no_person_put_there_changes_nothing(folder, capsys):
+    paint_classes(folder / "mine")
+    clean = load("mine")
+    images._whole.cache_clear()
+    for place in (folder / "mine", folder / "mine" / "a", folder):
+        for name in (".ipynb_checkpoints", "__MACOSX", "@eaDir", "lost+found", "$RECYCLE.BIN", ".git"):
+            paint(place / name / "1.png", "red")
+        for name in (".DS_Store", "._0.png", "Thumbs.db", "desktop.ini"):
+            (place / name).write_bytes(b"system")
+    again = load("mine")
+    assert again.classes == ("a", "b") and again.checksum == clean.checksum and again.source == clean.source
+    assert images.names() == ["cifar10", "mine", "scenes"] and not capsys.readouterr().err
+
+
+def test_files_that_are_no_images_are_named_and_stop_nothing(folder, capsys):
+    paint_classes(folder / "mine", each=5)
+    clean = load("mine").checksum
+    images._whole.cache_clear()
+    for place in range(5):  # an annotation beside every image
+        (folder / "mine" / "a" / f"{place:03}.xml").write_text("<annotation/>")
+    part = load("mine")
+    assert part.checksum == clean and "5 files that are no images left out" in part.source
+    assert "mine: 5 files that are no images left out: a/000.xml; a/001.xml" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("train", "test"), [
+    ("train", "test"), ("Train", "Test"), ("TRAIN", "testing"), ("training", "val"), ("train", "valid"),
+    ("Train", "Validation"),
+])  # fmt: skip
+def test_names_of_splits_in_any_case(folder, train, test):
+    paint_classes(folder / "mine" / train)
+    paint_classes(folder / "mine" / test, each=3)
+    (folder / "mine" / "README.md").write_text("about")
+    part = load("mine", "test")
+    assert part.classes == ("a", "b") and contents(part) == [(red, green) for red in (0, 100) for green in range(3)]
+    assert len(load("mine", "train").images) == 18 and len(load("mine", "validation").images) == 2
+    is_test = f"; its folder {test} is the test split" if test.lower().startswith("val") else ""
+    assert part.source == f"mine (folder of 26 pictures{is_test})"
+
+
+def test_three_splits_are_kept(folder):
+    for part, each in (("train", 10), ("val", 4), ("test", 3)):
+        paint_classes(folder / "mine" / part, each)
+    for split, each in (("train", 10), ("validation", 4), ("test", 3)):
+        found = load("mine", split)
+        assert contents(found) == [(red, green) for red in (0, 100) for green in range(each)]
+        assert found.labels.view(-1, 2).sum(1).tolist() == [1] * each  # classes in turn
+
+
+@pytest.mark.parametrize("inside", ["mine", "mine/mine", "train", "archive"])
+def test_a_folder_in_the_folder_is_looked_through(folder, inside):
+    paint_classes(folder / "mine" / inside)
+    paint(folder / "mine" / "__MACOSX" / "a" / "1.png", "red")
+    assert load("mine").classes == ("a", "b") and len(load("mine").images) == 14
+
+
+def test_train_may_be_a_class(folder):
+    paint_classes(folder / "mine", classes=("train", "plane"))
+    assert load("mine").classes == ("plane", "train")
+
+
+def test_photographs_of_a_folder_are_upright_and_deep_ones_grey(folder):
+    paint_classes(folder / "mine")
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    ramp = np.repeat(np.linspace(0, 255, 32, dtype=np.uint8)[:, None], 32, axis=1)  # darkest above
+    Image.fromarray(np.rot90(ramp).copy()).save(folder / "mine" / "a" / "004.png", exif=exif)  # the fifth: a test image
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(folder / "mine" / "b" / "004.png")
+    part = load("mine", "test")
+    for label in (0, 1):
+        assert any(np.array_equal(image, np.stack([ramp] * 3)) for image in part.images[part.labels == label].numpy())
+
+
+@pytest.mark.parametrize(("build", "words"), [
+    (lambda mine: (mine / "only").mkdir(parents=True), r"for each of two or more classes, it has \['only'\]"),
+    (lambda mine: paint(mine / "1.png", "red"), r"two or more classes, it has \[\] and 1 images in no such folder"),
+    (lambda mine: [(mine / name).mkdir(parents=True) for name in "ab"], "class folders of .*mine hold no images"),
+    (lambda mine: [paint(mine / name / "x" / "1.png", "red") for name in "ab"], "folders in a are not looked through"),
+    (lambda mine: paint_classes(mine, each=4), "has no test images.* 7 for train, 1 for validation, 0 for test"),
+    (lambda mine: (paint_classes(mine), paint(mine / "few" / "1.png", "red")),
+     "no train images of the class 'few' among the 1 that are there; every class needs some, 5 or more"),
+    (lambda mine: (paint_classes(mine), (mine / "none").mkdir()), "no train images of the class 'none' among the 0"),
+    (lambda mine: (paint_classes(mine / "train"), (mine / "test").mkdir()), "test holds no images; put them there in"),
+    (lambda mine: (paint_classes(mine / "train"), (mine / "test" / "a").mkdir(parents=True)), "test holds no images"),
+    (lambda mine: (paint_classes(mine / "train"), paint_classes(mine / "test", classes=("a", "B"))), "class 'B'"),
+    (lambda mine: (paint_classes(mine / "train"), paint_classes(mine / "test", classes=("a",))),
+     "no test images of the class 'b' among the 10"),
+    (lambda mine: (paint_classes(mine / "test"), paint_classes(mine / "val")), "has val and test but no folder train"),
+    (lambda mine: (paint_classes(mine / "train"), paint_classes(mine / "val"), paint_classes(mine / "valid")),
+     "has the folders val and valid for one split; keep one"),
+])  # fmt: skip
+def test_wrong_layouts_are_one_sentence(folder, build, words):
+    build(folder / "mine")
+    with pytest.raises(BadInput, match=words):
         load("mine")
 
 
@@ -227,7 +391,7 @@ def test_what_is_here_needs_no_download(small_cifar, tmp_path, monkeypatch):
     small_cifar.unlink()  # no server: asking must not need one
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
     assert [images.here(name) for name in ("scenes", "cifar10", "mine")] == [True, False, False]
-    pack(tmp_path / "cifar10.npz", classes=10)
+    pack(tmp_path / "cifar10.npz", labels_to=10)
     (tmp_path / "mine").mkdir()
     assert [images.here(name) for name in ("scenes", "cifar10", "mine")] == [True, True, True]
 
@@ -240,7 +404,7 @@ def test_a_download_is_here_from_then_on(small_cifar):
 
 def test_packed_cifar10_comes_first(small_cifar, tmp_path, monkeypatch):
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
-    pack(tmp_path / "cifar10.npz", classes=10)
+    pack(tmp_path / "cifar10.npz", labels_to=10)
     assert len(load("cifar10", "train").images) == 144
     assert load("cifar10", "train").classes == sources.CIFAR10_CLASSES
 

@@ -42,7 +42,7 @@ def test_knn_by_hand():
 
 @pytest.mark.parametrize("k", [0, 4])
 def test_knn_refuses_a_k_without_neighbours(k):
-    with pytest.raises(BadInput, match="k is a whole number from 1 to 3"):
+    with pytest.raises(BadInput, match=f"k is a whole number from 1 to 3, not {k}: there are 3 training images"):
         knn_predict(torch.eye(3), torch.arange(3), torch.eye(3), k=k)
 
 

@@ -9,7 +9,9 @@ import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
@@ -48,6 +50,49 @@ def test_computed_once_and_read_after_that(monkeypatch):
     again_records, again = compute(configs, [Accuracy()], progress=False)
     assert again_records == records
     pd.testing.assert_frame_equal(again, rows, atol=1e-6)
+
+
+@pytest.mark.parametrize(("count", "measures", "words"), [
+    (31, [], "the data set mine has 31 images to train on, and a batch needs 32; add images, or train in smaller"),
+    (19, [Accuracy()], "the data set mine has 19 images to train on, and a batch needs 32"),
+])  # fmt: skip
+def test_too_few_images_for_a_batch_are_told_before_anything_is_trained(own_set, count, measures, words):
+    own_set(count)
+    with pytest.raises(BadInput, match=words):
+        compute([RunConfig("mine", "simclr", "resnet10", 0, None, PLAN)], measures, progress=False)
+
+
+def test_too_few_images_for_neighbours_are_told_before_anything_is_trained(own_set):
+    own_set(19)
+    config = RunConfig("mine", "simclr", "resnet10", 0, None, replace(PLAN, batch_size=8))
+    with pytest.raises(BadInput, match="mine has 19 images to train on, and accuracy by nearest neighbours needs 20"):
+        compute([config], [Accuracy()], progress=False)
+    config = replace(config, train_images=12)
+    own_set(50)
+    with pytest.raises(BadInput, match="has 12 images to train on .train_images is 12., and accuracy by nearest neigh"):
+        compute([config], [Accuracy()], progress=False)
+
+
+def test_an_empty_split_is_told_before_anything_is_trained(own_set):
+    own_set(64, test=0)
+    with pytest.raises(BadInput, match="mine has no test images; every split needs some, and it has 64 for train"):
+        compute([RunConfig("mine", "simclr", "resnet10", 0, None, PLAN)], [Accuracy()], progress=False)
+
+
+@pytest.fixture
+def own_set(tmp_path, monkeypatch):
+    """Writes `mine.npz` with so many images to train and to test on, and lets nothing be trained."""
+    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
+    monkeypatch.setattr(engine, "train", None)
+
+    def write(train, test=8):
+        images._whole.cache_clear()
+        held_out = next(n for n in range(1, train) if n == max(1, round(0.1 * (train + n))))
+        count = train + held_out + test
+        np.savez(tmp_path / "mine.npz", images=np.zeros((count, 8, 8, 3), np.uint8), labels=np.arange(count) % 2,
+                 test=np.arange(count) >= train + held_out)  # fmt: skip
+
+    return write
 
 
 def test_record_says_what_was_run():

@@ -148,9 +148,23 @@ def test_a_file_of_another_name_is_one_sentence(folder, path):
         cue_conflict()
 
 
+def test_what_no_person_put_there_and_an_unreadable_image_are_left_out(folder, capsys):
+    publish(folder)
+    whole = cue_conflict(32)
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        file = folder / "cue-conflict" / KINDS[0] / name / "cat1-dog2.png"
+        file.parent.mkdir()
+        Image.fromarray(noise(8, 8, 3)).save(file)
+    (folder / "cue-conflict" / KINDS[0] / "cat").mkdir(exist_ok=True)
+    (folder / "cue-conflict" / KINDS[0] / "cat" / "cat1-dog2.png").write_bytes(b"damaged")
+    again = cue_conflict(32)
+    assert again.checksum == whole.checksum
+    assert "cat1-dog2.png is not an image that Pillow can read" in capsys.readouterr().err
+
+
 def test_empty_folders_are_one_sentence(folder):
     (folder / "cue-conflict" / KINDS[0] / "cat").mkdir(parents=True)
-    with pytest.raises(BadInput, match="holds no pictures"):
+    with pytest.raises(BadInput, match="holds no images"):
         cue_conflict()
 
 

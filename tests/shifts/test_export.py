@@ -98,6 +98,24 @@ def test_folders_have_the_layout_of_imagenet_c(folder, tmp_path, monkeypatch):
             assert (out / name / "2" / f"{target}.JPEG").read_bytes() == file.getvalue()
 
 
+def test_images_of_a_folder_are_read_as_everywhere(folder, tmp_path):
+    """Upright, deep greys scaled, and nothing from folders that no person made."""
+    image = pictures(1, 96)[0].permute(1, 2, 0).numpy()
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    Image.fromarray(image).save(folder / "cat" / "upright.png")
+    Image.fromarray(np.rot90(image).copy()).save(folder / "cat" / "turned.png", exif=exif)
+    Image.fromarray(image[..., 0].astype(np.uint16) * 257).save(folder / "dog" / "deep.png")
+    Image.fromarray(image[..., 0]).save(folder / "dog" / "shallow.png")
+    for name in ("__MACOSX", ".ipynb_checkpoints"):
+        (folder / name).mkdir()
+        Image.fromarray(image).save(folder / name / "a.png")
+    export_folders(folder, tmp_path / "out", 64, ("contrast",), progress=False)
+    written = {path.stem: path.read_bytes() for path in (tmp_path / "out/contrast/3").rglob("*.JPEG")}
+    assert sorted(written) == ["a", "b", "c", "deep", "shallow", "turned", "upright"]
+    assert written["turned"] == written["upright"] and written["deep"] == written["shallow"]
+
+
 def test_folders_are_resumed(folder, tmp_path):
     out = tmp_path / "out"
     export_folders(folder, out, 64, ("fog",), progress=False)
@@ -116,7 +134,7 @@ def test_folders_are_resumed(folder, tmp_path):
         (["scenes", "out", "--corruptions", '["fogg"]'], "unknown corruption 'fogg' (did you mean 'fog'?)"),
         (["scenes", "out", "--count", "0"], "the number of images is a whole number of at least 1"),
         (["empty", "out"], "empty has no pictures in folders of classes"),
-        (["bad", "out"], "bad/cat/text.png is not a picture that Pillow can read"),
+        (["bad", "out"], "bad/cat/text.png is not an image that Pillow can read"),
     ],
 )
 def test_bad_input_gets_one_sentence(words, sentence, tmp_path, monkeypatch, capsys):

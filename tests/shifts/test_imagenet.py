@@ -98,13 +98,79 @@ def test_validation_pictures_of_the_stylised_set_not_its_training_ones(folder):
 def test_batches_are_read_when_their_turn_comes(folder):
     publish(folder / "imagenet-r", "imagenet-r")
     variant = imagenet_variant("imagenet-r", [FISH, SHARK], 16)
-    variant.files[3].write_bytes(b"no picture")
     batches = variant.batches(2)
     assert next(batches)[0].shape == (2, 3, 16, 16)
-    with pytest.raises(BadInput, match="not a picture that Pillow can read"):
+    for path in variant.files[2:]:
+        path.write_bytes(b"no image")
+    with pytest.raises(BadInput, match="2 of the first 4 of 4 images of imagenet-r .* cannot be read"):
         next(batches)
     with pytest.raises(BadInput, match="at least 1, not 0"):
         next(variant.batches(0))
+
+
+@pytest.mark.parametrize("count", [1, 2, 3, 256])
+def test_one_unreadable_image_is_named_and_left_out(folder, capsys, count):
+    publish(folder / "imagenet-r", "imagenet-r")
+    variant = imagenet_variant("imagenet-r", [FISH, SHARK], 16)
+    variant.files[1].write_bytes(b"no image")
+    images, labels = (torch.cat(parts) for parts in zip(*variant.batches(count), strict=True))
+    assert labels.tolist() == [0, 0, 1] and images[2].float().mean() == pytest.approx(200, abs=2)
+    assert str(variant.files[1]) in capsys.readouterr().err
+
+
+def test_what_no_person_put_there_is_no_image_of_a_class(folder, capsys):
+    publish(folder / "imagenet-r", "imagenet-r")
+    for name in ("._cartoon.jpg", "Thumbs.db", "desktop.ini"):
+        (folder / "imagenet-r" / FISH / name).write_bytes(b"system")
+    draw(folder / "imagenet-r" / FISH / ".ipynb_checkpoints" / "cartoon.png", (0, 0, 0))
+    assert len(imagenet_variant("imagenet-r", [FISH]).files) == 3 and not capsys.readouterr().err
+    (folder / "imagenet-r" / FISH / "labels.csv").write_text("no image")
+    assert len(imagenet_variant("imagenet-r", [FISH]).files) == 3
+    assert f"imagenet-r: 1 files that are no images left out: {FISH}/labels.csv" in capsys.readouterr().err
+
+
+def test_images_are_upright_and_deep_greys_scaled(folder):
+    ramp = np.repeat(np.arange(16, dtype=np.uint8)[:, None] * 17, 16, axis=1)
+    exif = Image.Exif()
+    exif[0x0112] = 3
+    (folder / "imagenet-r" / FISH).mkdir(parents=True)
+    Image.fromarray(ramp[::-1].copy()).save(folder / "imagenet-r" / FISH / "a.png", exif=exif)
+    Image.fromarray(ramp.astype(np.uint16) * 257).save(folder / "imagenet-r" / FISH / "b.png")
+    ((images, _),) = imagenet_variant("imagenet-r", [FISH], 16).batches()
+    assert np.array_equal(images, np.stack([np.stack([ramp] * 3)] * 2))
+
+
+# ---- Layouts
+
+
+@pytest.mark.parametrize(("name", "inside"), [
+    ("imagenet-r", "imagenet-r/imagenet-r"), ("imagenet-r", "imagenet-r/imagenet-r/imagenet-r"),
+    ("imagenet-r", "data/imagenet-r"), ("imagenet-a", "imagenet-a/imagenet-a"), ("imagenet-sketch", "sketch/sketch"),
+    ("imagenet-sketch", "imagenet-sketch/sketch"), ("stylized-imagenet", "stylized/val"),
+    ("imagenet-v2-top-images", "imagenet-v2/imagenetv2-top-images-format-val"),
+    ("imagenet-v2-top-images", "imagenetv2-top-images-format-val/imagenetv2-top-images-format-val"),
+    ("imagenet-c", "weather/fog/3"), ("imagenet-c", "imagenet-c/fog/3"), ("imagenet-c", "ImageNet-C/weather/fog/3"),
+])  # fmt: skip
+def test_deeper_folders_are_looked_through(folder, name, inside):
+    home = folder / ("imagenet-v2" if name in V2 else name)
+    publish(home, name, inside)
+    (home / "__MACOSX").mkdir()
+    if name == "imagenet-c":
+        (home / inside).parents[1].joinpath("frost").mkdir()
+        (home / inside).parents[2 if "weather" in inside else 1].joinpath("blur/defocus_blur/3").mkdir(parents=True)
+    files = imagenet_variant(name, [FISH], **asked(name)).files
+    assert len(files) == 3 and all((home / inside) in path.parents for path in files)
+    if name != "imagenet-c":
+        assert available([FISH]) == [name]
+
+
+def test_a_layout_that_is_not_known_says_what_is_there(folder):
+    publish(folder / "imagenet-c", "imagenet-c", "weather/fog/5")
+    with pytest.raises(BadInput, match="CORRUPTION/SEVERITY/WNID, or in a folder of that for each .* has weather"):
+        imagenet_variant("imagenet-c", [FISH], **ASKED)
+    draw(folder / "imagenet-v2" / "other" / "1" / "a.png", (0, 0, 0))
+    with pytest.raises(BadInput, match="has its images in imagenetv2-top-images-format-val; it has other"):
+        imagenet_variant("imagenet-v2-top-images", [FISH])
 
 
 def test_a_picture_is_cut_to_its_central_square(folder):
@@ -231,8 +297,8 @@ def test_a_damaged_objectnet_is_one_sentence(folder):
     publish_objectnet(folder / "objectnet")
     with pytest.raises(BadInput, match="none of the 1 classes.*named as its mappings say"):
         imagenet_variant("objectnet", [FISH])
-    (folder / "objectnet" / "images" / "pen" / "0a1b2c3d4e5f6a7b.png").write_bytes(b"no picture")
-    with pytest.raises(BadInput, match="not a picture that Pillow can read"):
+    (folder / "objectnet" / "images" / "pen" / "0a1b2c3d4e5f6a7b.png").write_bytes(b"no image")
+    with pytest.raises(BadInput, match="not an image that Pillow can read"):
         next(imagenet_variant("objectnet", [PEN]).batches())
     (folder / "objectnet" / "mappings" / "pytorch_to_imagenet_2012_id.json").write_text("[1, 2]")
     with pytest.raises(BadInput, match="four mappings as published .*unpack its archive again"):
