@@ -1,15 +1,18 @@
 """Write whole corrupted test sets in the layouts in which they are published.
 
 python -m lib.shifts.export cifar10 OUT              # as CIFAR-10-C: OUT/fog.npy (5 N, 32, 32, 3), OUT/labels.npy
-python -m lib.shifts.export PICTURES OUT --side 224  # as ImageNet-C: OUT/fog/3/CLASS/NAME.JPEG, from PICTURES/CLASS/*
+python -m lib.shifts.export FOLDER OUT --side 224    # as ImageNet-C: OUT/fog/3/CLASS/NAME.JPEG, from FOLDER/CLASS/*
 
-Pictures are those that every measure of this project sees. What is complete stays: a call that was cut off goes on
-where it stopped, and a folder that was begun with other settings is refused.
+Images are those that every measure of this project sees. What is complete stays: a call that was cut off goes on
+where it stopped, and a folder that was begun with other settings, or from images that have changed since, is refused.
+Nothing is written before all of a call is known to be sound.
 """
 
 from __future__ import annotations
 
 import argparse
+import collections
+import hashlib
 import io
 import json
 import sys
@@ -25,12 +28,12 @@ from tqdm import tqdm
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.images import load, names
-from lib.images.reading import ENDINGS, list_images, open_image
-from lib.shifts.corruptions import CORRUPTIONS, EVERY, EXTRA, PROTOCOL, SEVERITIES, corrupted_alike
+from lib.images.reading import ENDINGS, Listing, list_images, open_image, read_each, tell_others, visible
+from lib.shifts.corruptions import CORRUPTIONS, EVERY, EXTRA, PROTOCOL, SEVERITIES, SMALLEST, corrupted_alike
 
 SETTINGS = "settings.json"
 JPEG_QUALITY = 85  # ImageNet-C's, with optimised tables
-BATCH = 32  # pictures of a folder that are in memory at once
+BATCH = 32  # images of a folder that are in memory at once
 
 
 def export_arrays(
@@ -44,11 +47,15 @@ def export_arrays(
     """CIFAR-10-C's layout: NAME.npy uint8 (5 N, S, S, 3), severity 1 first, and labels.npy (5 N,), which repeats.
 
     `images` are uint8 (N, 3, S, S), `labels` int64 (N,). `about` says which set this is; a second call for the same
-    folder must say the same.
+    folder must say the same, of the same images.
     """
-    _begin(out, {"layout": "arrays", "source": about, "images": len(images), "side": images.shape[-1]})
+    chosen = _checked(corruptions)
+    _check_arrays(images, labels)
+    checksum = _checksum([images.cpu().contiguous().numpy().tobytes(), labels.cpu().numpy().tobytes()])
+    settings = {"layout": "arrays", "source": about, "images": len(images), "side": images.shape[-1]}
+    _begin(out, settings | {"checksum": checksum})
     files.write(out / "labels.npy", lambda file: np.save(file, np.tile(labels.cpu().numpy(), len(SEVERITIES))))
-    missing = [name for name in corruptions if not (out / f"{one_of(name, EVERY, 'corruption')}.npy").exists()]
+    missing = [name for name in chosen if not (out / f"{name}.npy").exists()]
     with tqdm(total=len(missing) * len(SEVERITIES), unit="severity", disable=not progress) as bar:
         for name in missing:
             bar.set_description(name)
@@ -61,45 +68,119 @@ def export_arrays(
 
 
 def export_folders(
-    pictures: Path, out: Path, side: int = 224, corruptions: Sequence[str] = CORRUPTIONS + EXTRA, progress: bool = True
+    folder: Path, out: Path, side: int = 224, corruptions: Sequence[str] = CORRUPTIONS + EXTRA, progress: bool = True
 ) -> None:
-    """ImageNet-C's layout: NAME/SEVERITY/CLASS/PICTURE.JPEG for every picture CLASS/PICTURE of a folder.
+    """ImageNet-C's layout: NAME/SEVERITY/CLASS/IMAGE.JPEG for every image CLASS/IMAGE of a folder.
 
     As the authors did: short side to 256/224 of `side` (bilinear), the central square of `side` pixels, the
-    corruption, JPEG of quality 85. Pictures keep their names but for the ending.
+    corruption, JPEG of quality 85. Images keep their names except for the ending; where two of a class would have one
+    name, they keep their endings, too: a.png.JPEG and a.jpg.JPEG. Which files are images, and which of them may be
+    left out, is decided by `lib.images.reading`; what is left out is named on stderr.
     """
-    sources = sum(list_images(pictures).images.values(), [])
+    chosen = _checked(corruptions)
+    if type(side) is not int or side < SMALLEST:
+        raise BadInput(f"the side of the written images is a whole number of at least {SMALLEST} px, not {side!r}")
+    if out.resolve().is_relative_to(folder.resolve()):
+        raise BadInput(f"{out} is inside {folder}, whose folders are classes; name a folder outside")
+    listing = list_images(folder)
+    sources = sum(listing.images.values(), [])
     if not sources:
-        raise BadInput(f"{pictures} has no pictures in folders of classes; allowed: {', '.join(ENDINGS)}")
-    _begin(out, {"layout": "folders", "source": pictures.name, "images": len(sources), "side": side})
-    for name in corruptions:
-        one_of(name, EVERY, "corruption")
-    with tqdm(total=len(sources), unit="picture", disable=not progress) as bar:
+        raise BadInput(f"{folder} has no images in folders of classes; allowed: {', '.join(ENDINGS)}")
+    digests, places = read_each(sources, _digest, str(folder))  # what cannot be opened is known before anything begins
+    sources = [sources[place] for place in places]
+    names = _target_names(sources)
+    named = [f"{path.parent.name}/{path.name} {one}" for path, one in zip(sources, digests, strict=True)]
+    checksum = _checksum([line.encode("utf-8", "surrogateescape") for line in named])
+    settings = {"layout": "folders", "source": folder.resolve().name, "images": len(sources), "side": side}
+    _begin(out, settings | {"checksum": checksum})
+    _tell_left_out(folder, listing)
+    with tqdm(total=len(sources), unit="image", disable=not progress) as bar:
         for first in range(0, len(sources), BATCH):
-            _export_batch(sources[first : first + BATCH], first, out, side, corruptions)
-            bar.update(min(BATCH, len(sources) - first))
+            part = slice(first, first + BATCH)
+            _export_batch(sources[part], names[part], first, out, side, chosen)
+            bar.update(len(sources[part]))
 
 
-def _export_batch(sources: list[Path], first: int, out: Path, side: int, corruptions: Sequence[str]) -> None:
-    """What is missing of some pictures, which are those from place `first` of their folder on."""
+def _digest(path: Path) -> str:
+    """The checksum of a file that holds an image."""
+    open_image(path)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def _checksum(parts: Sequence[bytes]) -> str:
+    digest = hashlib.sha256()
+    for part in parts:
+        digest.update(hashlib.sha256(part).digest())
+    return digest.hexdigest()
+
+
+def _target_names(sources: list[Path]) -> list[str]:
+    """CLASS/STEM of each file, or CLASS/NAME of those that share it, also where capitals are not told apart."""
+    names = [f"{path.parent.name}/{path.stem}" for path in sources]
+    while True:
+        counts = collections.Counter(name.casefold() for name in names)
+        whole = [f"{path.parent.name}/{path.name}" for path in sources]
+        longer = [full if counts[name.casefold()] > 1 else name for name, full in zip(names, whole, strict=True)]
+        if longer == names:
+            return names
+        names = longer
+
+
+def _tell_left_out(folder: Path, listing: Listing) -> None:
+    """What lies in the folder and is no image in a folder of a class."""
+    tell_others(listing.others, str(folder))
+    loose = [path.name for path in visible(folder) if path.is_file()]
+    empty = [name for name, images in listing.images.items() if not images]
+    for words, found in (("files outside the folders of classes", loose), ("folders without images", empty)):
+        if found:
+            some = ", ".join(found[:5]) + (", ..." if len(found) > 5 else "")
+            print(f"{folder}: {len(found):,} {words} left out: {some}", file=sys.stderr)
+
+
+def _export_batch(
+    sources: list[Path], names: list[str], first: int, out: Path, side: int, corruptions: Sequence[str]
+) -> None:
+    """What is missing of some images, which are those from place `first` of their folder on."""
     images = None
-    for name in corruptions:
+    for corruption in corruptions:
         for severity in SEVERITIES:
-            places = [out / name / str(severity) / path.parent.name / f"{path.stem}.JPEG" for path in sources]
+            places = [out / corruption / str(severity) / f"{name}.JPEG" for name in names]
             if all(place.exists() for place in places):
                 continue
             if images is None:
                 images = torch.stack([_square(path, side) for path in sources])
-            for place, image in zip(places, corrupted_alike(images, name, severity, first=first), strict=True):
+            for place, image in zip(places, corrupted_alike(images, corruption, severity, first=first), strict=True):
                 jpeg = _jpeg(image)
                 files.write(place, lambda file, jpeg=jpeg: file.write(jpeg), sync=False)
 
 
+def _checked(corruptions: Sequence[str]) -> tuple[str, ...]:
+    if isinstance(corruptions, str) or not corruptions:
+        raise BadInput(f"corruptions are a list of one or more of {', '.join(EVERY)}, not {corruptions!r}")
+    return tuple(dict.fromkeys(one_of(name, EVERY, "corruption") for name in corruptions))
+
+
+def _check_arrays(images: Tensor, labels: Tensor) -> None:
+    if not len(images):
+        raise BadInput("there are no images to corrupt; give one or more")
+    corrupted_alike(images[:1], "brightness", 1)  # refuses another type or shape
+    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (len(images),):
+        found = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
+        raise BadInput(f"labels are int64 of shape ({len(images)},), one for each image, not {found}")
+
+
 def _begin(out: Path, settings: dict) -> None:
-    """Note the settings of a new folder; refuse one that was begun with others."""
+    """Note the settings of a new folder; refuse one that was begun with others, or that this module did not begin."""
     settings = settings | {"protocol": PROTOCOL}
     path = out / SETTINGS
     if not path.exists():
+        if out.exists() and not out.is_dir():
+            raise BadInput(f"{out} is no folder; name another")
+        if out.exists() and (there := visible(out)):
+            raise BadInput(
+                f"{out} holds {there[0].name} and no {SETTINGS}, so that it was not begun by this command; name an "
+                "empty or a new folder"
+            )
         files.write_text(path, json.dumps(settings, indent=1) + "\n")
         return
     try:
@@ -107,7 +188,9 @@ def _begin(out: Path, settings: dict) -> None:
     except ValueError as error:
         raise BadInput(f"{path} is damaged ({error}); delete {out} to write it anew") from error
     if earlier != settings:
-        raise BadInput(f"{out} was begun with {earlier}, not with {settings}; name another folder")
+        changed = [name for name in settings if not isinstance(earlier, dict) or earlier.get(name) != settings[name]]
+        more = ", and the images are not those of then" if changed == ["checksum"] else ""
+        raise BadInput(f"{out} was begun with {earlier}, not with {settings}{more}; name another folder")
 
 
 def _square(path: Path, side: int) -> Tensor:
@@ -129,27 +212,36 @@ def _jpeg(image: Tensor) -> bytes:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.shifts.export", description=__doc__.splitlines()[0])
-    parser.add_argument("source", help="a data set's name, or a folder of pictures in folders of classes")
+    parser.add_argument("source", help="a data set's name, or a folder of images in folders of classes")
     parser.add_argument("out", type=Path, help="the folder to write")
     parser.add_argument("--corruptions", help='a list such as \'["fog", "snow"]\'; all 19 by default')
     parser.add_argument("--count", type=int, help="of a data set: its first so many test images")
-    parser.add_argument("--side", type=int, default=224, help="of a folder: the side of the written pictures")
+    parser.add_argument("--side", type=int, help="of a folder: the side of the written images, 224 by default")
     arguments = parser.parse_args()
     try:
-        chosen = _chosen(arguments.corruptions)
-        if Path(arguments.source).is_dir():
-            export_folders(Path(arguments.source), arguments.out, arguments.side, chosen)
-        else:
-            known = names()
-            one_of(arguments.source, known, "data set (or folder)")
-            device = "cuda" if torch.cuda.is_available() else "cpu"
-            test = load(arguments.source, "test", arguments.count, device)
-            about = f"{test.source}, {test.checksum[:12]}"
-            export_arrays(test.images, test.labels, arguments.out, chosen, about)
+        _export(arguments)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
     return 0
+
+
+def _export(arguments: argparse.Namespace) -> None:
+    chosen, source = _chosen(arguments.corruptions), arguments.source
+    folder, known = Path(source), names()
+    if folder.is_dir() and source in known:
+        raise BadInput(f"{source} is a data set and a folder here; write ./{source} for the folder, or work elsewhere")
+    if folder.is_dir():
+        if arguments.count is not None:
+            raise BadInput("--count is for a data set; of a folder all images are written")
+        export_folders(folder, arguments.out, 224 if arguments.side is None else arguments.side, chosen)
+        return
+    one_of(source, known, "data set (or folder)")
+    if arguments.side is not None:
+        raise BadInput(f"--side is for a folder; the images of {source} keep their size")
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    test = load(source, "test", arguments.count, device)
+    export_arrays(test.images, test.labels, arguments.out, chosen, f"{test.source}, {test.checksum[:12]}")
 
 
 def _chosen(text: str | None) -> tuple[str, ...]:

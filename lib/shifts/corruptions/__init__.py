@@ -48,7 +48,7 @@ EVERY = CORRUPTIONS + EXTRA + BAR
 SEVERITIES = (1, 2, 3, 4, 5)
 CONSTANTS = {"cifar10": CIFAR10 | bar.CIFAR10_BAR, "imagenet": IMAGENET | bar.IMAGENET_BAR}
 
-_SMALLEST = 16  # px; the longest reflection of ImageNet-C's defocus is 10
+SMALLEST = 16  # px; the longest reflection of ImageNet-C's defocus is 10
 _CHUNK = {"cpu": 1 << 16, "cuda": 1 << 22}  # pixels at once: on a CPU what stays in its cache
 
 
@@ -71,8 +71,8 @@ def corrupt(
         given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
         raise BadInput(f"corrupt takes uint8 images of shape (N, 3, H, W), not {given}")
     count, _, height, side = images.shape
-    if height != side or side < _SMALLEST:
-        raise BadInput(f"images must be square with a side of at least {_SMALLEST} px, not {height} x {side}")
+    if height != side or side < SMALLEST:
+        raise BadInput(f"images must be square with a side of at least {SMALLEST} px, not {height} x {side}")
     if constants is None:
         constants = "cifar10" if side < 64 or name not in CONSTANTS["imagenet"] else "imagenet"
     if generator is None:
