@@ -37,7 +37,7 @@ def check_images(
     if not found:
         count, _, height, width = images.shape
         right = min(height, width) >= least and (height == width or not square) and (count or not some)
-        found = "" if right else _told(images)
+        found = "" if right else told(images)
     if not found and images.is_floating_point():
         found = _outside(images)
     if found:
@@ -49,17 +49,17 @@ def check_images(
 
 
 def unit_images(images: Tensor, who: str, what: str = "images", **need) -> Tensor:
-    """uint8 or float images in [0, 1], as `check_images` has them, as float32 in [0, 1], without a gradient."""
+    """uint8 or float images in [0, 1], as `check_images` has them, as new float32 ones in [0, 1]."""
     images = check_images(images, who, what, floats=True, **need)
     if images.dtype == torch.uint8:
         return images.float().div_(255)
-    return images.detach().float().clamp(0, 1)
+    return images.float().clamp(0, 1)
 
 
 def check_labels(labels: Tensor, count: int, who: str, classes: int | None = None, what: str = "labels") -> Tensor:
-    """`labels` as they are, if they are int64 (`count`,) from 0 to `classes` - 1, or of at least 0 without `classes`."""
+    """`labels` as they are, if they are int64 (`count`,) from 0 to `classes` - 1, or of at least 0 if that is None."""
     if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != (count,):
-        raise BadInput(f"{who} takes {what} as int64 ({count},), one for each image, not {_told(labels)}")
+        raise BadInput(f"{who} takes {what} as int64 ({count},), one for each image, not {told(labels)}")
     if count:
         low, high = torch.stack(labels.aminmax()).tolist()
         if low < 0 or (classes is not None and high >= classes):
@@ -74,10 +74,16 @@ def check_features(features: Tensor, who: str, what: str = "features", *, least:
     right = isinstance(features, Tensor) and features.is_floating_point() and features.ndim == 2
     if not right or len(features) < least or not features.shape[1] or width not in (0, features.shape[1]):
         shape = f"(N, {width or 'D'})" + f" with N of at least {least}" * (least > 1)
-        raise BadInput(f"{who} takes {what} as floats {shape}, not {_told(features)}")
+        raise BadInput(f"{who} takes {what} as floats {shape}, not {told(features)}")
     if not features.isfinite().all():
         raise BadInput(f"{who} takes {what} that are finite numbers, and some are NaN or infinite")
     return features
+
+
+def check_batch(features: Tensor) -> None:
+    """Refuse a batch of one image, or of none, where images are compared with each other."""
+    if len(features) < 2:
+        raise BadInput(f"images are compared with others of their batch, which has two or more, not {len(features)}")
 
 
 def plain(value: object) -> object:
@@ -128,7 +134,7 @@ def _is_number(value: object) -> bool:
 def _no_images(images: object, floats: bool) -> str:
     """What is there instead of images by type and shape, and what to do about it; empty where they are right."""
     if not isinstance(images, Tensor):
-        return _told(images) + "; torch.from_numpy makes a tensor of an array" * isinstance(images, np.ndarray)
+        return told(images) + "; torch.from_numpy makes a tensor of an array" * isinstance(images, np.ndarray)
     shape, hint = tuple(images.shape), ""
     if images.ndim == 4 and shape[1] == 3:
         if images.dtype == torch.uint8 or (floats and images.is_floating_point()):
@@ -145,7 +151,7 @@ def _no_images(images: object, floats: bool) -> str:
         hint = "; images[None] makes a set of one image"
         if shape[0] != 3:
             hint = "; images[:, None].expand(-1, 3, -1, -1) gives grey images (N, H, W) three equal channels"
-    return _told(images) + hint
+    return told(images) + hint
 
 
 def _outside(images: Tensor) -> str:
@@ -160,7 +166,7 @@ def _outside(images: Tensor) -> str:
     return ""
 
 
-def _told(value: object) -> str:
+def told(value: object) -> str:
     """What `value` is, in words: its type, and the shape of an array."""
     if isinstance(value, Tensor):
         return f"{str(value.dtype).removeprefix('torch.')} {tuple(value.shape)}"

@@ -56,7 +56,7 @@ def test_what_is_no_uint8_images_is_told_by_type_and_shape(images, found):
 @pytest.mark.parametrize(
     ("images", "found"),
     [
-        (FLOATS * 255, r"not values from .* to 25\d; images come before any normalisation"),
+        (FLOATS * 255, r"not values from .* to 25\d\S*; images come before any normalisation"),
         (FLOATS * 2 - 1, r"not values from -(1|0\.\d+) to .*; images come before"),
         (torch.full_like(FLOATS, 1 + 1e-4), "not values from 1.0001 to 1.0001; images come before"),
         (torch.full_like(FLOATS, -1e-4), "not values from -0.0001 to -0.0001"),

@@ -39,6 +39,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import SPLITS, load, scenes
 from lib.images.objects import SMALLEST
+from lib.inputs import whole
 
 IGNORED = 255  # the label of a pixel without a class
 VOC_CLASSES = (
@@ -92,10 +93,9 @@ def segmented(
     """
     one_of(name, SEGMENTED, "segmentation set")
     one_of(split, SPLITS, "split")
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise BadInput(f"the number of pictures is a whole number of at least 1 or None (all), not {count!r}")
+    size = whole(size, "the size of an image", SMALLEST)
+    if count is not None:
+        count = whole(count, "the number of images, where it is not None for all,")
     images, labels, classes = SEGMENTED[name](split, count, size)
     digest = hashlib.sha256(images.numpy())
     digest.update(labels.numpy())

@@ -7,10 +7,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib.errors import BadInput
+from lib.inputs import check_features, check_labels, real, whole
+from lib.precision import own_precision
 
 PROTOCOL = 1  # bump when the same features give other numbers
 
 
+@own_precision
 def knn_predict(
     train: Tensor, labels: Tensor, features: Tensor, k: int = 20, temperature: float = 0.07, batch_size: int = 1024
 ) -> Tensor:
@@ -18,9 +21,14 @@ def knn_predict(
 
     A neighbour of similarity s votes with weight exp(s / temperature) (Wu et al., arXiv 1805.01978,
     section 3.4, with the k and temperature that DINO uses, arXiv 2104.14294). Returns int64 (M,).
+    Raises BadInput for features that are not finite, and for labels that are not int64 (N,) of at least 0.
     """
-    if not 1 <= k <= len(train):
-        raise BadInput(f"k is a whole number from 1 to {len(train)} (the training features), not {k!r}")
+    check_features(train, "knn_predict", "training features")
+    check_features(features, "knn_predict", least=0, width=train.shape[1])
+    check_labels(labels, len(train), "knn_predict")
+    k = whole(k, "k", 1, len(train))
+    if real(temperature, "temperature", 0) == 0:
+        raise BadInput("temperature is a number above 0, not 0")
     train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
     votes = []
     for batch in features.split(batch_size):

@@ -42,6 +42,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST
 from lib.images.sources import read_picture
+from lib.inputs import whole
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.wnids import WNIDS
 
@@ -94,8 +95,7 @@ class Variant:
 
         Each is cut to its central square and scaled by averaging. A damaged picture raises BadInput.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise BadInput(f"the number of pictures in a batch is a whole number of at least 1, not {count!r}")
+        count = whole(count, "the number of images in a batch")
         for start in range(0, len(self.files), count):
             chosen = slice(start, start + count)
             images = np.stack([read_picture(path, self.size, self.frame) for path in self.files[chosen]])
@@ -132,9 +132,10 @@ def imagenet_variant(
     picture.
     """
     one_of(name, VARIANTS, "variant of ImageNet")
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
-    classes = tuple(classes)
+    size = whole(size, "the size of an image", SMALLEST)
+    classes = classes if isinstance(classes, str) else tuple(classes)
+    if isinstance(classes, str) or not all(isinstance(wnid, str) for wnid in classes):
+        raise BadInput(f"classes are a list of WNIDs, texts such as 'n01443537', not {classes!r}")
     if not classes or len(set(classes)) < len(classes):
         raise BadInput(f"classes are one or more WNIDs, each named once, not {classes}")
     root = _root(name, _folder(name, folder), corruption, severity)
@@ -193,8 +194,8 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
             raise BadInput(f"{folder} does not hold {name}, which has its pictures in {_INSIDE[name][0]}")
         return root
     one_of(corruption, (*CORRUPTIONS, *EXTRA), f"corruption of {IMAGENET_C}")
-    one_of(severity, SEVERITIES, f"severity of {IMAGENET_C}")
-    root = folder / corruption / str(severity)
+    level = whole(severity, f"the severity of {IMAGENET_C}", SEVERITIES[0], SEVERITIES[-1])
+    root = folder / corruption / str(level)
     if not root.is_dir():
         raise BadInput(f"{root} is not a folder; {IMAGENET_C} has its pictures in CORRUPTION/SEVERITY/WNID")
     return root
