@@ -102,13 +102,28 @@ def whole(value: float, what: str, least: int | None = 1, most: int | None = Non
     Traceback (most recent call last):
     lib.errors.BadInput: steps is a whole number of at least 1, not 0.5
     """
+    number = _whole(value, least, most)
+    if number is None:
+        allowed = f" from {least} to {most}" if most is not None else "" if least is None else f" of at least {least}"
+        raise BadInput(f"{what} is a whole number{allowed}, not {value!r}")
+    return number
+
+
+def whole_or_none(value: float | None, what: str, none: str, least: int = 1) -> int | None:
+    """`whole`, or None, which stands for what `none` says."""
+    number = None if value is None else _whole(value, least, None)
+    if number is None and value is not None:
+        raise BadInput(f"{what} is a whole number of at least {least}, or None ({none}), not {value!r}")
+    return number
+
+
+def _whole(value: object, least: int | None, most: int | None) -> int | None:
+    """The int that `value` is, or None where it is none from `least` to `most`."""
     number = plain(value)
-    if _is_number(number) and math.isfinite(number) and number == int(number):
-        number = int(number)
-        if (least is None or number >= least) and (most is None or number <= most):
-            return number
-    allowed = f" from {least} to {most}" if most is not None else "" if least is None else f" of at least {least}"
-    raise BadInput(f"{what} is a whole number{allowed}, not {value!r}")
+    if not _is_number(number) or not math.isfinite(number) or number != int(number):
+        return None
+    number = int(number)
+    return number if (least is None or number >= least) and (most is None or number <= most) else None
 
 
 def real(value: float, what: str, least: float = -math.inf, most: float = math.inf) -> float:

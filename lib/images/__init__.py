@@ -16,7 +16,7 @@ from torch import Tensor
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes, sources
-from lib.inputs import whole
+from lib.inputs import whole_or_none
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1  # of the training images
@@ -64,8 +64,7 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
     trained on; images known to be inexact are in neither. `scenes` has further test splits, see
     `lib.images.scenes.SPLITS`.
     """
-    if count is not None:
-        count = whole(count, "the number of images, where it is not None for all,")
+    count = whole_or_none(count, "the number of images", "all")
     if name == "scenes":
         part = _scenes(split, count or SCENES_SIZE.get(split, 2_000))
     else:

@@ -39,7 +39,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import SPLITS, load, scenes
 from lib.images.objects import SMALLEST
-from lib.inputs import whole
+from lib.inputs import whole, whole_or_none
 
 IGNORED = 255  # the label of a pixel without a class
 VOC_CLASSES = (
@@ -94,8 +94,7 @@ def segmented(
     one_of(name, SEGMENTED, "segmentation set")
     one_of(split, SPLITS, "split")
     size = whole(size, "the size of an image", SMALLEST)
-    if count is not None:
-        count = whole(count, "the number of images, where it is not None for all,")
+    count = whole_or_none(count, "the number of images", "all")
     images, labels, classes = SEGMENTED[name](split, count, size)
     digest = hashlib.sha256(images.numpy())
     digest.update(labels.numpy())

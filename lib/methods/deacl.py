@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.inputs import whole
+from lib.inputs import whole_or_none
 from lib.methods.target import slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -25,9 +25,8 @@ class Settings:
     teacher_epochs: int | None = None  # None: as many as the student's
 
     def __post_init__(self) -> None:
-        if self.teacher_epochs is not None:
-            epochs = whole(self.teacher_epochs, "teacher_epochs, where it is not None for the student's,")
-            object.__setattr__(self, "teacher_epochs", epochs)
+        epochs = whole_or_none(self.teacher_epochs, "teacher_epochs", "the student's")
+        object.__setattr__(self, "teacher_epochs", epochs)
 
 
 class DeACL(nn.Module):

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import one_of
-from lib.inputs import check_batch, whole
+from lib.inputs import check_batch, whole, whole_or_none
 from lib.methods.relic import ReLIC
 from lib.methods.removal import Removal
 from lib.precision import full_precision, own_precision
@@ -53,10 +53,9 @@ class Settings(Removal):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("large", 1), ("small", 0)):
-            object.__setattr__(self, name, whole(getattr(self, name), f"{name}, a number of crops,", least))
-        object.__setattr__(self, "size", whole(self.size, "size, that of small crops in pixels,", 8, 32))
-        if self.others is not None:
-            object.__setattr__(self, "others", whole(self.others, "others, where it is not None for the whole batch,"))
+            object.__setattr__(self, name, whole(getattr(self, name), name, least))
+        object.__setattr__(self, "size", whole(self.size, "size", 8, 32))
+        object.__setattr__(self, "others", whole_or_none(self.others, "others", "the whole batch"))
         one_of(self.against, AGAINST, "against")
 
 

@@ -24,4 +24,4 @@ class Removal:
 
     def __post_init__(self) -> None:
         one_of(self.masks, MASKS, "kind of masks")
-        object.__setattr__(self, "removed", float(real(self.removed, "removed, a probability,", 0, 1)))
+        object.__setattr__(self, "removed", float(real(self.removed, "removed", 0, 1)))

@@ -194,7 +194,7 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
             raise BadInput(f"{folder} does not hold {name}, which has its pictures in {_INSIDE[name][0]}")
         return root
     one_of(corruption, (*CORRUPTIONS, *EXTRA), f"corruption of {IMAGENET_C}")
-    level = whole(severity, f"the severity of {IMAGENET_C}", SEVERITIES[0], SEVERITIES[-1])
+    level = whole(severity, f"severity of {IMAGENET_C}", SEVERITIES[0], SEVERITIES[-1])
     root = folder / corruption / str(level)
     if not root.is_dir():
         raise BadInput(f"{root} is not a folder; {IMAGENET_C} has its pictures in CORRUPTION/SEVERITY/WNID")

@@ -30,7 +30,7 @@ from tqdm import tqdm
 from lib import files, paths
 from lib.errors import BadInput
 from lib.images import load
-from lib.inputs import check_images, told, whole
+from lib.inputs import check_images, told, whole_or_none
 from lib.randomness import derive, integers
 
 PROTOCOL = 1  # a new number where pixels change
@@ -57,7 +57,7 @@ def synthesise(images: Tensor, seeds: Tensor, size: int | None = None) -> Tensor
     """
     _check(images, seeds)
     side = min(images.shape[-2:])
-    size = side if size is None else whole(size, "the size of a texture in pixels")
+    size = whole_or_none(size, "the size of a texture", "that of the images") or side
     patch, block, overlap = geometry(side)
     values_of_one = 2 * (patch - block + 1) ** 2 * 3 * block**2
     parts = [part.split(max(1, _AT_ONCE // values_of_one)) for part in (images, seeds)]

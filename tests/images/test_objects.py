@@ -236,7 +236,7 @@ def test_unknown_names_and_sizes(folder):
     with pytest.raises(BadInput, match="unknown set of objects 'aloi'.*allowed: coil, coil-100, aloi-pose"):
         objects("aloi")
     for size in (7, 32.0, "32", True, None):
-        with pytest.raises(BadInput, match="the size of a picture is a whole number of at least 8, not"):
+        with pytest.raises(BadInput, match="the size of an image is a whole number of at least 8, not"):
             objects("coil", size)
 
 
@@ -343,5 +343,5 @@ def test_what_scene_views_refuse():
             scene_views("azimuth", 2, views)
     with pytest.raises(BadInput, match="the seed is a whole number of at least 0, not -1"):
         scene_views("azimuth", 2, 2, seed=-1)
-    with pytest.raises(BadInput, match="at least 16 pixels, not 8"):
+    with pytest.raises(BadInput, match="at least 16, not 8"):
         scene_views("azimuth", 2, 2, size=8)
