@@ -75,7 +75,7 @@ def batches(alive: Tensor, size: int) -> Sequence[Tensor]:
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 or float images as float32 in [0, 1]."""
-    return images if images.is_floating_point() else images.float().div_(255)
+    return images.float() if images.is_floating_point() else images.float().div_(255)
 
 
 def fooling(scores: Tensor, labels: Tensor) -> Tensor:

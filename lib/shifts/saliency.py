@@ -139,6 +139,7 @@ def binary(maps: Tensor) -> Tensor:
 @own_precision
 def lab(images: Tensor) -> Tensor:
     """Float32 CIELAB (N, 3, H, W) of uint8 sRGB images, for the white of D65: distances are about what the eye sees."""
+    _sound(images, "lab")
     level = torch.arange(256, dtype=torch.float64) / 255
     linear = torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).float()
     # Rows X, Y and Z of the sRGB primaries, each divided by that of the white.
@@ -146,7 +147,7 @@ def lab(images: Tensor) -> Tensor:
         [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
     )
     to_xyz /= torch.tensor([[0.95047], [1.0], [1.08883]])
-    light = linear.to(images.device)[_sound(images, "lab").int()]
+    light = linear.to(images.device)[images.int()]
     xyz = torch.einsum("ij,njhw->nihw", to_xyz.to(images.device), light)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
