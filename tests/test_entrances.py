@@ -111,8 +111,13 @@ def built(kind, **options):
         return kind(**options).eval()
 
 
+def copied(module):
+    with torch.inference_mode(False):
+        return copy.deepcopy(module)
+
+
 def encoder(kind=Small, **options):
-    return copy.deepcopy(built(kind, **options))
+    return copied(built(kind, **options))
 
 
 def small_resnet():
@@ -468,7 +473,7 @@ CLIMBING = {
     "grad_cam": lambda x, y: grad_cam(small_resnet(), probe(), x),
     "saliency.train": lambda x, y: saliency.train(x, progress=False),
     "train": lambda x, y: train(
-        copy.deepcopy(SUPERVISED), x, y,
+        copied(SUPERVISED), x, y,
         Training(1, 2, precision="fp32"), 0, progress=False, attack=Attack("pgd(1)"),
     ),
 }  # fmt: skip
