@@ -15,6 +15,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lib.inputs import whole
+
 
 def _signed(value: int) -> int:
     """The two's-complement int64 that has the same 64 bits as the unsigned `value`."""
@@ -44,7 +46,7 @@ def seed_of(*numbers: int) -> int:
     """One seed for a `torch.Generator` from several numbers: seed_of(run, epoch) and the like."""
     state = torch.zeros((), dtype=torch.int64)
     for number in numbers:
-        state = mix(state + _GOLDEN + _signed(int(number) % (1 << 64)))
+        state = mix(state + _GOLDEN + _signed(whole(number, "a seed", None) % (1 << 64)))
     return int(_shift_right(state, 1))
 
 
@@ -58,6 +60,7 @@ def image_seeds(count: int, generator: torch.Generator) -> Tensor:
 
 def derive(seed: int, indices: Tensor) -> Tensor:
     """The int64 seed of image `indices[i]` in the set with number `seed`."""
+    seed = whole(seed, "a seed", None)
     return mix(mix(indices.long() * _GOLDEN) + mix(torch.tensor(_signed(seed % (1 << 64)), device=indices.device)))
 
 

@@ -20,6 +20,7 @@ from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes, sources
 from lib.images.reading import visible
+from lib.inputs import whole_or_none
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1  # of the training images
@@ -68,8 +69,7 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
     neither. `scenes` has further test splits, see `lib.images.scenes.SPLITS`. Raises BadInput where
     a split is empty, or a class has no image to train or to test on.
     """
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise BadInput(f"the number of images is a whole number of at least 1 or None (all), not {count!r}")
+    count = whole_or_none(count, "the number of images", "all")
     if name == "scenes":
         _refuse_other_scenes(paths.data())
         part = _scenes(split, count or SCENES_SIZE.get(split, 2_000))

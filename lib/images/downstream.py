@@ -34,7 +34,7 @@ from torch import Tensor
 from torchvision.datasets import CIFAR100
 from torchvision.datasets.utils import check_integrity
 
-from lib import paths
+from lib import inputs, paths
 from lib.errors import BadInput, one_of
 from lib.images import Split, in_turn
 from lib.images.objects import SMALLEST, scaled
@@ -85,8 +85,7 @@ def downstream(name: str, size: int = 32, device: torch.device | str = "cpu") ->
     here and cannot be downloaded, for a damaged file, and where a class has no image in one of the splits.
     """
     one_of(name, DOWNSTREAM, "downstream set")
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
+    size = inputs.whole(size, "the size of an image", SMALLEST)
     whole = DOWNSTREAM[name](size)
     if len(whole.classes) < 2:
         raise BadInput(f"{name} has the single class {whole.classes[0]}, and a task needs two or more")

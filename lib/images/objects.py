@@ -44,6 +44,7 @@ from lib.errors import BadInput, one_of
 from lib.images import scenes
 from lib.images.reading import files_below, read_each
 from lib.images.sources import check_images, read_packed, read_picture
+from lib.inputs import whole
 
 SMALLEST = 8  # pixels: below, an object of these sets cannot be told
 
@@ -137,7 +138,7 @@ def objects(name: str, size: int = 32) -> Views:
     single view.
     """
     one_of(name, OBJECTS, "set of objects")
-    _whole(size, SMALLEST, "the size of a picture")
+    size = whole(size, "the size of an image", SMALLEST)
     return _coil(size) if name == "coil" else _published(name, size)
 
 
@@ -270,9 +271,8 @@ def scene_views(varies: str, count: int, views: int, size: int = 32, seed: int =
     views or 16 pixels, and a seed below 0.
     """
     one_of(varies, _CAUSES, "cause that varies")
-    _whole(count, 1, "the number of groups")
-    _whole(views, 2, "the number of views")
-    _whole(seed, 0, "the seed")
+    count, views = whole(count, "the number of groups"), whole(views, "the number of views", 2)
+    seed = whole(seed, "the seed", 0)
     name, fixed = _CAUSES[varies]
     cause = scenes.FACTORS[name]
     drawn = scenes.draw_factors(count, seed, "test")
@@ -306,8 +306,3 @@ def _views(images: np.ndarray, groups: np.ndarray, value: np.ndarray, title: str
         source=f"{title}: {count:,} pictures in {int(groups[-1]) + 1:,} groups, at {size} px",
         **described,
     )
-
-
-def _whole(number: int, least: int, what: str) -> None:
-    if isinstance(number, bool) or not isinstance(number, int) or number < least:
-        raise BadInput(f"{what} is a whole number of at least {least}, not {number!r}")

@@ -46,6 +46,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import whole
 from lib.randomness import derive, uniform
 
 PROTOCOL = 1  # raise when pixels or factors change: rows computed on older pictures are then stale
@@ -419,8 +420,7 @@ def render_factors(factors: dict[str, Tensor], size: int = 32, device: torch.dev
 
     The way to vary one factor and hold the others: draw, overwrite, render.
     """
-    if not isinstance(size, int) or size < 16:
-        raise BadInput(f"scenes are squares of at least 16 pixels, not {size!r}")
+    size = whole(size, "the side of a scene in pixels", 16)
     for name in FACTORS:
         if name not in factors:
             raise BadInput(f"a scene needs the factor {name!r}; the factors are: {', '.join(FACTORS)}")

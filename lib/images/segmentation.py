@@ -40,6 +40,7 @@ from lib.errors import BadInput, one_of
 from lib.images import SPLITS, load, scenes
 from lib.images.objects import SMALLEST
 from lib.images.reading import open_image, opened, orientation, read_each, turned
+from lib.inputs import whole, whole_or_none
 
 IGNORED = 255  # the label of a pixel without a class
 VOC_CLASSES = (
@@ -94,10 +95,8 @@ def segmented(
     """
     one_of(name, SEGMENTED, "segmentation set")
     one_of(split, SPLITS, "split")
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
-    if count is not None and (isinstance(count, bool) or not isinstance(count, int) or count < 1):
-        raise BadInput(f"the number of pictures is a whole number of at least 1 or None (all), not {count!r}")
+    size = whole(size, "the size of an image", SMALLEST)
+    count = whole_or_none(count, "the number of images", "all")
     images, labels, classes = SEGMENTED[name](split, count, size)
     digest = hashlib.sha256(images.numpy())
     digest.update(labels.numpy())

@@ -10,6 +10,7 @@ import pandas as pd
 from lib.measures import knn, probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 
 PROTOCOL = f"{knn.PROTOCOL}.{probe.PROTOCOL}"
 
@@ -24,6 +25,7 @@ class Accuracy:
     def identity(self) -> str:
         return f"accuracy()#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         labels, features = subject.split("test").labels, subject.features("test")
         neighbours = knn.knn_predict(subject.features("train"), subject.split("train").labels, features)

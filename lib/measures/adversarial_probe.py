@@ -8,14 +8,15 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
+from lib.inputs import whole
 from lib.measures.features import extract
 from lib.measures.probe import fit_probe
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
 from lib.measures.robust_accuracy import Classifier, batch_size, outcome, pgd_curve
 from lib.measures.rows import CLEAN, COLUMNS
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.adversary import cross_entropy, in_chunks, pgd
-from lib.shifts.adversary.ball import whole
 
 PROTOCOL = f"{ROBUST_PROTOCOL}.2"
 METRIC = "accuracy of the adversarial probe"
@@ -48,7 +49,7 @@ class AdversarialProbe:
 
     def __post_init__(self) -> None:
         for name in ("train_images", "images", "steps", "rounds"):
-            whole(getattr(self, name), name)
+            object.__setattr__(self, name, whole(getattr(self, name), name))
 
     @property
     def identity(self) -> str:
@@ -57,6 +58,7 @@ class AdversarialProbe:
             f"rounds={self.rounds})#{PROTOCOL}"
         )
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         train, validation = subject.split("train"), subject.split("validation", VALIDATION_IMAGES)
         classifier = self.fit(

@@ -15,13 +15,14 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import one_of
+from lib.inputs import whole
 from lib.measures.probe import fit_probe
 from lib.measures.robust_accuracy import AT, Classifier, batch_size, batches, fooling, outcome, pixels
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
 from lib.measures.rows import CLEAN, COLUMNS
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.adversary import cross_entropy, held, in_chunks, pgd
-from lib.shifts.adversary.ball import whole
 from lib.views import View, draw
 from lib.views.operations import resized_crop
 
@@ -95,7 +96,7 @@ class Aggregation:
     def __post_init__(self) -> None:
         one_of(self.crop, VIEWS, "crop")
         for name in ("images", "crops", "train_images", "samples"):
-            whole(getattr(self, name), name)
+            object.__setattr__(self, name, whole(getattr(self, name), name))
 
     @property
     def identity(self) -> str:
@@ -104,6 +105,7 @@ class Aggregation:
             f"train_images={self.train_images}, samples={self.samples})#{PROTOCOL}"
         )
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         train, validation = subject.split("train"), subject.split("validation", VALIDATION_IMAGES)
         test = subject.split("test", self.images)

@@ -31,11 +31,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
+from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe as linear_probe
 from lib.measures.probe import Probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 from lib.models import Encoder, ImageNetEncoder, ResNet, VisionTransformer
+from lib.precision import own_precision, with_gradients
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
@@ -46,28 +48,32 @@ BATCH = 64  # images at once: the graph of resnet50_224 takes about 100 MB an im
 FLAT = 1e-5  # a map whose values differ by less than this share of the largest is constant but for rounding
 
 
+@own_precision
 def look(encoder: Encoder, probe: Probe, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Maps (N, H, W) in [0, 1] and the classes that the probe predicts (N,), for uint8 `images` (N, 3, H, W).
 
     Grad-CAM of `classes` for residual networks, attention rollout for `VisionTransformer`.
     """
     if isinstance(encoder, VisionTransformer):
-        rolled = [_rollout_maps(encoder, batch) for batch in _pictures(images).split(BATCH)]
+        rolled = [_rollout_maps(encoder, batch) for batch in check_images(images, "look").split(BATCH)]
         return _joined([(maps, probe.predict(features)) for maps, features in rolled])
     return grad_cam(encoder, probe, images, classes)
 
 
+@own_precision
+@with_gradients
 def grad_cam(encoder: Encoder, probe: Probe, images: Tensor, classes: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Grad-CAM of `classes` (N,), or of the predicted ones: maps (N, H, W) and predicted classes (N,).
 
     A map is 0 where nothing speaks for the class, 1 at the image's largest value; it is 0 everywhere if nothing does
     anywhere. `images` are uint8 (N, 3, H, W); the encoder is a ResNet, one of torchvision's or of `lib.models`.
     """
-    if classes is not None and classes.shape != images.shape[:1]:
-        raise BadInput(f"there is one class for each of {len(images)} images, not {tuple(classes.shape)} classes")
+    check_images(images, "grad_cam")
+    if classes is not None:
+        check_labels(classes, len(images), "grad_cam", len(probe.bias), "classes")
     stage = _last_stage(encoder)
     encoder.eval()
-    batches = _pictures(images).split(BATCH)
+    batches = images.split(BATCH)
     wanted = [None] * len(batches) if classes is None else classes.split(BATCH)
     return _joined([_class_maps(encoder, stage, probe, *pair) for pair in zip(batches, wanted, strict=True)])
 
@@ -106,6 +112,7 @@ def _last_stage(encoder: Encoder) -> nn.Module:
     )
 
 
+@own_precision
 def attention_rollout(encoder: VisionTransformer, images: Tensor) -> Tensor:
     """Maps (N, H, W) for uint8 `images` (N, 3, H, W): each image's smallest value is 0, its largest 1.
 
@@ -115,7 +122,8 @@ def attention_rollout(encoder: VisionTransformer, images: Tensor) -> Tensor:
     """
     if not isinstance(encoder, VisionTransformer):
         raise BadInput(f"attention rollout needs the VisionTransformer of lib.models, not {type(encoder).__name__}")
-    return torch.cat([_rollout_maps(encoder, batch)[0] for batch in _pictures(images).split(BATCH)])
+    batches = check_images(images, "attention_rollout").split(BATCH)
+    return torch.cat([_rollout_maps(encoder, batch)[0] for batch in batches])
 
 
 def _rollout_maps(encoder: VisionTransformer, images: Tensor) -> tuple[Tensor, Tensor]:
@@ -129,6 +137,7 @@ def _rollout_maps(encoder: VisionTransformer, images: Tensor) -> tuple[Tensor, T
     return _scaled(maps.masked_fill(flat, 0)), features
 
 
+@own_precision
 @torch.no_grad()
 def attention_weights(encoder: VisionTransformer, images: Tensor) -> tuple[Tensor, Tensor]:
     """Features (N, D) of uint8 `images` and every layer's attention (layers, N, heads, P, P) over P patches.
@@ -136,6 +145,7 @@ def attention_weights(encoder: VisionTransformer, images: Tensor) -> tuple[Tenso
     Row i says from which tokens token i takes, and sums to 1. The encoder computes both itself: its layers are only
     asked for the weights that they throw away otherwise.
     """
+    check_images(images, "attention_weights")
     encoder.eval()
     weights = []
 
@@ -153,6 +163,7 @@ def attention_weights(encoder: VisionTransformer, images: Tensor) -> tuple[Tenso
     return features, torch.stack(weights)
 
 
+@own_precision
 def rollout(weights: Tensor) -> Tensor:
     """Attention (layers, N, heads, P, P) -> shares (N, P, P): how much of patch j is in token i behind the last layer.
 
@@ -180,12 +191,6 @@ def _centred(maps: Tensor) -> Tensor:
     centred = flattened - flattened.mean(dim=1, keepdim=True)
     constant = centred.abs().amax(dim=1) <= FLAT * flattened.abs().amax(dim=1)
     return F.normalize(centred, dim=1, eps=1e-300).masked_fill(constant[:, None], 0)
-
-
-def _pictures(images: Tensor) -> Tensor:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise BadInput(f"images are uint8 of shape (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
-    return images
 
 
 def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
@@ -220,8 +225,7 @@ class AttentionShift:
     corruptions: tuple[str, ...] = ("gaussian_noise", "glass_blur", "fog", "contrast")  # one a group
 
     def __post_init__(self) -> None:
-        if isinstance(self.images, bool) or not isinstance(self.images, int) or self.images < 2:
-            raise BadInput(f"images are compared with others, so their number is at least 2, not {self.images!r}")
+        object.__setattr__(self, "images", whole(self.images, "the number of images, which are compared,", 2))
         for name in self.corruptions:
             one_of(name, CORRUPTIONS, "corruption")
 
@@ -229,6 +233,7 @@ class AttentionShift:
     def identity(self) -> str:
         return f"attention_shift(images={self.images}, corruptions={' '.join(self.corruptions)})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         images = subject.split("test", self.images).images
         clean, classes = look(subject.encoder, subject.probe, images)

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from lib.inputs import whole
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
 from lib.measures.robust_accuracy import Classifier, ascending, batch_size, outcome, pgd_curve
 from lib.measures.rows import CLEAN, COLUMNS
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.adversary import auto_attack, cross_entropy, deterministic
-from lib.shifts.adversary.ball import whole
 
 PROTOCOL = f"{ROBUST_PROTOCOL}.1"
 
@@ -31,12 +32,14 @@ class AutoAttackAccuracy:
     epsilon: float = 8
 
     def __post_init__(self) -> None:
-        whole(self.images, "images"), ascending((self.epsilon,))
+        object.__setattr__(self, "images", whole(self.images, "images"))
+        ascending((self.epsilon,))
 
     @property
     def identity(self) -> str:
         return f"auto_attack_accuracy(images={self.images}, epsilon={self.epsilon:g})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         size = batch_size(test.images.device)

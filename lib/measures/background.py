@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from lib.images import load, scenes
+from lib.inputs import check_images
 from lib.measures import probe
 from lib.measures.cue_accuracy import donors
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.cues import MID_GREY
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
@@ -58,6 +60,7 @@ class BackgroundReliance:
     def identity(self) -> str:
         return f"background_reliance(scenes={self.scenes})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         rows = []
         for world, tied in (("scenes", False), ("tied scenes", True)):
@@ -94,6 +97,7 @@ def tie(factors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 def with_background(images: Tensor, masks: Tensor, backgrounds: Tensor) -> Tensor:
     """Uint8 `images` (N, 3, H, W) where the bool `masks` (N, H, W) are true, else `backgrounds`, which broadcast."""
+    check_images(images, "with_background")
     return torch.where(masks[:, None], images, backgrounds)
 
 

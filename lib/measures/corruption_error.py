@@ -23,6 +23,7 @@ from lib.measures import probe
 from lib.measures.calibration import calibration_gaps
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
@@ -41,6 +42,7 @@ class CorruptionError:
     def identity(self) -> str:
         return f"corruption_error(images={self.images or 'all'})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
 

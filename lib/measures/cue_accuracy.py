@@ -14,6 +14,7 @@ from lib.images import Split, load
 from lib.measures import probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.randomness import derive
 from lib.shifts import cues
 from lib.shifts.textures import PROTOCOL as TEXTURES_PROTOCOL
@@ -53,6 +54,7 @@ class CueAccuracy:
     def identity(self) -> str:
         return f"cue_accuracy(images={self.images or 'all'})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         if test.images.numel() > _KEPT:

@@ -19,6 +19,7 @@ from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import angular_error, encode, nested, r_squared_outcomes
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 
 PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}"
 
@@ -45,6 +46,7 @@ class Downstream:
     def identity(self) -> str:
         return f"downstream()#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         size = subject.split("test").images.shape[-1]
         rows = []

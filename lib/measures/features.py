@@ -5,17 +5,24 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lib.precision import autocast
+from lib.inputs import check_images, whole
+from lib.precision import autocast, own_precision
 
 
+@own_precision
 @torch.inference_mode()
 def extract(encoder: nn.Module, images: Tensor, precision: str = "fp32", batch_size: int | None = None) -> Tensor:
-    """Features of `images` (N, 3, H, W), uint8 or float in [0, 1]: float32 (N, encoder.features), on their device."""
+    """Features of `images` (N, 3, H, W), uint8 or float in [0, 1]: float32 (N, encoder.features), on their device.
+
+    Raises BadInput for other images.
+    """
+    check_images(images, "extract", floats=True)
     encoder.eval()
-    batch_size = batch_size or (128 if images.device.type == "cpu" else 512)  # a CPU's cache holds so many activations
+    if batch_size is None:
+        batch_size = 128 if images.device.type == "cpu" else 512  # a CPU's cache holds so many activations
     features = []
     with autocast(images.device, precision):
-        for batch in images.split(batch_size):
-            pixels = batch if batch.is_floating_point() else batch.float().div_(255)
+        for batch in images.split(whole(batch_size, "batch_size")):
+            pixels = batch.float() if batch.is_floating_point() else batch.float().div_(255)
             features.append(encoder(pixels).float())
     return torch.cat(features) if features else torch.empty(0, encoder.features, device=images.device)

@@ -7,11 +7,14 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib.errors import BadInput
+from lib.inputs import check_features, check_labels, real, whole
+from lib.precision import own_precision
 
 PROTOCOL = 1  # bump when the same features give other numbers
 NEIGHBOURS = 20  # DINO's
 
 
+@own_precision
 def knn_predict(
     train: Tensor,
     labels: Tensor,
@@ -24,12 +27,19 @@ def knn_predict(
 
     A neighbour of similarity s votes with weight exp(s / temperature) (Wu et al., arXiv 1805.01978,
     section 3.4, with the k and temperature that DINO uses, arXiv 2104.14294). Returns int64 (M,).
+    Raises BadInput for features that are not finite, and for labels that are not int64 (N,) of at least 0.
     """
-    if not 1 <= k <= len(train):
+    check_features(train, "knn_predict", "training features")
+    check_features(features, "knn_predict", least=0, width=train.shape[1])
+    check_labels(labels, len(train), "knn_predict")
+    k = whole(k, "k")
+    if k > len(train):
         raise BadInput(
             f"k is a whole number from 1 to {len(train)}, not {k!r}: there are {len(train)} training images, and so "
             "many neighbours at most"
         )
+    if real(temperature, "temperature", 0) == 0:
+        raise BadInput("temperature is a number above 0, not 0")
     train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
     votes = []
     for batch in features.split(batch_size):

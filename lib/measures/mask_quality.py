@@ -17,9 +17,9 @@ import torch
 from torch import Tensor
 
 from lib import paths
-from lib.errors import BadInput
 from lib.images import load, objects, segmentation
 from lib.images.segmentation import IGNORED, segmented
+from lib.inputs import whole
 from lib.measures.background import scene_parts
 from lib.shifts.saliency import binary, fused, iou, masks, on_dark, predict, train
 
@@ -50,8 +50,7 @@ def known_masks(count: int) -> dict[str, KnownMasks]:
 
     Raises BadInput for fewer than 20.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count < 20:
-        raise BadInput(f"masks are judged on 20 pictures or more, not {count!r}")
+    count = whole(count, "the number of images on which masks are judged", 20)
     here = {"scenes": _scenes}
     if "coil" in objects.available():
         here["COIL"] = _coil

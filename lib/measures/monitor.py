@@ -9,9 +9,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.images import Split
+from lib.inputs import check_features, check_labels
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
-from lib.precision import autocast
+from lib.precision import autocast, own_precision
 from lib.shifts.adversary import cross_entropy, fgsm, held, pgd
 
 # Shares of the number of training images. An image costs a forward pass here and about eight times that in training
@@ -78,15 +79,18 @@ def adversarial_monitor(
     return monitor
 
 
+@own_precision
 def ridge_classifier(features: Tensor, labels: Tensor, classes: int, decay: float = 0.1) -> Callable[[Tensor], Tensor]:
     """Scores (M, C) of new features (M, D) by ridge regression of one-hot labels (N,) on (N, D), in closed form.
 
     `decay` is in units of the standardised features' variance, times their number of images.
     """
+    check_features(features, "ridge_classifier", least=2)
+    check_labels(labels, len(features), "ridge_classifier", classes)
     mean, std = features.mean(dim=0), features.std(dim=0).clamp(min=1e-6)
     x = (features - mean) / std
     y = F.one_hot(labels, classes).to(x)  # a few images may lack a class
     centre = y.mean(dim=0)
     gram = x.T @ x + decay * len(x) * torch.eye(x.shape[1], device=x.device)
     weight = torch.linalg.solve(gram, x.T @ (y - centre))
-    return lambda new: (new - mean) / std @ weight + centre
+    return own_precision(lambda new: (new - mean) / std @ weight + centre)

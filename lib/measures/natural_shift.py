@@ -14,6 +14,7 @@ from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.natural import NATURAL, available, natural
 
 PROTOCOL = f"{probe.PROTOCOL}.1"
@@ -33,6 +34,7 @@ class NaturalShift:
     def identity(self) -> str:
         return f"natural_shift(sets={' '.join(self.sets)})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test")
         rows = []

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts import textures
 from lib.views import SIMCLR, draw, patch_negatives, render
 
@@ -41,6 +42,7 @@ class NegativeSimilarity:
     def identity(self) -> str:
         return f"negative_similarity(images={self.images})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         views = _pictures(subject, self.images)
         features = {name: subject.extract(pictures).double() for name, pictures in views.items()}

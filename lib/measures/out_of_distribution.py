@@ -14,6 +14,7 @@ from lib.measures.corruption_error import ALL
 from lib.measures.natural_shift import balanced, natural_splits
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.corruptions import BAR, CORRUPTIONS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 from lib.shifts.imagenet import available, imagenet_variant
@@ -53,6 +54,7 @@ class OutOfDistribution:
         numbers = f"images={self.images or 'all'}, corrupted={self.corrupted or 'all'}"
         return f"out_of_distribution({numbers})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         clean = ~subject.wrong(test.images, test.labels)

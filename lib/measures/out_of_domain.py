@@ -17,6 +17,7 @@ from lib.measures.natural_shift import balanced
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 
 PROTOCOL = f"{probe.PROTOCOL}.1"
 SOURCE = "pacs-photo"
@@ -37,6 +38,7 @@ class OutOfDomain:
     def identity(self) -> str:
         return f"out_of_domain()#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         domains = _domains(subject.split("test").images.shape[-1], subject.device, paths.data())
         rows = []

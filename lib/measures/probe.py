@@ -8,6 +8,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lib.inputs import check_features, check_labels
+from lib.precision import own_precision, with_gradients
+
 PROTOCOL = 1  # bump when the same features give other numbers
 DECAYS = tuple(10.0**power for power in range(-6, 1))  # candidates; the best on validation images is taken
 TOLERANCE = 1e-5  # largest entry of the gradient at which a fit has converged
@@ -24,6 +27,7 @@ class Probe:
     decay: float  # chosen on validation images
     gradient: float  # largest entry of the gradient at the solution
 
+    @own_precision
     def scores(self, features: Tensor) -> Tensor:
         """(N, D) features -> (N, C) logits."""
         return F.linear((features - self.mean) / self.std, self.weight, self.bias)
@@ -33,6 +37,8 @@ class Probe:
         return self.scores(features).argmax(dim=1)
 
 
+@own_precision
+@with_gradients
 def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labels: Tensor) -> Probe:
     r"""Fit on (N, D) `train` features for every decay of `DECAYS`; keep the most accurate on `validation`.
 
@@ -41,7 +47,14 @@ def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labe
     .. math:: \frac{1}{N} \sum_i \mathrm{CE}(W \hat x_i + b, y_i) + \frac{\lambda}{2} \lVert W \rVert^2
 
     with :math:`\hat x` standardised by the training features. Ties go to the stronger decay.
+    Raises BadInput for features that are not finite, fewer than two training images, no validation image, and labels
+    that are not int64, one for each image, of at least 0.
     """
+    check_features(train, "fit_probe", "training features", least=2)
+    check_features(validation, "fit_probe", "validation features", width=train.shape[1])
+    check_labels(labels, len(train), "fit_probe")
+    check_labels(validation_labels, len(validation), "fit_probe", what="validation labels")
+    labels = labels.clone()  # those that were made in inference mode take no part in gradients
     mean, std = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
     classes = int(labels.max()) + 1
     standardised = (train - mean) / std

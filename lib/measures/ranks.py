@@ -11,6 +11,7 @@ import numpy as np
 from scipy import stats
 
 from lib.errors import BadInput
+from lib.inputs import whole
 from lib.measures.statistics import LEVEL, Interval
 
 
@@ -53,9 +54,7 @@ def critical_difference(models: int, tasks: int, level: float = 0.05) -> float:
     infinite degrees of freedom, divided by the square root of 2. It holds for all pairs at once, if Friedman's test
     rejects; it too is an approximation for many tasks.
     """
-    for count, what in ((models, "models"), (tasks, "tasks")):
-        if isinstance(count, bool) or not isinstance(count, int | np.integer) or count < 2:
-            raise BadInput(f"the number of {what} is a whole number of at least 2, not {count!r}")
+    models, tasks = whole(models, "the number of models", 2), whole(tasks, "the number of tasks", 2)
     if not 0 < level < 1:
         raise BadInput(f"the level is a probability between 0 and 1, such as 0.05, not {level!r}")
     quantile = stats.studentized_range.ppf(1 - level, models, np.inf) / np.sqrt(2)
@@ -70,8 +69,7 @@ def bootstrap_ranks(scores: np.ndarray, resamples: int = 2000, seed: int = 0) ->
     single models, and too narrow with few tasks or seeds: what none of five tasks shows, no resample of them can.
     """
     scores = _checked(scores, "(seeds, tasks, models)")
-    if isinstance(resamples, bool) or not isinstance(resamples, int) or resamples < 1:
-        raise BadInput(f"the number of resamples is a whole number of at least 1, not {resamples!r}")
+    resamples = whole(resamples, "the number of resamples")
     generator = np.random.default_rng(seed)
     seeds, tasks, _ = scores.shape
     draws = [

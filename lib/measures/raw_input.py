@@ -10,11 +10,13 @@ import pandas as pd
 import torch
 from torch import Tensor
 
+from lib.inputs import check_images
 from lib.measures import probe
 from lib.measures.corruption_error import ALL
 from lib.measures.features import extract
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 from lib.shifts.corruptions.digital import contrast
@@ -43,6 +45,7 @@ class RawInput:
     def identity(self) -> str:
         return f"raw_input(images={self.images or 'all'})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test, encoder = subject.split("test", self.images), subject.encoder
         raw = copy.deepcopy(encoder)
@@ -73,9 +76,11 @@ class RawInput:
 
 def faded(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
     """What a network with normalisation (`mean`, `std`, each (3, 1, 1)) takes raw uint8 `images` for, rounded."""
+    check_images(images, "faded")
     return (255 * mean + std * images.float()).round_().clamp_(0, 255).byte()
 
 
 def low_contrast(images: Tensor, std: Tensor) -> Tensor:
     """The contrast corruption with `std`, averaged over the channels, as its factor: uint8 like `images`."""
+    check_images(images, "low_contrast")
     return truncate(contrast(images.float(), torch.empty(0), std.mean().item())).byte()

@@ -16,6 +16,7 @@ from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import encode, nested_each, r_squared_outcomes
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 
 PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}"
 READ = tuple(name for name, factor in FACTORS.items() if not factor.whole)  # shape and kinds are classes
@@ -43,6 +44,7 @@ class ReadOut:
     def identity(self) -> str:
         return f"read_out(images={self.images})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         train, validation, test = (
             load("scenes", name, count, subject.device)

@@ -13,6 +13,7 @@ from lib.images.objects import CAUSES, Views, available, objects, scene_views
 from lib.measures.invariance import chance_similarity, grouped_similarity
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 
 PROTOCOL = "1"
 
@@ -41,6 +42,7 @@ class RealInvariance:
     def identity(self) -> str:
         return f"real_invariance(groups={self.groups}, views={self.views})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         size = subject.split("test").images.shape[-1]
         rows = []

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import whole
 from lib.measures.statistics import LEVEL, Interval, bootstrap_interval
 
 PROTOCOL = 2  # bump when the same features give other numbers
@@ -219,8 +220,7 @@ def nested_each(
     for columns in targets.values():
         check_pairs(features, columns)
     count = len(features)
-    if not (isinstance(folds, int) and 3 <= folds <= count):  # of two, none would be left for the choice
-        raise BadInput(f"folds is a whole number from 3 to {count}, the number of images, not {folds}")
+    folds = whole(folds, "folds", 3, count)  # of two, none would be left for the choice
     decays, scales = (DECAYS, (None,)) if kernel == "linear" else (KERNEL_DECAYS, SCALES)
     candidates = list(product(scales, decays))  # in the order of a path's fits
     x, y = features.double(), torch.cat([columns.double() for columns in targets.values()], dim=1)

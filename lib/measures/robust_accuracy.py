@@ -19,14 +19,14 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import BadInput
+from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe as linear_probe
 from lib.measures.invariance import chance_similarity, cosine
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.shifts.adversary import apgd, cross_entropy, fgsm, held, pgd, square
-from lib.shifts.adversary.ball import whole
 
 PROTOCOL = f"{linear_probe.PROTOCOL}.1"  # bump the last number when rows change for other reasons
 AT = 8  # the field's epsilon, in 255ths
@@ -45,7 +45,8 @@ class Classifier(nn.Module):
         super().__init__()
         self.encoder, self.head = encoder, nn.Identity() if head is None else head
         # A tensor that was made in inference mode takes no part in gradients; its copy does.
-        copies = {name: getattr(probe, name).clone() for name in ("mean", "std", "weight", "bias")}
+        with torch.inference_mode(False):
+            copies = {name: getattr(probe, name).clone() for name in ("mean", "std", "weight", "bias")}
         self.probe = replace(probe, **copies)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -55,6 +56,8 @@ class Classifier(nn.Module):
 
     def right(self, images: Tensor, labels: Tensor) -> Tensor:
         """Whether each of `images` (N, 3, H, W), uint8 or float in [0, 1], is classified rightly: bool (N,)."""
+        check_images(images, "Classifier.right", floats=True, some=True)
+        check_labels(labels, len(images), "Classifier.right")
         with held(self), torch.no_grad():
             scores = [self(pixels(batch)) for batch in images.split(batch_size(images.device))]
         return torch.cat(scores).argmax(dim=1) == labels
@@ -72,7 +75,7 @@ def batches(alive: Tensor, size: int) -> Sequence[Tensor]:
 
 def pixels(images: Tensor) -> Tensor:
     """uint8 or float images as float32 in [0, 1]."""
-    return images if images.is_floating_point() else images.float().div_(255)
+    return images.float() if images.is_floating_point() else images.float().div_(255)
 
 
 def fooling(scores: Tensor, labels: Tensor) -> Tensor:
@@ -169,7 +172,8 @@ class RobustAccuracy:
 
     def __post_init__(self) -> None:
         ascending(self.epsilons)
-        whole(self.images, "images"), whole(self.steps, "steps"), whole(self.restarts, "restarts")
+        for name in ("images", "steps", "restarts"):
+            object.__setattr__(self, name, whole(getattr(self, name), name))
 
     @property
     def identity(self) -> str:
@@ -178,6 +182,7 @@ class RobustAccuracy:
             f"steps={self.steps}, restarts={self.restarts})#{PROTOCOL}"
         )
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         classifier = Classifier(subject.encoder, subject.probe)

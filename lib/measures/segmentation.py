@@ -38,11 +38,12 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes
 from lib.images.segmentation import IGNORED, SEGMENTED, Segmented, segmented
+from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS
 from lib.measures.subject import Subject
-from lib.precision import autocast
+from lib.precision import autocast, own_precision, with_gradients
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
 STRIDE = 4  # pixels of a picture to a position of the finest map that is read
@@ -72,15 +73,14 @@ class Segmentation:
     def __post_init__(self) -> None:
         one_of(self.dataset, SEGMENTED, "segmentation set")
         for part, least in (("train", 2), ("validation", 1), ("test", 2)):
-            count = getattr(self, part)
-            if isinstance(count, bool) or not isinstance(count, int) or count < least:
-                raise BadInput(f"the number of {part} pictures is a whole number of at least {least}, not {count!r}")
+            object.__setattr__(self, part, whole(getattr(self, part), f"the number of {part} images", least))
 
     @property
     def identity(self) -> str:
         counts = f"train={self.train}, validation={self.validation}, test={self.test}"
         return f"segmentation(dataset={self.dataset}, {counts}, size={self.size})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         train, validation, test = (
             _part(self.dataset, part, getattr(self, part), self.size, subject.device, paths.data(), paths.cache())
@@ -107,6 +107,7 @@ def _part(
     return segmented(dataset, split, count, size, device)
 
 
+@own_precision
 @torch.no_grad()
 def pixel_features(subject: Subject, images: Tensor) -> Tensor:
     """What the frozen encoder says of each place in uint8 `images` (N, 3, S, S): float32 (N, D, h, w).
@@ -114,6 +115,7 @@ def pixel_features(subject: Subject, images: Tensor) -> Tensor:
     The maps of the stages that are no finer than S / STRIDE, or of the last where all are finer, at the finest of
     these, h x w. Raises BadInput for an encoder without maps.
     """
+    check_images(images, "pixel_features", square=True)
     subject.encoder.eval()
     features = []
     with autocast(images.device, subject.precision):
@@ -133,6 +135,7 @@ def _enlarged(maps: Tensor, size: tuple[int, int]) -> Tensor:
 Head = Callable[[Tensor], Tensor]  # features (N, D, h, w) -> scores (N, C, h, w)
 
 
+@own_precision
 def fit_linear(
     train: Tensor, labels: Tensor, validation: Tensor, validation_labels: Tensor, classes: int, seed: int = 0
 ) -> Head:
@@ -145,7 +148,7 @@ def fit_linear(
     bias = fitted.bias - weight @ fitted.mean
     unseen = classes - len(bias)  # the probe knows the classes up to the last that it saw
     weight, bias = F.pad(weight, (0, 0, 0, unseen)), F.pad(bias, (0, unseen), value=-1e9)  # never the largest
-    return lambda features: F.conv2d(features, weight[:, :, None, None], bias)
+    return own_precision(lambda features: F.conv2d(features, weight[:, :, None, None], bias))
 
 
 def _pixels(features: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
@@ -165,10 +168,14 @@ def _pixels(features: Tensor, labels: Tensor, generator: torch.Generator) -> tup
     return torch.cat(sampled)[known], drawn[known]
 
 
+@own_precision
+@with_gradients
 def fit_fcn(
     train: Tensor, labels: Tensor, validation: Tensor, validation_labels: Tensor, classes: int, seed: int = 0
 ) -> Head:
     """A small network on features (N, D, h, w) with labels (N, S, S): the decay of DECAYS with the best mIoU."""
+    for part, what in ((labels, "labels"), (validation_labels, "validation labels")):
+        check_labels(part[part != IGNORED], int((part != IGNORED).sum()), "fit_fcn", classes, what)
     best, best_score = None, -1.0
     for decay in DECAYS:
         head = _train_fcn(train, labels, classes, decay, seed)
@@ -200,6 +207,7 @@ def _train_fcn(features: Tensor, labels: Tensor, classes: int, decay: float, see
     return head.eval()
 
 
+@own_precision
 @torch.no_grad()
 def predict(head: Head, features: Tensor, size: int) -> Tensor:
     """The class of each pixel, int64 (N, size, size), of features (N, D, h, w)."""

@@ -11,6 +11,7 @@ from lib.measures import probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.similarity import ssim
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
 PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.1"
@@ -34,6 +35,7 @@ class SeverityCurve:
         chosen = " ".join(self.corruptions)
         return f"severity_curve(images={self.images or 'all'}, corruptions={chosen})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         rows = [row(CLEAN, 0, "error along severity", subject.wrong(test.images, test.labels))]

@@ -26,6 +26,7 @@ from lib.measures import probe
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.cue_conflict import CIFAR10_NAMED, CONFLICT, EDGES, SILHOUETTES, CueConflict, available, cue_conflict
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
@@ -55,6 +56,7 @@ class ShapeBias:
     def identity(self) -> str:
         return f"shape_bias(scenes={self.scenes})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         rows = _of_scenes(subject, self.scenes)
         test = subject.split("test")

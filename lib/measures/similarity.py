@@ -5,6 +5,9 @@ from __future__ import annotations
 from torch import Tensor
 from torch.nn import functional as F
 
+from lib.errors import BadInput
+from lib.inputs import check_images
+
 
 def ssim(first: Tensor, second: Tensor, window: int = 7) -> Tensor:
     r"""Structural similarity of pairs of uint8 images (N, 3, H, W): float32 (N,), 1 for equal ones.
@@ -15,6 +18,8 @@ def ssim(first: Tensor, second: Tensor, window: int = 7) -> Tensor:
     (Wang et al. 2004, equation 13), in square windows of equal weights with sample variances, averaged over all windows
     within the image and over the channels: scikit-image's `structural_similarity` with its defaults.
     """
+    if check_images(first, "ssim").shape != check_images(second, "ssim").shape:
+        raise BadInput(f"ssim takes two sets of one shape, not {tuple(first.shape)} and {tuple(second.shape)}")
     x, y = first.double(), second.double()
     pool = lambda values: F.avg_pool2d(values, window, stride=1)  # noqa: E731
     mean_x, mean_y = pool(x), pool(y)

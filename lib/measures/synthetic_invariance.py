@@ -14,6 +14,7 @@ from lib.measures.invariance import chance_distance, chance_similarity, cosine, 
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.precision import own_precision
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 
 PROTOCOL = f"{PROBE_PROTOCOL}.1"
@@ -47,6 +48,7 @@ class SyntheticInvariance:
     def identity(self) -> str:
         return f"synthetic_invariance(images={self.images}, parameters={self.parameters})#{PROTOCOL}"
 
+    @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         pictures = subject.split("test", self.images).images
         whiten = subject.whitening

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from torch import nn
 
 from lib.errors import BadInput
+from lib.inputs import check_batch
 from lib.methods import (
     acl,
     barlow_twins,
@@ -108,5 +109,15 @@ def build_method(
     if hasattr(build, "teacher"):
         if teacher is None:
             raise BadInput(f"{name} learns from a teacher: give it an encoder that was trained by {build.teacher}")
-        return build(encoder, settings, teacher)
-    return build(encoder, settings, classes) if build.uses_labels else build(encoder, settings)
+        method = build(encoder, settings, teacher)
+    else:
+        method = build(encoder, settings, classes) if build.uses_labels else build(encoder, settings)
+    if METHODS[name].trained:
+        method.register_forward_pre_hook(_several)
+    return method
+
+
+def _several(method: nn.Module, given: tuple) -> None:
+    """Batch norm in training, and each comparison of images, needs two of them."""
+    if method.training and given:
+        check_batch(given[0][0])

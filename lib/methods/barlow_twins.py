@@ -8,7 +8,8 @@ import torch
 from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
-from lib.precision import full_precision
+from lib.inputs import check_batch
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -42,6 +43,7 @@ class BarlowTwins(nn.Module):
         pass
 
 
+@own_precision
 def correlation_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     r"""The two sums of equation 1 for two (N, D) views:
 
@@ -49,6 +51,8 @@ def correlation_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
 
     with :math:`C` (D, D) the cross-correlation over the batch (equation 2; population variance).
     """
+
+    check_batch(first)
 
     def standardise(z: Tensor) -> Tensor:
         return torch.nn.functional.batch_norm(z, None, None, training=True)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lib.methods.repulsion import Repulsion
 from lib.methods.target import follow, rising, slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import BYOL as BYOL_VIEWS
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -60,6 +60,7 @@ class BYOL(nn.Module):
         follow(self.target_projector, self.projector, momentum)
 
 
+@own_precision
 def regression(prediction: Tensor, target: Tensor) -> Tensor:
     r"""Mean squared error of unit vectors, equation 2: (N, D), (N, D) -> scalar in [0, 4].
 
@@ -68,6 +69,7 @@ def regression(prediction: Tensor, target: Tensor) -> Tensor:
     return 2 - 2 * F.cosine_similarity(prediction, target, dim=1).mean()
 
 
+@own_precision
 def repulsion(predictions: list[Tensor], negatives: list[Tensor], alpha: float) -> Tensor:
     r"""What tells predictions q of the two views, (N, D) each, from the target's projections t of their negatives.
 

@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.precision import own_precision
+
 
 def one_pass_per_size(network: nn.Module, views: list[Tensor]) -> list[Tensor]:
     """`network` of every view, in the order of `views`: views of one size go through it as one batch.
@@ -20,6 +22,7 @@ def one_pass_per_size(network: nn.Module, views: list[Tensor]) -> list[Tensor]:
     return [outputs[place] for place in range(len(views))]
 
 
+@own_precision
 def cross_prediction(scores: list[Tensor], targets: list[Tensor], temperature: float) -> Tensor:
     r"""Every view predicts the targets of the other large views: V scores and T <= V targets, (N, K) each -> scalar.
 

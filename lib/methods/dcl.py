@@ -6,8 +6,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from lib.inputs import check_batch
 from lib.methods import simclr
 from lib.methods.simclr import Settings
+from lib.precision import own_precision
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -21,6 +23,7 @@ class DCL(simclr.SimCLR):
         return dcl(first, second, self.temperature)
 
 
+@own_precision
 def dcl(first: Tensor, second: Tensor, temperature: float) -> Tensor:
     r"""Equation 6 without weights: two (N, D) views -> scalar, averaged over the 2N views.
 
@@ -29,6 +32,7 @@ def dcl(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
     with j the other view of i. The batch needs at least two images.
     """
+    check_batch(first)
     count = len(first)
     z = F.normalize(torch.cat((first, second)), dim=1)
     similarity = z @ z.T / temperature  # (2N, 2N)

@@ -11,9 +11,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.errors import BadInput
+from lib.inputs import whole_or_none
 from lib.methods.target import slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -25,9 +25,8 @@ class Settings:
     teacher_epochs: int | None = None  # None: as many as the student's
 
     def __post_init__(self) -> None:
-        epochs = self.teacher_epochs
-        if epochs is not None and (type(epochs) is not int or epochs < 1):
-            raise BadInput(f"teacher_epochs is a whole number of at least 1 or None (the student's), not {epochs!r}")
+        epochs = whole_or_none(self.teacher_epochs, "teacher_epochs", "the student's")
+        object.__setattr__(self, "teacher_epochs", epochs)
 
 
 class DeACL(nn.Module):
@@ -80,6 +79,7 @@ class DeACL(nn.Module):
         pass
 
 
+@own_precision
 def distance(first: Tensor, second: Tensor) -> Tensor:
     """One minus the cosine: (N, D), (N, D) -> (N,) in [0, 2]."""
     return 1 - F.cosine_similarity(first, second, dim=1)

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import View
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
@@ -72,11 +72,13 @@ class EMPSSL(nn.Module):
         pass
 
 
+@own_precision
 def agreement(patches: Tensor) -> Tensor:
     """Mean cosine of each patch with its image's mean patch: (P, N, D) -> scalar in [-1, 1]."""
     return F.cosine_similarity(patches, patches.mean(dim=0, keepdim=True), dim=2).mean()
 
 
+@own_precision
 def coding_rate(patches: Tensor, epsilon: float) -> Tensor:
     r"""Total coding rate (equation 1, in the official code's convention), averaged over patches: (P, N, D) -> scalar.
 

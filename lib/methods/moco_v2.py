@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lib.methods.queue import Queue
 from lib.methods.repulsion import Repulsion, repelled
 from lib.methods.target import follow, slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -65,6 +65,7 @@ class MoCoV2(nn.Module):
         follow(self.key_head, self.head, self.momentum)
 
 
+@own_precision
 def info_nce(query: Tensor, key: Tensor, queue: Tensor, temperature: float, others: Tensor | None = None) -> Tensor:
     r"""Equation 1 of 1911.05722: unit vectors (N, D), (N, D) and (K, D) -> scalar, averaged over N.
 

@@ -9,8 +9,9 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.inputs import check_batch
 from lib.methods.target import follow, rising, slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import BYOL
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -56,11 +57,13 @@ class MoCoV3(nn.Module):
         follow(self.target_projector, self.projector, momentum)
 
 
+@own_precision
 def batch_contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     r"""Algorithm 1: (N, D), (N, D) -> scalar; the other images' keys are the negatives.
 
     .. math:: -2 \tau \, \frac1N \sum_i \log
               \frac{\exp(q_i \cdot k_i / \tau)}{\sum_j \exp(q_i \cdot k_j / \tau)}
     """
+    check_batch(queries)
     logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature  # (N, N)
     return 2 * temperature * F.cross_entropy(logits, torch.arange(len(queries), device=queries.device))

@@ -9,8 +9,9 @@ from lightly.models.modules.heads import NNCLRPredictionHead, NNCLRProjectionHea
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.inputs import check_batch
 from lib.methods.queue import Queue
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -57,16 +58,19 @@ class NNCLR(nn.Module):
 
 
 @torch.no_grad()
+@own_precision
 def nearest(vectors: Tensor, among: Tensor) -> Tensor:
     """Of `among` (K, D), the one nearest to each of `vectors` (N, D); all of unit length, no gradient."""
     return among[(vectors @ among.T).argmax(dim=1)]
 
 
+@own_precision
 def contrast(neighbours: Tensor, predictions: Tensor, temperature: float) -> Tensor:
     r"""Equation 3, both directions averaged as in section 3.2: unit vectors (N, D), (N, D) -> scalar.
 
     .. math:: -\log \frac{\exp(\mathrm{NN}(z_i) \cdot p_i / \tau)}{\sum_k \exp(\mathrm{NN}(z_i) \cdot p_k / \tau)}
     """
+    check_batch(predictions)
     logits = neighbours @ predictions.T / temperature  # (N, N)
     target = torch.arange(len(logits), device=logits.device)
     return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2

@@ -9,8 +9,9 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.inputs import check_batch
 from lib.methods.target import follow, rising, slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import BYOL
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -58,11 +59,14 @@ class ReLIC(nn.Module):
         follow(self.target_head, self.head, momentum)
 
 
+@own_precision
 def similarities(online: Tensor, target: Tensor, temperature: float) -> Tensor:
     """Cosines over the temperature, (N, D), (N, D) -> (N, N): row i says which image view i is taken for."""
+    check_batch(online)
     return F.normalize(online, dim=1) @ F.normalize(target, dim=1).T / temperature
 
 
+@own_precision
 def divergence(logits: Tensor, other: Tensor) -> Tensor:
     r"""Of what one view is taken for from what the other is taken for: logits (N, N), (N, N) -> scalar, at least 0.
 

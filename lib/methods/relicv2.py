@@ -16,10 +16,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.errors import BadInput, one_of
+from lib.errors import one_of
+from lib.inputs import check_batch, whole, whole_or_none
 from lib.methods.relic import ReLIC
 from lib.methods.removal import Removal
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import View, large_and_small
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -52,13 +53,9 @@ class Settings(Removal):
     def __post_init__(self) -> None:
         super().__post_init__()
         for name, least in (("large", 1), ("small", 0)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise BadInput(f"{name} is a number of crops of at least {least}, not {value!r}")
-        if type(self.size) is not int or not 8 <= self.size <= 32:
-            raise BadInput(f"size is that of small crops, a whole number of pixels from 8 to 32, not {self.size!r}")
-        if self.others is not None and (type(self.others) is not int or self.others < 1):
-            raise BadInput(f"others is a whole number of at least 1, or None for the whole batch, not {self.others!r}")
+            object.__setattr__(self, name, whole(getattr(self, name), name, least))
+        object.__setattr__(self, "size", whole(self.size, "size", 8, 32))
+        object.__setattr__(self, "others", whole_or_none(self.others, "others", "the whole batch"))
         one_of(self.against, AGAINST, "against")
 
 
@@ -83,6 +80,7 @@ class ReLICv2(ReLIC):
             return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
 
 
+@own_precision
 def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> tuple[Tensor, Tensor]:
     r"""The contrastive term and the divergence of L + S online and L target projections, (N, D) each: two scalars.
 
@@ -114,12 +112,14 @@ def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> 
     return contrastive / pairs, divergence / pairs
 
 
+@own_precision
 def similarities(online: Tensor, target: Tensor, settings: Settings) -> Tensor:
     """Cosines over the temperature of crops and targets, (N, D) each: (N, 1 + others), the image's own first.
 
     The others of image i are the ones that follow it in the batch. Batches are in random order, so they are a random
     sample, without a generator's help, and the same one for every pair of crops.
     """
+    check_batch(online)
     cosines = F.normalize(online, dim=1) @ F.normalize(target, dim=1).T / settings.temperature
     count = len(cosines)
     others = count - 1 if settings.others is None else min(settings.others, count - 1)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lib.errors import BadInput, one_of
+from lib.errors import one_of
+from lib.inputs import real
 
 MASKS = ("learned", "fused", "exact", "shuffled")
 
@@ -22,7 +23,5 @@ class Removal:
     masks: str = "learned"
 
     def __post_init__(self) -> None:
-        if isinstance(self.removed, bool) or not isinstance(self.removed, int | float) or not 0 <= self.removed <= 1:
-            raise BadInput(f"removed is a probability between 0 and 1, not {self.removed!r}")
         one_of(self.masks, MASKS, "kind of masks")
-        object.__setattr__(self, "removed", float(self.removed))
+        object.__setattr__(self, "removed", float(real(self.removed, "removed", 0, 1)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
 import torch
@@ -10,6 +9,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
+from lib.inputs import real, whole
+from lib.precision import own_precision
 
 NEGATIVES = ("patch", "texture")
 
@@ -30,15 +31,13 @@ class Repulsion:
     def __post_init__(self) -> None:
         if self.negatives is not None:
             one_of(self.negatives, NEGATIVES, "negatives")
-        if isinstance(self.alpha, bool) or not isinstance(self.alpha, int | float) or not 0 <= self.alpha < math.inf:
-            raise BadInput(f"alpha is a number of at least 0, not {self.alpha!r}")
-        if type(self.count) is not int or self.count < 1:
-            raise BadInput(f"count is a whole number of at least 1, not {self.count!r}")
+        object.__setattr__(self, "alpha", float(real(self.alpha, "alpha", 0)))
+        object.__setattr__(self, "count", whole(self.count, "count"))
         if self.negatives == "texture" and self.count > 1:
             raise BadInput(f"an image has one texture: the count of texture negatives is 1, not {self.count}")
-        object.__setattr__(self, "alpha", float(self.alpha))
 
 
+@own_precision
 def repelled(query: Tensor, negatives: Tensor, alpha: float, temperature: float) -> Tensor:
     r"""Logits of negatives (n, N, D) of queries (N, D): (N, n).
 

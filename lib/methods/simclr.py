@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.held import held
+from lib.inputs import check_batch
 from lib.methods.repulsion import Repulsion, repelled
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -66,6 +67,7 @@ class SimCLR(nn.Module):
         pass
 
 
+@own_precision
 def nt_xent(first: Tensor, second: Tensor, temperature: float, others: Tensor | None = None) -> Tensor:
     r"""Normalised, temperature-scaled cross-entropy, equation 1: two (N, D) views -> scalar.
 
@@ -75,6 +77,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, others: Tensor | 
     averaged over the 2N ordered pairs of views of one image; sim is the cosine. `others` are logits (2N, n) of
     negatives that each view has for itself (`lib.methods.repulsion`): more terms of its denominator's sum.
     """
+    check_batch(first)
     count = len(first)
     z = F.normalize(torch.cat((first, second)), dim=1)
     similarity = z @ z.T / temperature  # (2N, 2N)

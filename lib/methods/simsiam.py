@@ -8,7 +8,7 @@ from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import View
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
@@ -44,6 +44,7 @@ class SimSiam(nn.Module):
         pass
 
 
+@own_precision
 def distance(prediction: Tensor, projection: Tensor) -> Tensor:
     r"""Equation 1 with the stopped gradient of equation 3: (N, D), (N, D) -> scalar in [-1, 1].
 

@@ -9,7 +9,9 @@ from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.precision import full_precision
+from lib.errors import BadInput
+from lib.inputs import check_batch, told
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -28,7 +30,7 @@ class SupCon(nn.Module):
 
     def __init__(self, encoder: nn.Module, settings: Settings, classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.classes = encoder, classes
         self.head = SimCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
         self.temperature = settings.temperature
 
@@ -41,6 +43,7 @@ class SupCon(nn.Module):
         pass
 
 
+@own_precision
 def sup_con(first: Tensor, second: Tensor, labels: Tensor, temperature: float) -> Tensor:
     r"""Equation 2 (L_out): two (N, D) views and labels (N,) -> scalar, averaged over the 2N views.
 
@@ -49,6 +52,9 @@ def sup_con(first: Tensor, second: Tensor, labels: Tensor, temperature: float) -
 
     with P(i) all other views with the label of i.
     """
+    check_batch(first)
+    if labels.is_floating_point() or labels.shape != first.shape[:1]:
+        raise BadInput(f"sup_con takes labels as whole numbers ({len(first)},), one for each image, not {told(labels)}")
     z, labels = F.normalize(torch.cat((first, second)), dim=1), labels.repeat(2)
     similarity = z @ z.T / temperature  # (2N, 2N)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)

@@ -40,7 +40,7 @@ class Supervised(nn.Module):
 
     def __init__(self, encoder: nn.Module, settings: Settings, classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.classes = encoder, classes
         self.views, self.removal = self.views_of(settings), settings
         self.head = nn.Linear(encoder.features, classes)
 

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lib.methods.crops import cross_prediction, one_pass_per_size
 from lib.methods.prototypes import Prototypes
 from lib.methods.queue import Queue
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import MULTI_CROP
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -65,6 +65,7 @@ class SwAV(nn.Module):
             queue.push(projections)
 
 
+@own_precision
 def sinkhorn(scores: Tensor, epsilon: float, iterations: int) -> Tensor:
     r"""Codes that use all prototypes equally (equation 5): (N, K) -> (N, K), whose rows sum to 1.
 

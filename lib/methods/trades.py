@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import SUPERVISED
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -32,7 +32,7 @@ class TRADES(nn.Module):
 
     def __init__(self, encoder: nn.Module, settings: Settings, classes: int) -> None:
         super().__init__()
-        self.encoder = encoder
+        self.encoder, self.classes = encoder, classes
         self.head = nn.Linear(encoder.features, classes)
         self.beta = settings.beta
 
@@ -57,6 +57,7 @@ class TRADES(nn.Module):
         pass
 
 
+@own_precision
 def divergence(clean: Tensor, attacked: Tensor) -> Tensor:
     r"""Kullback-Leibler divergence of the answers, as logits: (N, C), (N, C) -> (N,), each at least 0.
 

@@ -8,7 +8,8 @@ from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.precision import full_precision
+from lib.inputs import check_batch
+from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -52,19 +53,23 @@ class VICReg(nn.Module):
         pass
 
 
+@own_precision
 def flatness(z: Tensor) -> Tensor:
     r"""How far features fall short of a standard deviation of 1 (equation 1): (N, D) -> scalar in [0, 1].
 
     .. math:: v(z) = \frac1D \sum_d \max \left( 0, 1 - \sqrt{\mathrm{Var}(z_d) + 10^{-4}} \right)
     """
+    check_batch(z)
     return F.relu(1 - (z.var(dim=0) + 1e-4).sqrt()).mean()
 
 
+@own_precision
 def covariance(z: Tensor) -> Tensor:
     r"""The squared covariances of different features (equations 3 and 4): (N, D) -> scalar, at least 0.
 
     .. math:: c(z) = \frac1D \sum_{d \ne e} \mathrm{Cov}(z)_{d,e}^2
     """
+    check_batch(z)
     z = z - z.mean(dim=0)
     covariances = z.T @ z / (len(z) - 1)  # (D, D)
     return (covariances.square().sum() - covariances.diagonal().square().sum()) / z.shape[1]

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import BadInput
+from lib.inputs import check_images
 
 # Mean and standard deviation per channel of pixels in [0, 1], as the field writes them.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -30,15 +31,22 @@ class Encoder(nn.Module):
         self.register_buffer("std", torch.tensor(std)[:, None, None])
 
     def normalise_by(self, images: Tensor) -> None:
-        """Take mean and standard deviation per channel from uint8 `images` (N, 3, H, W)."""
+        """Take mean and standard deviation per channel from uint8 `images` (N, 3, H, W).
+
+        Raises BadInput for other images, and where all values of a channel are equal, which no scale makes vary.
+        """
+        check_images(images, "normalise_by", some=True)
         total = square = 0.0
         for chunk in images.split(1024):  # the set as one float tensor would be large
             pixels = chunk.double().div(255)
             total, square = total + pixels.sum(dim=(0, 2, 3)), square + pixels.square().sum(dim=(0, 2, 3))
         count = images.numel() / 3
         mean = total / count
+        std = (square / count - mean.square()).clamp(min=0).sqrt()
+        if not (std > 1e-6).all():
+            raise BadInput("normalise_by takes images that vary, and in one channel all their values are equal")
         self.mean.copy_(mean[:, None, None])
-        self.std.copy_((square / count - mean.square()).sqrt()[:, None, None])
+        self.std.copy_(std[:, None, None])
 
     def normalised(self, x: Tensor) -> Tensor:
         """Pixels in [0, 1] -> mean 0 and standard deviation 1, in the memory format that convolutions are fast in."""

@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field, replace
 
 from lib.errors import BadInput, one_of
+from lib.inputs import whole
 from lib.methods import METHODS, views_of
 from lib.methods.removal import Removal
 from lib.models import ENCODERS
@@ -54,8 +55,7 @@ class RunConfig:
                 raise BadInput(f"{name} is one name, not {getattr(self, name)!r}; a list of names makes a grid")
         one_of(self.method, METHODS, "method")
         one_of(self.encoder, ENCODERS, "encoder")
-        if type(self.seed) is not int:
-            raise BadInput(f"seed is a whole number, not {self.seed!r}")
+        object.__setattr__(self, "seed", whole(self.seed, "seed", None))
         if self.train_images is not None and (type(self.train_images) is not int or self.train_images < 1):
             raise BadInput(f"train_images is a whole number of at least 1 or None (all), not {self.train_images!r}")
         if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):

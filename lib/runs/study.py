@@ -11,6 +11,7 @@ import pandas as pd
 
 from lib import paths
 from lib.errors import BadInput, one_of
+from lib.inputs import whole
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
@@ -88,9 +89,7 @@ class Study:
         object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
         if self.seeds is not None:
             seeds = as_list(self.seeds, "seeds", ("0", "1", "2"))
-            if not all(type(seed) is int for seed in seeds):
-                raise BadInput(f"seeds are whole numbers such as [0, 1, 2], not {self.seeds!r}")
-            object.__setattr__(self, "seeds", tuple(seeds))
+            object.__setattr__(self, "seeds", tuple(whole(seed, "a seed", None) for seed in seeds))
         if self.dataset is not None and not isinstance(self.dataset, str):
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):

@@ -27,6 +27,7 @@ from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST, scaled
 from lib.images.reading import list_images, read_each
 from lib.images.sources import check_images, read_packed, read_picture
+from lib.inputs import whole
 
 CLASSES = ("airplane", "bear", "bicycle", "bird", "boat", "bottle", "car", "cat", "chair", "clock", "dog", "elephant",
            "keyboard", "knife", "oven", "truck")  # fmt: skip
@@ -63,8 +64,7 @@ def cue_conflict(size: int = 32, device: torch.device | str = "cpu") -> CueConfl
     `lib.images.objects.scaled`, those of a folder as by `lib.images.sources.read_picture`: both average. Raises
     BadInput for another size, a set that is not here, a damaged file, and a name that is not one of the set's.
     """
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
+    size = whole(size, "the size of an image", SMALLEST)
     path, folder = _packed_path(), _folder()
     if path is None and folder is None:
         raise BadInput(

@@ -21,8 +21,6 @@ networks" (arXiv 1905.09797: shuffled patches); each function says what differs.
 
 from __future__ import annotations
 
-import math
-import numbers
 from functools import lru_cache
 
 import torch
@@ -30,6 +28,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.inputs import check_images, real, told, whole
 from lib.randomness import bits
 from lib.shifts.corruptions.filters import gaussian_blur
 from lib.views.operations import grey
@@ -46,15 +45,6 @@ FLATTEST_EDGE = 20.0  # of Sobel's gradient: a step of 8 levels has as much afte
 BORDER_SHARE = 1 / 16  # of the side: how wide a frame `silhouette` takes for background
 
 
-def _checked(images: Tensor, what: str = "images") -> Tensor:
-    """`images`, or one sentence if they are none."""
-    sound = isinstance(images, Tensor) and images.dtype == torch.uint8 and images.ndim == 4
-    if not sound or images.shape[1] != 3 or 0 in images.shape:
-        given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise BadInput(f"{what} are uint8 of shape (N, 3, H, W), at least one, not {given}")
-    return images
-
-
 def _bytes(values: Tensor) -> Tensor:
     """Levels of float64, rounded; what is a hair from a half, where the order of a sum would tell, goes up."""
     return (values + 0.5 + 1e-6).floor_().clamp_(0, 255).byte()
@@ -69,13 +59,12 @@ def patch_shuffle(images: Tensor, pieces: int, seeds: Tensor) -> Tensor:
     `seeds` are int64 (N,). The order is never the one that it was: where that is drawn, all pieces move on by one.
     Raises BadInput where `pieces` is not a whole number of at least 2 that divides both sides.
     """
-    count, _, height, width = _checked(images).shape
-    if isinstance(pieces, bool) or not isinstance(pieces, int) or pieces < 2 or height % pieces or width % pieces:
-        raise BadInput(
-            f"the pieces a side are a whole number of at least 2 that divides {height} and {width}, not {pieces!r}"
-        )
-    if seeds.shape != (count,) or seeds.dtype != torch.int64:
-        raise BadInput(f"{count} images take int64 seeds of shape ({count},), not {seeds.dtype} {tuple(seeds.shape)}")
+    count, _, height, width = check_images(images, "patch_shuffle", some=True).shape
+    pieces = whole(pieces, "the number of pieces a side", 2)
+    if height % pieces or width % pieces:
+        raise BadInput(f"the number of pieces a side divides {height} and {width}, and {pieces} does not")
+    if not isinstance(seeds, Tensor) or seeds.shape != (count,) or seeds.dtype != torch.int64:
+        raise BadInput(f"{count} images take int64 seeds of shape ({count},), not {told(seeds)}")
     places = torch.arange(pieces**2, device=images.device)
     order = bits(seeds.to(images.device), 0, pieces**2).argsort(dim=1)
     order = torch.where((order == places).all(dim=1, keepdim=True), places.roll(1), order)
@@ -96,7 +85,7 @@ def low_pass(images: Tensor, cutoff: float) -> Tensor:
     cosine transform is filtered), so what is on the left does not leak in from the right. Raises BadInput for a cut-off
     that is not a positive number.
     """
-    return _bytes(_low(_checked(images).double(), cutoff))
+    return _bytes(_low(check_images(images, "low_pass", some=True).double(), cutoff))
 
 
 def high_pass(images: Tensor, cutoff: float) -> Tensor:
@@ -105,12 +94,12 @@ def high_pass(images: Tensor, cutoff: float) -> Tensor:
     So low pass + high pass - 128 is the image, but for rounding and clipping. Geirhos et al. 2018 add the mean grey of
     their data set instead.
     """
-    return _bytes(_high(_checked(images).double(), cutoff) + MID_GREY)
+    return _bytes(_high(check_images(images, "high_pass", some=True).double(), cutoff) + MID_GREY)
 
 
 def _low(pixels: Tensor, cutoff: float) -> Tensor:
-    if isinstance(cutoff, bool) or not isinstance(cutoff, numbers.Real) or not 0 < cutoff < math.inf:
-        raise BadInput(f"a cut-off is a positive number, in cycles a picture, not {cutoff!r}")
+    if real(cutoff, "a cut-off, in cycles an image,", 0) == 0:
+        raise BadInput("a cut-off, in cycles an image, is a number above 0, not 0")
     rows, columns = (_gaussian_gain(side, float(cutoff)).to(pixels.device) for side in pixels.shape[-2:])
     return rows @ pixels @ columns
 
@@ -140,7 +129,7 @@ def edges(images: Tensor) -> Tensor:
     `FLATTEST_EDGE`), as far as it stays above `WEAK_SHARE` of that. The outermost pixels have no edges. As for the
     edges of Geirhos et al. 2019 (MATLAB's) the threshold is the picture's own, so low contrast loses no outlines.
     """
-    levels = grey(_checked(images).double())
+    levels = grey(check_images(images, "edges", some=True).double())
     # In whole 2**-16 levels everything up to the comparisons is exact, so that ties are ties in any batch.
     smooth = gaussian_blur(levels, EDGE_SIGMA).mul_(1 << 16).round_()
     across, down = sobel(smooth)
@@ -199,13 +188,13 @@ def silhouette(images: Tensor, masks: Tensor | None = None) -> Tensor:
     colours, or where the object touches the frame or is partly of its colour, so accuracy on guessed silhouettes is
     less than shape alone would give. Raises BadInput for masks of another shape.
     """
-    count, _, height, width = _checked(images).shape
+    count, _, height, width = check_images(images, "silhouette", some=True).shape
     if masks is None:
         distances = _from_frame(low_pass(images, OBJECT_CUTOFF))
         masks = distances > otsu(distances.flatten(1))[:, None, None]
-    elif masks.dtype != torch.bool or masks.shape != (count, height, width):
+    elif not isinstance(masks, Tensor) or masks.dtype != torch.bool or masks.shape != (count, height, width):
         shape = (count, height, width)
-        raise BadInput(f"masks of these images are bool of shape {shape}, not {masks.dtype} {tuple(masks.shape)}")
+        raise BadInput(f"masks of these images are bool of shape {shape}, not {told(masks)}")
     return _black(masks[:, None]).expand_as(images).contiguous()
 
 
@@ -257,7 +246,8 @@ def recolour(images: Tensor, donors: Tensor) -> Tensor:
     stretched as if they spread so far: what is left there is rounding. Clipped to 0 to 255. Raises BadInput for
     another number of donors than of images.
     """
-    return _bytes(_recoloured(_checked(images).double(), _donors(donors, images)))
+    pixels = check_images(images, "recolour", some=True).double()
+    return _bytes(_recoloured(pixels, _donors(donors, images, "recolour")))
 
 
 def stylise(images: Tensor, donors: Tensor, textures: Tensor, cutoff: float = STYLE_CUTOFF) -> Tensor:
@@ -270,15 +260,15 @@ def stylise(images: Tensor, donors: Tensor, textures: Tensor, cutoff: float = ST
     Our own, for pictures too small for the style transfer of Geirhos et al. 2019. Raises BadInput for another number of
     donors than of images, textures of another shape, and a cut-off that is not a positive number.
     """
-    if _checked(textures, "textures").shape != _checked(images).shape:
+    if check_images(textures, "stylise", "textures").shape != check_images(images, "stylise", some=True).shape:
         raise BadInput(f"textures have the shape of the images, {tuple(images.shape)}, not {tuple(textures.shape)}")
-    layout = _recoloured(_low(images.double(), cutoff), _donors(donors, images))
+    layout = _recoloured(_low(images.double(), cutoff), _donors(donors, images, "stylise"))
     return _bytes(layout + _high(textures.double(), cutoff))
 
 
-def _donors(donors: Tensor, images: Tensor) -> Tensor:
+def _donors(donors: Tensor, images: Tensor, who: str) -> Tensor:
     """Float64 donors, one for each image."""
-    if len(_checked(donors, "donors")) != len(images):
+    if len(check_images(donors, who, "donors")) != len(images):
         raise BadInput(f"each image has one donor, but there are {len(images)} images and {len(donors)} donors")
     return donors.double()
 

@@ -43,6 +43,7 @@ from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST
 from lib.images.reading import class_folders, list_images, nested, readable, tell_others
 from lib.images.sources import read_picture
+from lib.inputs import whole
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.wnids import WNIDS
 
@@ -96,8 +97,7 @@ class Variant:
         Each is cut to its central square and scaled by averaging. One that cannot be read is left out, see
         `lib.images.reading.readable`; more than a share of them raises BadInput.
         """
-        if isinstance(count, bool) or not isinstance(count, int) or count < 1:
-            raise BadInput(f"the number of pictures in a batch is a whole number of at least 1, not {count!r}")
+        count = whole(count, "the number of images in a batch")
         images, places = [], []
         for place, image in readable(self.files, lambda path: read_picture(path, self.size, self.frame), self.source):
             images.append(image)
@@ -143,9 +143,10 @@ def imagenet_variant(
     picture.
     """
     one_of(name, VARIANTS, "variant of ImageNet")
-    if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-        raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST}, not {size!r}")
-    classes = tuple(classes)
+    size = whole(size, "the size of an image", SMALLEST)
+    classes = classes if isinstance(classes, str) else tuple(classes)
+    if isinstance(classes, str) or not all(isinstance(wnid, str) for wnid in classes):
+        raise BadInput(f"classes are a list of WNIDs, texts such as 'n01443537', not {classes!r}")
     if not classes or len(set(classes)) < len(classes):
         raise BadInput(f"classes are one or more WNIDs, each named once, not {classes}")
     root = _root(name, _folder(name, folder), corruption, severity)
@@ -209,8 +210,8 @@ def _root(name: str, folder: Path, corruption: str | None, severity: int | None)
             )
         return root
     one_of(corruption, (*CORRUPTIONS, *EXTRA), f"corruption of {IMAGENET_C}")
-    one_of(severity, SEVERITIES, f"severity of {IMAGENET_C}")
-    roots = [place / corruption / str(severity) for place in _corruption_folders(folder)]
+    level = whole(severity, f"severity of {IMAGENET_C}", SEVERITIES[0], SEVERITIES[-1])
+    roots = [place / corruption / str(level) for place in _corruption_folders(folder)]
     root = next((root for root in roots if root.is_dir()), None)
     if root is None:
         raise BadInput(

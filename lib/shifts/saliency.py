@@ -35,7 +35,8 @@ from tqdm import tqdm
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import load
-from lib.precision import autocast
+from lib.inputs import check_images, told
+from lib.precision import autocast, own_precision, with_gradients
 from lib.randomness import seed_of
 from lib.shifts.corruptions.filters import gaussian_blur
 from lib.shifts.cues import otsu
@@ -76,7 +77,7 @@ def spectral_residual(images: Tensor) -> Tensor:
     The mean goes round the edges of the spectrum, which is periodic. Amplitudes below one level count as one and keep
     their size, or the rounding of a flat picture would be salient. The Gaussian has `BLUR_SHARE` of the side.
     """
-    spectrum = torch.fft.fft2(grey(_checked(images).double()))
+    spectrum = torch.fft.fft2(grey(_sound(images, "spectral_residual").double()))
     amplitude = spectrum.abs().clamp(min=1)
     log = amplitude.log()
     expected = F.avg_pool2d(F.pad(log, (1, 1, 1, 1), mode="circular"), 3, stride=1)
@@ -106,7 +107,7 @@ def geodesic(images: Tensor) -> Tensor:
 
 def centre_prior(images: Tensor) -> Tensor:
     """A Gaussian about the middle, `CENTRE_SIGMA` of each side wide: where photographers put what they mean."""
-    height, width = _checked(images).shape[-2:]
+    height, width = _sound(images, "centre_prior").shape[-2:]
     rows, columns = (
         ((torch.arange(side, dtype=torch.float64, device=images.device) + 0.5) / side - 0.5) / CENTRE_SIGMA
         for side in (height, width)
@@ -117,7 +118,7 @@ def centre_prior(images: Tensor) -> Tensor:
 
 def fused(images: Tensor) -> Tensor:
     """The mean of the four maps, stretched."""
-    small = _reduced(_checked(images))
+    small = _reduced(_sound(images, "fused"))
     maps = torch.cat([_fused(part) for part in small.split(_TOGETHER)])
     return maps if small is images else _enlarged(maps, images)
 
@@ -135,8 +136,10 @@ def binary(maps: Tensor) -> Tensor:
     return levels > otsu(levels.flatten(1))[:, None, None]
 
 
+@own_precision
 def lab(images: Tensor) -> Tensor:
     """Float32 CIELAB (N, 3, H, W) of uint8 sRGB images, for the white of D65: distances are about what the eye sees."""
+    _sound(images, "lab")
     level = torch.arange(256, dtype=torch.float64) / 255
     linear = torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).float()
     # Rows X, Y and Z of the sRGB primaries, each divided by that of the white.
@@ -144,7 +147,7 @@ def lab(images: Tensor) -> Tensor:
         [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
     )
     to_xyz /= torch.tensor([[0.95047], [1.0], [1.08883]])
-    light = linear.to(images.device)[_checked(images).int()]
+    light = linear.to(images.device)[images.int()]
     xyz = torch.einsum("ij,njhw->nihw", to_xyz.to(images.device), light)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
@@ -207,12 +210,8 @@ def _enlarged(maps: Tensor, images: Tensor) -> Tensor:
     return F.interpolate(maps[:, None], images.shape[-2:], mode="bilinear")[:, 0].clamp(0, 1)
 
 
-def _checked(images: Tensor) -> Tensor:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3 or not len(images):
-        raise BadInput(f"images are uint8 (N, 3, H, W), at least one, not {images.dtype} {tuple(images.shape)}")
-    if min(images.shape[-2:]) < SMALLEST:
-        raise BadInput(f"saliency is found in images of at least {SMALLEST} px a side, not {tuple(images.shape[-2:])}")
-    return images
+def _sound(images: Tensor, who: str) -> Tensor:
+    return check_images(images, who, least=SMALLEST, some=True)
 
 
 # The network
@@ -250,6 +249,8 @@ def _layer(channels_in: int, channels: int) -> nn.Sequential:
     return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
 
 
+@own_precision
+@with_gradients
 def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", progress: bool = True) -> Segmenter:
     """A network that has learned from the fused maps of uint8 `images` (N, 3, H, W) where their objects are.
 
@@ -259,7 +260,7 @@ def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", pro
     is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one device.
     """
     device = torch.device(device)
-    small = _reduced(_checked(images)).to(device)
+    small = _reduced(_sound(images, "train")).to(device)
     labels = binary(fused(small)).float()
     with torch.random.fork_rng([]):
         torch.manual_seed(seed)
@@ -296,10 +297,11 @@ def _mirrored(planes: Tensor, chosen: Tensor) -> Tensor:
     return torch.where(chosen.view(-1, *[1] * (planes.ndim - 1)), planes.flip(-1), planes)
 
 
+@own_precision
 @torch.no_grad()
 def predict(net: Segmenter, images: Tensor) -> Tensor:
     """How likely each pixel of uint8 images (N, 3, H, W), on the network's device, is object: (N, H, W) in [0, 1]."""
-    small = _reduced(_checked(images))
+    small = _reduced(_sound(images, "predict"))
     likely = torch.cat([net(part.float() / 255).sigmoid() for part in small.split(_TOGETHER)])
     return likely if small is images else _enlarged(likely, images)
 
@@ -380,12 +382,11 @@ def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tens
     Raises BadInput for other shapes, types and fills.
     """
     one_of(fill, FILLS, "fill")
-    if images.dtype != torch.uint8 or images.ndim != 4:
-        raise BadInput(f"images are uint8 (N, C, H, W), not {images.dtype} {tuple(images.shape)}")
+    check_images(images, "remove_background")
     shape = (len(images), *images.shape[-2:])
-    if masks.shape != shape or not (masks.dtype == torch.bool or masks.is_floating_point()):
-        raise BadInput(f"masks of these images are bool or float of shape {shape}, not {masks.dtype} "
-                       f"{tuple(masks.shape)}")  # fmt: skip
+    sound = isinstance(masks, Tensor) and (masks.dtype == torch.bool or masks.is_floating_point())
+    if not sound or masks.shape != shape:
+        raise BadInput(f"masks of these images are bool or float of shape {shape}, not {told(masks)}")
     if fill == "mean":
         ground = images.float().mean((2, 3), keepdim=True).round()
     else:
@@ -414,7 +415,7 @@ def on_dark(images: Tensor, level: int = DARK) -> Tensor:
     directions; dark spots within an object belong to it. A dark part at its outline does not: these are near to exact
     masks, not exact ones. Where the background is brighter than `level`, as behind one object of COIL, all is object.
     """
-    dark = _checked(images).amax(1) <= level
+    dark = _sound(images, "on_dark").amax(1) <= level
     inner = torch.zeros(images.shape[-2:], dtype=torch.bool, device=images.device)
     inner[1:-1, 1:-1] = True
     ground, before = dark & ~inner, None

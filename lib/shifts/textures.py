@@ -30,6 +30,7 @@ from tqdm import tqdm
 from lib import files, paths
 from lib.errors import BadInput
 from lib.images import load
+from lib.inputs import check_images, told, whole_or_none
 from lib.randomness import derive, integers
 
 PROTOCOL = 1  # a new number where pixels change
@@ -54,13 +55,14 @@ def synthesise(images: Tensor, seeds: Tensor, size: int | None = None) -> Tensor
     >>> synthesise(torch.full((1, 3, 32, 32), 7, dtype=torch.uint8), torch.tensor([0]), 48).unique()
     tensor([7], dtype=torch.uint8)
     """
-    _check(images, seeds, size)
+    _check(images, seeds)
     side = min(images.shape[-2:])
+    size = whole_or_none(size, "the size of a texture", "that of the images") or side
     patch, block, overlap = geometry(side)
     values_of_one = 2 * (patch - block + 1) ** 2 * 3 * block**2
     parts = [part.split(max(1, _AT_ONCE // values_of_one)) for part in (images, seeds)]
     return torch.cat(
-        [_quilt(_blocks(i, s, patch, block), s, size or side, overlap) for i, s in zip(*parts, strict=True)]
+        [_quilt(_blocks(i, s, patch, block), s, size, overlap) for i, s in zip(*parts, strict=True)]
     )
 
 
@@ -143,15 +145,10 @@ def _made(images: Tensor, start: int, device: torch.device | str) -> dict[str, T
     return {"textures": synthesise(images.to(device), seeds.to(device)).cpu()}
 
 
-def _check(images: Tensor, seeds: Tensor, size: int | None) -> None:
-    if images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        raise BadInput(f"textures are made of uint8 (N, 3, H, W), not {images.dtype} {tuple(images.shape)}")
-    if min(images.shape[-2:]) < SMALLEST:
-        raise BadInput(f"textures are made of images of at least {SMALLEST} px a side, not {tuple(images.shape[-2:])}")
-    if seeds.dtype != torch.int64 or seeds.shape != images.shape[:1]:
-        raise BadInput(f"{len(images)} images take as many int64 seeds, not {seeds.dtype} {tuple(seeds.shape)}")
-    if size is not None and (isinstance(size, bool) or not isinstance(size, int) or size < 1):
-        raise BadInput(f"the size of a texture is a whole number of at least 1 px or None, not {size!r}")
+def _check(images: Tensor, seeds: Tensor) -> None:
+    check_images(images, "synthesise", least=SMALLEST)
+    if not isinstance(seeds, Tensor) or seeds.dtype != torch.int64 or seeds.shape != images.shape[:1]:
+        raise BadInput(f"{len(images)} images take as many int64 seeds, not {told(seeds)}")
 
 
 def _blocks(images: Tensor, seeds: Tensor, patch: int, block: int) -> Tensor:

@@ -38,6 +38,8 @@ import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import unit_images, whole
+from lib.precision import own_precision
 from lib.randomness import normal
 from lib.views import operations
 
@@ -68,16 +70,14 @@ class Transform:
         A grid of more than `most` rows is thinned to `most`, evenly in its order, with its first row and, from two on,
         its last.
         """
-        if isinstance(size, bool) or not isinstance(size, int) or size < SMALLEST:
-            raise BadInput(f"the size of a picture is a whole number of at least {SMALLEST} px, not {size!r}")
-        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
-            raise BadInput(f"the most rows of a grid are a whole number of at least 1, not {most!r}")
-        rows = self.rows(size)
+        most = whole(most, "the largest number of rows of a grid")
+        rows = self.rows(whole(size, "the size of an image in pixels", SMALLEST))
         if len(rows) <= most:
             return rows
         return rows[torch.linspace(0, len(rows) - 1, most, dtype=torch.float64).round().long()]
 
 
+@own_precision
 def transform(images: Tensor, name: str, parameters: Tensor) -> Tensor:
     """Transformed copies of `images` (N, 3, S, S), uint8 or float in [0, 1]: float32 in [0, 1], on the same device.
 
@@ -87,7 +87,7 @@ def transform(images: Tensor, name: str, parameters: Tensor) -> Tensor:
     tensor([0.7500, 0.7500, 0.7500])
     """
     chosen = TRANSFORMS[one_of(name, TRANSFORMS, "transform")]
-    pixels = _unit_range(images)
+    pixels = unit_images(images, "transform", square=True, least=SMALLEST, some=True)
     count, side = len(pixels), pixels.shape[-1]
     if not isinstance(parameters, Tensor) or parameters.shape != (count, len(chosen.names)):
         given = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
@@ -106,29 +106,14 @@ def image_distance(images: Tensor, transformed: Tensor) -> Tensor:
 
     Both are uint8 or float in [0, 1], of one shape (N, 3, S, S).
     """
-    images, transformed = _unit_range(images), _unit_range(transformed)
+    images, transformed = (
+        unit_images(part, "image_distance", what, square=True, least=SMALLEST, some=True)
+        for part, what in ((images, "images"), (transformed, "transformed images"))
+    )
     if images.shape != transformed.shape:
         shapes = f"{tuple(images.shape)} and {tuple(transformed.shape)}"
         raise BadInput(f"the images and their transformed copies have one shape, not {shapes}")
     return (images - transformed).square_().mean((1, 2, 3)).sqrt_()
-
-
-def _unit_range(images: Tensor) -> Tensor:
-    """Square images (N, 3, S, S), uint8 or float in [0, 1], as float32 in [0, 1]."""
-    if not isinstance(images, Tensor) or not (images.dtype == torch.uint8 or images.is_floating_point()):
-        given = images.dtype if isinstance(images, Tensor) else type(images).__name__
-        raise BadInput(f"images are a tensor of uint8 or of floats in [0, 1], not {given}")
-    count, channels, height, width = images.shape if images.ndim == 4 else (0, 0, 0, 0)
-    if count < 1 or channels != 3 or height != width or width < SMALLEST:
-        raise BadInput(
-            f"images have the shape (N, 3, S, S), with a side of at least {SMALLEST} px, not {tuple(images.shape)}"
-        )
-    if images.dtype == torch.uint8:
-        return images.float().div_(255)
-    low, high = (bound.item() for bound in images.aminmax())
-    if not (low >= 0 and high <= 1):  # so that NaN is refused too
-        raise BadInput(f"float images have values in [0, 1], not from {low:.3g} to {high:.3g}")
-    return images.float()
 
 
 # Spatial

@@ -19,13 +19,14 @@ from tqdm import tqdm
 
 from lib import files
 from lib.errors import BadInput, one_of
+from lib.inputs import check_images, check_labels, whole
 from lib.memory import peak_memory, reset_peak_memory
-from lib.precision import PRECISIONS, autocast, precision_on
+from lib.precision import PRECISIONS, autocast, own_precision, precision_on, with_gradients
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
-from lib.views import View, draw, patch_negatives, render
+from lib.views import View, draw, patch_negatives, render_checked
 
 
 class OutOfTime(Exception):
@@ -49,15 +50,15 @@ class Training:
         one_of(self.optimiser, OPTIMISERS, "optimiser")
         one_of(self.precision, PRECISIONS, "precision")
         for name, least in (("epochs", 1), ("batch_size", 2)):
-            value = getattr(self, name)
-            if type(value) is not int or value < least:
-                raise BadInput(f"{name} is a whole number of at least {least}, not {value!r}")
+            object.__setattr__(self, name, whole(getattr(self, name), name, least))
         for name in ("learning_rate", "weight_decay", "warmup_epochs"):
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < math.inf:
                 raise BadInput(f"{name} is a number of at least 0, not {value!r}")
 
 
+@own_precision
+@with_gradients
 def train(
     method: nn.Module,
     images: Tensor,
@@ -85,8 +86,10 @@ def train(
     what differs. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
     with the checkpoint written. Returns the history, an entry an epoch: the mean of each loss term
     and of their sum, the learning rate, seconds, images per second and peak memory in MiB.
+    Raises BadInput before the first step for images or labels that are not as said here.
     """
-    device = images.device
+    _check(method, images, labels, textures, removed)
+    seed, device = whole(seed, "seed", None), images.device
     steps_per_epoch = len(images) // training.batch_size
     if steps_per_epoch == 0:
         raise BadInput(
@@ -148,9 +151,9 @@ def train(
         sources = [pictures] * len(drawn)
         if share:
             sources = _sources(method.views, pictures, removed[batch], share, generator)
-        clean = [render(*view) for view in zip(sources, method.views, drawn, strict=True)]
+        clean = [render_checked(*view) for view in zip(sources, method.views, drawn, strict=True)]
         if negatives == "texture":  # turned, cut and coloured as the query is
-            clean += [render(textures[batch], method.views[query], drawn[query]) for query in method.queries]
+            clean += [render_checked(textures[batch], method.views[query], drawn[query]) for query in method.queries]
         elif negatives == "patch":
             queries = [clean[query] for query in method.queries for _ in range(repulsion.count)]
             clean += [patch_negatives(query, generator) for query in queries]
@@ -193,6 +196,21 @@ def train(
             saved = time.monotonic()
     method.eval()
     return history
+
+
+def _check(
+    method: nn.Module, images: Tensor, labels: Tensor, textures: Tensor | None, removed: Tensor | None
+) -> None:
+    """Refuse what `train` cannot learn from. The device is waited for, once."""
+    check_images(images, "train")
+    for given, what in ((textures, "textures"), (removed, "images without background")):
+        if given is not None:
+            check_images(given, "train", what)
+    if method.uses_labels:
+        check_labels(labels, len(images), "train", getattr(method, "classes", None))
+    for given, what in ((labels, "labels"), (textures, "textures"), (removed, "images without background")):
+        if given is not None and given.device != images.device:
+            raise BadInput(f"train takes {what} where the images are, on {images.device}, not on {given.device}")
 
 
 def _sources(

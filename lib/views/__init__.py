@@ -17,6 +17,7 @@ from lib.views.recipes import (
     large_and_small,
     make_view,
     render,
+    render_checked,
 )
 
 __all__ = [
@@ -36,6 +37,7 @@ __all__ = [
     "patch_negatives",
     "patch_sides",
     "render",
+    "render_checked",
 ]
 
 keep_freed_memory()

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.inputs import told
 
 LEAST, MOST = 16 / 224, 72 / 224  # side of a patch as a share of the picture's; the public code's range
 
@@ -16,14 +17,15 @@ def patch_sides(side: int) -> tuple[int, int]:
 
 
 def patch_negatives(images: Tensor, generator: torch.Generator) -> Tensor:
-    """A grid of random patches of each image, in place of it: (N, C, H, W) of any type -> the same.
+    """A grid of random patches of each image, in place of it: (N, 3, H, W) of any type -> the same.
 
     For each image a side is drawn between those of `patch_sides`, and the picture is paved, from its upper left corner,
     with square patches of that side from places drawn anew for each, which may be the same, as the public code has it.
-    `generator` must live on the images' device. Raises BadInput for what is not (N, C, H, W).
+    `generator` must live on the images' device. Pixels only move,
+    so that their values are not looked at. Raises BadInput for another shape.
     """
-    if images.ndim != 4:
-        raise BadInput(f"patch negatives are made of images (N, C, H, W), not of {tuple(images.shape)}")
+    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3:
+        raise BadInput(f"patch_negatives takes images (N, 3, H, W), not {told(images)}")
     count, _, height, width = images.shape
     least, most = patch_sides(min(height, width))
     device = images.device

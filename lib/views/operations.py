@@ -13,6 +13,8 @@ import functools
 import torch
 from torch import Tensor
 
+from lib.precision import own_precision
+
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
 
 
@@ -42,6 +44,7 @@ def _resampling_weights(start: Tensor, length: Tensor, size_in: int, size_out: i
     return weights.div_(weights.sum(dim=-1, keepdim=True))
 
 
+@own_precision
 def resized_crop(
     images: Tensor, top: Tensor, left: Tensor, height: Tensor, width: Tensor, size: int, flip: Tensor | None = None
 ) -> Tensor:

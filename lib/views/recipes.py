@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import check_images
 from lib.views import operations
 
 CHUNK = 256  # images per pass on a CPU: intermediate results stay near the cache
@@ -134,26 +135,39 @@ def _draw_boxes(view: View, side: tuple[int, int], uniform) -> tuple[Tensor, Ten
 
 
 def make_view(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
-    """A random view of each image: uint8 (N, 3, H, W) -> float (N, 3, size, size) in [0, 1].
+    """A random view of each image: (N, 3, H, W), uint8 or float in [0, 1] -> float (N, 3, size, size) in [0, 1].
 
-    `generator` must live on the images' device.
+    `generator` must live on the images' device. Raises BadInput for other images.
     """
-    return render(images, view, draw(view, len(images), images.shape[-2:], generator))
+    check_images(images, "make_view", floats=True)
+    return render_checked(images, view, draw(view, len(images), images.shape[-2:], generator))
 
 
 def render(images: Tensor, view: View, parameters: Parameters) -> Tensor:
     """`apply`, in parts that suit the device."""
+    return render_checked(check_images(images, "render", floats=True), view, parameters)
+
+
+def render_checked(images: Tensor, view: View, parameters: Parameters) -> Tensor:
+    """`render` of images that were checked before, such as batches of a set: the device is not waited for."""
     views = torch.empty(len(images), 3, view.size, view.size, device=images.device)
     chunk = CHUNK if images.device.type == "cpu" else max(1, len(images))
     for start in range(0, len(images), chunk):
         part = slice(start, start + chunk)
-        views[part] = apply(images[part], view, parameters[part])
+        views[part] = _applied(images[part], view, parameters[part])
     return views
 
 
 def apply(images: Tensor, view: View, drawn: Parameters) -> Tensor:
-    """The view of each image that `drawn` describes: uint8 (N, 3, H, W) -> float (N, 3, size, size) in [0, 1]."""
-    out = images.float().div_(255)
+    """The view of each image that `drawn` describes: (N, 3, H, W) -> float (N, 3, size, size) in [0, 1].
+
+    Images are uint8 or float in [0, 1]; raises BadInput for others.
+    """
+    return _applied(check_images(images, "apply", floats=True), view, drawn)
+
+
+def _applied(images: Tensor, view: View, drawn: Parameters) -> Tensor:
+    out = images.float() if images.is_floating_point() else images.float().div_(255)
     out = operations.resized_crop(out, drawn.top, drawn.left, drawn.height, drawn.width, view.size, drawn.flip)
     if view.jitter:
         out = operations.colour_jitter(out, drawn.brightness, drawn.contrast, drawn.saturation, drawn.hue, drawn.order)

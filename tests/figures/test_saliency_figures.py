@@ -230,7 +230,7 @@ def test_photographs_with_known_masks_are_judged_too(photographs):
 @pytest.mark.parametrize("count", [19, True, 30.0])
 def test_few_pictures_judge_no_mask(count):
     for judge in (mask_quality_table, saliency_failures):
-        with pytest.raises(BadInput, match="20 pictures or more"):
+        with pytest.raises(BadInput, match="at least 20"):
             judge(count)
     with pytest.raises(BadInput, match="1 to 8 pictures, not 9"):
         saliency_failures(40, 9)

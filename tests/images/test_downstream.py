@@ -75,9 +75,9 @@ def test_names(folder):
         downstream("pacs")
 
 
-@pytest.mark.parametrize("size", [7, 0, True, 32.0, "32"])
+@pytest.mark.parametrize("size", [7, 0, True, 32.5, "32"])
 def test_a_wrong_size_is_one_sentence(folder, size):
-    with pytest.raises(BadInput, match="size of a picture is a whole number of at least 8, not"):
+    with pytest.raises(BadInput, match="size of an image is a whole number of at least 8, not"):
         downstream("dtd", size)
 
 

@@ -235,8 +235,8 @@ def test_unknown_names_and_sizes(folder):
                        "alot-colour")  # fmt: skip
     with pytest.raises(BadInput, match="unknown set of objects 'aloi'.*allowed: coil, coil-100, aloi-pose"):
         objects("aloi")
-    for size in (7, 32.0, "32", True, None):
-        with pytest.raises(BadInput, match="the size of a picture is a whole number of at least 8, not"):
+    for size in (7, 32.5, "32", True, None):
+        with pytest.raises(BadInput, match="the size of an image is a whole number of at least 8, not"):
             objects("coil", size)
 
 
@@ -345,7 +345,7 @@ def test_what_scene_views_refuse():
         BadInput, match="unknown cause that varies 'roll'; allowed: azimuth, elevation, light direction"
     ):
         scene_views("roll", 2, 2)
-    for count in (0, 2.0, True):
+    for count in (0, 2.5, True):
         with pytest.raises(BadInput, match="the number of groups is a whole number of at least 1"):
             scene_views("azimuth", count, 2)
     for views in (1, "2"):
@@ -353,5 +353,5 @@ def test_what_scene_views_refuse():
             scene_views("azimuth", 2, views)
     with pytest.raises(BadInput, match="the seed is a whole number of at least 0, not -1"):
         scene_views("azimuth", 2, 2, seed=-1)
-    with pytest.raises(BadInput, match="at least 16 pixels, not 8"):
+    with pytest.raises(BadInput, match="at least 16, not 8"):
         scene_views("azimuth", 2, 2, size=8)

@@ -246,7 +246,7 @@ def test_a_small_encoder_reads_the_shape_and_unseen_causes_confuse_it():
 @pytest.mark.parametrize(("call", "words"), [
     (lambda: render(5, split="tset"), "unknown split 'tset' (did you mean 'test'?); allowed: train, validation, test"),
     (lambda: render(-1), "count and start must be 0 or more"),
-    (lambda: render(5, size=8), "at least 16 pixels, not 8"),
+    (lambda: render(5, size=8), "at least 16, not 8"),
     (lambda: render_factors({"shape": torch.zeros(1).long()}), "a scene needs the factor 'object_texture'"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(call, words):

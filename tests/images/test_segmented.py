@@ -217,8 +217,8 @@ def test_an_image_and_its_map_are_turned_together(folder, upright_map):
 @pytest.mark.parametrize(("arguments", "words"), [
     (("ade20k",), "unknown segmentation set 'ade20k'; allowed: scenes, pets, voc, cityscapes"),
     (("pets", "val"), "unknown split 'val'"),
-    (("pets", "test", 0), "number of pictures is a whole number of at least 1 or None"),
-    (("pets", "test", None, 7), "size of a picture is a whole number of at least 8, not 7"),
+    (("pets", "test", 0), "number of images is a whole number of at least 1, or None"),
+    (("pets", "test", None, 7), "size of an image is a whole number of at least 8, not 7"),
 ])  # fmt: skip
 def test_wrong_parameters_are_one_sentence(folder, arguments, words):
     with pytest.raises(BadInput, match=words):

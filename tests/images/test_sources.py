@@ -171,8 +171,8 @@ def test_flipped_byte_is_noticed(folder):
     (("mien",), "unknown data set 'mien' (did you mean 'mine'?); allowed: cifar10, mine, scenes"),
     (("mine", "val"), "unknown split of mine 'val'; allowed: train, validation, test"),
     (("scenes", "test-lihgt"), "did you mean 'test-light'?"),
-    (("mine", "train", 0), "at least 1 or None (all), not 0"),
-    (("mine", "train", "100"), "at least 1 or None (all), not '100'"),
+    (("mine", "train", 0), "at least 1, or None (all), not 0"),
+    (("mine", "train", "100"), "at least 1, or None (all), not '100'"),
 ])  # fmt: skip
 def test_unknown_names_are_one_sentence(folder, arguments, words):
     pack(folder / "mine.npz")

@@ -238,9 +238,9 @@ def test_bad_input(resnet, transformer):
     with pytest.raises(BadInput, match="VisionTransformer of lib.models, not ResNet"):
         attention_rollout(resnet, images)
     for encoder in (resnet, transformer):
-        with pytest.raises(BadInput, match=r"uint8 of shape \(N, 3, H, W\), not torch.float32"):
+        with pytest.raises(BadInput, match=r"images as uint8 \(N, 3, H, W\), not float32"):
             look(encoder, probe, images / 255)
-    with pytest.raises(BadInput, match="one class for each of 2 images"):
+    with pytest.raises(BadInput, match=r"classes as int64 \(2,\), one for each image, not int64 \(1,\)"):
         grad_cam(resnet, probe, images, torch.tensor([1]))
     with pytest.raises(BadInput, match="did you mean 'fog'"):
         AttentionShift(corruptions=("fogg",))

@@ -182,7 +182,7 @@ def test_wrong_arguments_of_the_critical_difference_are_one_sentence(arguments, 
     assert words in str(error.value)
 
 
-@pytest.mark.parametrize("resamples", [0, True, 10.0])
+@pytest.mark.parametrize("resamples", [0, True, 10.5])
 def test_wrong_number_of_resamples_is_one_sentence(resamples):
     with pytest.raises(BadInput, match="the number of resamples is a whole number of at least 1"):
         bootstrap_ranks(np.zeros((1, 2, 2)), resamples)

@@ -293,9 +293,9 @@ def test_identity_names_every_choice():
 
 @pytest.mark.parametrize(("arguments", "words"), [
     ({"dataset": "ade20k"}, "unknown segmentation set 'ade20k'"),
-    ({"train": 1}, "the number of train pictures is a whole number of at least 2, not 1"),
-    ({"test": True}, "the number of test pictures is a whole number of at least 2, not True"),
-    ({"validation": 0.5}, "the number of validation pictures is a whole number of at least 1, not 0.5"),
+    ({"train": 1}, "the number of train images is a whole number of at least 2, not 1"),
+    ({"test": True}, "the number of test images is a whole number of at least 2, not True"),
+    ({"validation": 0.5}, "the number of validation images is a whole number of at least 1, not 0.5"),
 ])  # fmt: skip
 def test_wrong_parameters_are_one_sentence(arguments, words):
     with pytest.raises(BadInput, match=words):

@@ -341,7 +341,7 @@ def test_deacl_is_not_built_without_a_teacher():
     for name in PLAIN:
         assert not hasattr(METHODS[name].build, "teacher")
     for epochs in (0, 1.5, True):
-        with pytest.raises(BadInput, match="teacher_epochs is a whole number of at least 1 or None"):
+        with pytest.raises(BadInput, match="teacher_epochs is a whole number of at least 1, or None"):
             deacl.Settings(teacher_epochs=epochs)
 
 

@@ -167,12 +167,12 @@ def test_the_target_follows_at_the_ends_of_training():
 
 
 @pytest.mark.parametrize(("choices", "sentence"), [
-    ({"large": 0}, "large is a number of crops of at least 1, not 0"),
-    ({"small": -1}, "small is a number of crops of at least 0, not -1"),
-    ({"others": 0}, "others is a whole number of at least 1, or None for the whole batch, not 0"),
-    ({"removed": 1.5}, "removed is a probability between 0 and 1, not 1.5"),
+    ({"large": 0}, "large is a whole number of at least 1, not 0"),
+    ({"small": -1}, "small is a whole number of at least 0, not -1"),
+    ({"others": 0}, "others is a whole number of at least 1, or None .the whole batch., not 0"),
+    ({"removed": 1.5}, "removed is a number from 0 to 1, not 1.5"),
     ({"masks": "drawn"}, "unknown kind of masks 'drawn'; allowed: learned, fused, exact, shuffled"),
-    ({"size": 64}, "size is that of small crops, a whole number of pixels from 8 to 32, not 64"),
+    ({"size": 64}, "size is a whole number from 8 to 32, not 64"),
     ({"against": "columns"}, "unknown against 'columns'; allowed: pairs, transpose"),
 ])  # fmt: skip
 def test_settings_that_are_none_are_one_sentence(choices, sentence):

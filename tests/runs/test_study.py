@@ -54,8 +54,8 @@ def test_lists_and_lists_as_strings(given):
     ({"methods": []}, "methods is a list such as"),
     ({"methods": '["simcrl"]'}, "unknown method 'simcrl' (did you mean 'simclr'?)"),
     ({"seeds": 3}, "seeds is a list such as [0, 1, 2]"),
-    ({"seeds": '["a"]'}, "seeds are whole numbers such as [0, 1, 2]"),
-    ({"seeds": [0.5]}, "seeds are whole numbers"),
+    ({"seeds": '["a"]'}, "a seed is a whole number"),
+    ({"seeds": [0.5]}, "a seed is a whole number"),
     ({"dataset": ["scenes"]}, "dataset is one name, not ['scenes']"),
     ({"recompute": "yes"}, "recompute is True or False, not 'yes'"),
 ])  # fmt: skip

@@ -661,11 +661,11 @@ def bad(words: str, images=None, loss=lambda x: x.sum((1, 2, 3)), **options):
 
 
 def test_bad_input_of_pgd():
-    bad(r"values in \[0, 1\], before any normalisation, not 0.* to", images=pictures() * 255)
-    bad("not nan to nan", images=pictures() * torch.nan)
-    bad(r"shape \(N, 3, H, W\), at least one, not \(3, 6, 6\)", images=pictures()[0])
+    bad(r"not values from 0.* to .*; images come before any normalisation", images=pictures() * 255)
+    bad("not values that are NaN", images=pictures() * torch.nan)
+    bad(r"uint8 \(N, 3, H, W\) or float in \[0, 1\], at least one, not float32 \(3, 6, 6\)", images=pictures()[0])
     bad("at least one", images=pictures()[:0])
-    bad("floats in .*, not torch.int64", images=pictures().long())
+    bad("float in .*, not int64", images=pictures().long())
     bad("write '8/255'", epsilon=8)
     bad("step 2 looks like .* write '2/255'", step=2)
     bad("unknown norm 'l1'; allowed: linf, l2", norm="l1")
@@ -685,9 +685,9 @@ def test_bad_input_of_pgd():
 def test_bad_input_of_attacks_on_classifiers():
     images, model = pictures(), Linear(3)
     labels = torch.tensor([0, 1, 2, 0])
-    with pytest.raises(BadInput, match=r"int64 labels of shape \(4,\), not torch.float32 \(4,\)"):
+    with pytest.raises(BadInput, match=r"labels as int64 \(4,\), one for each image, not float32 \(4,\)"):
         apgd(images, model, labels.float(), 0.1, modules=model)
-    with pytest.raises(BadInput, match=r"int64 labels of shape \(4,\), not torch.int64 \(2,\)"):
+    with pytest.raises(BadInput, match=r"labels as int64 \(4,\), one for each image, not int64 \(2,\)"):
         square(images, model, labels[:2], 0.1, modules=model)
     with pytest.raises(BadInput, match="'dlr-targeted' needs at least 4 classes, not 3"):
         apgd(images, model, labels, 0.1, modules=model, loss="dlr-targeted")

@@ -213,6 +213,7 @@ def test_a_gpu_gives_the_bytes_of_the_cpu(name, table):
 
 
 IMAGES = pictures(2, 32)
+NEED = "corrupt takes images as uint8 (N, 3, S, S), with sides of at least 16 px"
 
 
 @pytest.mark.parametrize(
@@ -234,19 +235,13 @@ IMAGES = pictures(2, 32)
             "unknown constants 'cifar' (did you mean 'cifar10'?); allowed: cifar10, imagenet",
             (IMAGES, "fog", 1, "cifar"),
         ),
-        ("corrupt takes uint8 images of shape (N, 3, H, W), not ndarray", (IMAGES.numpy(), "fog", 1)),
-        (
-            "corrupt takes uint8 images of shape (N, 3, H, W), not torch.float32 (2, 3, 32, 32)",
-            (IMAGES.float(), "fog", 1),
-        ),
-        ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (3, 32, 32)", (IMAGES[0], "fog", 1)),
-        ("corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 1, 32, 32)", (IMAGES[:, :1], "fog", 1)),
-        (
-            "corrupt takes uint8 images of shape (N, 3, H, W), not torch.uint8 (2, 32, 32, 3)",
-            (IMAGES.permute(0, 2, 3, 1), "fog", 1),
-        ),
-        ("images must be square with a side of at least 16 px, not 32 x 31", (IMAGES[..., 1:], "fog", 1)),
-        ("images must be square with a side of at least 16 px, not 15 x 15", (IMAGES[..., :15, :15], "fog", 1)),
+        (f"{NEED}, not a NumPy array uint8 (2, 3, 32, 32); torch.from_numpy", (IMAGES.numpy(), "fog", 1)),
+        (f"{NEED}, not float32 (2, 3, 32, 32); (255 * images).round().byte()", (IMAGES / 255, "fog", 1)),
+        (f"{NEED}, not uint8 (3, 32, 32); images[None]", (IMAGES[0], "fog", 1)),
+        (f"{NEED}, not uint8 (2, 1, 32, 32); images.expand(-1, 3, -1, -1)", (IMAGES[:, :1], "fog", 1)),
+        (f"{NEED}, not uint8 (2, 32, 32, 3); images.permute(0, 3, 1, 2)", (IMAGES.permute(0, 2, 3, 1), "fog", 1)),
+        (f"{NEED}, not uint8 (2, 3, 32, 31)", (IMAGES[..., 1:], "fog", 1)),
+        (f"{NEED}, not uint8 (2, 3, 15, 15)", (IMAGES[..., :15, :15], "fog", 1)),
         ("generator must be a torch.Generator on the CPU", (IMAGES, "fog", 1, None, 0)),
     ],
 )

@@ -188,12 +188,15 @@ def test_a_picture_is_cut_to_its_central_square(folder):
     (lambda: imagenet_variant("imagenet-r", [FISH], 4), "whole number of at least 8, not 4"),
     (lambda: imagenet_variant("imagenet-r", []), "one or more WNIDs"),
     (lambda: imagenet_variant("imagenet-r", [FISH, FISH]), "each named once"),
+    (lambda: imagenet_variant("imagenet-r", [0, 1]), "texts such as 'n01443537', not .0, 1."),
+    (lambda: imagenet_variant("imagenet-r", FISH), "a list of WNIDs"),
+    (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fog", severity=2.5), "from 1 to 5, not 2.5"),
     (lambda: imagenet_variant("imagenet-sketch", [FISH]), "imagenet-sketch is not here .*by WITHSTAND_DATA"),
     (lambda: imagenet_variant("imagenet-r", [FISH], folder="/nowhere"), "/nowhere is not a folder"),
     (lambda: imagenet_variant("imagenet-r", [COCK, "cat"]), "none of the 2 classes, the first of which is 'n01514668'"),
     (lambda: imagenet_variant("imagenet-r", [FISH], severity=3), "belong to imagenet-c, imagenet-r has none"),
     (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fogg", severity=3), "did you mean 'fog'"),
-    (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fog"), "unknown severity of imagenet-c None"),
+    (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fog"), "severity of imagenet-c is a whole number from 1 to 5, not None"),
     (lambda: imagenet_variant("imagenet-c", [FISH], corruption="snow", severity=3), "CORRUPTION/SEVERITY/WNID"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(folder, call, words):

@@ -162,12 +162,12 @@ def bad(**changes):
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (bad(images=noise(2, 16, 16).float()), "uint8 (N, 3, H, W), not torch.float32"),
-        (bad(images=noise(2, 16, 16)[:, :1]), "not torch.uint8 (2, 1, 16, 16)"),
-        (bad(images=noise(2, 7, 16)), "at least 8 px a side, not (7, 16)"),
-        (bad(seeds=seeds_for(3)), "2 images take as many int64 seeds, not torch.int64 (3,)"),
-        (bad(seeds=seeds_for(2).int()), "not torch.int32 (2,)"),
-        (bad(size=0), "at least 1 px or None, not 0"),
+        (bad(images=noise(2, 16, 16).float()), "uint8 (N, 3, H, W), with sides of at least 8 px, not float32"),
+        (bad(images=noise(2, 16, 16)[:, :1]), "not uint8 (2, 1, 16, 16)"),
+        (bad(images=noise(2, 7, 16)), "at least 8 px, not uint8 (2, 3, 7, 16)"),
+        (bad(seeds=seeds_for(3)), "2 images take as many int64 seeds, not int64 (3,)"),
+        (bad(seeds=seeds_for(2).int()), "not int32 (2,)"),
+        (bad(size=0), "at least 1, or None (that of the images), not 0"),
         (bad(size=True), "not True"),
     ],
 )

@@ -78,5 +78,5 @@ def test_any_type_of_image():
 
 
 def test_one_picture_is_not_a_batch():
-    with pytest.raises(BadInput, match=r"images \(N, C, H, W\), not of \(3, 32, 32\)"):
+    with pytest.raises(BadInput, match=r"images \(N, 3, H, W\), not float32 \(3, 32, 32\)"):
         patch_negatives(torch.zeros(3, 32, 32), seeded())

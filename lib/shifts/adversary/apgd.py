@@ -11,6 +11,8 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
 from lib.held import held
+from lib.inputs import whole
+from lib.precision import own_precision, with_gradients
 from lib.shifts.adversary.ball import (
     epsilon_of,
     labels_of,
@@ -18,7 +20,6 @@ from lib.shifts.adversary.ball import (
     random_in_ball,
     seeds_of,
     steepest,
-    whole,
     within,
 )
 
@@ -33,6 +34,7 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
     Its gradient vanishes where a network is very sure, so that scaling the scores hides from it.
     """
+    labels = labels.clone() if labels.is_inference() else labels  # made in inference mode, they take no part in gradients
     return F.cross_entropy(scores, labels, reduction="none")
 
 
@@ -65,6 +67,8 @@ def targeted_dlr(scores: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 CLASSES = {"ce": 2, "dlr": 3, "dlr-targeted": 4}
 
 
+@own_precision
+@with_gradients
 def apgd(
     images: Tensor,
     logits: Logits,
@@ -90,11 +94,12 @@ def apgd(
     """
     images, epsilon = pixels_of(images), epsilon_of(epsilon, norm)
     labels, seeds = labels_of(labels, images), seeds_of(images, generator)
-    whole(steps, "steps"), whole(restarts, "restarts"), whole(targets, "targets")
+    steps, restarts, targets = whole(steps, "steps"), whole(restarts, "restarts"), whole(targets, "targets")
     with held(modules):
         with torch.no_grad():
             scores = logits(images).float()
         classes = scores.shape[1]
+        labels_of(labels, images, classes)
         if classes < CLASSES[one_of(loss, CLASSES, "loss")]:
             raise BadInput(f"the loss {loss!r} needs at least {CLASSES[loss]} classes, not {classes}")
         ranked = scores.scatter(1, labels[:, None], -torch.inf).argsort(dim=1, descending=True)

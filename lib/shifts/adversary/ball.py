@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import check_labels, plain, unit_images
 from lib.randomness import image_seeds, normal, uniform
 
 NORMS = ("linf", "l2")  # no pixel moves further than epsilon; all of them together do not
@@ -29,6 +30,7 @@ def epsilon_of(value: float | str, norm: str = "linf", what: str = "epsilon") ->
     Traceback (most recent call last):
     lib.errors.BadInput: epsilon 8 looks like the scale of 0 to 255, but pixels are in [0, 1]; write '8/255'
     """
+    value = plain(value)
     try:
         above, below = value.split("/") if isinstance(value, str) and "/" in value else (value, 1)
         number = float(above) / float(below)
@@ -79,35 +81,14 @@ def random_in_ball(
 
 
 def pixels_of(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W), uint8 or float in [0, 1], as float32 in [0, 1]. Waits for the device, once."""
-    if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3 or not len(images):
-        given = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
-        raise BadInput(f"an attack takes images of shape (N, 3, H, W), at least one, not {given}")
-    if images.dtype == torch.uint8:
-        return images.float().div_(255)
-    if not images.is_floating_point():
-        raise BadInput(f"an attack takes images of uint8 or of floats in [0, 1], not {images.dtype}")
-    low, high = torch.stack(images.detach().aminmax()).tolist()
-    if not (low >= 0 and high <= 1):  # so that NaN is refused too
-        raise BadInput(
-            f"an attack takes float images with values in [0, 1], before any normalisation, not {low:.3g} to {high:.3g}"
-        )
-    return images.detach().float()
+    """Images (N, 3, H, W), uint8 or float in [0, 1], as new float32 ones in [0, 1]. Waits for the device, once."""
+    return unit_images(images, "an attack", some=True).detach()
 
 
-def labels_of(labels: Tensor, images: Tensor) -> Tensor:
-    """Int64 labels (N,), one for each image, on the images' device."""
-    if not isinstance(labels, Tensor) or labels.dtype != torch.int64 or labels.shape != images.shape[:1]:
-        given = f"{labels.dtype} {tuple(labels.shape)}" if isinstance(labels, Tensor) else type(labels).__name__
-        raise BadInput(f"an attack on {len(images)} images takes int64 labels of shape ({len(images)},), not {given}")
-    return labels.to(images.device)
-
-
-def whole(value: int, what: str) -> int:
-    """`value` if it is a whole number of at least 1."""
-    if type(value) is not int or value < 1:
-        raise BadInput(f"{what} is a whole number of at least 1, not {value!r}")
-    return value
+def labels_of(labels: Tensor, images: Tensor, classes: int | None = None) -> Tensor:
+    """Int64 labels (N,), one for each image, on the images' device; from 0 to `classes` - 1. Waits for the device."""
+    labels = check_labels(labels, len(images), "an attack", classes).to(images.device)
+    return labels.clone() if labels.is_inference() else labels  # those take no part in gradients
 
 
 def seeds_of(images: Tensor, generator: torch.Generator | None) -> Tensor:

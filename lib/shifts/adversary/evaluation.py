@@ -10,8 +10,10 @@ from tqdm import tqdm
 
 from lib.errors import BadInput, one_of
 from lib.held import held
+from lib.inputs import whole
+from lib.precision import own_precision, with_gradients
 from lib.shifts.adversary.apgd import CLASSES, Logits
-from lib.shifts.adversary.ball import NORMS, epsilon_of, labels_of, pixels_of, whole
+from lib.shifts.adversary.ball import NORMS, epsilon_of, labels_of, pixels_of
 
 
 def in_chunks(
@@ -21,7 +23,7 @@ def in_chunks(
 
     `beside` are tensors with one entry an image, such as labels.
     """
-    whole(batch_size, "batch_size")
+    batch_size = whole(batch_size, "batch_size")
     results = []
     with tqdm(total=len(images), unit="image", disable=not progress, leave=False) as bar:
         for parts in zip(*(tensor.split(batch_size) for tensor in (images, *beside)), strict=True):
@@ -30,6 +32,7 @@ def in_chunks(
     return torch.cat(results)
 
 
+@own_precision
 def survives(
     images: Tensor,
     logits: Logits,
@@ -55,7 +58,9 @@ def survives(
 
     def right(images: Tensor, labels: Tensor) -> Tensor:
         with held(modules), torch.no_grad():
-            return logits(images).argmax(dim=1) == labels
+            scores = logits(images)
+            labels_of(labels, images, scores.shape[1])
+            return scores.argmax(dim=1) == labels
 
     alive = right(images, labels)
     for attack in attacks:
@@ -66,6 +71,8 @@ def survives(
     return alive
 
 
+@own_precision
+@with_gradients
 def auto_attack(
     images: Tensor,
     logits: Logits,
@@ -95,6 +102,7 @@ def auto_attack(
     with held(modules):
         with torch.no_grad():
             classes = logits(images[:1]).shape[1]
+        labels_of(labels, images, classes)
         if classes < CLASSES["dlr-targeted"]:
             raise BadInput(f"AutoAttack needs at least {CLASSES['dlr-targeted']} classes, not {classes}")
         attack = AutoAttack(

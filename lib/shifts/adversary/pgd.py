@@ -15,11 +15,15 @@ from torch import Tensor, nn
 
 from lib.errors import BadInput, one_of
 from lib.held import held
-from lib.shifts.adversary.ball import epsilon_of, pixels_of, random_in_ball, seeds_of, steepest, whole, within
+from lib.inputs import whole
+from lib.precision import own_precision, with_gradients
+from lib.shifts.adversary.ball import epsilon_of, pixels_of, random_in_ball, seeds_of, steepest, within
 
 Loss = Callable[[Tensor], Tensor]
 
 
+@own_precision
+@with_gradients
 def pgd(
     images: Tensor,
     loss: Loss,
@@ -51,7 +55,7 @@ def pgd(
     """
     images, seeds = pixels_of(images), seeds_of(images, generator)
     epsilon, step = epsilon_of(epsilon, norm), epsilon_of(step, norm, "step")
-    whole(steps, "steps"), whole(restarts, "restarts"), whole(samples, "samples")
+    steps, restarts, samples = whole(steps, "steps"), whole(restarts, "restarts"), whole(samples, "samples")
     if one_of(keep, ("best", "last"), "keep") == "last" and restarts > 1:
         raise BadInput("of several restarts the best is kept, not the last")
 
@@ -115,6 +119,7 @@ class FreePerturbation:
         self.step = self.epsilon if step is None else epsilon_of(step, norm, "step")
         self.delta: Tensor | None = None
 
+    @with_gradients
     def added_to(self, images: Tensor) -> Tensor:
         """float `images` (N, 3, H, W) in [0, 1] with the perturbation: such images, which ask for their gradient.
 
@@ -138,6 +143,7 @@ class FreePerturbation:
         self.delta[:count] = within(images, moved, self.epsilon, self.norm)
 
 
+@own_precision
 def deterministic(loss: Loss, images: Tensor, modules: nn.Module | Iterable[nn.Module], mode: str = "eval") -> bool:
     """Whether two forwards of `loss` agree; warns if not, as an attack then climbs the gradient of one draw alone."""
     images = pixels_of(images)

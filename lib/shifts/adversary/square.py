@@ -13,15 +13,18 @@ import torch
 from torch import Tensor, nn
 
 from lib.held import held
+from lib.inputs import whole
+from lib.precision import own_precision
 from lib.randomness import uniform
 from lib.shifts.adversary.apgd import Logits, margin
-from lib.shifts.adversary.ball import epsilon_of, labels_of, pixels_of, seeds_of, whole
+from lib.shifts.adversary.ball import epsilon_of, labels_of, pixels_of, seeds_of
 
 SHARE = 0.8  # of the pixels in the first squares
 HALVINGS = (10, 50, 200, 500, 1000, 2000, 4000, 6000, 8000)  # of this share, in a search of 10,000 queries
 _BLOCK = 100  # queries between two looks at which images are left
 
 
+@own_precision
 @torch.no_grad()
 def square(
     images: Tensor,
@@ -42,7 +45,7 @@ def square(
     """
     images, epsilon = pixels_of(images), epsilon_of(epsilon)
     labels, seeds = labels_of(labels, images), seeds_of(images, generator)
-    whole(queries, "queries")
+    queries = whole(queries, "queries")
     count, channels, height, width = images.shape
     rows = torch.arange(height, device=images.device)[:, None]
     columns = torch.arange(width, device=images.device)
@@ -54,6 +57,7 @@ def square(
         return margin(logits(tried).float(), labels)
 
     with held(modules):
+        labels_of(labels, images, logits(images[:1]).shape[1])
         stripes = signs(uniform(seeds, (channels, 1, width)))
         adversarial = (images + stripes).clamp(0, 1)
         reached = lead(adversarial, labels)

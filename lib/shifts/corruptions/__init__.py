@@ -11,13 +11,14 @@ corruption robustness" (arXiv 2102.11273); and their code, quirks included; each
 from __future__ import annotations
 
 import math
-import numbers
 import zlib
 
 import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.inputs import check_images, real
+from lib.precision import own_precision
 from lib.randomness import image_seeds, mix, seed_of
 from lib.shifts.corruptions import bar
 from lib.shifts.corruptions.blur import defocus_blur, gaussian_blur, glass_blur, motion_blur, zoom_blur
@@ -52,27 +53,25 @@ SMALLEST = 16  # px; the longest reflection of ImageNet-C's defocus is 10
 _CHUNK = {"cpu": 1 << 16, "cuda": 1 << 22}  # pixels at once: on a CPU what stays in its cache
 
 
+@own_precision
 def corrupt(
     images: Tensor, name: str, severity: float, constants: str | None = None, generator: torch.Generator | None = None
 ) -> Tensor:
     """Corrupted copies of square uint8 `images` (N, 3, H, H), on the same device.
 
-    `name` is one of `EVERY`. `severity` is any number from 1 to 5: between two rows of the table its constants are
-    interpolated. `constants` are those of "cifar10" (taken below 64 px if none are named) or "imagenet"; C-bar's own
-    five have those of "cifar10" alone, which scale with the side. `generator`, on the CPU, gives each image its seed;
-    none means a new one with seed 0. Image i gets the same bytes whatever the batch is cut into: one call on 8 images
-    draws what two calls on 3 and 5 draw. Other corruptions and severities draw other noise from the same seed.
+    `name` is one of `EVERY`. `severity` is any number from 1 to 5, of any kind (5, 5.0, np.int64(5)); between two rows
+    of the table its constants are interpolated. `constants` are those of "cifar10" (taken below 64 px if none are
+    named) or "imagenet"; C-bar's own five have those of "cifar10" alone, which scale with the side. `generator`, on the
+    CPU, gives each image its seed; none means a new one with seed 0. Image i gets the same bytes whatever the batch is
+    cut into: one call on 8 images draws what two calls on 3 and 5 draw. Other corruptions and severities draw other
+    noise from the same seed.
 
     >>> corrupt(torch.full((1, 3, 32, 32), 128, dtype=torch.uint8), "brightness", 5)[0, :, 0, 0]
     tensor([204, 204, 204], dtype=torch.uint8)
     """
     name = one_of(name, EVERY, "corruption")
-    if not isinstance(images, Tensor) or images.dtype != torch.uint8 or images.ndim != 4 or images.shape[1] != 3:
-        given = f"{images.dtype} {tuple(images.shape)}" if isinstance(images, Tensor) else type(images).__name__
-        raise BadInput(f"corrupt takes uint8 images of shape (N, 3, H, W), not {given}")
-    count, _, height, side = images.shape
-    if height != side or side < SMALLEST:
-        raise BadInput(f"images must be square with a side of at least {SMALLEST} px, not {height} x {side}")
+    count, _, _, side = check_images(images, "corrupt", square=True, least=SMALLEST).shape
+    severity = real(severity, "severity", 1, 5)
     if constants is None:
         constants = "cifar10" if side < 64 or name not in CONSTANTS["imagenet"] else "imagenet"
     if generator is None:
@@ -81,9 +80,8 @@ def corrupt(
         raise BadInput("generator must be a torch.Generator on the CPU, whatever the device of the images")
 
     arguments = constants_at(name, severity, constants)
-    level = int(severity) if severity == int(severity) else float(severity)
     seeds = image_seeds(count, generator).to(images.device)
-    seeds = mix(seeds + zlib.crc32(f"{name} {level}".encode()))
+    seeds = mix(seeds + zlib.crc32(f"{name} {severity}".encode()))
     chunk = max(1, _CHUNK["cuda" if images.is_cuda else "cpu"] // side**2)
     corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)
     for part in (slice(first, first + chunk) for first in range(0, count, chunk)):
@@ -100,11 +98,10 @@ def constants_at(name: str, severity: float, table: str) -> tuple[float, ...]:
     if name not in CONSTANTS[one_of(table, CONSTANTS, "constants")]:
         tables = ", ".join(known for known in CONSTANTS if name in CONSTANTS[known])
         raise BadInput(f"{name} has no constants of {table}; allowed: {tables}")
-    if isinstance(severity, bool) or not isinstance(severity, numbers.Real) or not 1 <= severity <= 5:
-        raise BadInput(f"severity is a number from 1 to 5, not {severity!r}")
+    severity = real(severity, "severity", 1, 5)
     rows = [row if isinstance(row, tuple) else (row,) for row in CONSTANTS[table][name]]
     below = min(math.floor(severity), 4)
-    share = float(severity) - below
+    share = severity - below
     if share in (0, 1):
         return rows[below - 1 + int(share)]
     between = [a + share * (b - a) for a, b in zip(rows[below - 1], rows[below], strict=True)]
@@ -118,7 +115,7 @@ def corrupted_alike(images: Tensor, name: str, severity: float, constants: str |
 
     `images` are those from place `first` of their set on.
     """
-    whole, part = divmod(severity, 1) if isinstance(severity, numbers.Real) else (0, 0)
+    whole, part = divmod(real(severity, "severity", 1, 5), 1)
     fraction = (round(part * 1e6),) if part else ()
     seed = seed_of(EVERY.index(one_of(name, EVERY, "corruption")), int(whole), *fraction)
     generator = torch.Generator().manual_seed(seed)
