@@ -393,8 +393,7 @@ def quirk_table(rows: Rows) -> Rows:
     for quirk, (plain, what) in QUIRKS.items():
         gaps = {words: _gap(rows, (quirk, *cell), (plain, *cell)) for words, cell in columns.items()}
         lines.append({"quirk": f"{what}, less without", "system": system_title(plain)} | gaps)
-    held = set(rows["system"])
-    for plain in dict.fromkeys(plain for quirk, (plain, _) in QUIRKS.items() if quirk in held):
+    for plain in dict.fromkeys(plain for plain, _ in QUIRKS.values()):
         gap = _gap(rows, (plain, "pgd-2", AT, "accuracy"), (plain, *ON_PGD))
         lines.append({"quirk": f"PGD-2 in evaluation, less {pgd}", "system": system_title(plain)}
                      | dict.fromkeys(columns) | {f"{pgd}, {AT}/255": gap})  # fmt: skip
