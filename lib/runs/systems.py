@@ -64,7 +64,7 @@ _PAPER = "Ghofrani and Jamshidi, arXiv 2501.03507"
 # Their SimCLR attacks one of its two views. In their code PGD drives it from its own unperturbed version, where ours
 # raises the loss that is learnt from, with the other view as the partner; free training, theirs and ours, does that.
 _LAST = {"views": "last"}
-_OURS = f"{_PAPER}; attacked by the loss that it learns from, which is ours"
+_OURS = f"ours, after {_PAPER}"
 ATTACKED = {
     "random": RANDOM,
     "simclr": SIMCLR,
