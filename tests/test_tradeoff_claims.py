@@ -52,7 +52,7 @@ SCORES = {  # clean, and under PGD, as the claims say they are
     "cf-amc-ssl 2 views": (45, 25), "cf-amc-ssl 4 views": (50, 28), "cf-amc-ssl 16 views": (56, 33),
     "cf-amc-ssl 32 views": (54, 31),
     **{f"emp patches free {count} views": (43, 22) for count in (2, 4, 16, 32)},
-    "emp crops pgd long": (52, 30), "simclr pgd long": (51, 29),
+    "emp crops pgd long": (52, 30), "simclr pgd long": (51, 29), "simclr pgd same view": (50, 28),
 }  # fmt: skip
 CLEAN_SHIFT = "none"
 FOGS, FINES = ("fog", "contrast"), ("gaussian_noise", "shot_noise", "impulse_noise", "jpeg_compression")

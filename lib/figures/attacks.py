@@ -60,6 +60,7 @@ QUIRKS = {  # a system with a quirk of public code: the one without, and what th
     "emp crops pgd batch": ("emp crops pgd long", "attack in training mode"),
     "emp crops pgd summed": ("emp crops pgd batch", "summed gradients"),
     "cf-amc-ssl cyclic": ("cf-amc-ssl", "cyclic schedule"),
+    "simclr pgd same view": ("simclr pgd long", "attack against the same view, from zero"),
 }
 # The lines of the table of Ghofrani and Jamshidi (arXiv 2501.03507) -> what comes nearest of ours. Their PGD training
 # has about as many updates as their free training.

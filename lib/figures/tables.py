@@ -133,6 +133,7 @@ def _attack(attack: dict | None) -> str:
     in_training = attack["mode"] == "batch" and not attack["name"].startswith("free")
     others = [attack["quirk"], "in training mode" if in_training else None]
     others.append("one of two views" if attack["views"] == "last" else None)
+    others.append("against the same view" if attack.get("partner") == "same" else None)
     return ", ".join([words, *filter(None, others)])
 
 

@@ -5,10 +5,15 @@ A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 - `forward(views)` (or `forward(views, labels)`) -> a dict of named loss terms, whose sum is minimised;
 - `after_step(progress)`, called after every optimiser step with the share of training that is done.
 
+One that keeps something of a batch for later ones, such as keys in a queue, has `after_batch()`, called after the last
+step of each batch, of which replays take several (`lib.training.attack`). One whose loss has no gradient through some
+of its views names the numbers of the others as `queries`.
+
 One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
-(or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises.
-One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of those whose
-numbers are `queries`, as many pictures as the settings count.
+(or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises;
+it is `flat_at_zero` where that has no slope at the clean views.
+One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of its
+`queries`, as many images as the settings count.
 One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from
 pictures without their background. One whose settings decide its views has `views_of(settings)` instead of a tuple.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.

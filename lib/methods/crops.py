@@ -1,4 +1,5 @@
-"""What SwAV and DINO do with many crops of different sizes: one forward pass a size, and one loss over pairs."""
+"""What SwAV and DINO do with many crops of different sizes: one pass of the encoder a size, one of the head, and one
+loss over pairs."""
 
 from __future__ import annotations
 
@@ -9,17 +10,18 @@ from torch.nn import functional as F
 from lib.precision import own_precision
 
 
-def one_pass_per_size(network: nn.Module, views: list[Tensor]) -> list[Tensor]:
-    """`network` of every view, in the order of `views`: views of one size go through it as one batch.
+def one_pass_per_size(encoder: nn.Module, head: nn.Module, views: list[Tensor]) -> list[Tensor]:
+    """`head` of `encoder` of every view, in the order of `views`, which have as many images each.
 
-    Batch norm then sees all views of a size together, as in the official codes of SwAV and DINO.
+    The encoder reads the views of one size as one batch, and the head the features of all sizes as one: batch norm in
+    the encoder sees all views of a size together, and in the head all views, as in the authors' codes of SwAV and DINO.
     """
-    outputs: dict[int, Tensor] = {}
+    features: dict[int, Tensor] = {}
     for size in dict.fromkeys(view.shape[-1] for view in views):
         places = [place for place, view in enumerate(views) if view.shape[-1] == size]
-        joined = network(torch.cat([views[place] for place in places]))
-        outputs |= zip(places, joined.chunk(len(places)), strict=True)
-    return [outputs[place] for place in range(len(views))]
+        joined = encoder(torch.cat([views[place] for place in places]))
+        features |= zip(places, joined.chunk(len(places)), strict=True)
+    return list(head(torch.cat([features[place] for place in range(len(views))])).chunk(len(views)))
 
 
 @own_precision

@@ -15,7 +15,7 @@ from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision
 from lib.views import MULTI_CROP
 
-PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,13 @@ class Settings:
 
 
 class DINO(nn.Module):
-    """The teacher reads the two large views, the student all. The head has batch norm, as the encoder has."""
+    """The teacher reads the two large views, the student all. The head has batch norm, as the encoder has; the authors'
+    has it as an option.
+
+    What is evaluated is `encoder`, the student, as of every method here the network that the gradient moves. The
+    authors evaluate the teacher, an average of students that is ahead of them during training. At the end its momentum
+    is 1, so that it lags behind the last steps.
+    """
 
     views = MULTI_CROP
     uses_labels = False
@@ -55,9 +61,9 @@ class DINO(nn.Module):
         self.settings = settings
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
-        student = one_pass_per_size(nn.Sequential(self.encoder, self.head), views)
+        student = one_pass_per_size(self.encoder, self.head, views)
         with torch.no_grad():
-            teacher = one_pass_per_size(nn.Sequential(self.teacher_encoder, self.teacher_head), views[:2])
+            teacher = one_pass_per_size(self.teacher_encoder, self.teacher_head, views[:2])
         with full_precision(student[0]):
             teacher = [output.float() for output in teacher]
             self.newest = torch.cat(teacher).mean(dim=0)

@@ -30,8 +30,13 @@ class Settings(Repulsion):
 
 
 class MoCoV2(nn.Module):
-    """Queries from one view, keys from the other; batch norm sees one view at a time, so on one device the paper's
-    shuffling of keys between devices has nothing to do."""
+    """Queries from one view, keys from the other, each view a batch of its own for batch norm.
+
+    The paper shuffles keys between devices, so that a query's batch norm sees other images than its key's does: else
+    the network can tell the key by the statistics that both share. On one device a shuffled batch has the same
+    statistics, so we do not shuffle, and what the paper prevents is possible here. Queries alone have a gradient, so
+    that an adversary can attack them alone.
+    """
 
     views = SIMCLR
     queries = (0,)
@@ -60,9 +65,11 @@ class MoCoV2(nn.Module):
             return {"contrastive": info_nce(query, self.newest, self.queue.keys, self.temperature, others)}
 
     def after_step(self, progress: float) -> None:
-        self.queue.push(self.newest)
         follow(self.key_encoder, self.encoder, self.momentum)
         follow(self.key_head, self.head, self.momentum)
+
+    def after_batch(self) -> None:
+        self.queue.push(self.newest)
 
 
 @own_precision

@@ -54,6 +54,9 @@ class NNCLR(nn.Module):
         return contrast(neighbours, F.normalize(prediction, dim=1), self.temperature) / 2
 
     def after_step(self, progress: float) -> None:
+        pass
+
+    def after_batch(self) -> None:
         self.queue.push(self.newest)
 
 

@@ -7,8 +7,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+PROTOCOL = 2  # of methods with a queue under replays; bump when a run with the same settings gives other numbers
+
+
 class Queue(nn.Module):
-    """`keys` (size, width): unit vectors, random at first; `push` puts new ones in the place of the oldest."""
+    """`keys` (size, width): unit vectors, random at first; `push` puts new ones in the place of the oldest.
+
+    A method pushes in `after_batch`, once for all replays of a batch, so that no image meets its own key.
+    """
 
     def __init__(self, size: int, width: int) -> None:
         super().__init__()

@@ -29,6 +29,13 @@ class Settings:
 
 
 class ReLIC(nn.Module):
+    """The head is our choice, as no public code of the paper's authors has one: two layers, each with a batch norm, the
+    last norm with parameters of its own, and no predictor. ReLICv2 has the same.
+
+    A third party's code has two layers without norms or biases; of the paper it is known that online network and slow
+    copy end in heads of several layers.
+    """
+
     views = BYOL
     uses_labels = False
 

@@ -60,7 +60,8 @@ class Settings(Removal):
 
 
 class ReLICv2(ReLIC):
-    """ReLIC's networks. Batch norm sees one crop at a time."""
+    """ReLIC's networks, head included. Batch norm sees one crop at a time, in the encoder and in the head: the paper's
+    listing, as it is quoted, sends crop by crop through the whole network."""
 
     @staticmethod
     def views_of(settings: Settings) -> tuple[View, ...]:

@@ -15,7 +15,7 @@ from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
 from lib.views import MULTI_CROP
 
-PROTOCOL = 1  # bump when a run with the same settings gives other numbers
+PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
 
 @dataclass(frozen=True)
@@ -45,7 +45,7 @@ class SwAV(nn.Module):
         self.newest: list[Tensor] = []
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
-        projections = one_pass_per_size(nn.Sequential(self.encoder, self.head), views)
+        projections = one_pass_per_size(self.encoder, self.head, views)
         with full_precision(projections[0]):
             projections = [projection.float() for projection in projections]
             scores = [self.prototypes(projection) for projection in projections]
@@ -61,6 +61,9 @@ class SwAV(nn.Module):
         return sinkhorn(together, self.settings.epsilon, self.settings.iterations)[: len(scores)]
 
     def after_step(self, progress: float) -> None:
+        pass
+
+    def after_batch(self) -> None:
         for queue, projections in zip(self.queues, self.newest, strict=False):
             queue.push(projections)
 

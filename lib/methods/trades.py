@@ -29,6 +29,7 @@ class TRADES(nn.Module):
     views = SUPERVISED
     uses_labels = True
     needs_attack = True
+    flat_at_zero = True
 
     def __init__(self, encoder: nn.Module, settings: Settings, classes: int) -> None:
         super().__init__()

@@ -24,6 +24,7 @@ class Encoder(nn.Module):
     """
 
     features: int
+    transformer: bool = False  # some methods have other heads for one
 
     def __init__(self, mean: Sequence[float] = UNKNOWN[0], std: Sequence[float] = UNKNOWN[1]) -> None:
         super().__init__()

@@ -22,6 +22,7 @@ class ImageNetEncoder(Encoder):
     def __init__(self, network: nn.Module, features: int, side: int | None = None) -> None:
         super().__init__(*IMAGENET)
         self.network, self.features, self.side = network, features, side
+        self.transformer = isinstance(network, torchvision.models.VisionTransformer)
 
     def forward(self, x: Tensor) -> Tensor:
         if self.side and x.shape[-2:] != (self.side, self.side):

@@ -21,6 +21,8 @@ class VisionTransformer(Encoder):
     small crops (arXiv 2104.14294, official code).
     """
 
+    transformer = True
+
     def __init__(self, side: int = 32, patch: int = 4, width: int = 192, depth: int = 6, heads: int = 3) -> None:
         super().__init__()
         self.patch, self.features = patch, width

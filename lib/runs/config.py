@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, replace
 
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
-from lib.methods import METHODS, views_of
+from lib.methods import METHODS, queue, views_of
 from lib.methods.removal import Removal
 from lib.models import ENCODERS
 from lib.shifts import saliency, textures
-from lib.training import Attack, Training
-from lib.views import AUGMENTATIONS
+from lib.training import Attack, Training, unfit
+from lib.views import AUGMENTATIONS, View
 
 # Encoders side by side, each trained by itself: the augmentation of each and how far its seed is from the fusion's.
 # Three of one kind have the features and the weights of three that differ, and so show what size alone gives.
@@ -27,6 +27,7 @@ _YOUNG = {"augmentation": None, "attack": None}
 _YOUNG_SETTINGS = {"views": 8, "crop": "patch"}  # of EMP-SSL
 _YOUNG_SETTINGS |= {"negatives": None, "alpha": 2.0, "count": 1}  # of methods that repel
 _YOUNG_SETTINGS |= {"removed": 0.0, "masks": "learned", "crops": "usual"}  # of the supervised reference
+_YOUNG_ATTACK = {"partner": "other"}
 
 
 @dataclass(frozen=True)
@@ -65,12 +66,12 @@ class RunConfig:
             object.__setattr__(self, "settings", expected())
         if type(self.settings) is not expected:
             raise BadInput(f"the settings of {self.method} are a {expected.__module__}.Settings, not {self.settings!r}")
-        sizes = {view.size for view in views_of(self.method, self.settings)}
+        views = views_of(self.method, self.settings)
         if self.augmentation is not None:
             one_of(self.augmentation, (*AUGMENTATIONS, *FUSIONS), "augmentation")
-            if len(sizes) > 1:
+            if len({view.size for view in views}) > 1:
                 raise BadInput(f"{self.method} needs its own large and small crops: its augmentation is None")
-        self._check_attack(sizes)
+        self._check_attack(views)
         if self.negatives:
             repelling = [name for name, method in METHODS.items() if method.repels]
             if self.method not in repelling:
@@ -91,7 +92,7 @@ class RunConfig:
         removal = self.settings if isinstance(self.settings, Removal) else None
         return removal if removal and removal.removed else None
 
-    def _check_attack(self, sizes: set[int]) -> None:
+    def _check_attack(self, views: tuple[View, ...]) -> None:
         if isinstance(self.attack, str):
             object.__setattr__(self, "attack", None if self.attack == "none" else Attack(self.attack))
         if self.attack is not None and not isinstance(self.attack, Attack):
@@ -102,10 +103,8 @@ class RunConfig:
                 raise BadInput(f"{self.method} is trained under an attack: give one, such as 'pgd(5)'")
         elif not method.trained:
             raise BadInput(f"{self.method} is not trained, so that there is nothing to attack: its attack is None")
-        elif self.attack.kind == "free" and hasattr(method.build, "weakness"):
-            raise BadInput(f"{self.method} attacks by another loss than it learns by: use 'pgd(k)' or 'fgsm', not free")
-        elif len(sizes) > 1:
-            raise BadInput(f"{self.method} has large and small crops, and an attack needs views of one size: use None")
+        elif reason := unfit(self.attack, method.build, views):
+            raise BadInput(f"{self.method} {reason}")
 
     def teacher(self) -> RunConfig | None:
         """The run whose encoder this one's method learns from, of the same training; None for most methods."""
@@ -142,7 +141,11 @@ class RunConfig:
         """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
         values = _without(_YOUNG, self.to_dict())
         values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
+        if self.attack:
+            values["attack"] = _without(_YOUNG_ATTACK, values["attack"])
         identity = [values, checksum, METHODS[self.method].protocol]
+        if self.attack and self.attack.kind == "free" and hasattr(METHODS[self.method].build, "after_batch"):
+            identity.append(queue.PROTOCOL)
         if self.negatives == "texture":
             identity.append(textures.PROTOCOL)
         if self.removal:

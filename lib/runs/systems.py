@@ -61,11 +61,14 @@ SIMCLR = System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709")
 SUPERVISED = System("Supervised", "supervised", None, "a reference with labels", role="yardstick")
 
 _PAPER = "Ghofrani and Jamshidi, arXiv 2501.03507"
-_LAST = {"views": "last"}  # their SimCLR attacks one of its two views
+# Their SimCLR attacks one of its two views. In their code PGD drives it from its own unperturbed version, where ours
+# raises the loss that is learnt from, with the other view as the partner; free training, theirs and ours, does that.
+_LAST = {"views": "last"}
+_OURS = f"ours, after {_PAPER}"
 ATTACKED = {
     "random": RANDOM,
     "simclr": SIMCLR,
-    "simclr pgd": System("SimCLR, PGD", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER),
+    "simclr pgd": System("SimCLR, PGD", "simclr", dataclasses.replace(PGD, **_LAST), _OURS),
     "simclr free": System("SimCLR, free", "simclr", dataclasses.replace(FREE, **_LAST), _PAPER),
     "emp crops": _emp("EMP-SSL, crops", None, "crop", "Tong et al., arXiv 2304.03977, with crops"),
     "emp patches pgd": _emp("EMP-SSL, patches, PGD", PGD, "patch", _PAPER),
@@ -98,6 +101,10 @@ ATTACKED = {
         "CF-AMC-SSL, cyclic schedule", dataclasses.replace(FREE, quirk="cyclic schedule"), "crop",
         "the public code of arXiv 2501.03507", role="quirk",
     ),
+    "simclr pgd same view": System(
+        "SimCLR, PGD against the same view", "simclr", dataclasses.replace(PGD, **_LAST, start="zero", partner="same"),
+        "the public code of arXiv 2501.03507", budget=6.0, role="quirk",
+    ),
     **{
         f"{name} {count} views": _emp(f"{title}, {count} views", FREE, crop, _PAPER, crops=count, role="sweep")
         for name, title, crop in (
@@ -109,7 +116,7 @@ ATTACKED = {
         "EMP-SSL, crops, PGD, equal updates", PGD, "crop", _PAPER, budget=6.0, role="updates"
     ),
     "simclr pgd long": System(
-        "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _PAPER, budget=6.0, role="updates"
+        "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _OURS, budget=6.0, role="updates"
     ),
 }  # fmt: skip
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,8 +13,10 @@ from lib.errors import BadInput, one_of
 from lib.precision import autocast
 from lib.shifts.adversary import MODES, FreePerturbation, epsilon_of, pgd, random_in_ball, steepest, within
 from lib.shifts.adversary.ball import seeds_of
+from lib.views import View
 
 VIEWS = ("all", "last")
+PARTNERS = ("other", "same")
 QUIRKS = {"summed gradients": ("fgsm", "pgd"), "cyclic schedule": ("free",)}  # and the attacks that can have them
 
 
@@ -27,9 +30,14 @@ class Attack:
 
     `epsilon` and `step` are in the scale of pixels in [0, 1], or texts like "8/255". A step of None is 1.25 epsilon for
     FGSM (Wong et al. 2020, arXiv 2001.03994), a quarter of epsilon for PGD and epsilon for free training. `views` are
-    those attacked, jointly: "all", or the "last" while the others stay clean. During the attack batch norm is in `mode`
-    "batch", that of training, or "eval", that of the encoder as it will be used (see `lib.held`).
-    Free training has no attack of its own, and so no mode but "batch".
+    those attacked, jointly: "all", or while the others stay clean the "last" that the loss has a gradient through,
+    which of MoCo v2 is the query. During the attack batch norm is in `mode` "batch", that of training, or "eval", that
+    of the encoder as it will be used (see `lib.held`). Free training has no attack of its own, and so no mode but
+    "batch".
+
+    `partner` is what the last view is told from, or drawn to, while it is attacked: each "other" view, as in training,
+    or in their places the "same" view without perturbation, from which the public code of arXiv 2501.03507 drives its
+    SimCLR, starting at zero. It learns from the other view all the same.
 
     `quirk` repeats what the public code of arXiv 2501.03507 does and its paper does not say, as an experiment: "summed
     gradients" steps on the sum of the gradients of all attack passes and the last, and lets the passes update batch
@@ -43,6 +51,7 @@ class Attack:
     start: str = "random"
     mode: str = "batch"
     quirk: str | None = None
+    partner: str = "other"
 
     def __post_init__(self) -> None:
         if not isinstance(self.name, str) or not re.fullmatch(r"fgsm|(pgd|free)\([1-9][0-9]*\)", self.name):
@@ -57,6 +66,10 @@ class Attack:
         one_of(self.mode, MODES, "mode")
         if self.mode != "batch" and (self.kind == "free" or self.quirk):
             raise BadInput(f"{self.name}{' with a quirk' if self.quirk else ''} attacks in the mode 'batch' alone")
+        if one_of(self.partner, PARTNERS, "partner") == "same" and (self.kind == "free" or self.views != "last"):
+            raise BadInput(
+                f"{self.name} on the views {self.views!r} has the partner 'other': 'same' is for fgsm or pgd on the last"
+            )
         if self.quirk is not None and self.kind not in QUIRKS[one_of(self.quirk, QUIRKS, "quirk")]:
             raise BadInput(f"{self.quirk} is a quirk of {' and '.join(QUIRKS[self.quirk])}, not of {self.name}")
 
@@ -96,6 +109,29 @@ def needs_attack(method: nn.Module | type[nn.Module]) -> bool:
     return getattr(method, "needs_attack", False)
 
 
+def unfit(attack: Attack, method: nn.Module | type[nn.Module], views: Sequence[View]) -> str | None:
+    """What a method, or its class, of these `views` has that `attack` cannot do with; None where they fit.
+
+    The rest of a sentence that begins with the method's name. An attack must move every view that it says it attacks.
+    """
+    if len({view.size for view in views}) > 1:
+        return "has large and small crops, and an attack needs views of one size: use None"
+    if attack.kind == "free" and hasattr(method, "weakness"):
+        return "attacks by another loss than it learns by: use 'pgd(k)' or 'fgsm', not free"
+    if attack.views == "all" and len(_queries(method, len(views))) < len(views):
+        return "has no gradient through some of its views: attack its views 'last', the last that has one"
+    if attack.start == "zero" and getattr(method, "flat_at_zero", False):
+        return "attacks by a distance that has no slope at zero: use the start 'random'"
+    if attack.partner == "same" and len(views) == 1:
+        return "has one view, which needs no partner: use the partner 'other'"
+    return None
+
+
+def _queries(method: nn.Module | type[nn.Module], count: int) -> Sequence[int]:
+    """The numbers of those of `count` views that the loss has a gradient through (see `lib.methods`)."""
+    return getattr(method, "queries", range(count))
+
+
 def loss_terms(method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
     """The method's named terms on `views`, which are the `clean` ones or what an adversary made of them."""
     return method(*_given(method, views, clean, labels))
@@ -109,8 +145,10 @@ class Adversary:
     """Carries out an `Attack` on one method, step by step. `state` is what a checkpoint needs."""
 
     def __init__(self, attack: Attack, method: nn.Module, precision: str) -> None:
-        if attack.kind == "free" and hasattr(method, "weakness"):
-            raise BadInput("free training has one loss for weights and attack; this method attacks by another: use pgd")
+        if reason := unfit(attack, method, method.views):
+            raise BadInput(f"{type(method).__name__} {reason}")
+        if getattr(getattr(method, "repulsion", None), "negatives", None):
+            raise BadInput("negatives are for training without an attack: one of the two is None")
         self.attack, self.method, self.precision = attack, method, precision
         self.free = FreePerturbation(attack.epsilon, attack.step) if attack.kind == "free" else None
 
@@ -124,17 +162,19 @@ class Adversary:
             self.free.delta = delta
 
     def attacked(self, clean: list[Tensor], labels: Tensor, seed: int) -> list[Tensor]:
-        """The views to learn from. Leaves weights and statistics alone, but for the quirk that does not."""
+        """The views to learn from. Leaves weights and statistics alone, except for the quirk that does not."""
         if len({view.shape[1:] for view in clean}) > 1:
             raise BadInput("an attack needs views of one size, not large and small crops")
-        kept = clean[:-1] if self.attack.views == "last" else []
-        self.pictures = torch.cat(clean[len(kept) :]).clamp(0, 1)  # rounding may leave [0, 1]
+        places = list(_queries(self.method, len(clean)))
+        places = places[-1:] if self.attack.views == "last" else places
+        self.pictures = torch.cat([clean[place] for place in places]).clamp(0, 1)  # rounding may leave [0, 1]
         if self.free:
             self.adversarial = self.free.added_to(self.pictures)
-            return [*kept, *self.adversarial.split(len(labels))]
+            return _put(clean, places, self.adversarial)
+        beside = clean if self.attack.partner == "other" else [self.pictures] * len(clean)
 
         def loss(adversarial: Tensor) -> Tensor:
-            views = [*kept, *adversarial.split(len(labels))]
+            views = _put(beside, places, adversarial)
             with autocast(adversarial.device, self.precision):
                 return self._weakness(views, clean, labels)
 
@@ -146,7 +186,7 @@ class Adversary:
                 self.pictures, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
                 mode=self.attack.mode, start=self.attack.start, keep="last", generator=generator,
             )  # fmt: skip
-        return [*kept, *adversarial.split(len(labels))]
+        return _put(clean, places, adversarial)
 
     def after_backward(self) -> None:
         """Free training's other half: the gradient that the weights got moves the perturbation too."""
@@ -171,3 +211,9 @@ class Adversary:
             loss(adversarial).sum().backward()
             delta = within(pictures, delta + step * steepest(adversarial.grad), epsilon)
         return pictures + delta
+
+
+def _put(views: list[Tensor], places: list[int], adversarial: Tensor) -> list[Tensor]:
+    """`views` with those at `places` replaced by the parts of `adversarial`, which are one behind the other."""
+    parts = dict(zip(places, adversarial.chunk(len(places)), strict=True))
+    return [parts.get(place, view) for place, view in enumerate(views)]

@@ -174,6 +174,8 @@ def train(
             method.after_step((update + 1) / (steps * replays))
             for name, term in terms.items():
                 sums[name] = sums.get(name, 0) + term.detach() / replays
+        if hasattr(method, "after_batch"):
+            method.after_batch()
         done = step + 1
         if done % steps_per_epoch == 0:
             seconds = time.monotonic() - started

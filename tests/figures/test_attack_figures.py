@@ -43,6 +43,7 @@ STRONG = {  # system: clean, pgd-2, fgsm, pgd, apgd, clean on AutoAttack's image
     "emp crops pgd long": (63.0, 45.0, 43.0, 42.0, 41.0, 65.0, 40.0, 44.0),
     "emp crops pgd batch": (60.0, 44.0, 42.0, 40.0, 39.0, 61.0, 38.0, 43.0),
     "simclr pgd long": (50.0, 36.0, 33.0, 30.0, 29.5, 54.0, 32.0, 35.0),
+    "simclr pgd same view": (52.0, 35.0, 32.0, 27.0, 26.5, 55.0, 28.0, 33.0),
     "cf-amc-ssl 2 views": (40.0, 21.0, 21.0, 20.0, 20.0, 40.0, 20.0, 20.0),
 }
 SHOWN = ("simclr pgd", "emp crops pgd", "cf-amc-ssl", "deacl")  # compared, and trained under attack
@@ -282,9 +283,11 @@ def test_quirk_table(rows):
         ("attack in training mode, less without", "EMP-SSL, crops, PGD, equal updates", -3, -2, -2),
         ("summed gradients, less without", "EMP-SSL, crops, PGD, attack in training mode", -3, -2, -3),
         ("cyclic schedule, less without", "CF-AMC-SSL", 2, -1, -2),
+        ("attack against the same view, from zero, less without", "SimCLR, PGD, equal updates", 2, -3, -4),
         ("PGD-2 in evaluation, less PGD-20", "EMP-SSL, crops, PGD, equal updates", None, 3, None),
         ("PGD-2 in evaluation, less PGD-20", "EMP-SSL, crops, PGD, attack in training mode", None, 4, None),
         ("PGD-2 in evaluation, less PGD-20", "CF-AMC-SSL", None, 6, None),
+        ("PGD-2 in evaluation, less PGD-20", "SimCLR, PGD, equal updates", None, 6, None),
     ]
     for line, (*words, clean, pgd, auto) in zip(table.itertuples(index=False), expected, strict=True):
         assert list(line[:2]) == words
@@ -296,7 +299,7 @@ def test_quirk_table_with_parts_missing(rows):
     assert table.shape == (1, 3) and table.iloc[0, 1] == "CF-AMC-SSL"
     assert "AutoAttack, 8/255" not in attacks.quirk_table(without(rows, "shift", "autoattack"))
     apart = rows.assign(seed=rows["seed"] + 10 * (rows["system"] == "cf-amc-ssl cyclic"))
-    assert len(attacks.quirk_table(apart)) == 5  # no seed in common
+    assert len(attacks.quirk_table(apart)) == 7  # no seed in common
     with pytest.raises(BadInput, match="accuracies of a system with a quirk"):
         attacks.quirk_table(rows[rows["system"] == "simclr"])
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 import torchvision
 
-from lib.methods import METHODS, PLAIN, build_method
-from lib.models import build_encoder
+from lib.methods import METHODS, PLAIN, build_method, moco_v3
+from lib.models import ENCODERS, build_encoder
 
 
 def fresh(name):
@@ -125,6 +125,8 @@ def test_queues_take_the_keys_of_the_batch_after_the_step(name):
     method(*batch(method))
     assert torch.equal(method.queue.keys, before)  # the batch is not its own negative
     method.after_step(0.5)
+    assert torch.equal(method.queue.keys, before)  # nor are those of its next replay
+    method.after_batch()
     assert torch.equal(method.queue.keys[8:], before[8:]) and torch.equal(method.queue.keys[:8], method.newest)
 
 
@@ -150,3 +152,43 @@ def test_vicreg_is_the_official_objective():
         ours = sum(method([first, second]).values())
         theirs = lightly.loss.VICRegLoss()(*(method.head(method.encoder(view)) for view in (first, second)))
     assert ours.item() == pytest.approx(theirs.item(), rel=1e-6)
+
+
+def layers(head):
+    """Each layer as a kind and what it is built of, by hand below."""
+    kinds = {
+        torch.nn.Linear: lambda layer: ("linear", layer.in_features, layer.out_features, layer.bias is not None),
+        torch.nn.BatchNorm1d: lambda layer: ("norm", layer.num_features, layer.affine),
+        torch.nn.ReLU: lambda layer: ("relu",),
+    }
+    return [kinds[type(layer)](layer) for layer in head.modules() if type(layer) in kinds]
+
+
+@pytest.mark.parametrize(("encoder", "width"), [("resnet10_narrow", 128), ("resnet18", 512), ("vit_narrow_patch4", 96)])
+def test_moco_v3_has_the_authors_heads_by_the_kind_of_encoder(encoder, width):
+    """arXiv 2104.02057, moco/builder.py: MLPs without biases, of 2 and 2 layers for a ResNet, of 3 and 2 for a ViT; the
+    last norm has no parameters, and a ResNet's predictor has none."""
+    method = build_method("moco_v3", build_encoder(encoder), moco_v3.Settings(hidden=40, projection=24), classes=4)
+    inner = [("linear", 40, 40, False), ("norm", 40, True), ("relu",)] if encoder.startswith("vit") else []
+    last = [("norm", 24, False)]
+    first = [("norm", 40, True), ("relu",)]
+    assert layers(method.projector) == [
+        ("linear", width, 40, False), *first, *inner, ("linear", 40, 24, False), *last,
+    ]  # fmt: skip
+    predictor = [("linear", 24, 40, False), *first, ("linear", 40, 24, False)]
+    assert layers(method.predictor) == predictor + (last if encoder.startswith("vit") else [])
+    assert layers(method.target_projector) == layers(method.projector)
+
+
+def test_transformers_know_that_they_are():
+    with torch.device("meta"):  # no weights are drawn
+        transformers = {name for name in ENCODERS if build_encoder(name).transformer}
+    assert transformers == {name for name in ENCODERS if name.startswith("vit")}
+
+
+def test_relic_keeps_the_head_that_its_docstring_tells():
+    for name in ("relic", "relicv2"):
+        assert layers(fresh(name).head) == [
+            ("linear", 256, 512, False), ("norm", 512, True), ("relu",), ("linear", 512, 128, False),
+            ("norm", 128, True),
+        ]  # fmt: skip

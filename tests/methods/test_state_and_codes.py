@@ -11,12 +11,14 @@ from hypothesis import strategies as st
 from lightly.loss.swav_loss import sinkhorn as lightly_sinkhorn
 from torch import nn
 
+from lib.methods import METHODS, build_method
 from lib.methods.crops import one_pass_per_size
 from lib.methods.dino import DINO, Settings, warming
 from lib.methods.prototypes import Prototypes
 from lib.methods.queue import Queue
 from lib.methods.swav import sinkhorn
 from lib.methods.target import follow, rising, slow_copy
+from lib.models import build_encoder
 
 SHARES = st.floats(0, 1)
 SEEDS = st.integers(0, 10_000)
@@ -240,19 +242,48 @@ class Shapes(nn.Module):
 @EXAMPLES
 @given(st.lists(st.sampled_from([4, 6, 9]), min_size=1, max_size=7), st.integers(1, 4))
 def test_one_pass_per_size_is_separate_passes_in_their_order(sizes, count):
-    network = Shapes().double().eval()
+    encoder, head = Shapes().double().eval(), nn.Linear(4, 2).double()
     views = [normal(count, 3, size, size, seed=place) for place, size in enumerate(sizes)]
-    separate = [network.layers(view) for view in views]
-    together = one_pass_per_size(network, views)
+    separate = [head(encoder.layers(view)) for view in views]
+    together = one_pass_per_size(encoder, head, views)
     assert all(torch.allclose(ours, expected) for ours, expected in zip(together, separate, strict=True))
     expected = {(count * sizes.count(size), 3, size, size) for size in sizes}
-    assert set(network.read) == expected and len(network.read) == len(expected)
+    assert set(encoder.read) == expected and len(encoder.read) == len(expected)
 
 
-def test_batch_norm_sees_all_views_of_a_size_at_once():
-    network = Shapes().double().train()
-    views = [normal(5, 3, size, size, seed=place) for place, size in enumerate((9, 6, 9, 6))]
-    first, second, third, fourth = one_pass_per_size(network, views)
-    for together, places in (((first, third), (0, 2)), ((second, fourth), (1, 3))):
-        expected = network.layers(torch.cat([views[place] for place in places]))
-        assert torch.allclose(torch.cat(together), expected)
+def standardised(columns):
+    """What batch norm makes of (N, D) in training mode before it has learnt anything, by the definition."""
+    mean = columns.mean(dim=0)
+    return (columns - mean) / ((columns - mean).square().mean(dim=0) + 1e-5).sqrt()
+
+
+@pytest.mark.parametrize("sizes", [(9, 6, 9, 6), (9, 9, 6, 6, 6), (6, 9), (9, 9)])
+def test_batch_norm_sees_the_views_of_a_size_in_the_encoder_and_all_views_in_the_head(sizes):
+    encoder = Shapes().double().train()
+    head = nn.Sequential(nn.Linear(4, 3), nn.BatchNorm1d(3)).double().train()
+    views = [normal(5, 3, size, size, seed=place) for place, size in enumerate(sizes)]
+    together = torch.cat(one_pass_per_size(encoder, head, views))
+    features = {}
+    for size in set(sizes):
+        places = [place for place, other in enumerate(sizes) if other == size]
+        joined = encoder.layers(torch.cat([views[place] for place in places]))
+        features |= {place: joined[5 * n : 5 * n + 5] for n, place in enumerate(places)}
+    expected = standardised(head[0](torch.cat([features[place] for place in range(len(sizes))])))
+    assert torch.allclose(together, expected)
+    apart = torch.cat([standardised(head[0](features[place])) for place in range(len(sizes))])
+    assert not torch.allclose(together, apart, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["swav", "dino"])
+def test_the_head_is_run_once_over_the_crops_of_all_sizes(name):
+    """And DINO's teacher's once over the two large ones."""
+    torch.manual_seed(0)
+    method = build_method(name, build_encoder("resnet10_narrow"), METHODS[name].settings(), classes=4).train()
+    read = []
+    for words, part in method.named_modules():
+        if isinstance(part, nn.BatchNorm1d):
+            part.register_forward_hook(lambda _, inputs, __, words=words: read.append((words, len(inputs[0]))))
+    method([torch.rand(4, 3, view.size, view.size) for view in method.views])
+    assert {count for words, count in read if words.startswith("head")} == {4 * len(method.views)}
+    assert {count for words, count in read if words.startswith("teacher")} == ({8} if name == "dino" else set())
+    assert len({words for words, _ in read}) == len(read)

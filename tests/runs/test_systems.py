@@ -62,6 +62,7 @@ EPOCHS = {
     "emp crops pgd batch": (6, 30),
     "emp crops pgd summed": (6, 30),
     "cf-amc-ssl cyclic": (2, 10),
+    "simclr pgd same view": (24, 240),
     "cf-amc-ssl 2 views": (8, 80),
     "cf-amc-ssl 4 views": (4, 40),
     "cf-amc-ssl 16 views": (1, 10),
@@ -100,7 +101,8 @@ def test_the_table_is_one_of_methods_attacks_and_roles():
         assert system.budget == 1 or system.role in ("updates", "quirk"), name
         assert (system.crops is not None) == (system.role == "sweep"), name
         if system.attack and system.attack.kind != "free":  # all but a quirk see batch norm as the encoder is used
-            assert (system.attack.mode == "batch") == (system.role == "quirk"), name
+            quirk = system.attack.mode == "batch" or system.attack.partner == "same"
+            assert quirk == (system.role == "quirk"), name
         assert not system.attack or not system.attack.quirk or system.role == "quirk", name
         assert (system.settings.get("crop") in ("crop", "patch")) == (system.method == "emp_ssl"), name
         assert system.attack is None or system.attack.epsilon == 8 / 255, name
@@ -131,6 +133,9 @@ def test_a_variant_differs_from_its_system_by_what_its_name_says():
         assert changes(quirk, name) == {"attack"}
         own = {field: getattr(ATTACKED[name].attack, field)}
         assert dataclasses.replace(ATTACKED[quirk].attack, **own) == ATTACKED[name].attack
+    assert changes("simclr pgd same view", "simclr pgd long") == {"attack"}
+    own = {"partner": "other", "start": "random"}
+    assert dataclasses.replace(ATTACKED["simclr pgd same view"].attack, **own) == ATTACKED["simclr pgd long"].attack
     assert changes("cf-amc-ssl", "emp patches free") == {"settings"}
     assert changes("cf-amc-ssl", "emp crops pgd") == {"attack"}
 

@@ -1,9 +1,11 @@
 """Adversarial training: what it costs, what it leaves alone, and that it is plain training where the attack is none."""
 
 import copy
+import dataclasses
 import itertools
 import time
 
+import lightly.loss
 import pytest
 import torch
 from test_trainer import data, digest, fresh
@@ -11,9 +13,11 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput
 from lib.methods import METHODS, build_method
+from lib.methods.queue import Queue
 from lib.models import Encoder, build_encoder
+from lib.runs import RunConfig
 from lib.training import Attack, OutOfTime, Training, needs_attack, passes, train, trainer
-from lib.training.attack import Adversary
+from lib.training.attack import Adversary, loss_terms
 from lib.training.optimisers import learning_rate
 from lib.views import View, render
 
@@ -219,6 +223,9 @@ def test_summed_gradients_are_the_sum_over_the_attack_and_the_last_pass():
         ({"name": "free(3)", "quirk": "summed"}, "summed gradients"),
         ({"name": "free(3)", "mode": "eval"}, "'batch' alone"),
         ({"name": "pgd(5)", "mode": "train"}, "eval, batch"),
+        ({"name": "pgd(5)", "views": "last", "partner": "itself"}, "other, same"),
+        ({"name": "pgd(5)", "partner": "same"}, "'all' has the partner 'other'"),
+        ({"name": "free(3)", "views": "last", "partner": "same"}, "'other'"),
     ],
 )
 def test_bad_attacks_are_refused_in_words(arguments, words):
@@ -233,7 +240,7 @@ def test_texts_and_numbers_of_a_radius_are_one():
 
 
 def test_free_training_of_a_method_with_an_attack_of_its_own_is_refused():
-    with pytest.raises(BadInput, match="use pgd"):
+    with pytest.raises(BadInput, match=r"TRADES attacks by another loss than it learns by: use 'pgd\(k\)'"):
         Adversary(Attack("free(3)"), fresh("trades"), "fp32")
 
 
@@ -241,3 +248,171 @@ def test_views_of_two_sizes_are_refused():
     adversary = Adversary(Attack("pgd(2)"), fresh("simclr"), "fp32")
     with pytest.raises(BadInput, match="one size"):
         adversary.attacked([torch.rand(4, 3, 32, 32), torch.rand(4, 3, 16, 16)], torch.zeros(4, dtype=torch.long), 0)
+
+
+# The whole table: each method under each attack on each choice of views, also a method that is added later.
+
+KINDS = {"fgsm": "fgsm", "pgd": "pgd(2)", "free": "free(2)"}
+CHOICES = list(itertools.product(KINDS, ["all", "last"]))
+REFUSED = {  # what cannot be attacked, or not in this way, and why
+    **{(name, *choice): "views of one size" for name in ("swav", "dino", "relicv2") for choice in CHOICES},
+    **{("random", *choice): "nothing to attack" for choice in CHOICES},
+    **{(name, "free", views): "another loss" for name in ("acl", "deacl", "trades") for views in ("all", "last")},
+    **{("moco_v2", kind, "all"): "no gradient through some of its views" for kind in KINDS},
+}
+GIVEN = {"relicv2": {"small": 0}, "emp_ssl": {"views": 3}}  # settings of the second test below
+
+
+def narrow(name, **changes):
+    torch.manual_seed(0)
+    method = METHODS[name]
+    settings = dataclasses.replace(method.settings(), **changes)
+    return build_method(name, build_encoder("resnet10_narrow"), settings, 10, build_encoder("resnet10_narrow"))
+
+
+def moved(method, attack, count=8):
+    """The share of pixels of each view that a gradient moves: not what a random start does, nor clipping."""
+    generator = torch.Generator().manual_seed(0)
+    clean = [torch.rand(count, 3, 32, 32, generator=generator) * 0.8 + 0.1 for _ in method.views]
+    labels = torch.arange(count) % 10
+    adversary = Adversary(attack, method, "fp32")
+    if attack.kind == "free":
+        start = adversary.attacked(clean, labels, seed=0)
+        sum(loss_terms(method, start, clean, labels).values()).backward()
+        adversary.after_backward()
+    else:
+        still = Adversary(dataclasses.replace(attack, step=0.0), method, "fp32")
+        start = still.attacked(clean, labels, seed=0)
+    attacked = adversary.attacked(clean, labels, seed=0)
+    return [(old != new).float().mean().item() for old, new in zip(start, attacked, strict=True)]
+
+
+def check_moves(name, kind, views, settings):
+    method = narrow(name, **settings).train()
+    shares = moved(method, Attack(KINDS[kind], views=views))
+    attacked = set(range(len(shares)))
+    if views == "last":  # MoCo v2's keys have no gradient: the last that has one is the query
+        attacked = {0} if name == "moco_v2" else {len(shares) - 1}
+    assert all((share > 0.5) if place in attacked else (share == 0) for place, share in enumerate(shares)), shares
+
+
+@pytest.mark.parametrize(("kind", "views"), CHOICES)
+@pytest.mark.parametrize("name", METHODS)
+def test_every_attacked_view_moves_by_a_gradient_or_the_run_is_refused(name, kind, views):
+    attack = Attack(KINDS[kind], views=views)
+    if words := REFUSED.get((name, kind, views)):
+        with pytest.raises(BadInput, match=words):
+            RunConfig("scenes", name, attack=attack)
+        if METHODS[name].trained:  # and so is the method that a trainer is handed
+            with pytest.raises(BadInput, match=words):
+                Adversary(attack, narrow(name), "fp32")
+    else:
+        RunConfig("scenes", name, attack=attack)
+        check_moves(name, kind, views, {})
+
+
+@pytest.mark.parametrize(("kind", "views"), CHOICES)
+@pytest.mark.parametrize("name", GIVEN)
+def test_views_of_other_settings_move_too(name, kind, views):
+    RunConfig("scenes", name, settings=METHODS[name].settings(**GIVEN[name]), attack=Attack(KINDS[kind], views=views))
+    check_moves(name, kind, views, GIVEN[name])
+
+
+QUEUED = [name for name in METHODS if any(isinstance(part, Queue) for part in narrow(name).modules())]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", QUEUED)
+def test_no_queue_holds_an_image_of_the_batch_and_each_batch_enters_it_once(name, kind):
+    """What every forward of a training finds in the queues, those of the attack among them."""
+    views = "all" if (name, kind, "all") not in REFUSED else "last"
+    attack, method, found = Attack(KINDS[kind], views=views), narrow(name), []
+    forward, queues = method.forward, [part for part in method.modules() if isinstance(part, Queue)]
+
+    def spy(*given):
+        found.append([queue.keys.clone() for queue in queues])
+        return forward(*given)
+
+    method.forward = spy
+    train(method, *data(32), dataclasses.replace(PLAN, epochs=1), seed=0, progress=False, attack=attack)
+    first, second = found[: len(found) // 2], found[len(found) // 2 :]  # batches of 16
+    assert len(first) == len(second) == attack.replays + attack.steps > 1
+    for batch in (first, second):
+        assert all(torch.equal(*pair) for later in batch for pair in zip(later, batch[0], strict=True))
+    for before, after in zip(first[0], second[0], strict=True):
+        assert (before != after).any(dim=1).sum() == 16
+
+
+def test_queues_of_a_method_of_one_s_own_need_no_more_than_a_hook():
+    assert QUEUED == ["moco_v2", "nnclr"]
+    for name, method in METHODS.items():
+        held = {"queue": 64} if name == "swav" else {}
+        queued = any(isinstance(part, Queue) for part in narrow(name, **held).modules())
+        assert queued == hasattr(method.build, "after_batch"), name
+
+
+def test_swav_s_queues_take_a_batch_once():
+    method = narrow("swav", queue=64).train()
+    before = [queue.keys.clone() for queue in method.queues]
+    views = [torch.rand(8, 3, view.size, view.size) for view in method.views]
+    for _ in range(2):
+        method(views)
+        method.after_step(0.5)
+    assert all(torch.equal(queue.keys, old) for queue, old in zip(method.queues, before, strict=True))
+    method.after_batch()
+    for queue, old, new in zip(method.queues, before, method.newest, strict=True):
+        assert torch.equal(queue.keys[:8], new) and torch.equal(queue.keys[8:], old[8:])
+
+
+def test_an_attack_without_a_slope_where_it_starts_is_refused():
+    """Any other method's loss has one at its clean views; DeACL's has none as long as the student is its teacher."""
+    for name in ("fgsm", "pgd(5)"):
+        with pytest.raises(BadInput, match="trades attacks by a distance that has no slope at zero"):
+            RunConfig("scenes", "trades", attack=Attack(name, start="zero"))
+    attack = Attack("fgsm", views="last", start="zero")
+    for name, method in METHODS.items():
+        if (name, "fgsm", "last") not in REFUSED and name not in ("trades", "deacl"):
+            assert not hasattr(method.build, "flat_at_zero")
+            assert max(moved(narrow(name).train(), attack, count=4)) > 0.5, name
+
+
+def test_negatives_and_an_attack_are_refused_by_the_trainer_too():
+    method = narrow("simclr", negatives="patch")
+    with pytest.raises(BadInput, match="negatives are for training without an attack"):
+        train(method, *data(), PLAN, seed=0, progress=False, attack=Attack("fgsm"))
+
+
+# The attack of the public code of arXiv 2501.03507 on SimCLR.
+
+
+@pytest.mark.parametrize("mode", ["eval", "batch"])
+def test_the_same_view_as_partner_is_the_attack_of_the_paper_s_code(mode):
+    """Five steps from zero up the contrast of the second view with itself, in lightly's loss; the first is not used."""
+    method = narrow("simclr").train(mode == "batch")
+    generator = torch.Generator().manual_seed(0)
+    first, second = (torch.rand(8, 3, 32, 32, generator=generator) for _ in range(2))
+    attack = Attack("pgd(5)", "8/255", 0.01, views="last", start="zero", partner="same", mode=mode)
+    attacked = Adversary(attack, method, "fp32").attacked([first, second], torch.zeros(8, dtype=torch.long), seed=0)
+    other = Adversary(dataclasses.replace(attack, partner="other"), method, "fp32")
+    contrast, delta = lightly.loss.NTXentLoss(method.temperature), torch.zeros_like(second)
+    by_hand = copy.deepcopy(method)
+    for _ in range(5):
+        delta.requires_grad_()
+        projections = by_hand.head(by_hand.encoder(torch.cat((second, second + delta))))
+        (slope,) = torch.autograd.grad(contrast(*projections.chunk(2)), delta)
+        delta = (delta.detach() + 0.01 * slope.sign()).clamp(-8 / 255, 8 / 255)
+        delta = (second + delta).clamp(0, 1) - second
+    assert torch.equal(attacked[0], first)
+    assert (attacked[1] - second - delta).abs().gt(1e-6).float().mean() < 0.01  # a slope of rounding has any sign
+    unlike = other.attacked([first, second], torch.zeros(8, dtype=torch.long), seed=0)[1]
+    assert (unlike - second - delta).abs().gt(1e-6).float().mean() > 0.1
+
+
+def test_a_partner_needs_a_second_view():
+    attack = Attack("pgd(5)", views="last", partner="same")
+    for name in ("supervised", "deacl", "trades"):
+        with pytest.raises(BadInput, match=f"{name} has one view, which needs no partner"):
+            RunConfig("scenes", name, attack=attack)
+    for name in ("simclr", "byol", "moco_v2", "moco_v3", "emp_ssl"):
+        RunConfig("scenes", name, attack=attack)
+    assert [share > 0.5 for share in moved(narrow("moco_v2").train(), attack)] == [True, False]
