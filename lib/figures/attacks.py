@@ -22,7 +22,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure, Slider
 from lib.figures.style import settle, spaced, use_style
 from lib.figures.systems_look import pgd_name, system_look, system_title
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.corruption_error import ALL
 from lib.measures.published import ghofrani2025
@@ -103,7 +103,7 @@ def _levels(rows: Rows, cells: Iterable[Cell]) -> dict[tuple, Interval]:
     if wanted.duplicated(["system", "seed", *of]).any():
         raise BadInput("rows hold one number for each system, seed, shift, severity and metric here, not several")
     groups = wanted.groupby(["system", *of], sort=False)
-    return {key: interval(own["value"], own["standard_error"]) for key, own in groups}
+    return {key: cell_interval(own, key[-1]) for key, own in groups}
 
 
 def _repeated(table: Rows) -> bool:

@@ -13,9 +13,9 @@ import pandas as pd
 
 from lib.claims import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, SHIFTED, mean_shifted, measured_by, out_of_domain, shifted
 from lib.errors import BadInput
-from lib.figures.negatives_numbers import arm_gaps, held, in_order, levels, paired, picked
+from lib.figures.negatives_numbers import arm_gaps, held, in_order, levels, paired, picked, with_images
 from lib.figures.robustness import above_line, baseline_line
-from lib.measures import Interval, interval
+from lib.measures import Interval, interval, share_interval
 from lib.measures.background import OTHER, SAME
 from lib.methods import METHODS
 from lib.runs.systems import CROPPED, RELICV2, SWEPT
@@ -96,7 +96,7 @@ def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
     means = mean_shifted(measured_by(own, "out_of_distribution"))
     found = pd.concat([picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)], ignore_index=True)
     count = int(means["sets"].max()) if len(means) else 0
-    return found[["system", "seed", "set", "value", "standard_error"]], count
+    return with_images(found, ["system", "seed", "set", "value", "standard_error"]), count
 
 
 def in_domain_levels(rows: Rows) -> Rows:
@@ -136,7 +136,7 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
     given by the intervals.
     """
     scores = set_scores(rows).set_index(["system", "seed"])
-    parts = {name: own[["value", "standard_error"]] for name, own in scores.groupby("set")}
+    parts = {name: with_images(own, ["value", "standard_error"]) for name, own in scores.groupby("set")}
     lines, found = {}, []
     for name in AGAINST_LINE:
         if name not in parts or IN not in parts:
@@ -147,7 +147,7 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
             lines[name] = baseline_line(controls["clean"], controls["corrupted"])
             runs = above_line(runs, lines[name])
         for system, own in runs.groupby("system"):
-            at = interval(own["corrupted"], own["corrupted standard error"])
+            at = share_interval(own["corrupted"], own["corrupted standard error"], own.get("corrupted images"))
             above = Interval(*[float("nan")] * 3)
             if name in lines:
                 above = interval(own["above line"], own["above line standard error"])
@@ -171,7 +171,9 @@ def extended(table: Rows, name: str) -> bool:
 
 def _renamed(scores: Rows, name: str) -> Rows:
     """Under the names that `above_line` reads."""
-    return scores.set_axis([name, f"{name} standard error"], axis=1)
+    return scores.rename(
+        columns={"value": name, "standard_error": f"{name} standard error", "images": f"{name} images"}
+    )
 
 
 # Parts of the method

@@ -161,9 +161,9 @@ class RobustAccuracy:
     of each image, right or wrong, and of its adversarial image (one start), and metric "similarity chance" of shift
     "none", that of different images, above which alone a similarity means anything.
 
-    Metrics "zero gradient" and "zero gradient of DLR" of shift "none": the share of images whose gradient by
-    cross-entropy, or by the second loss of "apgd", is 0 in every pixel of the clean image. Attacks by that loss have
-    no way to go there.
+    Metrics "zero gradient" and "zero gradient of DLR" of shift "none": the share of images that are classified rightly and
+    whose gradient by cross-entropy, or by the second loss of "apgd", is 0 in every pixel. Attacks by that loss have no
+    way to go there.
 
     For runs with a head, metric "accuracy of the head" of shifts "none" and "pgd" at 4 and 8: that of a linear probe on
     the head's features, the ones that EMP-SSL and its robust variants evaluate.
@@ -195,7 +195,7 @@ class RobustAccuracy:
         for name, attack in _others(classifier).items():
             alive = left_standing(classifier, test.images, test.labels, right, attack)
             rows.append(outcome(name, AT, "accuracy", alive))
-        rows += _zero_gradients(classifier, test.images, test.labels)
+        rows += _zero_gradients(classifier, test.images, test.labels, right)
         rows += self._similarity(classifier, test.images, test.labels)
         if subject.head is not None:
             rows += self._head(subject, test.images, test.labels)
@@ -226,8 +226,8 @@ class RobustAccuracy:
         return rows + [outcome("pgd", epsilon, "accuracy of the head", alive) for epsilon, alive in curve.items()]
 
 
-def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor) -> list[tuple]:
-    """The share of images from which a loss shows no way: rows of cross-entropy and of what APGD raises after it."""
+def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor, right: Tensor) -> list[tuple]:
+    """For how many images that are `right` (N,) a loss shows no way: of cross-entropy and of what APGD raises after."""
     second = dlr if len(classifier.probe.weight) >= 3 else margin
     rows = []
     for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (f"{ZERO_GRADIENT} of DLR", second)):
@@ -235,7 +235,7 @@ def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor) -> l
             zero_gradient(batch, classifier, answers, criterion, modules=classifier)
             for batch, answers in zip(*(tensor.split(batch_size(images.device)) for tensor in (images, labels)), strict=True)
         ]
-        rows.append(outcome(CLEAN, 0, metric, torch.cat(zero)))
+        rows.append(outcome(CLEAN, 0, metric, torch.cat(zero) & right))
     return rows
 
 

@@ -160,7 +160,7 @@ def test_sure_scores_hide_nothing_from_apgd_and_are_reported(blobs, classes):
     probe = subject.probe
     subject.probe = dataclasses.replace(probe, weight=1e5 * probe.weight, bias=1e5 * probe.bias)
     sure = RobustAccuracy(images=60, epsilons=(8,), restarts=1).rows(subject)
-    right = value(sure, "none", 0, "accuracy")  # of what is wrong with the same certainty, the gradient is not zero
+    right = value(sure, "none", 0, "accuracy")
     assert value(sure, "none", 0, "zero gradient") == right > 20 and value(sure, "none", 0, "zero gradient of DLR") == 0
     assert value(sure, "apgd", 8, "accuracy") <= value(plain, "apgd", 8, "accuracy") < right
     assert value(sure, "pgd", 8, "accuracy") > value(sure, "apgd", 8, "accuracy")
