@@ -1,4 +1,4 @@
-"""The linear probe: multinomial logistic regression on frozen features, run to convergence."""
+"""The linear probe: multinomial logistic regression on frozen features, run as far as float32 goes."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from torch.nn import functional as F
 
 PROTOCOL = 1  # bump when the same features give other numbers
 DECAYS = tuple(10.0**power for power in range(-6, 1))  # candidates; the best on validation images is taken
-TOLERANCE = 1e-5  # largest entry of the gradient at which a fit has converged
+TOLERANCE = 1e-5  # largest entry of the gradient at which a fit stops
+REACHED = 1e-4  # what a fit reaches where rounding ends its line search before; see `fit_probe`
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,12 @@ class Probe:
     weight: Tensor  # (C, D)
     bias: Tensor  # (C,)
     decay: float  # chosen on validation images
-    gradient: float  # largest entry of the gradient at the solution
+    gradient: float  # largest entry of the gradient at the solution: how far the fit came
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit came as far as float32 goes."""
+        return self.gradient <= REACHED
 
     def scores(self, features: Tensor) -> Tensor:
         """(N, D) features -> (N, C) logits."""
@@ -41,6 +47,11 @@ def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labe
     .. math:: \frac{1}{N} \sum_i \mathrm{CE}(W \hat x_i + b, y_i) + \frac{\lambda}{2} \lVert W \rVert^2
 
     with :math:`\hat x` standardised by the training features. Ties go to the stronger decay.
+
+    A fit stops once the largest entry of the gradient is below `TOLERANCE`, after 2,000 iterations, or where rounding
+    leaves its line search no lower point. In float32 the last is usual: of the seven fits on a random ResNet's features
+    of 2,000 scenes all stopped so, with gradients of 1e-5 to 4e-5 (a fit in float64 takes two to three times as long
+    and reaches `TOLERANCE`). What is reached is the probe's `gradient`, and `converged` whether it is `REACHED`.
     """
     mean, std = train.mean(dim=0), train.std(dim=0).clamp(min=1e-6)
     classes = int(labels.max()) + 1
