@@ -29,7 +29,14 @@ from lib.measures.rows import COLUMNS
 from lib.measures.segmentation import Segmentation
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.shape_bias import ShapeBias
-from lib.measures.statistics import Interval, bootstrap_interval, cell_interval, interval, proportion_interval, share_interval
+from lib.measures.statistics import (
+    Interval,
+    bootstrap_interval,
+    cell_interval,
+    interval,
+    proportion_interval,
+    share_interval,
+)
 from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
 

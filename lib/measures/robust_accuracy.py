@@ -161,9 +161,9 @@ class RobustAccuracy:
     of each image, right or wrong, and of its adversarial image (one start), and metric "similarity chance" of shift
     "none", that of different images, above which alone a similarity means anything.
 
-    Metrics "zero gradient" and "zero gradient of DLR" of shift "none": the share of images that are classified rightly and
-    whose gradient by cross-entropy, or by the second loss of "apgd", is 0 in every pixel. Attacks by that loss have no
-    way to go there.
+    Metrics "zero gradient" and "zero gradient of DLR" of shift "none": the share of images that are classified rightly
+    and whose gradient by cross-entropy, or by the second loss of "apgd", is 0 in every pixel. Attacks by that loss have
+    no way to go there.
 
     For runs with a head, metric "accuracy of the head" of shifts "none" and "pgd" at 4 and 8: that of a linear probe on
     the head's features, the ones that EMP-SSL and its robust variants evaluate.
@@ -231,9 +231,10 @@ def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor, righ
     second = dlr if len(classifier.probe.weight) >= 3 else margin
     rows = []
     for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (f"{ZERO_GRADIENT} of DLR", second)):
+        parts = (tensor.split(batch_size(images.device)) for tensor in (images, labels))
         zero = [
             zero_gradient(batch, classifier, answers, criterion, modules=classifier)
-            for batch, answers in zip(*(tensor.split(batch_size(images.device)) for tensor in (images, labels)), strict=True)
+            for batch, answers in zip(*parts, strict=True)
         ]
         rows.append(outcome(CLEAN, 0, metric, torch.cat(zero) & right))
     return rows

@@ -205,8 +205,8 @@ def cost(views: Sequence[View]) -> float:
 
 
 # What each augmentation of "Why Do Self-Supervised Models Transfer?" (Ericsson, Gouk and Hospedales, arXiv 2111.11398,
-# public code) changes. Its blur, by Pillow, draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes to
-# 1 pixel.
+# public code) changes. Its blur, by Pillow, draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes
+# to 1 pixel.
 _PARTS: dict[str, dict[str, object]] = {
     "crop": {"crop_scale": (0.2, 1.0), "crop_ratio": (3 / 4, 4 / 3)},
     "flip": {"flip": 0.5},

@@ -2,7 +2,8 @@
 
 A threat is a `norm` of `NORMS` and a radius `epsilon`, in the scale of pixels in [0, 1] or as a text like "8/255".
 `pgd` and `fgsm` raise any loss, for training and for evaluation; `FreePerturbation` is carried through training; `apgd`
-(`apgd_worst`: on two losses) and `square` attack a classifier; `survives` puts attacks one after the other; `auto_attack` is the field's yardstick.
+(`apgd_worst`: on two losses) and `square` attack a classifier; `survives` puts attacks one after the other;
+`auto_attack` is the field's yardstick, and `zero_gradient` tells where a loss shows no way.
 
 Every attack takes images (N, 3, H, W), uint8 or float in [0, 1], and the `modules` that its loss uses, and leaves
 parameters, gradients, batch-norm statistics, flags and the global generators as they were (see `held`). Perturbations
