@@ -22,11 +22,11 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure, Slider
 from lib.figures.style import settle, spaced, use_style
 from lib.figures.systems_look import pgd_name, system_look, system_title
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.corruption_error import ALL
 from lib.measures.published import ghofrani2025
-from lib.measures.robust_accuracy import AT
+from lib.measures.robust_accuracy import AT, ZERO_GRADIENT
 from lib.measures.rows import CLEAN
 from lib.runs.systems import SYSTEMS
 from lib.shifts.transforms import TRANSFORMS
@@ -104,7 +104,7 @@ def _levels(rows: Rows, cells: Iterable[Cell]) -> dict[tuple, Interval]:
     if wanted.duplicated(["system", "seed", *of]).any():
         raise BadInput("rows hold one number for each system, seed, shift, severity and metric here, not several")
     groups = wanted.groupby(["system", *of], sort=False)
-    return {key: interval(own["value"], own["standard_error"]) for key, own in groups}
+    return {key: cell_interval(own, key[-1]) for key, own in groups}
 
 
 def _repeated(table: Rows) -> bool:
@@ -167,7 +167,8 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         name="fig-attacks",
         caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
         f"dot is a mean over seeds. {_weak_told(found, systems, words['pgd'])}"
-        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}{scope}",
+        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}"
+        f"{_zero_told(_levels(rows, [(CLEAN, 0, ZERO_GRADIENT)]), systems)}{scope}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
         "least. "
         + "; ".join(f"{system_title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
@@ -243,6 +244,21 @@ def _square_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
     return (
         f"Square, which sees no gradient, leaves fewer than {pgd} on "
         f"{_joined([system_title(name) for name in lower])}: a sign of masked gradients. "
+    )
+
+
+def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
+    """How many images give cross-entropy no gradient, where it was measured."""
+    having = [name for name in systems if (name, CLEAN, 0, ZERO_GRADIENT) in found]
+    if not having:
+        return ""
+    shares = {name: found[name, CLEAN, 0, ZERO_GRADIENT].mean for name in having}
+    most = max(shares, key=shares.get)
+    if not shares[most]:
+        return "The gradient of cross-entropy is zero for no image. "
+    return (
+        f"The gradient of cross-entropy is zero for {_mean(shares.values()):.1f} % of the images on average, and for "
+        f"up to {shares[most]:.1f} % ({system_title(most)}). "
     )
 
 

@@ -24,7 +24,7 @@ from lib.figures.matrix import draw_matrix
 from lib.figures.style import RECIPE_LOOK, arm, cause, look, settle, spaced, title, use_style
 from lib.figures.words import listed
 from lib.images.scenes import SHAPES
-from lib.measures import interval
+from lib.measures import cell_interval
 from lib.measures.read_out import ERASED, READ, WITHOUT
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
@@ -464,7 +464,8 @@ def _read_twice(rows: Rows) -> tuple[Rows, int]:
     what = twice["name"].map({ERASED: HUE, SHAPE: SHAPES_TOLD}).fillna(OTHERS)
     by_run = twice.assign(what=what).groupby([*ARM, "seed", "what", "features"], sort=False)
     others = twice.loc[what == OTHERS, "name"].nunique()
-    return by_run[["value", "standard_error"]].mean().reset_index(), others
+    means = by_run.agg(metric=("metric", "first"), value=("value", "mean"), standard_error=("standard_error", "mean"))
+    return means.reset_index(), others
 
 
 def _both(table: Rows) -> str:
@@ -511,7 +512,7 @@ def _summary(rows: Rows, *cell: str) -> Rows:
     """Mean and interval over seeds and images for each arm and cell, in the order of the rows."""
     lines = []
     for key, own in rows.groupby([*ARM, *cell], sort=False):
-        found = interval(own["value"], own["standard_error"])
+        found = cell_interval(own, own["metric"].iloc[0])
         lines.append((*key, found.mean, found.low, found.high, len(own)))
     return pd.DataFrame(lines, columns=[*ARM, *cell, "mean", "low", "high", "seeds"])
 

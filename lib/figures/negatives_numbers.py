@@ -26,7 +26,7 @@ from lib.claims import (
     out_of_domain,
 )
 from lib.errors import BadInput
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval, interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import correlation
@@ -94,10 +94,14 @@ def picked(rows: Rows, cell: Cell) -> Rows:
 
 
 def levels(rows: Rows, keys: Sequence[str]) -> Rows:
-    """One line for each combination of `keys`: the mean over seeds, and its interval."""
+    """One line for each combination of `keys`: the mean over seeds, and its interval.
+
+    Rows without a column "metric" are accuracies.
+    """
     if rows.duplicated([*keys, "seed"]).any():
         raise BadInput(f"rows hold one number for each {', '.join(keys)} and seed, of one encoder and data set")
-    found = {key: interval(own["value"], own["standard_error"]) for key, own in rows.groupby(list(keys))}
+    named = rows if "metric" in rows else rows.assign(metric="accuracy")
+    found = {key: cell_interval(own, own["metric"].iloc[0]) for key, own in named.groupby(list(keys))}
     return as_table(found, keys)
 
 
@@ -142,7 +146,12 @@ def set_scores(rows: Rows) -> Rows:
     held(rows)
     clean, textures = picked(rows, IN_DOMAIN), picked(measured_by(rows, "cue_accuracy"), TEXTURE_CELL)
     parts = [clean.assign(set=IN), out_of_domain(rows), textures.assign(set=TEXTURES)]
-    return pd.concat(parts, ignore_index=True)[["system", "seed", "set", "value", "standard_error"]]
+    return with_images(pd.concat(parts, ignore_index=True), ["system", "seed", "set", "value", "standard_error"])
+
+
+def with_images(found: Rows, columns: Sequence[str]) -> Rows:
+    """`columns` of `found`, and their number of images where it is told."""
+    return found[[*columns, *(name for name in ("images",) if name in found)]]
 
 
 def with_pacs(scores: Rows) -> Rows:
@@ -153,6 +162,7 @@ def with_pacs(scores: Rows) -> Rows:
         value=("value", "mean"),
         standard_error=("standard_error", lambda errors: np.hypot.reduce(errors.to_numpy()) / len(errors)),
         domains=("set", "size"),
+        **({"images": ("images", "min")} if "images" in scores else {}),
     ).reset_index()
     whole = means[means["domains"] == len(names)].drop(columns="domains").assign(set=PACS)
     return pd.concat([scores, whole], ignore_index=True) if len(whole) else scores

@@ -276,7 +276,8 @@ def _line_told(table: Rows, lines: Mapping[str, tuple[float, float]], controls: 
     return (
         f"Line: least squares on the logits of the runs of {listed([named_in_text(name) for name in controls])}, with "
         f"slope {slopes}. How many points a system lies above it is its effective robustness, to be judged beside the "
-        f"controls, which lie up to {off:.1f} points off it themselves: its intervals take the line as given. "
+        f"controls, which lie up to {off:.1f} points off the line through the others of them. Its intervals hold the "
+        "line's own error. "
     )
 
 

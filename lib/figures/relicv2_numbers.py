@@ -13,9 +13,9 @@ import pandas as pd
 
 from lib.claims import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, SHIFTED, mean_shifted, measured_by, out_of_domain, shifted
 from lib.errors import BadInput
-from lib.figures.negatives_numbers import arm_gaps, held, in_order, levels, paired, picked
-from lib.figures.robustness import above_line, baseline_line
-from lib.measures import Interval, interval
+from lib.figures.negatives_numbers import arm_gaps, held, in_order, levels, paired, picked, with_images
+from lib.figures.robustness import above_the_others, baseline_line, height
+from lib.measures import Interval, share_interval
 from lib.measures.background import OTHER, SAME
 from lib.methods import METHODS
 from lib.runs.systems import CROPPED, RELICV2, SWEPT
@@ -96,7 +96,7 @@ def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
     means = mean_shifted(measured_by(own, "out_of_distribution"))
     found = pd.concat([picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)], ignore_index=True)
     count = int(means["sets"].max()) if len(means) else 0
-    return found[["system", "seed", "set", "value", "standard_error"]], count
+    return with_images(found, ["system", "seed", "set", "value", "standard_error"]), count
 
 
 def in_domain_levels(rows: Rows) -> Rows:
@@ -132,11 +132,11 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
 
     One line of the table for each of `AGAINST_LINE` in `rows` and system: in_domain, mean, low, high in percent, and
     above, above_low, above_high, the points above the set's line; NaN where there is none. The lines, set -> slope and
-    intercept on logits, are fitted to the runs of `CONTROLS`, if `rows` hold `FEWEST_CONTROLS` of them, and taken as
-    given by the intervals.
+    intercept on logits, are fitted to the runs of `CONTROLS`, if `rows` hold `FEWEST_CONTROLS` of them. A control is
+    judged by the line through the others, and intervals hold the line's own error: see `above_the_others`.
     """
     scores = set_scores(rows).set_index(["system", "seed"])
-    parts = {name: own[["value", "standard_error"]] for name, own in scores.groupby("set")}
+    parts = {name: with_images(own, ["value", "standard_error"]) for name, own in scores.groupby("set")}
     lines, found = {}, []
     for name in AGAINST_LINE:
         if name not in parts or IN not in parts:
@@ -145,12 +145,12 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
         controls = runs[runs.index.get_level_values("system").isin(CONTROLS)]
         if controls.index.get_level_values("system").nunique() >= FEWEST_CONTROLS and controls["clean"].nunique() > 1:
             lines[name] = baseline_line(controls["clean"], controls["corrupted"])
-            runs = above_line(runs, lines[name])
+            runs = above_the_others(runs, CONTROLS)
         for system, own in runs.groupby("system"):
-            at = interval(own["corrupted"], own["corrupted standard error"])
+            at = share_interval(own["corrupted"], own["corrupted standard error"], own.get("corrupted images"))
             above = Interval(*[float("nan")] * 3)
             if name in lines:
-                above = interval(own["above line"], own["above line standard error"])
+                above = height(own)
             ends = (at.mean, at.low, at.high, above.mean, above.low, above.high)
             found.append((name, system, own["clean"].mean(), *ends))
     columns = ["set", "system", "in_domain", "mean", "low", "high", "above", "above_low", "above_high"]
@@ -158,7 +158,7 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
 
 
 def scatter_of_controls(table: Rows, name: str) -> float:
-    """How many points off the line of a set, in a table of `effective`, the control lies that is furthest from it."""
+    """How many points the control lies off the line of the other ones that lies furthest, in a table of `effective`."""
     return table.loc[(table["set"] == name) & table["system"].isin(CONTROLS), "above"].abs().max()
 
 
@@ -170,8 +170,10 @@ def extended(table: Rows, name: str) -> bool:
 
 
 def _renamed(scores: Rows, name: str) -> Rows:
-    """Under the names that `above_line` reads."""
-    return scores.set_axis([name, f"{name} standard error"], axis=1)
+    """Under the names that `above_the_others` reads."""
+    return scores.rename(
+        columns={"value": name, "standard_error": f"{name} standard error", "images": f"{name} images"}
+    )
 
 
 # Parts of the method

@@ -213,7 +213,8 @@ def effective_words(rows: Rows) -> str:
         line = own.iloc[0]
         above, off = Interval(line["above"], line["above_low"], line["above_high"]), scatter_of_controls(table, name)
         sentences.append(
-            f"On {name} ReLICv2 lies {_height(above)}, where controls lie up to {off:.1f} points off it themselves"
+            f"On {name} ReLICv2 lies {_height(above)}, where controls lie up to {off:.1f} points off the line through "
+            "the others"
             + (
                 ", and outside of their accuracies in domain, where the line is extended."
                 if extended(table, name)

@@ -26,11 +26,12 @@ from lib.figures.severity import curves, draw_lines, readable, summary
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
 from lib.figures.words import listed
-from lib.measures import Interval, interval
+from lib.measures import Interval, interval, share_interval
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.measures.published import rankings
 from lib.measures.rows import CLEAN
+from lib.measures.statistics import LEVEL
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 Rows = pd.DataFrame
@@ -132,11 +133,63 @@ def on_line(clean: np.ndarray, line: tuple[float, float]) -> np.ndarray:
     return 100 * expit(slope * logit(np.asarray(clean) / 100) + intercept)
 
 
+def line_half_width(clean: Sequence[float], corrupted: Sequence[float], at: float, level: float = LEVEL) -> float:
+    r"""Half the interval of what the line through N systems predicts `at` a clean accuracy, in percentage points.
+
+    The variance of a fitted value (for example Draper and Smith, Applied Regression Analysis, section 3.1), with
+    Student's t of N - 2 degrees of freedom, on logits and by the slope of the logistic function in points:
+
+    .. math:: t \sqrt{\frac{\sum_i r_i^2}{N - 2} \left(\frac{1}{N}
+              + \frac{(x - \bar x)^2}{\sum_i (x_i - \bar x)^2}\right)}
+
+    It is the line's own error, without the scatter of systems around it. NaN for two systems, which fit any line.
+    """
+    line = baseline_line(clean, corrupted)
+    x, y = (logit(np.asarray(values, dtype=float) / 100) for values in (clean, corrupted))
+    degrees = len(x) - 2
+    if degrees < 1:
+        return float("nan")
+    residual = np.square(y - line[0] * x - line[1]).sum() / degrees
+    apart = np.square(x - x.mean()).sum()
+    error = np.sqrt(residual * (1 / len(x) + (logit(at / 100) - x.mean()) ** 2 / apart))
+    predicted = on_line(at, line)
+    return float(stats.t.ppf((1 + level) / 2, degrees) * error * predicted * (100 - predicted) / 100)
+
+
+def above_the_others(runs: Rows, among: Sequence[str]) -> Rows:
+    """`above_line` for the runs of each system, by the line through the other systems `among`; and "line half-width".
+
+    `runs` are indexed by system and seed. The line goes through one point a system, the mean of its runs' logits: runs
+    of one system are no independent witnesses. Each system is judged by a line that it had no part in. NaN where the
+    others have fewer than two different clean accuracies, and the half-width also where they are only two.
+    """
+    of = runs.index.get_level_values(0)
+    points = 100 * expit(logit(runs[["clean", "corrupted"]] / 100).groupby(of, sort=False).mean())
+    judged = []
+    for name, own in runs.groupby(of, sort=False):
+        others = points[points.index.isin(among) & (points.index != name)]
+        if others["clean"].nunique() < 2:
+            unknown = dict.fromkeys(("above line", "above line standard error", "line half-width"), np.nan)
+            judged.append(own.assign(**unknown))
+            continue
+        half = line_half_width(others["clean"], others["corrupted"], points.loc[name, "clean"])
+        line = baseline_line(others["clean"], others["corrupted"])
+        judged.append(above_line(own, line).assign(**{"line half-width": half}))
+    return pd.concat(judged)
+
+
+def height(own: Rows) -> Interval:
+    """The mean height of a system's runs above the others' line: over seeds, images, and the line's own error."""
+    found = interval(own["above line"], own["above line standard error"])
+    half = np.hypot(found.high - found.mean, own["line half-width"].iloc[0])
+    return Interval(found.mean, found.mean - float(half), found.mean + float(half))
+
+
 def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
-    """One line a run, (method, seed): accuracies in percent, their height above the line, and its standard error.
+    """One line a run, (method, seed), of `above_the_others`, with accuracies in percent; and the line through all runs.
 
     The standard error is over the images, as if clean and corrupted ones were different images, which errs on the wide
-    side; the line is taken as given.
+    side.
     """
     errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)].set_index(["method", "seed"])
     clean, corrupted = (errors[errors["shift"] == shift] for shift in (CLEAN, ALL))
@@ -146,11 +199,12 @@ def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
             "corrupted": 100 - corrupted["value"],
             "clean standard error": clean["standard_error"],
             "corrupted standard error": corrupted["standard_error"],
+            **({"images": clean["images"]} if "images" in clean else {}),
         },
         index=clean.index,  # in the order of the rows
     )
     line = baseline_line(runs["clean"], runs["corrupted"])
-    return above_line(runs, line), line
+    return above_the_others(runs, list(dict.fromkeys(runs.index.get_level_values("method")))), line
 
 
 def above_line(runs: Rows, line: tuple[float, float]) -> Rows:
@@ -166,8 +220,10 @@ def _by_method(runs: Rows) -> dict[str, dict[str, Interval]]:
     """Of each method, the most robust first, the three numbers of `_runs` over seeds and images."""
     found = {
         method: {
-            name: interval(own[name], own[f"{name} standard error"]) for name in ("clean", "corrupted", "above line")
+            name: share_interval(own[name], own[f"{name} standard error"], own.get("images"))
+            for name in ("clean", "corrupted")
         }
+        | {"above line": height(own)}
         for method, own in runs.groupby("method", sort=False)
     }
     return dict(sorted(found.items(), key=lambda item: -item[1]["above line"].mean))
@@ -176,9 +232,10 @@ def _by_method(runs: Rows) -> dict[str, dict[str, Interval]]:
 def effective_robustness_table(rows: Rows) -> Rows:
     """One line a method, the most robust first: accuracies, and effective robustness, with intervals.
 
-    Effective robustness is the corrupted accuracy less what the line of `baseline_line`, fitted to all runs in `rows`,
-    predicts from the clean one, in percentage points (rho of Taori et al.). Intervals are over seeds and
-    images, with the line taken as given.
+    Effective robustness is the corrupted accuracy less what the line of `baseline_line`, fitted to all other methods in
+    `rows`, predicts from the clean one, in percentage points (rho of Taori et al.). Intervals are over seeds and
+    images and hold the line's own error: see `above_the_others`. With two other methods it is unknown, and so is the
+    interval.
     """
     runs, _ = _runs(rows)
     return pd.DataFrame(
@@ -214,15 +271,17 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
         name="fig-effective-robustness",
         caption=f"Accuracy averaged over the {len(CORRUPTIONS)} corruptions and five severities against accuracy on "
         "clean pictures, a point a run, on logit axes (as in Taori et al. 2020). Full line: least squares on the "
-        f"logits of all {len(runs)} runs, with slope {line[0]:.2f}{_slope_without_control(runs)}; a run's height above "
-        "it in points is its effective robustness, which says how a method stands among those here and nothing about "
-        f"others. Broken line: as many right as on clean pictures. {scope}",
+        f"logits of all {len(runs)} runs, with slope {line[0]:.2f}{_slope_without_control(runs)}. Effective "
+        "robustness is a method's height in points above such a line through the other methods alone, and says how it "
+        f"stands among those here and nothing about others. Broken line: as many right as on clean pictures. {scope}",
         alt=f"Scatter chart of accuracy on corrupted against accuracy on clean pictures for {len(runs)} runs, with a "
-        f"line of slope {line[0]:.2f} on logit axes. Mean height above the line in points: "
+        f"line of slope {line[0]:.2f} on logit axes. Mean height above the line of the other methods in points: "
         + "; ".join(f"{title(method)} {own['above line'].mean:+.1f}" for method, own in _by_method(runs).items())
         + ".",
         data=readable(runs[["clean", "corrupted", "above line"]].reset_index()).rename(
-            columns={"clean": "clean accuracy", "corrupted": "corrupted accuracy", "above line": "points above line"}
+            columns={
+                "clean": "clean accuracy", "corrupted": "corrupted accuracy", "above line": "points above others' line",
+            }
         ),
     )
 

@@ -22,7 +22,7 @@ from lib.figures.style import use_style
 from lib.figures.words import listed
 from lib.images import scenes
 from lib.images.segmentation import IGNORED
-from lib.measures import Interval, bootstrap_interval
+from lib.measures import bootstrap_interval, proportion_interval
 from lib.measures.background import scene_parts
 from lib.measures.mask_quality import KnownMasks, known_masks, mask_errors
 from lib.measures.segmentation import confusion, mean_iou
@@ -149,7 +149,7 @@ def mask_quality_table(count: int = 300) -> pd.DataFrame:
     """How well masks agree with the known ones of about `count` pictures a set: scenes, and what else is here.
 
     The sets and masks are those of `lib.measures.mask_quality`. Intervals are by bootstrap, over pictures, and over
-    objects where a set shows each several times; the share of poor masks has none where it is 0 or 100.
+    objects where a set shows each several times; where all or none are poor, Wilson's for as many pictures or objects.
     Raises BadInput for fewer than 20 pictures.
     """
     lines = []
@@ -165,7 +165,7 @@ def mask_quality_table(count: int = 300) -> pd.DataFrame:
                     "mean IoU (%)": str(bootstrap_interval(agreed[None])),
                     "median IoU (%)": str(bootstrap_interval(agreed[None], np.median)),
                     f"IoU below {100 * POOR:.0f} % (% of pictures)": str(
-                        poor if 0 < poor.mean < 100 else Interval(poor.mean, np.nan, np.nan)
+                        poor if 0 < poor.mean < 100 else proportion_interval(np.full(len(agreed), poor.mean > 0))
                     ),
                 }
             )

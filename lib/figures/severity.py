@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.figures.figure import Figure
 from lib.figures.style import label_ends, look, settle, title, use_style
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
@@ -25,7 +25,7 @@ def summary(rows: Rows, metric: str = "error") -> Rows:
     chosen = rows[rows["metric"] == metric]
     table = []
     for (method, shift, severity), group in chosen.groupby(["method", "shift", "severity"], sort=False):
-        found = interval(group["value"], group["standard_error"])
+        found = cell_interval(group, metric)
         table.append((method, shift, severity, found.mean, found.low, found.high, len(group)))
     return pd.DataFrame(table, columns=["method", "shift", "severity", "mean", "low", "high", "seeds"])
 
@@ -165,8 +165,8 @@ def before_and_after(errors: dict[str, Sequence[Interval]], shift: str, scope: s
     return Figure(
         drawing,
         name="fig-live",
-        caption=f"The run above: error under {name} before and after training. Bands are 95 % bootstrap intervals over "
-        f"images. {scope}",
+        caption=f"The run above: error under {name} before and after training. Bands are 95 % intervals (Wilson's) "
+        f"over images. {scope}",
         alt=f"Line chart of error against severity of {name}. "
         + "; ".join(f"{words}: {line[0].mean:.0f} to {line[-1].mean:.0f} percent" for words, line in errors.items())
         + ".",

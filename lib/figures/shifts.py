@@ -26,7 +26,7 @@ from lib.figures.figure import Figure
 from lib.figures.severity import summary
 from lib.figures.style import look, spaced, title, use_style
 from lib.figures.words import listed
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval, interval
 from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
@@ -69,11 +69,12 @@ def pooled(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.DataFr
         raise BadInput(
             f"rows hold one {metric!r} for each method, seed, shift and severity, of one encoder; not several"
         )
-    wide = chosen.pivot(index=cell, columns="method", values=["value", "standard_error"]).dropna()
-    of_seeds = pd.DataFrame({column: wide[column].mean(axis=1) for column in ("value", "standard_error")})
+    columns = [column for column in ("value", "standard_error", "images") if column in chosen]
+    wide = chosen.pivot(index=cell, columns="method", values=columns).dropna()
+    of_seeds = pd.DataFrame({column: wide[column].mean(axis=1) for column in columns})
     table = []
     for (shift, severity), group in of_seeds.groupby(level=["shift", "severity"]):
-        found = interval(group["value"], group["standard_error"])
+        found = cell_interval(group, metric)
         table.append((shift, severity, found.mean, found.low, found.high, len(group)))
     return pd.DataFrame(table, columns=["shift", "severity", "mean", "low", "high", "seeds"])
 

@@ -28,7 +28,7 @@ from lib.figures.systems_look import pgd_name, system_look, system_title
 from lib.figures.words import listed
 from lib.images.scenes import SHAPES
 from lib.images.sources import CIFAR10_CLASSES
-from lib.measures import interval
+from lib.measures import cell_interval
 from lib.measures.monitor import ATTACKED
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
@@ -73,7 +73,7 @@ def _accuracies(rows: Rows, shift: str, severity: float) -> Rows:
         raise BadInput("rows hold one accuracy for each system and seed, of one encoder and data set; not several")
     lines = {}
     for name, own in chosen.groupby("system"):
-        found = interval(own["value"], own["standard_error"])
+        found = cell_interval(own, "accuracy")
         lines[name] = (found.mean, found.low, found.high, int(own["images"].max()))
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["mean", "low", "high", "images"])
     return table.loc[[name for name in SYSTEMS if name in lines]]

@@ -32,7 +32,7 @@ from lib.figures.figure import Figure
 from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use_style
 from lib.figures.words import listed
 from lib.images.scenes import FACTORS
-from lib.measures import Interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import correlation
@@ -55,7 +55,8 @@ _ORDER = ("", *RECIPE_LOOK, *(name for name in AUGMENTATIONS if name not in RECI
 
 
 def scores(rows: Rows) -> Rows:
-    """One line a task and run: task, method, augmentation, seed, score in percent, standard_error over its images.
+    """One line a task and run: task, method, augmentation, seed, score in percent, standard_error over its images
+    (and their number, where the rows have it).
 
     In the order of `lib.claims.TASKS`, and only tasks that every run in `rows` has. Raises BadInput where there are
     none, and for several scores of one task and run.
@@ -66,6 +67,7 @@ def scores(rows: Rows) -> Rows:
     if found.duplicated(["task", "method", "augmentation", "seed"]).any():
         raise BadInput("rows hold one score for each task, method, augmentation and seed, of one encoder; not several")
     columns = ["task", "method", "augmentation", "seed", "score", "standard_error"]
+    columns += ["images"] if "images" in found else []
     return found.rename(columns={"value": "score"})[columns].reset_index(drop=True)
 
 
@@ -91,7 +93,7 @@ def task_table(rows: Rows) -> Rows:
     for task in tasks:
         own = (cells[task, *one] for one in arms)
         table[f"{task_title(task)}, {unit(task)} (%)"] = [
-            str(interval(cell["score"], cell["standard_error"])) for cell in own
+            str(cell_interval(cell.rename(columns={"score": "value"}), TASKS[task][1])) for cell in own
         ]
     if len(arms) > 1 and len(tasks) > 1:
         table["average rank"] = [f"{rank:.1f}" for rank in average_ranks(_means(found, tasks, arms))]

@@ -240,13 +240,18 @@ def transformer_answer(rows: pd.DataFrame) -> str:
     if not methods:
         return "The rows of this page hold none: the full preset trains one, and so the claim is not tested here."
 
-    def loss(chosen: pd.DataFrame, method: str) -> float:
-        relative = summary(chosen[chosen["method"] == method], "relative error")
-        return float(relative[(relative["shift"] == ALL) & (relative["severity"] == 0)]["mean"].iloc[0])
+    def over_all(chosen: pd.DataFrame, method: str, metric: str) -> float:
+        own = summary(chosen[chosen["method"] == method], metric)
+        return float(own[(own["shift"] == ALL) & (own["severity"] == 0)]["mean"].iloc[0])
 
-    pairs = [f"{title(m)} {loss(theirs, m):.1f} and {loss(convolutional(rows), m):.1f}" for m in methods]
+    def pairs(metric: str) -> str:
+        both = [[over_all(chosen, m, metric) for chosen in (theirs, convolutional(rows))] for m in methods]
+        return listed([f"{title(m)} {its:.1f} and {other:.1f}" for m, (its, other) in zip(methods, both, strict=True)])
+
     return (
-        f"What it loses to corruptions, rCE in points, beside what the convolutional network loses: {listed(pairs)}."
+        "Its error on corrupted pictures, CE in percent, beside that of the convolutional network: "
+        f"{pairs('error')}. What it loses to corruptions, rCE in points, beside what the other loses: "
+        f"{pairs('relative error')}."
         + _learnt_beside(theirs, convolutional(rows), methods)
     )
 

@@ -29,7 +29,14 @@ from lib.measures.rows import COLUMNS
 from lib.measures.segmentation import Segmentation
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.shape_bias import ShapeBias
-from lib.measures.statistics import Interval, bootstrap_interval, interval
+from lib.measures.statistics import (
+    Interval,
+    bootstrap_interval,
+    cell_interval,
+    interval,
+    proportion_interval,
+    share_interval,
+)
 from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
 
@@ -38,6 +45,6 @@ __all__ = [
     "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "Downstream", "Interval", "NaturalShift",
     "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Probe", "RawInput", "ReadOut", "RealInvariance",
     "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject", "SyntheticInvariance",
-    "adversarial_monitor", "bootstrap_interval", "extract", "fit_probe", "interval",
-    "knn_predict", "neighbour_monitor",
+    "adversarial_monitor", "bootstrap_interval", "cell_interval", "extract", "fit_probe", "interval",
+    "knn_predict", "neighbour_monitor", "proportion_interval", "share_interval",
 ]  # fmt: skip

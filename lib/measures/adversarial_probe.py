@@ -30,7 +30,7 @@ class AdversarialProbe:
     """A probe against an adversary that moves along with it, on the first `images` test images.
 
     The RobustSSL benchmark calls this adversarial linear fine-tuning (ALF) and trains the probe by stochastic gradient
-    descent, each batch attacked anew. Ours alternates, and every fit is run to convergence like those of the other
+    descent, each batch attacked anew. Ours alternates, and every fit is run as far as float32 goes like those of other
     probes. It begins with the probe of the clean features of the first `train_images` training images. Each of `rounds`
     attacks these images against the current probe (PGD, `steps` steps of 2/255 in a ball of 8/255, from a random start)
     and adds what the encoder makes of them to a pool, on which the next probe is fitted. Clean features are not in the

@@ -1,4 +1,4 @@
-"""The linear probe: multinomial logistic regression on frozen features, run to convergence."""
+"""The linear probe: multinomial logistic regression on frozen features, run as far as float32 goes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from lib.precision import own_precision, with_gradients
 
 PROTOCOL = 1  # bump when the same features give other numbers
 DECAYS = tuple(10.0**power for power in range(-6, 1))  # candidates; the best on validation images is taken
-TOLERANCE = 1e-5  # largest entry of the gradient at which a fit has converged
+TOLERANCE = 1e-5  # largest entry of the gradient at which a fit stops
+REACHED = 1e-4  # what a fit reaches where rounding ends its line search before; see `fit_probe`
 
 
 @dataclass(frozen=True)
@@ -25,7 +26,12 @@ class Probe:
     weight: Tensor  # (C, D)
     bias: Tensor  # (C,)
     decay: float  # chosen on validation images
-    gradient: float  # largest entry of the gradient at the solution
+    gradient: float  # largest entry of the gradient at the solution: how far the fit came
+
+    @property
+    def converged(self) -> bool:
+        """Whether the fit came as far as float32 goes."""
+        return self.gradient <= REACHED
 
     @own_precision
     def scores(self, features: Tensor) -> Tensor:
@@ -47,6 +53,12 @@ def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labe
     .. math:: \frac{1}{N} \sum_i \mathrm{CE}(W \hat x_i + b, y_i) + \frac{\lambda}{2} \lVert W \rVert^2
 
     with :math:`\hat x` standardised by the training features. Ties go to the stronger decay.
+
+    A fit stops once the largest entry of the gradient is below `TOLERANCE`, after 2,000 iterations, or where rounding
+    leaves its line search no lower point. In float32 the last is usual: of the seven fits on a random ResNet's features
+    of 2,000 scenes all stopped so, with gradients of 1e-5 to 4e-5 (a fit in float64 takes two to three times as long
+    and reaches `TOLERANCE`). What is reached is the probe's `gradient`, and `converged` whether it is `REACHED`.
+
     Raises BadInput for features that are not finite, fewer than two training images, no validation image, and labels
     that are not int64, one for each image, of at least 0.
     """

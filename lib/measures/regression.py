@@ -196,19 +196,45 @@ def assign_folds(count: int, folds: int, seed: int = 0) -> Tensor:
     return fold
 
 
-def nested(features: Tensor, targets: Tensor, folds: int = 5, kernel: str = "linear", seed: int = 0) -> Tensor:
+def assign_arcs(angles: Tensor, folds: int, period: float) -> Tensor:
+    """Folds that are arcs: (N,) of 0..folds-1 for (N,) `angles`, in sizes that differ by one at most.
+
+    The views of a fold are neighbours round the circle, from angle 0 on. Views of a turning object are so near to the
+    next ones that a random fold would be read off from these; of an arc only the two views at its ends have a
+    neighbour among the others. Equal angles are kept in their order.
+    """
+    order = torch.remainder(angles.double(), _positive(period, "a period")).argsort(stable=True)
+    fold = torch.empty(len(angles), dtype=torch.int64, device=angles.device)
+    fold[order] = torch.arange(len(angles), device=angles.device) * folds // len(angles)
+    return fold
+
+
+def nested(
+    features: Tensor,
+    targets: Tensor,
+    folds: int = 5,
+    kernel: str = "linear",
+    seed: int = 0,
+    fold: Tensor | None = None,
+) -> Tensor:
     """Predict each of the (N, T) `targets` without its image: (N, T) float64, by nested cross-validation.
 
     The images of a fold are predicted from all others. The decay (and, for `kernel` "rbf", the gamma) with which
     this is done is chosen on these others alone: each of their folds in turn is predicted from those that remain,
     with every candidate, and the least squared error over all of them decides. So no image has a part in a fit, or in
-    a choice, by which it is predicted. `seed` shuffles the images into `folds`, of which there are at least 3.
+    a choice, by which it is predicted. `seed` shuffles the images into `folds`, of which there are at least 3; for
+    images that are not independent `fold` says instead which of 0..folds-1 each is in (see `assign_arcs`).
     """
-    return nested_each(features, {"targets": targets}, folds, kernel, seed)["targets"]
+    return nested_each(features, {"targets": targets}, folds, kernel, seed, fold)["targets"]
 
 
 def nested_each(
-    features: Tensor, targets: Mapping[str, Tensor], folds: int = 5, kernel: str = "linear", seed: int = 0
+    features: Tensor,
+    targets: Mapping[str, Tensor],
+    folds: int = 5,
+    kernel: str = "linear",
+    seed: int = 0,
+    fold: Tensor | None = None,
 ) -> dict[str, Tensor]:
     """`nested` for several causes, each with a choice of its own, at little more than the cost of one.
 
@@ -224,7 +250,7 @@ def nested_each(
     decays, scales = (DECAYS, (None,)) if kernel == "linear" else (KERNEL_DECAYS, SCALES)
     candidates = list(product(scales, decays))  # in the order of a path's fits
     x, y = features.double(), torch.cat([columns.double() for columns in targets.values()], dim=1)
-    fold = assign_folds(count, folds, seed).to(x.device)
+    fold = (assign_folds(count, folds, seed) if fold is None else _each_used(fold, folds, count)).to(x.device)
 
     # Without folds a and b, predict both: b's errors count for the choice with which a is predicted, and the reverse.
     errors = x.new_zeros(folds, len(candidates), y.shape[1])
@@ -246,6 +272,12 @@ def nested_each(
             _, predicted = path(x[~held], y[~held][:, columns], x[held], (decay,), (scale,))
             out_of_fold[held.nonzero(), columns] = predicted[0]
     return dict(zip(targets, out_of_fold.split([columns.shape[1] for columns in targets.values()], dim=1), strict=True))
+
+
+def _each_used(fold: Tensor, folds: int, count: int) -> Tensor:
+    if fold.shape != (count,) or not torch.equal(fold.unique().cpu(), torch.arange(folds)):
+        raise BadInput(f"fold is one of 0 to {folds - 1} for each of {count} images, and each is used")
+    return fold
 
 
 def check_pairs(features: Tensor, targets: Tensor, like: tuple[Tensor, Tensor] | None = None) -> None:

@@ -26,13 +26,16 @@ from lib.measures.probe import Probe, fit_probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 from lib.precision import full_precision, own_precision
-from lib.shifts.adversary import apgd, cross_entropy, fgsm, held, pgd, square
+from lib.shifts.adversary import apgd_worst, cross_entropy, dlr, fgsm, held, margin, pgd, square, zero_gradient
+from lib.shifts.adversary.ball import whole
 
 PROTOCOL = f"{linear_probe.PROTOCOL}.1"  # bump the last number when rows change for other reasons
+ROWS_PROTOCOL = f"{PROTOCOL}.2"  # of the rows of `RobustAccuracy` alone
 AT = 8  # the field's epsilon, in 255ths
 AT_HEAD = (4, 8)
 QUERIES = 1_000  # of Square Attack
 APGD_STEPS = 50
+ZERO_GRADIENT = "zero gradient"
 FOOLED = 1e4  # more than any cross-entropy
 
 Attack = Callable[[Tensor, Tensor, torch.Generator], Tensor]  # images and labels -> adversarial images
@@ -154,12 +157,17 @@ class RobustAccuracy:
       `pgd_curve`);
     - at 8, each on its own from all images that are right without an attack: "fgsm", one step of 8; "pgd-2", two steps
       of 2.55 from the image itself, the default of a public evaluation script, which cannot move a pixel by more than
-      5.1; "apgd" on cross-entropy, 50 steps; "square", 1,000 queries of Square Attack, which sees no gradient: if fewer
+      5.1; "apgd", 50 steps on cross-entropy and, for what these leave, 50 on DLR (with two classes, which have
+      no DLR, on the margin of the scores); "square", 1,000 queries of Square Attack, which sees no gradient: if fewer
       images survive it than "pgd", gradients hide something.
 
     What moves in the representation, in hundredths: metric "similarity" of shift "pgd" at 8, the cosine of the features
     of each image, right or wrong, and of its adversarial image (one start), and metric "similarity chance" of shift
     "none", that of different images, above which alone a similarity means anything.
+
+    Metrics "zero gradient" and "zero gradient of DLR" of shift "none": the share of images that are classified rightly
+    and whose gradient by cross-entropy, or by the second loss of "apgd", is 0 in every pixel. Attacks by that loss have
+    no way to go there.
 
     For runs with a head, metric "accuracy of the head" of shifts "none" and "pgd" at 4 and 8: that of a linear probe on
     the head's features, the ones that EMP-SSL and its robust variants evaluate.
@@ -179,7 +187,7 @@ class RobustAccuracy:
     def identity(self) -> str:
         return (
             f"robust_accuracy(images={self.images}, epsilons={' '.join(f'{e:g}' for e in self.epsilons)}, "
-            f"steps={self.steps}, restarts={self.restarts})#{PROTOCOL}"
+            f"steps={self.steps}, restarts={self.restarts})#{ROWS_PROTOCOL}"
         )
 
     @own_precision
@@ -193,6 +201,7 @@ class RobustAccuracy:
         for name, attack in _others(classifier).items():
             alive = left_standing(classifier, test.images, test.labels, right, attack)
             rows.append(outcome(name, AT, "accuracy", alive))
+        rows += _zero_gradients(classifier, test.images, test.labels, right)
         rows += self._similarity(classifier, test.images, test.labels)
         if subject.head is not None:
             rows += self._head(subject, test.images, test.labels)
@@ -223,6 +232,20 @@ class RobustAccuracy:
         return rows + [outcome("pgd", epsilon, "accuracy of the head", alive) for epsilon, alive in curve.items()]
 
 
+def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor, right: Tensor) -> list[tuple]:
+    """For how many images that are `right` (N,) a loss shows no way: of cross-entropy and of what APGD raises after."""
+    second = dlr if len(classifier.probe.weight) >= 3 else margin
+    rows = []
+    for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (f"{ZERO_GRADIENT} of DLR", second)):
+        parts = (tensor.split(batch_size(images.device)) for tensor in (images, labels))
+        zero = [
+            zero_gradient(batch, classifier, answers, criterion, modules=classifier)
+            for batch, answers in zip(*parts, strict=True)
+        ]
+        rows.append(outcome(CLEAN, 0, metric, torch.cat(zero) & right))
+    return rows
+
+
 def _others(classifier: Classifier) -> dict[str, Attack]:
     """The attacks at `AT` beside PGD."""
     epsilon = AT / 255
@@ -235,7 +258,7 @@ def _others(classifier: Classifier) -> dict[str, Attack]:
         "pgd-2": lambda images, labels, generator: pgd(
             images, loss(labels), epsilon, 2.55 / 255, 2, modules=classifier, start="zero", keep="last"
         ),
-        "apgd": lambda images, labels, generator: apgd(
+        "apgd": lambda images, labels, generator: apgd_worst(
             images, classifier, labels, epsilon, APGD_STEPS, modules=classifier, generator=generator
         ),
         "square": lambda images, labels, generator: square(

@@ -5,8 +5,9 @@ bilinearly to the finest of these maps and put one behind the other (hypercolumn
 1411.5752). At 32 px each encoder of `lib.models` for small images is so read at the same 8 x 8 positions. Two heads
 read them, and their scores are brought bilinearly to the pixels:
 
-- "linear", a 1x1 convolution: the standard probe of `lib.measures.probe`, with the pixels as its samples, run to
-  convergence like everywhere else and free of a learning rate. A 1x1 convolution and bilinear interpolation commute,
+- "linear", a 1x1 convolution: the standard probe of `lib.measures.probe`, with the pixels as its samples, run as
+  far as single precision goes like everywhere else and free of a learning rate. A 1x1 convolution and bilinear
+  interpolation commute,
   so it is fitted on the interpolated features of PIXELS random pixels of each training picture. Neighbouring pixels
   say the same.
 - "fcn", a 3x3 convolution, ReLU and a 1x1 convolution (after Long, Shelhamer and Darrell 2015, arXiv 1411.4038), which

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
+import pandas as pd
+from scipy import special, stats
 
 from lib.errors import BadInput
 
 LEVEL = 0.95
+_ROUNDING = 1e-6  # by which a mean of weighted outcomes may leave 0 to 100 percent
 FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in three
 
 
@@ -51,6 +53,108 @@ def interval(values: Sequence[float], standard_errors: Sequence[float] | float =
     over_images = stats.norm.ppf(tail) * np.sqrt(np.mean(np.square(standard_errors)))
     half = float(np.hypot(over_seeds, over_images))
     return Interval(mean, mean - half, mean + half)
+
+
+def share_interval(
+    values: Sequence[float],
+    standard_errors: Sequence[float] | float = 0.0,
+    images: Sequence[float] | float | None = None,
+    level: float = LEVEL,
+) -> Interval:
+    r"""Mean of one share a seed, in percent, with an interval over seeds and images within 0 to 100.
+
+    On the logit scale, to which the ends of a share are infinitely far:
+
+    .. math:: \mathrm{logit}\, \bar p \pm \sqrt{\left(t_{S-1} \, s / \sqrt S\right)^2 + w^2}
+
+    s is the standard deviation of the seeds' logits, each with half an image more on both sides so that 0 and 100 have
+    one, and w the half-width of Wilson's interval for the mean share, which is symmetric on that scale. Wilson's number
+    of images n is the one that belongs to the standard errors, :math:`\bar p (1 - \bar p) / e^2 + 1`: of outcomes that
+    are right or wrong it is their number, and of means over many corruptions it is larger. Where all seeds have 0 or
+    all have 100, there is no logit, and the interval is Wilson's for `images`: 0 to 0.76 % of 500 images.
+
+    Ends are NaN with one seed, and at 0 or 100 where the number of `images` (one for all, or one a seed) is not known.
+    """
+    shares, errors, mean = _shares(values, standard_errors)
+    if len(shares) == 1:
+        return Interval(100 * mean, float("nan"), float("nan"))
+    tail, known = (1 + level) / 2, _known(images)
+    if mean in (0, 1):
+        if known is None:
+            return Interval(100 * mean, float("nan"), float("nan"))
+        low, high = _wilson(mean, known, stats.norm.ppf(tail))
+        return Interval(100 * mean, 100 * low, 100 * high)
+    spread = np.mean(np.square(errors))
+    count = np.mean(shares * (1 - shares)) / spread + 1 if spread > 0 else known
+    room = 0.5 / (count or 1e6)  # with no images at all, as of very many
+    logits = special.logit((shares + room) / (1 + 2 * room))
+    over_seeds = stats.t.ppf(tail, len(shares) - 1) * logits.std(ddof=1) / np.sqrt(len(shares))
+    over_images = 0.0
+    if count is not None:
+        over_images = special.logit(_wilson(mean, count, stats.norm.ppf(tail))[1]) - special.logit(mean)
+    half = np.hypot(over_seeds, over_images)
+    ends = special.expit(special.logit(mean) + np.array([-half, half]))
+    return Interval(100 * mean, *(100 * ends).tolist())
+
+
+def _shares(values: Sequence[float], standard_errors: Sequence[float] | float) -> tuple[np.ndarray, np.ndarray, float]:
+    """As fractions: one a seed, their standard errors, and their mean."""
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or len(values) == 0:
+        raise BadInput(f"an interval needs a list of one number a seed, not an array of shape {values.shape}")
+    if not ((values >= -_ROUNDING) & (values <= 100 + _ROUNDING)).all():
+        raise BadInput(f"shares are in percent, from 0 to 100, not {values.min():g} to {values.max():g}")
+    values = values.clip(0, 100)
+    return values / 100, np.asarray(standard_errors, dtype=float) / 100, float(values.mean() / 100)
+
+
+def _known(images: Sequence[float] | float | None) -> float | None:
+    """The smallest of the numbers of images; None where one is not known."""
+    fewest = np.nan if images is None else float(np.min(np.asarray(images, dtype=float)))
+    return None if np.isnan(fewest) else fewest
+
+
+def _wilson(share: float, count: float, z: float) -> tuple[float, float]:
+    r"""Wilson's interval (1927) of a `share` of `count` images: the p from which it is at most z standard errors away.
+
+    .. math:: |\hat p - p| \le z \sqrt{p (1 - p) / n}
+    """
+    centre = (share + z**2 / (2 * count)) / (1 + z**2 / count)
+    half = z * np.sqrt(share * (1 - share) / count + (z / (2 * count)) ** 2) / (1 + z**2 / count)
+    return (0.0 if share == 0 else centre - half), (1.0 if share == 1 else centre + half)
+
+
+def proportion_interval(outcomes: np.ndarray, level: float = LEVEL) -> Interval:
+    """The share of `outcomes` (N,) bool that are true, in percent, with Wilson's interval over the images."""
+    outcomes = np.asarray(outcomes)
+    if outcomes.ndim != 1 or len(outcomes) == 0 or outcomes.dtype != bool:
+        raise BadInput(f"a share is of one or more true or false outcomes, (N,), not {outcomes.dtype} {outcomes.shape}")
+    share = float(outcomes.mean())
+    ends = _wilson(share, len(outcomes), stats.norm.ppf((1 + level) / 2))
+    return Interval(100 * share, *(100 * end for end in map(float, ends)))
+
+
+def is_share(metric: str) -> bool:
+    """Whether the rows of `metric` are shares of images, between 0 and 100 percent, and no differences or distances."""
+    if metric in _OTHERS:
+        return False
+    return metric in _SHARES or metric.endswith(" error") or any(word in metric for word in _SHARE_WORDS)
+
+
+_SHARE_WORDS = ("accuracy", "IoU", "zero gradient")
+_SHARES = ("error", "error along severity", "shape bias", "shape decisions", "texture decisions")
+# What is called an error or an accuracy and may be below zero, is no share of images, or is not in percent.
+_OTHERS = ("relative error", "calibration error", "angle error", "accuracy lost")
+
+
+def cell_interval(cell: pd.DataFrame, metric: str) -> Interval:
+    """The interval of rows of one cell, one a seed: `share_interval` if `metric` is a share, else `interval`.
+
+    `cell` has the columns value and standard_error, and images if their number is known.
+    """
+    if not is_share(metric):
+        return interval(cell["value"], cell["standard_error"])
+    return share_interval(cell["value"], cell["standard_error"], cell.get("images"))
 
 
 def bootstrap_interval(

@@ -6,7 +6,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 PROTOCOL = 2  # of methods with a queue under replays; bump when a run with the same settings gives other numbers
 
 

@@ -14,7 +14,7 @@ from lib.methods.removal import Removal
 from lib.models import ENCODERS
 from lib.shifts import saliency, textures
 from lib.training import Attack, Training, unfit
-from lib.views import AUGMENTATIONS, View
+from lib.views import AUGMENTATIONS, View, augmentation_protocols
 
 # Encoders side by side, each trained by itself: the augmentation of each and how far its seed is from the fusion's.
 # Three of one kind have the features and the weights of three that differ, and so show what size alone gives.
@@ -123,6 +123,13 @@ class RunConfig:
             for augmentation, offset in FUSIONS.get(self.augmentation, ())
         ]
 
+    def _augmentation_protocols(self) -> dict[str, int]:
+        """Of the augmentation, or of all those of a fusion's members."""
+        if self.augmentation is None:
+            return {}
+        names = [name for name, _ in FUSIONS.get(self.augmentation, ((self.augmentation, 0),))]
+        return {part: protocol for name in names for part, protocol in augmentation_protocols(name).items()}
+
     def to_dict(self) -> dict:
         return dataclasses.asdict(self)
 
@@ -138,7 +145,8 @@ class RunConfig:
         return _build(cls, values, "run")
 
     def key(self, checksum: str) -> str:
-        """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
+        """Sixteen hex digits that change with the config, the data and the protocols of the method and of what it is
+        given (textures, masks, augmentations), and with nothing else."""
         values = _without(_YOUNG, self.to_dict())
         values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
         if self.attack:
@@ -150,6 +158,8 @@ class RunConfig:
             identity.append(textures.PROTOCOL)
         if self.removal:
             identity.append(saliency.PROTOCOL)
+        if protocols := self._augmentation_protocols():
+            identity.append(protocols)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

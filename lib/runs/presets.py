@@ -32,6 +32,7 @@ from lib.measures import (
     ShapeBias,
     SyntheticInvariance,
 )
+from lib.measures.robust_accuracy import ZERO_GRADIENT
 from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
 from lib.runs.recipes import Recipe, recipe_of
@@ -190,10 +191,12 @@ def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
 
 
 def _unread_of_systems(rows: pd.DataFrame) -> pd.Series:
-    """All but accuracies, mean corruption errors, and how alike features stay under transforms and under attack."""
+    """All but accuracies, mean corruption errors, how alike features stay under transforms and under attack, and zero
+    gradients."""
     means = (rows["severity"] == 0) & rows["metric"].isin(["error", "whitened similarity"])
     moved = (rows["metric"] == "similarity") & (rows["shift"] == "pgd")
-    return ~(rows["metric"].str.startswith("accuracy") | means | moved | (rows["metric"] == "similarity chance"))
+    kept = rows["metric"].str.startswith(("accuracy", ZERO_GRADIENT))
+    return ~(kept | means | moved | (rows["metric"] == "similarity chance"))
 
 
 def _unread_of_negatives(rows: pd.DataFrame) -> pd.Series:

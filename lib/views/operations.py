@@ -13,6 +13,7 @@ import functools
 import torch
 from torch import Tensor
 
+from lib.errors import BadInput
 from lib.precision import own_precision
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
@@ -126,9 +127,17 @@ def to_grey(images: Tensor, apply: Tensor) -> Tensor:
 def gaussian_blur(images: Tensor, sigma: Tensor, kernel_size: int) -> Tensor:
     """Gaussian of standard deviation `sigma` pixels cut off at `kernel_size` (odd) taps; sigma 0 changes nothing.
 
-    Borders are reflected without repeating the last pixel.
+    Borders are reflected without repeating the last pixel, so `kernel_size` is below twice the side of the images.
+    Cut off at three standard deviations it is within 0.5 of 255 of a whole Gaussian. Pillow's (its filter
+    `GaussianBlur`) is three box blurs of the same variance, rounded to bytes, with the last pixel repeated at borders.
+    What remains between them, in 255ths: away from borders on smooth images at most 5 at any sigma up to 2, on white
+    noise at most 5 from a sigma of 0.95 to 2. Below, a Gaussian that is sampled at whole pixels is narrower than its
+    sigma and Pillow's is not: on white noise a pixel is up to 35 off (10 on average) at a sigma of 0.3, the worst. At
+    borders it is up to 15 on smooth images and 60 on white noise.
     """
     radius = kernel_size // 2
+    if radius >= min(images.shape[-2:]):
+        raise BadInput(f"a blur of {kernel_size} pixels needs images of more than {radius}, not {tuple(images.shape)}")
     distance = torch.arange(radius + 1, device=images.device)
     half = (-0.5 * (distance / sigma[:, None].clamp(min=1e-6)).square()).exp_()  # (N, radius + 1), from the centre
     half /= 2 * half.sum(dim=1, keepdim=True) - half[:, :1]

@@ -15,6 +15,7 @@ from lib.inputs import check_images
 from lib.views import operations
 
 CHUNK = 256  # images per pass on a CPU: intermediate results stay near the cache
+WHOLE_GAUSSIAN = 3.0  # standard deviations that hold all of a Gaussian but 0.27 %: see `operations.gaussian_blur`
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,12 @@ class View:
     """One random view of an image. Probabilities in [0, 1]; ranges as (low, high).
 
     The colour strengths are half-widths: a brightness of 0.4 draws a factor from 0.6 to 1.4, a hue
-    of 0.1 a turn from -0.1 to 0.1 of the circle. The blur's kernel is a tenth of the image's side
-    (SimCLR, arXiv 2002.05709, appendix A), at least 3 pixels, and odd.
+    of 0.1 a turn from -0.1 to 0.1 of the circle.
+
+    The blur's kernel reaches `blur_reach` of the largest standard deviation to each side, as far as the borders can be
+    reflected; with None it is a tenth of the image's side (SimCLR, arXiv 2002.05709, appendix A), at least 3 pixels,
+    and odd. At 32 px these 3 pixels are nearly a box for any sigma above 1: where a source blurs with Pillow, whose
+    Gaussian is not cut off, its recipe here has `WHOLE_GAUSSIAN`.
     """
 
     size: int = 32
@@ -38,6 +43,7 @@ class View:
     grey: float = 0.2
     blur: float = 0.0
     blur_sigma: tuple[float, float] = (0.1, 2.0)  # pixels
+    blur_reach: float | None = None  # standard deviations; None: a kernel in proportion to the side
     solarize: float = 0.0
     solarize_threshold: float = 0.5
 
@@ -49,10 +55,15 @@ class View:
             low, high = getattr(self, name)
             if not 0 < low <= high:
                 raise BadInput(f"{name} is a pair (low, high) with 0 < low <= high, not {getattr(self, name)!r}")
+        if self.blur_reach is not None and not 0 < self.blur_reach < math.inf:
+            raise BadInput(f"blur_reach is a number of standard deviations above 0 or None, not {self.blur_reach!r}")
 
     @property
     def blur_kernel(self) -> int:
-        return max(3, self.size // 10 // 2 * 2 + 1)
+        """Taps of the blur, odd; its radius is below the side, or the border could not be reflected."""
+        if self.blur_reach is None:
+            return max(3, self.size // 10 // 2 * 2 + 1)
+        return 2 * min(math.ceil(self.blur_reach * self.blur_sigma[1]), self.size - 1) + 1
 
 
 @dataclass(frozen=True)
@@ -208,14 +219,17 @@ def cost(views: Sequence[View]) -> float:
 
 
 # What each augmentation of "Why Do Self-Supervised Models Transfer?" (Ericsson, Gouk and Hospedales, arXiv 2111.11398,
-# public code) changes. Its blur draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes to 1 pixel.
+# public code) changes. Its blur, by Pillow, draws a sigma up to 2 pixels of 224, which is nothing at 32 px; ours goes
+# to 1 pixel.
 _PARTS: dict[str, dict[str, object]] = {
     "crop": {"crop_scale": (0.2, 1.0), "crop_ratio": (3 / 4, 4 / 3)},
     "flip": {"flip": 0.5},
     "jitter": {"jitter": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1},
     "grey": {"grey": 0.2},
-    "blur": {"blur": 0.5, "blur_sigma": (0.1, 1.0)},
+    "blur": {"blur": 0.5, "blur_sigma": (0.1, 1.0), "blur_reach": WHOLE_GAUSSIAN},
 }
+# Bump when an encoder that learns to look through a part comes out otherwise. A part that is not named is at 1.
+_PART_PROTOCOLS = {"blur": 2}  # 2: a Gaussian that is not cut off at 3 pixels
 _ANY_HUE = {"any hue": {"hue": 0.5}}  # ours: jitter that leaves nothing of a hue, where the paper's keeps it to a tenth
 _UNCHANGED = {"crop_scale": (1.0, 1.0), "crop_ratio": (1.0, 1.0), "solarize": 0.0} | dict.fromkeys(
     ("flip", "jitter", "grey", "blur"), 0.0
@@ -238,6 +252,12 @@ def augmented(view: View, augmentation: str) -> View:
     for part in AUGMENTATIONS[one_of(augmentation, AUGMENTATIONS, "augmentation")]:
         changes |= (_PARTS | _ANY_HUE)[part]
     return replace(view, **changes)
+
+
+def augmentation_protocols(augmentation: str) -> dict[str, int]:
+    """The protocols above 1 of the parts of one of `AUGMENTATIONS`: they belong to the identity of a run with it."""
+    parts = AUGMENTATIONS[one_of(augmentation, AUGMENTATIONS, "augmentation")]
+    return {part: protocol for part, protocol in _PART_PROTOCOLS.items() if part in parts}
 
 
 def cropped(view: View, least: float) -> View:

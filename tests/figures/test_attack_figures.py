@@ -180,6 +180,20 @@ def test_words_about_square_and_equal_images(rows):
     assert "than PGD-20. " in attacks.attack_strength(rows.assign(images=1_000), "").caption
 
 
+def test_words_about_zero_gradients(rows):
+    assert "gradient of cross-entropy" not in attacks.attack_strength(rows, "").caption
+    of_some = [(name, share) for name, share in (("simclr pgd", 0.0), ("cf-amc-ssl", 3.0), ("simclr", 90.0))]
+    lines = [
+        (ROBUST, "none", 0.0, "zero gradient", scale * share, 0.1, 500, seed, name)
+        for name, share in of_some for seed, scale in enumerate((0.8, 1.0, 1.2))
+    ]  # fmt: skip
+    with_zeros = pd.concat([rows, pd.DataFrame(lines, columns=COLUMNS)])
+    told = "zero for 1.5 % of the images on average, and for up to 3.0 % (CF-AMC-SSL). "
+    assert told in attacks.attack_strength(with_zeros, "").caption
+    none = with_zeros.assign(value=with_zeros["value"].where(with_zeros["metric"] != "zero gradient", 0.0))
+    assert "cross-entropy is zero for no image. " in attacks.attack_strength(none, "").caption
+
+
 def test_attacks_that_are_missing(rows):
     few = rows[~rows["shift"].isin(["autoattack", "square", "pgd-2"])]
     few = few.assign(measure=few["measure"].str.replace("steps=20", "steps=10"))

@@ -239,11 +239,13 @@ def test_span():
 def test_words_on_transformers_by_hand():
     cells = [("resnet10", "simclr", 8.0), ("resnet10", "byol", 6.0), ("vit_tiny_patch4", "simclr", 11.0)]
     columns = ["encoder", "method", "value"]
-    rows = pd.DataFrame(cells, columns=columns).assign(
+    lost = pd.DataFrame(cells, columns=columns).assign(
         seed=0, shift="all", severity=0, metric="relative error", standard_error=0.5
     )
-    assert "SimCLR 11.0 and 8.0." in words.transformer_answer(rows)
-    assert "hold none" in words.transformer_answer(rows[:2])
+    rows = pd.concat([lost, lost.assign(metric="error", value=lost["value"] + [40, 40, 30])], ignore_index=True)
+    answer = words.transformer_answer(rows)
+    assert "network: SimCLR 41.0 and 48.0. What" in answer and "other loses: SimCLR 11.0 and 8.0." in answer
+    assert "hold none" in words.transformer_answer(rows[rows["encoder"] == "resnet10"])
     errors = [("resnet10", "simclr", 50.0), ("resnet10", "random", 70.0), ("vit_tiny_patch4", "simclr", 58.0),
               ("vit_tiny_patch4", "random", 62.5)]  # fmt: skip
     clean = pd.DataFrame(errors, columns=columns).assign(

@@ -12,6 +12,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from scipy import stats
+from scipy.special import expit
 
 from lib.errors import BadInput
 from lib.figures import matrix, robustness
@@ -210,41 +211,70 @@ def errors_of(cells):
 
 
 def test_effective_robustness_by_hand():
-    """Three methods at the same clean accuracies: the line passes through the mean of their logits."""
+    """Three methods on a line of slope 1 on logits, and one half a logit above it, which has no part in its line."""
     cells = []
-    for method, lift in (("simclr", 0.5), ("byol", 0.0), ("random", -0.5)):
-        cells += [(method, 20.0, 100 / (1 + np.exp(lift))), (method, 50.0, 100 / (1 + np.exp(lift - 1)))]
-    table = robustness.effective_robustness_table(errors_of(cells)).set_index("method")
-    assert list(table.index) == ["SimCLR", "BYOL", "Random weights"]
-    assert table.loc["BYOL", "effective robustness (points)"].startswith(("0.0 [", "-0.0 ["))
-    assert table.loc["BYOL", "clean accuracy (%)"].startswith("65.0 [")
-    sigmoid = [1 / (1 + np.exp(-t)) for t in (0.5, -0.5, 0.0, -1.0)]
-    lifts = 100 * np.array([sigmoid[0] - sigmoid[2], sigmoid[1] - sigmoid[3]])
-    half = stats.t.ppf(0.975, 1) * np.ptp(lifts) / 2  # two seeds: s / sqrt(2) is half their distance
-    expected = f"{lifts.mean():.1f} [{lifts.mean() - half:.1f}, {lifts.mean() + half:.1f}]"
+    for method, clean, lift in (("simclr", 0.2, 0.5), ("byol", 0.6, 0.0), ("dino", 1.0, 0.0), ("random", -1.0, 0.0)):
+        for wobble in (-0.1, 0.1):
+            errors = [100 / (1 + np.exp(t)) for t in (clean + wobble, clean + wobble - 1 + lift)]
+            cells.append((method, *errors))
+    rows = errors_of(cells)
+    table = robustness.effective_robustness_table(rows).set_index("method")
+    assert table.index[0] == "SimCLR"
+    sigmoid = [1 / (1 + np.exp(-t)) for t in (-0.4, -0.2, -0.9, -0.7)]
+    heights = 100 * np.array([sigmoid[0] - sigmoid[2], sigmoid[1] - sigmoid[3]])
+    half = stats.t.ppf(0.975, 1) * np.ptp(heights) / 2  # two seeds; the others lie on their line, which has no error
+    expected = f"{heights.mean():.1f} [{heights.mean() - half:.1f}, {heights.mean() + half:.1f}]"
     assert table.loc["SimCLR", "effective robustness (points)"] == expected
+    for others in ("BYOL", "DINO", "Random weights"):  # their line holds SimCLR, and has an error
+        low, high = re.findall(r"[-\d.]+", table.loc[others, "effective robustness (points)"])[1:]
+        assert float(high) - float(low) > 20
+
+
+def test_who_is_judged_has_no_part_in_the_line(rows):
+    """A method that gains so many points stands so many points higher, and is not drawn back by its own weight."""
+    raised = rows.copy()
+    own = (raised["method"] == "byol") & (raised["shift"] == "all") & (raised["metric"] == "error")
+    raised.loc[own, "value"] -= 5.0
+    before, after = (robustness._runs(data)[0].loc["byol", "above line"] for data in (rows, raised))
+    assert (after - before).to_numpy() == pytest.approx(5.0)
 
 
 def test_effective_robustness_of_rows(rows):
-    """The table again, with NumPy's polynomial fit and the image noise by numerical differentiation."""
+    """The table again, with NumPy's polynomial fit and covariance, and the image noise by numerical differentiation."""
     table = robustness.effective_robustness_table(rows).set_index("method")
     errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)].set_index(["shift", "method", "seed"])
     x, y = (100 - errors.loc[shift]["value"] for shift in ("none", "all"))
-    line = np.polyfit(np.log(x / (100 - x)), np.log(y / (100 - y)), 1)
-
-    def predicted(accuracy):
-        return 100 / (1 + np.exp(-np.polyval(line, np.log(accuracy / (100 - accuracy)))))
-
-    slope = (predicted(x + 1e-4) - predicted(x - 1e-4)) / 2e-4
-    noise = np.sqrt(errors.loc["all"]["standard_error"] ** 2 + (slope * errors.loc["none"]["standard_error"]) ** 2)
-    heights = y - predicted(x)
+    means = [np.log(v / (100 - v)).groupby("method").mean() for v in (x, y)]
     for method in EIGHT:
-        own = heights[method]
-        over_seeds = stats.t.ppf(0.975, 2) * own.std() / 3**0.5
-        half = np.hypot(over_seeds, stats.norm.ppf(0.975) * (noise[method] ** 2).mean() ** 0.5)
+        line, covariance = np.polyfit(*(m.drop(method) for m in means), 1, cov=True)  # scaled by N - 2
+
+        def predicted(accuracy, line=line):
+            return 100 / (1 + np.exp(-np.polyval(line, np.log(accuracy / (100 - accuracy)))))
+
+        own, at = x[method], np.array([means[0][method], 1])
+        slope = (predicted(own + 1e-4) - predicted(own - 1e-4)) / 2e-4
+        noise = np.hypot(*(by * errors.loc[shift]["standard_error"][method] for by, shift in ((1, "all"), (slope, "none"))))
+        above = y[method] - predicted(own)
+        centre = predicted(100 / (1 + np.exp(-at[0])))
+        of_line = stats.t.ppf(0.975, 5) * (at @ covariance @ at) ** 0.5 * centre * (100 - centre) / 100
+        over_seeds = stats.t.ppf(0.975, 2) * above.std() / 3**0.5
+        half = np.sqrt(over_seeds**2 + (stats.norm.ppf(0.975) ** 2) * (noise**2).mean() + of_line**2)
         words = table.loc[METHODS[method].title, "effective robustness (points)"]
         found = [float(number) for number in re.findall(r"-?[\d.]+", words)]
-        assert found == pytest.approx([own.mean(), own.mean() - half, own.mean() + half], abs=0.051)
+        assert found == pytest.approx([above.mean(), above.mean() - half, above.mean() + half], abs=0.051)
+
+
+def test_the_line_s_own_error_covers_the_true_line():
+    """Eight systems around a known line: what is predicted far out is off by more than the half-width in one of 20."""
+    generator, missed = np.random.default_rng(0), 0
+    for _ in range(1000):
+        x = generator.normal(0.5, 0.4, 8)
+        y = 0.8 * x - 0.6 + 0.1 * generator.normal(size=8)
+        clean, corrupted = (100 / (1 + np.exp(-v)) for v in (x, y))
+        off = robustness.on_line(80.0, robustness.baseline_line(clean, corrupted)) - 100 * expit(0.8 * np.log(4) - 0.6)
+        missed += abs(off) > robustness.line_half_width(clean, corrupted, 80.0)
+    assert 0.03 < missed / 1000 < 0.08
+    assert np.isnan(robustness.line_half_width([50, 60], [40, 50], 55.0))
 
 
 def test_effective_robustness_is_drawn_on_logit_axes(rows, shown):

@@ -1,5 +1,7 @@
 """kNN and the linear probe against scikit-learn."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -54,7 +56,23 @@ def test_probe_reaches_scikit_learn_s_optimum(decay, monkeypatch):
     x = ((train - train.mean(0)) / train.std(0)).double().numpy()
     theirs = LogisticRegression(C=1 / (decay * len(x)), tol=1e-10, max_iter=5000).fit(x, labels.numpy())
     assert np.allclose(ours.weight.numpy(), theirs.coef_, atol=2e-3)
-    assert ours.gradient < 1e-4
+    assert ours.gradient < 1e-4 and ours.converged
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("decay", [1e-6, 1e-4, 1e-2, 1.0])
+def test_a_probe_tells_how_far_it_came(decay, seed, monkeypatch):
+    """The gradient by hand in float64, of the training set at the solution; and it came as far as is said."""
+    (train, labels), (test, test_labels) = blobs(500, seed), blobs(100, seed + 2)
+    monkeypatch.setattr(probe, "DECAYS", (decay,))
+    ours = fit_probe(train, labels, test, test_labels)
+    x = ((train - ours.mean) / ours.std).double()
+    off = (x @ ours.weight.double().T + ours.bias.double()).softmax(dim=1)
+    off[torch.arange(len(x)), labels] -= 1
+    by_hand = torch.cat((off.T @ x / len(x) + decay * ours.weight.double(), off.mean(dim=0)[:, None]), dim=1)
+    assert ours.gradient == pytest.approx(by_hand.abs().max().item(), abs=1e-5)
+    assert ours.gradient <= probe.REACHED and ours.converged
+    assert not dataclasses.replace(ours, gradient=2 * probe.REACHED).converged
 
 
 def test_probe_chooses_its_decay_on_validation_images():

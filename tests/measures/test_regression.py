@@ -18,6 +18,7 @@ from lib.errors import BadInput
 from lib.measures import regression
 from lib.measures.regression import (
     angular_error,
+    assign_arcs,
     assign_folds,
     encode,
     fit_kernel_ridge,
@@ -361,3 +362,53 @@ def test_a_unit_that_speaks_a_thousand_times_louder_once_does_not_decide():
 def test_bad_input_is_told_what_is_allowed(bad, sentence):
     with pytest.raises(BadInput, match=sentence):
         bad()
+
+
+# ---- Folds that are arcs
+
+
+@given(st.integers(10, 80), st.integers(3, 6), st.integers(0, 999))
+def test_folds_of_views_are_arcs(count, folds, seed):
+    """However the views are ordered: round the circle the fold changes as often as there are folds."""
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed))
+    angles = torch.arange(count)[order] * (360.0 / count)
+    fold = assign_arcs(angles, folds, 360.0)
+    around = fold[angles.argsort()]
+    assert int((around != around.roll(1)).sum()) == folds
+    assert int(around.bincount().max() - around.bincount().min()) <= 1 and len(around.unique()) == folds
+
+
+def test_only_views_at_the_ends_of_an_arc_have_a_neighbour_in_training():
+    """COIL: 72 views, 5 degrees apart, in five arcs. A random fold leaves nearly every view a neighbour."""
+    angles = torch.arange(0, 360, 5)
+
+    def with_neighbour(fold):
+        gaps = (angles[:, None] - angles).abs()
+        near = torch.minimum(gaps, 360 - gaps) <= 5
+        return int((near & (fold[:, None] != fold)).any(dim=1).sum())
+
+    assert with_neighbour(assign_arcs(angles, 5, 360.0)) == 10
+    assert with_neighbour(assign_folds(72, 5)) > 60
+    wrapped = assign_arcs(angles - 360, 5, 360.0)  # the same directions under other numbers
+    assert torch.equal(wrapped, assign_arcs(angles, 5, 360.0))
+
+
+def test_a_feature_that_only_knows_its_neighbours_is_found_out():
+    """Bumps of 10 degrees tell a view from the next ones, and nothing of an arc that training never saw."""
+    angles = torch.arange(0, 360, 5.0)
+    gaps = (angles[:, None] - angles).abs()
+    features = torch.exp(-0.5 * (torch.minimum(gaps, 360 - gaps) / 10) ** 2)
+    targets, fold = encode(angles, 360.0), assign_arcs(angles, 5, 360.0)
+    random, arcs = nested(features, targets), nested(features, targets, 5, fold=fold)
+    assert r_squared(targets, random) > 0.9 and r_squared(targets, arcs) < 0.5
+    known = torch.stack((angles.mul(torch.pi / 180).cos(), angles.mul(torch.pi / 180).sin()), dim=1)
+    assert r_squared(targets, nested(known, targets, 5, fold=fold)) > 0.99
+
+
+def test_folds_that_are_given_are_those_that_are_used():
+    """The same folds by hand as by the seed give the same numbers."""
+    features, targets = torch.randn(40, 3, generator=torch.Generator().manual_seed(0)), torch.arange(40.0)[:, None]
+    assert torch.equal(nested(features, targets), nested(features, targets, fold=assign_folds(40, 5)))
+    for bad in (torch.zeros(40, dtype=torch.int64), torch.arange(39) % 5):
+        with pytest.raises(BadInput, match="fold is one of 0 to 4 for each of 40 images"):
+            nested(features, targets, fold=bad)

@@ -151,6 +151,21 @@ def test_robust_accuracy_of_a_linear_model_is_its_closed_form(blobs):
     assert "accuracy of the head" not in set(rows["metric"])
 
 
+@pytest.mark.parametrize("classes", [2, 4])
+def test_sure_scores_hide_nothing_from_apgd_and_are_reported(blobs, classes):
+    """A probe of which float32's softmax is exactly one class: PGD does not move, APGD on the second loss does."""
+    subject = blobs(classes)
+    plain = RobustAccuracy(images=60, epsilons=(2,), restarts=1).rows(subject)
+    assert value(plain, "none", 0, "zero gradient") == 0
+    probe = subject.probe
+    subject.probe = dataclasses.replace(probe, weight=1e5 * probe.weight, bias=1e5 * probe.bias)
+    sure = RobustAccuracy(images=60, epsilons=(8,), restarts=1).rows(subject)
+    right = value(sure, "none", 0, "accuracy")
+    assert value(sure, "none", 0, "zero gradient") == right > 20 and value(sure, "none", 0, "zero gradient of DLR") == 0
+    assert value(sure, "apgd", 8, "accuracy") <= value(plain, "apgd", 8, "accuracy") < right
+    assert value(sure, "pgd", 8, "accuracy") > value(sure, "apgd", 8, "accuracy")
+
+
 def test_similarity_of_a_linear_encoder_is_its_closed_form(blobs):
     subject = blobs()
     rows = RobustAccuracy(images=40, epsilons=(8,), restarts=1).rows(subject)

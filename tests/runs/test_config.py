@@ -11,7 +11,7 @@ from lib.models import ENCODERS
 from lib.runs import RunConfig
 from lib.shifts import saliency, textures
 from lib.training import Attack, Training
-from lib.views import AUGMENTATIONS
+from lib.views import AUGMENTATIONS, recipes
 
 CONFIGS = st.builds(
     RunConfig,
@@ -56,8 +56,20 @@ def test_key_changes_with_everything_that_changes_numbers(monkeypatch):
     assert len(keys) == 11
 
 
-def test_a_field_that_is_younger_than_a_run_leaves_its_key_alone():
+def test_an_augmentation_that_blurs_has_its_blur_s_protocol_in_the_key(monkeypatch):
+    """And so has a fusion of encoders of which one looks through blur; no other run changes its key."""
+    names = ("default", "appearance", "only blur", "any hue", "fusion", "spatial", "no blur", None)
+    runs = [RunConfig("cifar10", "simclr", augmentation=name) for name in names]
+    before = [run.key("0" * 64) for run in runs]
+    monkeypatch.setitem(recipes._PART_PROTOCOLS, "blur", 3)
+    changed = [run.key("0" * 64) != key for run, key in zip(runs, before, strict=True)]
+    assert changed == [True] * 5 + [False] * 3
+    assert before[5] == "d02fd8b7802bead5"  # as before there was such a protocol
+
+
+def test_a_field_that_is_younger_than_a_run_leaves_its_key_alone(monkeypatch):
     """Keys of readers' runs, as they were before these fields were there."""
+    monkeypatch.setitem(METHODS, "emp_ssl", dataclasses.replace(METHODS["emp_ssl"], protocol=2))  # as it was then
     old = {"dataset": "cifar10", "method": "emp_ssl", "settings": {"invariance": 200.0, "epsilon": 0.2}}
     config = RunConfig.from_dict(old)
     assert config.key("0" * 64) == "67b75438dffab6a7"

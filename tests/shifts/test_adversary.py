@@ -17,6 +17,7 @@ from lib.shifts.adversary import (
     NORMS,
     FreePerturbation,
     apgd,
+    apgd_worst,
     auto_attack,
     cross_entropy,
     deterministic,
@@ -34,6 +35,7 @@ from lib.shifts.adversary import (
     survives,
     targeted_dlr,
     within,
+    zero_gradient,
 )
 from lib.shifts.adversary.apgd import checkpoints
 
@@ -545,6 +547,56 @@ def test_apgd_keeps_a_point_that_fools_and_leaves_what_is_wrong():
         assert (model(found).argmax(1) != labels)[3:].float().mean() > 0.2
 
 
+class Sure(torch.nn.Module):
+    """A linear model so sure that its softmax is exactly one class, and cross-entropy has no gradient in float32."""
+
+    def __init__(self, classes: int, scale: float = 1e7) -> None:
+        super().__init__()
+        self.linear, self.scale = Linear(classes, seed=1), scale
+
+    def forward(self, x):
+        return self.scale * self.linear(x)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_the_worse_of_two_losses_is_not_fooled_by_vanishing_gradients(classes):
+    """What a network as sure as that leaves standing is what the same network with smaller scores does."""
+    sure, images = Sure(classes), pictures(40, low=0.3, high=0.7)
+    labels = sure(images).argmax(1)
+    assert zero_gradient(images, sure, labels, modules=sure).all()
+    second = dlr if classes > 2 else margin
+    assert not zero_gradient(images, sure, labels, second, modules=sure).any()
+
+    def standing(model, attack):
+        return (model(attack(images, model, labels, "2/255", 20, modules=model)).argmax(1) == labels).sum().item()
+
+    assert standing(sure, apgd) >= 38  # one or two fall to the random start
+    assert standing(sure, apgd_worst) <= standing(sure.linear, apgd) < 35
+
+
+def test_the_worse_of_two_losses_is_at_least_each(small):
+    images = pictures(32, side=8)
+    with held(small), torch.no_grad():
+        labels = small(images).argmax(1)
+    labels[:2] = (labels[:2] + 1) % 3
+    found = apgd_worst(images, small, labels, 0.02, 20, modules=small)
+    assert torch.equal(found[:2], images[:2]) and (found - images).abs().max() <= 0.02 + 1e-6
+    for loss in ("ce", "dlr"):
+        one = apgd(images, small, labels, 0.02, 20, modules=small, loss=loss)
+        with held(small), torch.no_grad():
+            fooled, by_both = (small(one).argmax(1) != labels), (small(found).argmax(1) != labels)
+        assert by_both.sum() >= fooled.sum() - 1
+        assert loss == "dlr" or by_both[fooled].all()
+
+
+def test_zero_gradients_are_counted_one_by_one():
+    model, images = Linear(3, seed=1), pictures(6)
+    mask = torch.tensor([1.0, 0.0, 1.0, 0.0, 0.0, 1.0])
+    labels = model(images).argmax(1)
+    found = zero_gradient(images, lambda x: model(x) * mask[:, None], labels, modules=model)
+    assert found.tolist() == [False, True, False, True, True, False] and not images.requires_grad
+
+
 def test_targeted_apgd_is_at_least_as_strong_as_one_that_is_not(small):
     images = pictures(32, side=8)
     with held(small), torch.no_grad():
@@ -691,7 +743,7 @@ def test_bad_input_of_attacks_on_classifiers():
         square(images, model, labels[:2], 0.1, modules=model)
     with pytest.raises(BadInput, match="'dlr-targeted' needs at least 4 classes, not 3"):
         apgd(images, model, labels, 0.1, modules=model, loss="dlr-targeted")
-    with pytest.raises(BadInput, match="unknown loss 'cw'; allowed: ce, dlr, dlr-targeted"):
+    with pytest.raises(BadInput, match="unknown loss 'cw'; allowed: ce, margin, dlr, dlr-targeted"):
         apgd(images, model, labels, 0.1, modules=model, loss="cw")
     with pytest.raises(BadInput, match="queries is a whole number"):
         square(images, model, labels, 0.1, 0, modules=model)

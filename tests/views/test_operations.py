@@ -1,12 +1,16 @@
 """Each operation against torchvision's functional of one image."""
 
+import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image, ImageFilter
+from scipy.ndimage import gaussian_filter1d
 
-from lib.views import operations
+from lib.errors import BadInput
+from lib.views import WHOLE_GAUSSIAN, View, operations
 
 TOLERANCE = 1 / 255
 
@@ -85,6 +89,41 @@ def test_gaussian_blur(kernel):
     ours = operations.gaussian_blur(images, sigma, kernel)
     for image, out, s in zip(images, ours, sigma.tolist(), strict=True):
         assert (out - F.gaussian_blur(image, [kernel, kernel], [s, s])).abs().max() < TOLERANCE
+
+
+@pytest.mark.parametrize("sigma", [0.1, 0.3, 0.5, 0.8, 1.0, 1.3, 1.7, 2.0])
+def test_a_wide_kernel_is_a_whole_gaussian(sigma):
+    """SciPy's, by rows and columns, cut off at eight standard deviations; with three taps it is not."""
+    images, kernel = pictures(2), View(blur=1.0, blur_reach=WHOLE_GAUSSIAN).blur_kernel
+    whole = images.double().numpy()
+    for axis in (2, 3):
+        whole = gaussian_filter1d(whole, sigma, axis=axis, mode="mirror", truncate=8)
+    wide, narrow = (operations.gaussian_blur(images, torch.full((2,), sigma), k).numpy() for k in (kernel, 3))
+    assert np.abs(wide - whole).max() < 0.5 / 255
+    assert (np.abs(narrow - whole).max() > 10 / 255) == (sigma >= 1)
+
+
+@pytest.mark.parametrize("side", [32, 48])
+@pytest.mark.parametrize("texture", ["smooth", "noise"])
+def test_what_remains_between_our_blur_and_pillow_s(texture, side):
+    """The numbers of the docstring of `gaussian_blur`, in 255ths."""
+    generator = torch.Generator().manual_seed(0)
+    coarse = torch.rand(1, 3, 6, 6, generator=generator)
+    smooth = torch.nn.functional.interpolate(coarse, side, mode="bicubic").clamp(0, 1).mul(255).byte()
+    image = smooth if texture == "smooth" else torch.randint(256, smooth.shape, generator=generator, dtype=torch.uint8)
+    pixels = image[0].permute(1, 2, 0).numpy()
+    for sigma in np.arange(0.1, 2.01, 0.1):
+        theirs = np.asarray(Image.fromarray(pixels).filter(ImageFilter.GaussianBlur(float(sigma)))).astype(float)
+        ours = operations.gaussian_blur(image / 255, torch.tensor([float(sigma)]), 13)[0].permute(1, 2, 0) * 255
+        apart = np.abs(ours.numpy() - theirs)
+        inner = apart[6:-6, 6:-6]
+        assert inner.max() < (5 if texture == "smooth" or sigma > 0.95 else 35)
+        assert apart.max() < (15 if texture == "smooth" else 60) and inner.mean() < 11
+
+
+def test_a_blur_wider_than_the_image_is_refused():
+    with pytest.raises(BadInput, match="13 pixels needs images of more than 6"):
+        operations.gaussian_blur(torch.rand(1, 3, 6, 6), torch.ones(1), 13)
 
 
 def test_solarize():

@@ -7,6 +7,7 @@ from scipy import stats
 from torchvision.transforms import RandomResizedCrop
 
 from lib.errors import BadInput
+from lib.methods.emp_ssl import PATCH as EMP_SSL
 from lib.views import (
     AUGMENTATIONS,
     BYOL,
@@ -15,6 +16,7 @@ from lib.views import (
     SUPERVISED,
     View,
     apply,
+    augmentation_protocols,
     augmented,
     cost,
     cropped,
@@ -22,6 +24,7 @@ from lib.views import (
     large_and_small,
     make_view,
 )
+from lib.views.operations import gaussian_blur
 
 
 def draws(view: View, count: int = 4000, side=(32, 32), seed: int = 0):
@@ -107,10 +110,40 @@ def test_recipes_are_the_papers():
         SIMCLR[0].flip = 0.0
 
 
-@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"grey": -0.1}, {"crop_scale": (1.0, 0.5)}, {"blur_sigma": (0.0, 1.0)}])
+@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"grey": -0.1}, {"crop_scale": (1.0, 0.5)}, {"blur_sigma": (0.0, 1.0)},
+                                 {"blur_reach": 0.0}, {"blur_reach": float("inf")}])
 def test_bad_recipe_is_one_sentence(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):
         View(**bad)
+
+
+@pytest.mark.parametrize(("view", "kernel"), [
+    (View(), 3), (View(size=224), 23), (View(size=96), 9), (View(blur_reach=3.0), 13),
+    (View(blur_reach=3.0, blur_sigma=(0.1, 1.0)), 7), (View(size=4, blur_reach=3.0), 7),
+])  # fmt: skip
+def test_kernels_of_the_blur(view, kernel):
+    """A tenth of the side as in SimCLR, or so many standard deviations, as far as there are pixels to reflect."""
+    assert view.blur_kernel == kernel
+    blurred = make_view(torch.randint(256, (2, 3, 40, 40), dtype=torch.uint8), dataclasses.replace(view, blur=1.0),
+                        torch.Generator().manual_seed(0))  # fmt: skip
+    assert blurred.shape[-1] == view.size and blurred.isfinite().all()
+
+
+def test_recipes_that_blur_have_a_whole_gaussian():
+    """At their largest sigma, on a white line: the standard deviation of what becomes of it."""
+    line = torch.zeros(1, 3, 33, 33)
+    line[..., 16] = 1
+    for view, sigma in [(EMP_SSL, 2.0), (augmented(View(), "default"), 1.0), (augmented(BYOL[0], "only blur"), 1.0)]:
+        assert view.blur and view.blur_sigma == (0.1, sigma)
+        across = gaussian_blur(line, torch.tensor([sigma]), view.blur_kernel)[0, 0, 16].numpy()
+        assert np.sqrt(across @ (np.arange(33) - 16.0) ** 2) == pytest.approx(sigma, rel=0.02)
+
+
+def test_augmentations_that_blur_have_a_protocol_of_their_own():
+    assert {name for name in AUGMENTATIONS if augmentation_protocols(name)} == {
+        name for name in AUGMENTATIONS if augmented(View(), name).blur
+    }  # fmt: skip
+    assert augmentation_protocols("default") == {"blur": 2} and augmentation_protocols("spatial") == {}
 
 
 def changes(drawn) -> set[str]:

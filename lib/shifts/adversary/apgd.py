@@ -64,7 +64,7 @@ def targeted_dlr(scores: Tensor, labels: Tensor, targets: Tensor) -> Tensor:
 
 
 # Of each loss: the fewest classes that it needs.
-CLASSES = {"ce": 2, "dlr": 3, "dlr-targeted": 4}
+CLASSES = {"ce": 2, "margin": 2, "dlr": 3, "dlr-targeted": 4}
 
 
 @own_precision
@@ -114,6 +114,7 @@ def apgd(
             start = random_in_ball(seeds[left], tuple(images.shape[1:]), epsilon, norm, attempt)
             criterion = {
                 "ce": partial(cross_entropy, labels=labels[left]),
+                "margin": partial(margin, labels=labels[left]),
                 "dlr": partial(dlr, labels=labels[left]),
                 "dlr-targeted": partial(targeted_dlr, labels=labels[left], targets=ranked[left, attempt // restarts]),
             }[loss]
@@ -123,6 +124,55 @@ def apgd(
             best[left] = _where(better, perturbation, best[left])
             highest[left] = torch.where(better, height, highest[left])
     return images + best
+
+
+def apgd_worst(
+    images: Tensor,
+    logits: Logits,
+    labels: Tensor,
+    epsilon: float | str,
+    steps: int = 100,
+    norm: str = "linf",
+    *,
+    modules: nn.Module | Iterable[nn.Module],
+    generator: torch.Generator | None = None,
+) -> Tensor:
+    """`apgd` on cross-entropy and, for what that leaves classified rightly, on DLR: of each image the worse of the two.
+
+    The gradient of cross-entropy vanishes where a network is very sure, that of DLR does not (section 4 of the paper).
+    DLR divides by the distance to the third score: with two classes there is none, and it is the `margin` alone that
+    is raised. Takes and returns what `apgd` does, and draws both starts from `generator`.
+    """
+    images, labels = pixels_of(images), labels_of(labels, images)
+    generator = torch.Generator().manual_seed(0) if generator is None else generator
+    found = apgd(images, logits, labels, epsilon, steps, norm, modules=modules, generator=generator)
+    with held(modules), torch.no_grad():
+        scores = logits(found)
+    left = (scores.argmax(dim=1) == labels).nonzero().flatten()
+    if len(left):
+        loss = "dlr" if scores.shape[1] >= CLASSES["dlr"] else "margin"
+        found[left] = apgd(
+            images[left], logits, labels[left], epsilon, steps, norm, modules=modules, loss=loss, generator=generator
+        )
+    return found
+
+
+def zero_gradient(
+    images: Tensor,
+    logits: Logits,
+    labels: Tensor,
+    criterion: Callable[[Tensor, Tensor], Tensor] = cross_entropy,
+    *,
+    modules: nn.Module | Iterable[nn.Module],
+) -> Tensor:
+    """Of which of `images` (N, 3, H, W) the gradient of `criterion` is 0 in every pixel: bool (N,).
+
+    Such an image gives an attack by that loss no direction: that it stands tells nothing of robustness.
+    """
+    images, labels = pixels_of(images).requires_grad_(), labels_of(labels, images)
+    with held(modules), torch.enable_grad():
+        (gradient,) = torch.autograd.grad(criterion(logits(images).float(), labels).sum(), images)
+    return (gradient == 0).all(dim=(1, 2, 3))
 
 
 def _run(
