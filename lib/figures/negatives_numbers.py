@@ -26,7 +26,7 @@ from lib.claims import (
     out_of_domain,
 )
 from lib.errors import BadInput
-from lib.measures import Interval, cell_interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import correlation

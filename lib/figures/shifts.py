@@ -26,7 +26,7 @@ from lib.figures.figure import Figure
 from lib.figures.severity import summary
 from lib.figures.style import look, spaced, title, use_style
 from lib.figures.words import listed
-from lib.measures import Interval, cell_interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN

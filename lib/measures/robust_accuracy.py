@@ -27,7 +27,6 @@ from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 from lib.precision import full_precision, own_precision
 from lib.shifts.adversary import apgd_worst, cross_entropy, dlr, fgsm, held, margin, pgd, square, zero_gradient
-from lib.shifts.adversary.ball import whole
 
 PROTOCOL = f"{linear_probe.PROTOCOL}.1"  # bump the last number when rows change for other reasons
 ROWS_PROTOCOL = f"{PROTOCOL}.2"  # of the rows of `RobustAccuracy` alone
