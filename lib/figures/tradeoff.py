@@ -220,7 +220,8 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
                                                      [line["clean high"] - line["clean mean"]]],
                           yerr=[[line["mean"] - line["low"]], [line["high"] - line["mean"]]])  # fmt: skip
             axes.scatter(line["clean mean"], line["mean"], s=max(LEAST_AREA, scale * passes.get(name, 0)),
-                         color=own["color"], marker=own["marker"], linewidths=0, zorder=3, gid=name)  # fmt: skip
+                         facecolors=own.get("markerfacecolor", own["color"]), edgecolors=own["color"],
+                         marker=own["marker"], linewidths=1.2, zorder=3, gid=name)  # fmt: skip
         axes.margins(0.1)
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")
         top = axes.get_ylim()[1]
