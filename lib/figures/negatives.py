@@ -485,7 +485,7 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
     for axes, (name, points) in zip(cells.flat, panels.items(), strict=True):
         for system, point in points.iterrows():
             size = 4.5 if NEGATIVES[system].role == "sweep" else 7.5
-            axes.plot(point["bias"], point["error"], markersize=size, alpha=0.9, **system_look(system))
+            axes.plot(point["bias"], point["error"], alpha=0.9, **system_look(system) | {"markersize": size})
         axes.set_title(f"{CONFLICTS[name]}\n{told[name]}", fontsize=10.5)
         axes.locator_params(nbins=5)
         axes.margins(0.1)
