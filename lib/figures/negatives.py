@@ -20,7 +20,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 from torch import Tensor
 
 from lib.claims import BIASES
-from lib.errors import BadInput, one_of
+from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.negatives_numbers import (
     ARMS,
@@ -59,7 +59,7 @@ from lib.figures.negatives_numbers import (
     tally,
 )
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import pgd_name, system_title
+from lib.figures.systems_look import kind_look, pgd_name, system_look, system_title
 from lib.figures.tradeoff import CHANCE
 from lib.figures.words import listed
 from lib.measures import Interval
@@ -81,15 +81,8 @@ CUE_WORDS = {  # a title, and what the severity is
     "high_pass": ("high-pass", "cut-off (cycles a picture)"),
 }
 
-# Okabe and Ito's colours say which negatives, markers which method.
-_COLOURS = {PLAIN: "#0072B2", "patch": "#D55E00", "texture": "#009E73"}
-_LINES = {PLAIN: "-", "patch": "--", "texture": "-."}
-_MARKERS = {"moco_v2": "o", "simclr": "s", "byol": "^"}
-_REFERENCES = {
-    "random": {"color": "#A0A0A0", "marker": "x", "linestyle": ":"},
-    "supervised": {"color": "#000000", "marker": "D", "linestyle": (0, (1, 1))},
-}
-_LIKENED = dict(zip(LIKENED, ("#000000", _COLOURS["patch"], _COLOURS["texture"], "#8A8A8A"), strict=True))
+# What a query is compared with has colours of its own, away from those of methods.
+_LIKENED = dict(zip(LIKENED, ("#000000", "#D55E00", "#009E73", "#8A8A8A"), strict=True))
 _CURVES = {
     IN: {"color": "#000000", "marker": "o", "linestyle": "-"},
     "corruptions": {"color": "#0072B2", "marker": "s", "linestyle": "--"},
@@ -97,17 +90,6 @@ _CURVES = {
     PACS: {"color": "#CC79A7", "marker": "D", "linestyle": ":"},
 }
 DOTTED = {"color": "#333333", "linestyle": (0, (1, 2)), "linewidth": 1.1, "zorder": 1}  # chance
-
-
-def negatives_look(name: str) -> dict[str, object]:
-    """Colour, marker and line style of one of `lib.runs.systems.NEGATIVES`, as Matplotlib's lines take them.
-
-    Systems of another alpha or queue look alike: words, or the axis, tell them apart. Raises BadInput for other names.
-    """
-    if one_of(name, NEGATIVES, "system of this study") in REFERENCES:
-        return _REFERENCES[name]
-    kind = kind_of(name)
-    return {"color": _COLOURS[kind], "marker": _MARKERS[NEGATIVES[name].method], "linestyle": _LINES[kind]}
 
 
 # What figures share
@@ -346,7 +328,7 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
     for axes, name in zip(cells.flat, sets, strict=True):
         for kind, aside in ((PLAIN, 2**-0.1), ("patch", 2**0.1)):
             own = table[(table["set"] == name) & (table["negatives"] == kind)]
-            dots(axes, own, own["queue"] * aside, _look_of(kind), line=True)
+            dots(axes, own, own["queue"] * aside, _arm_look(kind), line=True)
         axes.set_xscale("log", base=2)
         axes.set_xticks(ticks, [f"{tick:,}" for tick in ticks])
         axes.set_xlim(ticks[0] / 1.6, 1.6 * ticks[-1])
@@ -356,7 +338,7 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
     cells[0, 0].set_ylabel("accuracy (%)")
     drawing.supxlabel("keys in the queue", fontsize=11)
     here = [kind for kind in (PLAIN, "patch") if kind in set(table["negatives"])]
-    legend_above(drawing, {WORDS[kind]: _look_of(kind) for kind in here})
+    legend_above(drawing, {WORDS[kind]: _arm_look(kind) for kind in here})
     named = table.assign(negatives=table["negatives"].map(WORDS), set=table["set"].map(_words))
     return Figure(
         drawing,
@@ -370,9 +352,9 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
     )
 
 
-def _look_of(kind: str) -> dict[str, object]:
+def _arm_look(kind: str) -> dict[str, object]:
     """Of an arm of MoCo v2."""
-    return {"color": _COLOURS[kind], "marker": _MARKERS["moco_v2"], "linestyle": _LINES[kind]}
+    return system_look("moco" if kind == PLAIN else f"moco {kind}")
 
 
 # Arms and test sets
@@ -416,7 +398,7 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
         for kind, aside in zip(KINDS, apart(len(KINDS), 0.34), strict=True):
             for _, own in table[(table["set"] == name) & (kinds == kind)].groupby("less"):
                 heights = own["less"].map(plains.index) + aside
-                dots(axes, own, heights, negatives_look(own["system"].iloc[0]), flat=True)
+                dots(axes, own, heights, system_look(own["system"].iloc[0]), flat=True)
         axes.set_title(_words(name), fontsize=10.5)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -425,7 +407,7 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
     for axes in cells.flat[len(sets) :]:
         axes.set_axis_off()
     drawing.supxlabel("points gained over the plain method", fontsize=11)
-    legend_above(drawing, {WORDS[kind]: dot_of(_look_of(kind)) for kind in KINDS if (kinds == kind).any()})
+    legend_above(drawing, {WORDS[kind]: dot_of(kind_look(kind)) for kind in KINDS if (kinds == kind).any()})
     return drawing
 
 
@@ -458,9 +440,9 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
     )
     for axes, name in zip(cells.flat, sets, strict=True):
         for system, own in table[table["conflicts"] == name].groupby("system"):
-            dots(axes, own, [systems.index(system)], negatives_look(system) | {"markersize": 6}, flat=True)
+            dots(axes, own, [systems.index(system)], system_look(system) | {"markersize": 6}, flat=True)
             if system == "random":
-                axes.axvline(own["mean"].iloc[0], color=_REFERENCES["random"]["color"], linestyle=":", zorder=1)
+                axes.axvline(own["mean"].iloc[0], color=system_look("random")["color"], linestyle=":", zorder=1)
         axes.set_title(CONFLICTS[name], fontsize=10.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="y", visible=False)
@@ -503,7 +485,7 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
     for axes, (name, points) in zip(cells.flat, panels.items(), strict=True):
         for system, point in points.iterrows():
             size = 4.5 if NEGATIVES[system].role == "sweep" else 7.5
-            axes.plot(point["bias"], point["error"], markersize=size, alpha=0.9, **negatives_look(system))
+            axes.plot(point["bias"], point["error"], alpha=0.9, **system_look(system) | {"markersize": size})
         axes.set_title(f"{CONFLICTS[name]}\n{told[name]}", fontsize=10.5)
         axes.locator_params(nbins=5)
         axes.margins(0.1)
@@ -543,11 +525,11 @@ def _looks(systems: Iterable[str]) -> dict[str, dict[str, object]]:
     systems = list(systems)
     arms = [name for name in systems if name not in REFERENCES]
     kinds, methods = ({of(name) for name in arms} for of in (kind_of, lambda name: NEGATIVES[name].method))
-    looks = {WORDS[kind]: dot_of(_look_of(kind)) for kind in _COLOURS if kind in kinds}
+    looks = {WORDS[kind]: dot_of(kind_look(kind)) for kind in (PLAIN, *KINDS) if kind in kinds}
     if len(methods) > 1:
-        looks |= {METHODS[method].title: {"color": "#777777", "marker": marker}
-                  for method, marker in _MARKERS.items() if method in methods}  # fmt: skip
-    return looks | {system_title(name): dot_of(_REFERENCES[name]) for name in REFERENCES if name in systems}
+        plain = {NEGATIVES[name].method: name for name in ARMS}
+        looks |= {METHODS[method].title: dot_of(system_look(plain[method])) for method in plain if method in methods}
+    return looks | {system_title(name): dot_of(system_look(name)) for name in REFERENCES if name in systems}
 
 
 def texture_reliance(rows: Rows, scope: str) -> Figure:
@@ -564,7 +546,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
     for axes, (name, words) in zip(cells.flat, pictures.items(), strict=True):
         for system, aside in zip(systems, apart(len(systems), 0.2), strict=True):
             own = table[(table["system"] == system) & (table["pictures"] == name)]
-            look = negatives_look(system) | {"markersize": 4.5}
+            look = system_look(system) | {"markersize": 4.5}
             dots(axes, own, own["class"].map(classes.index) + aside, look, flat=True)
         axes.axvline(100 / len(classes), **DOTTED)
         borders(axes, len(classes))
@@ -572,7 +554,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
         axes.grid(axis="y", visible=False)
     bands(cells[0, 0], classes)
     drawing.supxlabel("accuracy (%)", fontsize=11)
-    legend_above(drawing, {system_title(name): dot_of(negatives_look(name)) for name in systems}, 2)
+    legend_above(drawing, {system_title(name): dot_of(system_look(name)) for name in systems}, 2)
     on = table[table["pictures"] == TEXTURES]
     return Figure(
         drawing,
@@ -628,7 +610,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         axes.set_axis_off()
     cells[0, 0].set_ylim(bottom=0)
     drawing.supylabel("accuracy (%)", fontsize=11)
-    legend_above(drawing, {system_title(name): negatives_look(name) for name in systems}, 2)
+    legend_above(drawing, {system_title(name): system_look(name) for name in systems}, 2)
     named = table.assign(version=[CUE_WORDS[name][0] if name in CUES else name for name in table["version"]])
     return Figure(
         drawing,
@@ -655,7 +637,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
 def _draw_versions(axes: Axes, table: Rows, places: pd.Series, systems: Sequence[str], line: bool = False) -> None:
     aside = dict(zip(systems, apart(len(systems), 0.08 if line else 0.13), strict=True))
     for system, own in table.groupby("system"):
-        look = negatives_look(system) | {"markersize": 4.5, "elinewidth": 1}
+        look = system_look(system) | {"markersize": 4.5, "elinewidth": 1}
         dots(axes, own, places[own.index] + aside[system], look, line=line)
 
 
@@ -680,15 +662,15 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
         systems = [*references, *arms]
         for system, aside in zip(systems, apart(len(systems), 0.08), strict=True):
             own = table[table["system"] == system]
-            look = negatives_look(system) | {"markersize": 4.5, "elinewidth": 1}
+            look = system_look(system) | {"markersize": 4.5, "elinewidth": 1}
             dots(axes, own, own["epsilon"].map(epsilons.index) + aside, look, line=True)
         axes.set_title(system_title(name))
         axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     cells[0, 0].set(ylabel="accuracy (%)", ylim=(0, None))
     drawing.supxlabel("epsilon (255ths)", fontsize=11)
     kinds = {kind_of(arm) for arms in panels.values() for arm in arms}
-    lines = {WORDS[kind]: {"color": _COLOURS[kind], "linestyle": _LINES[kind]} for kind in _COLOURS if kind in kinds}
-    legend_above(drawing, lines | {system_title(name): _REFERENCES[name] for name in references})
+    lines = {WORDS[kind]: kind_look(kind) for kind in (PLAIN, *KINDS) if kind in kinds}
+    legend_above(drawing, lines | {system_title(name): system_look(name) for name in references})
     return Figure(
         drawing,
         name="fig-negatives-attacked",

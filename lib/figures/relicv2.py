@@ -19,7 +19,6 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from lib.claims import COMPARED, SHIFTED
-from lib.errors import one_of
 from lib.figures.figure import Figure
 from lib.figures.negatives import (
     DOTTED,
@@ -76,28 +75,13 @@ from lib.figures.relicv2_numbers import (
 )
 from lib.figures.robustness import logit_axes, logit_span, on_line
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_title
+from lib.figures.systems_look import system_look, system_title
 from lib.figures.tradeoff import CHANCE
 from lib.figures.words import listed
 from lib.runs.systems import RELICV2
 
 Rows = pd.DataFrame
 
-# Okabe and Ito's colours for what learns without labels, greys for the references.
-_LOOKS = {
-    "random": {"color": "#B0B0B0", "marker": "x", "linestyle": ":"},
-    "supervised": {"color": "#4D4D4D", "marker": "d", "linestyle": (0, (1, 1))},
-    "supervised same crops": {"color": "#000000", "marker": "D", "linestyle": "-"},
-    "simclr": {"color": "#0072B2", "marker": "^", "linestyle": "--"},
-    "byol sgd": {"color": "#009E73", "marker": "v", "linestyle": "-."},
-    "dino": {"color": "#CC79A7", "marker": "P", "linestyle": ":"},
-    "relic": {"color": "#E69F00", "marker": "s", "linestyle": "--"},
-    "relicv2": {"color": "#D55E00", "marker": "o", "linestyle": "-"},
-}
-_VARIANTS = {  # of ReLICv2, by role: what is left out of it or changed, and another value of a setting
-    "ablation": {"color": "#D55E00", "marker": "o", "linestyle": ":", "markerfacecolor": "white", "markersize": 4},
-    "sweep": {"color": "#A0A0A0", "marker": ".", "linestyle": ":", "markersize": 5},
-}
 _IN_AND_OUT = {
     IN: {"color": "#000000", "marker": "D", "linestyle": "-"},
     OUT: {"color": "#0072B2", "marker": "o", "linestyle": "--"},
@@ -115,14 +99,8 @@ SETTING_WORDS = {
 }  # fmt: skip
 
 
-def relicv2_look(name: str) -> dict[str, object]:
-    """Colour, marker and line style of one of `lib.runs.systems.RELICV2`, as Matplotlib's lines take them.
-
-    Ablations look alike, and so do systems of a sweep: words, or the axis, tell them apart. Raises BadInput for other
-    names.
-    """
-    role = RELICV2[one_of(name, RELICV2, "system of this study")].role
-    return _LOOKS[name] if role in COMPARED else _VARIANTS[role]
+def _is_main(name: str) -> bool:
+    return name in RELICV2 and RELICV2[name].role in COMPARED
 
 
 def variant(name: str) -> str:
@@ -195,7 +173,7 @@ def ood_forest(rows: Rows, scope: str) -> Figure:
         own = table[table["set"] == sets[place]]
         for line in own.index:
             system = own.loc[line, "system"]
-            dots(axes, own.loc[[line]], [systems.index(system)], relicv2_look(system), flat=True)
+            dots(axes, own.loc[[line]], [systems.index(system)], system_look(system), flat=True)
         axes.set_title(words.get(sets[place], sets[place]), fontsize=10)
         axes.tick_params(labelsize=9, pad=1, labelbottom=place + columns >= len(sets))
     bands(cells[0, 0], [system_title(name) for name in systems])
@@ -289,7 +267,7 @@ def _told_of(name: str, own: Rows, line: bool) -> str:
     told = [
         f"{named_in_text(at.system)} {at.mean:.0f} at {at.in_domain:.0f}"
         + (f" ({signed(at.above)} from the line)" if line else "")
-        for at in own[own["system"].isin(list(_LOOKS))].itertuples()
+        for at in own[own["system"].map(_is_main)].itertuples()
     ]
     return f"{name}: {', '.join(told)}"
 
@@ -306,10 +284,10 @@ def _effective_data(table: Rows) -> Rows:
 
 def _draw_effective(table: Rows, lines: Mapping, sets: Sequence[str], chance: float | None) -> Drawing:
     here = [name for name in RELICV2 if name in set(table["system"])]
-    looks = {system_title(name): dot_of(_LOOKS[name]) for name in here if name in _LOOKS}
+    looks = {system_title(name): dot_of(system_look(name)) for name in here if _is_main(name)}
     words = {"ablation": "ReLICv2, a part changed", "sweep": "ReLICv2, other settings"}
-    roles = {RELICV2[name].role for name in here}
-    looks |= {words[role]: dot_of(look) for role, look in _VARIANTS.items() if role in roles}
+    roles = {RELICV2[name].role: name for name in here}
+    looks |= {told: dot_of(system_look(roles[role])) for role, told in words.items() if role in roles}
     use_style()
     columns = min(2, len(sets))
     rows = -(-len(sets) // columns)
@@ -326,10 +304,10 @@ def _draw_effective(table: Rows, lines: Mapping, sets: Sequence[str], chance: fl
             axes.plot(along, on_line(along, lines[name]), color="#333333", linewidth=1.2, zorder=1)
         if chance and spans[1][0] < chance < spans[1][1]:
             axes.axhline(chance, **DOTTED)
-        by_weight = own.assign(main=own["system"].isin(list(_LOOKS))).sort_values("main", kind="stable")
+        by_weight = own.assign(main=own["system"].map(_is_main)).sort_values("main", kind="stable")
         for line in by_weight.index:
             at = by_weight.loc[line]
-            look = dot_of({"markersize": 6.5} | relicv2_look(at["system"]))
+            look = dot_of({"markersize": 6.5} | system_look(at["system"]))
             if at["main"]:
                 dots(axes, by_weight.loc[[line]], [at["in_domain"]], look)
             else:
@@ -372,7 +350,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         _zero(axes)
         own = table[table["place"] == place]
         at = [entries.index(key) for key in zip(own["changed"], own["system"], strict=True)]
-        dots(axes, own, at, dot_of(_LOOKS[OURS]), flat=True)
+        dots(axes, own, at, dot_of(system_look(OURS)), flat=True)
         axes.set_title("\n".join(textwrap.wrap(words.get(place, place), 10)), fontsize=10)
         axes.tick_params(labelsize=9, pad=1)
     bands(cells[0, 0], [_entry(*entry) for entry in entries])
@@ -488,7 +466,7 @@ def _default(setting: str) -> str:
 def background_reliance_figure(rows: Rows, scope: str) -> Figure:
     """A column a world of `WORLDS`: accuracy on `PARTS` of test scenes, and below it the background gap, by system."""
     parts, gaps = part_levels(rows), background_gaps(rows)
-    main = [name for name in own_systems(rows) if name in _LOOKS]
+    main = [name for name in own_systems(rows) if _is_main(name)]
     parts, gaps = (table[table["system"].isin(main)] for table in (parts, gaps))
     both = needed(pd.concat([parts, gaps.assign(part=GAP)], ignore_index=True), "accuracies on parts of scenes")
     systems = [name for name in main if name in set(both["system"])]
@@ -504,10 +482,10 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
     for (upper, below), world in zip(cells.T, worlds, strict=True):
         for system, aside in zip(systems, apart(len(systems), 0.8 / len(systems)), strict=True):
             own = parts[(parts["world"] == world) & (parts["system"] == system)]
-            look = relicv2_look(system) | {"markersize": 4}
+            look = system_look(system) | {"markersize": 4}
             dots(upper, own, own["part"].map(kinds.index) + aside, look, flat=True)
             gap = gaps[(gaps["world"] == world) & (gaps["system"] == system)]
-            dots(below, gap, [systems.index(system)] * len(gap), relicv2_look(system), flat=True)
+            dots(below, gap, [systems.index(system)] * len(gap), system_look(system), flat=True)
         upper.axvline(chance, **DOTTED)
         borders(upper, len(kinds))
         _zero(below)
@@ -520,7 +498,7 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
             axes.tick_params(labelsize=9.5, pad=1)
     bands(cells[0, 0], ["\n".join(textwrap.wrap(part, 12)) for part in kinds])
     bands(cells[1, 0], [system_title(name) for name in systems])
-    legend_above(drawing, {system_title(name): dot_of(relicv2_look(name)) for name in systems})
+    legend_above(drawing, {system_title(name): dot_of(system_look(name)) for name in systems})
     return Figure(
         drawing,
         name="fig-background",
@@ -560,7 +538,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
         ends = np.stack([own["mean"] - own["low"], own["high"] - own["mean"]])
         axes.barh(
             own["system"].map(systems.index), own["mean"], xerr=ends, height=0.66,
-            color=[relicv2_look(name)["color"] for name in own["system"]],
+            color=[system_look(name)["color"] for name in own["system"]],
             error_kw={"elinewidth": 1.2, "ecolor": "#777777"},
         )  # fmt: skip
         for line in own.itertuples():

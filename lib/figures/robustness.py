@@ -28,11 +28,11 @@ from lib.figures.tables import ranking
 from lib.figures.words import listed
 from lib.measures import Interval, interval, share_interval
 from lib.measures.calibration import BINS
-from lib.measures.corruption_error import ALL, MEASURED
+from lib.measures.corruption_error import ALL, held
 from lib.measures.published import rankings
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import LEVEL
-from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
+from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
 
 Rows = pd.DataFrame
 
@@ -66,12 +66,12 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
     whole = lost.round().astype(int)
     use_style()
     drawing, axes = plt.subplots(figsize=(4.6, 5.6))
-    draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole],
-                {**GROUPS, "extra": EXTRA})  # fmt: skip
+    groups = whole.groupby([FAMILY[name] for name in whole.index], sort=False).groups
+    draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole], groups)
     means = lost.mean(axis=1).sort_values()
     gains = int((whole < 0).to_numpy().sum())
     data = lost.rename(columns=title).rename_axis("corruption").reset_index()
-    data.insert(1, "group", data["corruption"].map(_group_of))
+    data.insert(1, "group", data["corruption"].map(FAMILY))
     return Figure(
         drawing,
         name="fig-heat-map",
@@ -89,14 +89,13 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
 
 
 def _points_lost(rows: Rows) -> Rows:
-    """(19, methods): mean over seeds of the error averaged over severities less the clean one, in percentage points."""
+    """(corruptions, methods): mean over seeds of the error averaged over severities less the clean one, in points.
+
+    Of the corruptions that rows hold: published ones may be older than a corruption.
+    """
     errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)]
     means = errors.groupby(["shift", "method"], sort=False)["value"].mean().unstack()
-    return means.loc[list(MEASURED)] - means.loc[CLEAN]
-
-
-def _group_of(corruption: str) -> str:
-    return next((group for group, members in GROUPS.items() if corruption in members), "extra")
+    return means.loc[held(rows)] - means.loc[CLEAN]
 
 
 def _points(value: float) -> str:

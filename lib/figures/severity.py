@@ -13,7 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from lib.figures.figure import Figure
 from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval, cell_interval
-from lib.measures.corruption_error import ALL, MEASURED
+from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
@@ -95,17 +95,23 @@ def error_by_group(rows: Rows, scope: str) -> Figure:
 def error_by_corruption(rows: Rows, scope: str) -> Figure:
     """Small multiples: one panel a corruption in the benchmark's order, the four extra ones last, then a legend."""
     use_style()
-    drawing, panels = plt.subplots(5, 4, figsize=(5.2, 8), sharex=True, sharey=True, layout="constrained")
+    names = held(rows)
+    lines = len(names) // 4 + 1
+    drawing, panels = plt.subplots(
+        lines, 4, figsize=(5.2, 1.6 * lines), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
     tables = []
-    for axes, name in zip(panels.flat, MEASURED, strict=False):  # the last panel is for the legend
+    for axes, name in zip(panels.flat, names, strict=False):  # the last panel is for the legend
         table = curves(rows, name)
         draw_lines(axes, table, size=2.5, width=1.2)
         axes.set_title(name.replace("_", "\n"), fontsize=10, linespacing=1)
         axes.set(ylim=(0, 100), xticks=range(6), yticks=(0, 50, 100))
         axes.tick_params(labelsize=9, pad=1)
         tables.append(table)
-    panels[-2, -1].tick_params(labelbottom=True)  # the lowest of its column
-    panels[-1, -1].set_axis_off()
+    for axes in panels.flat[len(names) :]:
+        axes.set_axis_off()
+    for axes in panels.flat[len(names) - 4 : len(names)]:
+        axes.tick_params(labelbottom=True)  # the lowest of its column
     _shared_labels(drawing)
     handles, labels = panels[0, 0].get_legend_handles_labels()
     # A legend of the drawing and not of the panel, which would be widened for it.
@@ -116,14 +122,14 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
     data = pd.concat(tables)
     means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
     cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
-    falling = [name for name in MEASURED if (np.diff(means.loc[name]) < 0).any()]
+    falling = [name for name in names if (np.diff(means.loc[name]) < 0).any()]
     return Figure(
         drawing,
         name="fig-error-by-corruption",
         caption=f"Error against severity, one panel for each corruption: the benchmark's {len(CORRUPTIONS)}, then the "
         f"{len(EXTRA)} that its authors held back for validation. Bands are 95 % intervals over seeds and images. "
         f"{scope}",
-        alt=f"Nineteen line charts of error against severity. At severity 5, averaged over the methods, "
+        alt=f"{len(names)} line charts of error against severity. At severity 5, averaged over the methods, "
         f"{cost.index[-1].replace('_', ' ')} costs most ({cost.iloc[-1]:.0f} points above clean) and "
         f"{cost.index[0].replace('_', ' ')} least ({cost.iloc[0]:.0f}). "
         + (f"The error falls somewhere along: {', '.join(falling).replace('_', ' ')}." if falling else ""),

@@ -34,7 +34,7 @@ LOOK = {
     "trades": {"color": "#555555", "marker": (3, 1, 0), "linestyle": "-."},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }
-OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # a method that has no look yet
+OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # what has no look yet; a method has its family's colour
 
 
 # What an encoder was trained to look through; a recipe keeps its look whatever the method.
@@ -54,7 +54,11 @@ def arm(method: str, augmentation: str | None) -> str:
 
 
 def look(method: str) -> dict[str, object]:
-    return LOOK.get(method, OTHER)
+    """Colour, marker and line style; a method without a line in `LOOK` has the colour of its paradigm's first."""
+    if method in LOOK or method not in METHODS:
+        return LOOK.get(method, OTHER)
+    relatives = [LOOK[name]["color"] for name in LOOK if METHODS[name].paradigm == METHODS[method].paradigm]
+    return OTHER | {"color": [*relatives, OTHER["color"]][0]}
 
 
 def title(method: str) -> str:

@@ -1,4 +1,4 @@
-"""One look for the systems of the third question: a colour for what learns, a marker and a line for the attack."""
+"""The look of a system: its method's colour in the whole book; marker, line and filling say how it differs."""
 
 from __future__ import annotations
 
@@ -7,25 +7,24 @@ import re
 import pandas as pd
 
 from lib.errors import one_of
-from lib.runs.systems import SYSTEMS
+from lib.figures.style import look
+from lib.methods import METHODS
+from lib.runs.systems import SYSTEMS, System
 
-# Okabe and Ito's colours. EMP-SSL has two: for patches and for crops.
-_COLOURS = {
-    "random": "#999999", "simclr": "#0072B2", "acl": "#CC79A7", "deacl": "#009E73", "supervised": "#000000",
-    "trades": "#666666",
-}  # fmt: skip
-_EMP_COLOURS = {"patch": "#E69F00", "crop": "#D55E00"}
-_OWN = {  # methods whose loss knows the adversary
-    "acl": {"marker": "v", "linestyle": (0, (3, 1, 1, 1, 1, 1))},
-    "deacl": {"marker": "X", "linestyle": (0, (7, 2))},
-    "trades": {"marker": "P", "linestyle": (0, (1, 1))},
-}
+# How a system differs from its plain method says another marker and line; the colour stays the method's.
 _ATTACKS = {
-    None: {"marker": "o", "linestyle": "-"},
     "pgd": {"marker": "s", "linestyle": "--"},
-    "free": {"marker": "D", "linestyle": "-."},
+    "free": {"marker": "v", "linestyle": "-."},
     "fgsm": {"marker": "^", "linestyle": ":"},
 }
+_NEGATIVES = {"patch": {"marker": "X", "linestyle": "--"}, "texture": {"marker": "P", "linestyle": "-."}}
+_HOLLOW = {"markerfacecolor": "white"}  # what else a system has of its own
+_ROLES = {
+    "ablation": _HOLLOW | {"markersize": 4, "linestyle": ":"},
+    "sweep": {"marker": ".", "linestyle": ":", "markersize": 5},
+}
+# Settings that are the axis of a figure or are told in words, and change no look.
+_UNSEEN = ("alpha", "count", "queue", "negatives", "teacher_epochs", "views")
 
 
 def pgd_name(rows: pd.DataFrame) -> str:
@@ -42,9 +41,26 @@ def system_title(name: str) -> str:
 def system_look(name: str) -> dict[str, object]:
     """Colour, marker and line style of one of `lib.runs.systems.SYSTEMS`, as Matplotlib's lines take them.
 
-    Systems that differ in the number of views, the length of training or a quirk alone look alike: words, or the axis,
-    tell them apart. Raises BadInput for a name that is none.
+    Where a system is its method as it is, that is the method's look in the whole book. An attack or negatives have a
+    marker and a line of their own, other settings leave the marker hollow. Systems that differ in the number of views,
+    the length of training or a quirk alone look alike: words, or the axis, tell them apart. Raises BadInput for a name
+    that is none.
     """
     system = SYSTEMS[one_of(name, SYSTEMS, "system")]
-    colour = _EMP_COLOURS[system.settings["crop"]] if system.method == "emp_ssl" else _COLOURS[system.method]
-    return {"color": colour} | (_OWN.get(system.method) or _ATTACKS[system.attack and system.attack.kind])
+    return look(system.method) | _difference(system)
+
+
+def _difference(system: System) -> dict[str, object]:
+    if system.role in _ROLES and system.attack is None and "negatives" not in system.settings:
+        return _ROLES[system.role]
+    attacked = system.attack is not None and not METHODS[system.method].attacked
+    changes = _ATTACKS[system.attack.kind] if attacked else {}
+    changes = changes | _NEGATIVES.get(system.settings.get("negatives"), {})
+    usual = METHODS[system.method].settings()
+    own = {k: v for k, v in system.settings.items() if k not in _UNSEEN and v != getattr(usual, k)}
+    return changes | (_HOLLOW if own else {})
+
+
+def kind_look(kind: str | None) -> dict[str, object]:
+    """Of a kind of attack or negatives in a legend, whatever the method; of None, that of plain training."""
+    return {"color": "#555555", "marker": "o", "linestyle": "-"} | (_ATTACKS | _NEGATIVES).get(kind, {})

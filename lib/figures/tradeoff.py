@@ -220,7 +220,7 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
                                                      [line["clean high"] - line["clean mean"]]],
                           yerr=[[line["mean"] - line["low"]], [line["high"] - line["mean"]]])  # fmt: skip
             axes.scatter(line["clean mean"], line["mean"], s=max(LEAST_AREA, scale * passes.get(name, 0)),
-                         color=own["color"], marker=own["marker"], linewidths=0, zorder=3, gid=name)  # fmt: skip
+                         **_filling(own), marker=own["marker"], linewidths=1.2, zorder=3, gid=name)  # fmt: skip
         axes.margins(0.1)
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")
         top = axes.get_ylim()[1]
@@ -237,6 +237,13 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
     for axes, points in zip(cells.flat, panels.values(), strict=True):
         _label_points(axes, points)
     return drawing
+
+
+def _filling(look: Mapping[str, object]) -> dict[str, object]:
+    """Of a marker of `scatter`, which takes other names than a line's."""
+    if "markerfacecolor" in look:
+        return {"facecolors": look["markerfacecolor"], "edgecolors": look["color"]}
+    return {"color": look["color"]}
 
 
 def _steps(axes: Axes, front: Rows) -> tuple[np.ndarray, np.ndarray]:

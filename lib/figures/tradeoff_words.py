@@ -27,6 +27,7 @@ from lib.measures.corruption_error import MEASURED
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.systems import SYSTEMS
+from lib.shifts.corruptions import CORRUPTIONS
 
 UNTOLD = "The rows of this page do not hold what tells it."
 
@@ -263,7 +264,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
     worst, best = sorted(single, key=risen.get)[::-1][:3], sorted(single, key=risen.get)[:3]
     return (
         f"An adversary in training costs {risen['none']:.1f} points on clean pictures, on average over "
-        f"{_systems(pairs)}, and {risen['all']:.1f} over the fifteen corruptions. It costs most under "
+        f"{_systems(pairs)}, and {risen['all']:.1f} over the {len(CORRUPTIONS)} corruptions. It costs most under "
         f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in worst])}, and least under "
         f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in best])}."
     )

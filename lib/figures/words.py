@@ -34,10 +34,10 @@ from lib.claims import (
 from lib.figures.severity import summary
 from lib.figures.style import spaced, title
 from lib.measures import Interval
-from lib.measures.corruption_error import ALL, MEASURED
+from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN
 from lib.runs import Results
-from lib.shifts.corruptions import SEVERITIES
+from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 
 
 def scope(results: Results, dataset: str | None = None) -> str:
@@ -78,8 +78,8 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
     loses = f"loses least from its own clean error ({loss})"
     return {
-        "answer-error": f"Averaged over fifteen corruptions, the probe's error rises from {span(clean)} on clean "
-        f"pictures to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
+        "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
+        f"clean pictures to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
         "answer-rank": f"{title(best)} errs least over all severities ({error}) "
         + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
         "order-by-error": ", ".join(title(method) for method in by_error),
@@ -314,8 +314,9 @@ def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[
     def loss(shift: str) -> Interval:
         return difference(errors, {"shift": shift, "severity": last}, {"shift": CLEAN, "severity": 0})
 
-    harmless = [name for name in MEASURED if loss(name).low <= 0]
-    found = {name: [level(steps, {"shift": name, "severity": step}) for step in SEVERITIES[1:]] for name in MEASURED}
+    measured = held(rows)
+    harmless = [name for name in measured if loss(name).low <= 0]
+    found = {name: [level(steps, {"shift": name, "severity": step}) for step in SEVERITIES[1:]] for name in measured}
     falling = [name for name, of_steps in found.items() if any(step.high < 0 for step in of_steps)]
     dipping = [n for n, of_steps in found.items() if n not in falling and any(step.mean < 0 for step in of_steps)]
     return harmless, falling, dipping

@@ -24,12 +24,18 @@ from lib.measures.calibration import calibration_gaps
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
-from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
+from lib.shifts.corruptions import BAR, CORRUPTIONS, EVERY, GROUPS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
 PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.2"  # bump the last number when rows change for other reasons
 ALL = "all"
-MEASURED = CORRUPTIONS + EXTRA
+MEASURED = tuple(name for name in EVERY if name not in BAR)  # C-bar's are out of distribution: see that measure
+
+
+def held(rows: pd.DataFrame) -> list[str]:
+    """Those of `MEASURED` that `rows` hold: published rows may be older than a corruption."""
+    shifts = set(rows["shift"])
+    return [name for name in MEASURED if name in shifts]
 
 
 @dataclass(frozen=True)

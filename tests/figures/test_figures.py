@@ -165,7 +165,7 @@ def test_panels_of_all_nineteen_corruptions(rows, shown):
             for severity in range(1, 6):
                 expected = cells[cells["severity"] == severity]["value"].mean()
                 assert line.get_ydata()[severity] == pytest.approx(expected)
-    assert figure.alt.startswith("Nineteen line charts") and "Scope." in figure.caption
+    assert figure.alt.startswith("19 line charts") and "Scope." in figure.caption
     assert [text.get_text() for text in legend.get_texts()] == [METHODS[method].title for method in METHODS_SHOWN]
 
 

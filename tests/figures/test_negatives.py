@@ -13,6 +13,7 @@ from scipy import stats
 
 from lib.errors import BadInput
 from lib.figures import negatives, negatives_numbers, negatives_words
+from lib.figures.systems_look import kind_look, system_look
 from lib.figures.tradeoff_words import UNTOLD
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Interval
@@ -206,17 +207,10 @@ def test_nothing_to_draw(draw, rows):
 
 @pytest.mark.parametrize("name", NEGATIVES)
 def test_looks(name):
-    look = negatives.negatives_look(name)
-    method, kind, _, _ = parts_of(name)
-    if name in ("random", "supervised"):
-        return
-    assert look["color"] == {None: "#0072B2", "patch": "#D55E00", "texture": "#009E73"}[kind]
-    assert look["marker"] == {"moco": "o", "simclr": "s", "byol": "^"}[method]
-
-
-def test_other_systems_have_no_look():
-    with pytest.raises(BadInput, match="unknown system of this study 'acl'"):
-        negatives.negatives_look("acl")
+    own, (method, kind, _, _) = system_look(name), parts_of(name)
+    if kind:  # the marker says which negatives, whatever the method
+        assert own["marker"] == {"patch": "X", "texture": "P"}[kind] == kind_look(kind)["marker"]
+    assert own["color"] == system_look(method)["color"]
 
 
 # Numbers

@@ -2,6 +2,7 @@
 
 import copy
 import re
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -14,10 +15,13 @@ from matplotlib.text import Annotation, Text
 
 from lib.errors import BadInput
 from lib.figures import tradeoff
+from lib.figures.style import LOOK, OTHER, look
 from lib.figures.systems_look import system_look
+from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.presets import configs_of_systems, systems_of
 from lib.runs.systems import ATTACKED as SYSTEMS
+from lib.runs.systems import SYSTEMS as EVERY_SYSTEM
 
 STUDY = "accuracy_robustness_tradeoff"
 COMPARED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick")]
@@ -206,20 +210,31 @@ def test_nothing_to_draw_is_one_sentence(results, in_class):
 
 
 def test_systems_that_share_a_chart_look_different():
-    looks = [tuple(map(str, system_look(name).values())) for name in COMPARED]
-    assert len(set(looks)) == len(COMPARED)
-    pairs = {(look["color"], look["marker"]) for look in map(system_look, COMPARED)}
-    assert len(pairs) == len(COMPARED)  # told apart without lines, too
-    families = {system_look(name)["color"] for name in ("simclr", "simclr pgd", "simclr free")}
-    assert families == {"#0072B2"}
-    assert system_look("cf-amc-ssl")["marker"] == system_look("simclr free")["marker"] == "D"
+    looks = [system_look(name) for name in COMPARED]
+    dots = {(look["color"], str(look["marker"]), look.get("markerfacecolor")) for look in looks}
+    assert len(dots) == len(COMPARED)  # told apart without lines, too
+    assert system_look("cf-amc-ssl")["marker"] == system_look("simclr free")["marker"]
+
+
+def test_a_method_has_one_look_in_the_whole_book():
+    for name, system in EVERY_SYSTEM.items():
+        assert system_look(name)["color"] == LOOK[system.method]["color"]
+        if not system.settings and system.attack is None:
+            assert system_look(name) == LOOK[system.method]
     with pytest.raises(BadInput, match="unknown system 'simclrr'"):
         system_look("simclrr")
 
 
 def test_every_system_has_a_look():
     for name in SYSTEMS:
-        assert set(system_look(name)) == {"color", "marker", "linestyle"}
+        assert set(system_look(name)) >= {"color", "marker", "linestyle"}
+
+
+def test_a_method_without_a_look_has_its_familys_colour(monkeypatch):
+    monkeypatch.setitem(METHODS, "toy", replace(METHODS["byol"], title="Toy"))
+    assert look("toy") == OTHER | {"color": LOOK["byol"]["color"]}
+    monkeypatch.setitem(METHODS, "alien", replace(METHODS["byol"], paradigm="another"))
+    assert look("alien") == look("not there") == OTHER
 
 
 # The trade-off
@@ -260,7 +275,7 @@ def test_trade_off_shows_the_rows(results, shown):
             assert x == pytest.approx(mean(results.rows, name, "none", 0))
             assert name not in KNOWN or x == pytest.approx(KNOWN[name][0])
             assert y == pytest.approx(mean(results.rows, name, shift, 8))
-            assert to_hex(dots.get_facecolor()[0]) == system_look(name)["color"].lower()
+            assert to_hex(dots.get_edgecolor()[0]) == system_look(name)["color"].lower()
     assert [axes.get_title() for axes in panels_of(figure)] == ["PGD-20", "AutoAttack"]
     assert "on the first 500 test images" in figure.caption and "on the first 200 test images" in figure.caption
     assert "CF-AMC-SSL 18 at 44" in figure.alt and "TRADES 25 at 53" in figure.alt

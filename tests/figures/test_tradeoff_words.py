@@ -240,7 +240,7 @@ def test_summed_gradients_by_hand():
 def test_corruptions_by_hand(results, texts):
     assert texts["corruption-words"] == (
         "An adversary in training costs 12.0 points on clean pictures, on average over 10 systems, and 2.5 over the "
-        "fifteen corruptions. It costs most under fog (+20.0), contrast (+15.0) and snow (+10.0), and least under "
+        "15 corruptions. It costs most under fog (+20.0), contrast (+15.0) and snow (+10.0), and least under "
         "gaussian noise (-9.0), shot noise (-8.0) and jpeg compression (-7.0)."
     )
     assert len(DEFENDED) == 10

@@ -31,21 +31,43 @@ from lib.shifts.corruptions.weather import brightness, fog, frost, snow
 
 PROTOCOL = 1  # bump when the numbers that come out change
 
-_FUNCTIONS = {  # each takes (pixels, seeds, *its row of constants), as noise.py says, whether it draws or not
-    "noise": (gaussian_noise, shot_noise, impulse_noise),
-    "blur": (defocus_blur, glass_blur, motion_blur, zoom_blur),
-    "weather": (snow, frost, fog, brightness),
-    "digital": (contrast, elastic_transform, pixelate, jpeg_compression),
-    "extra": (speckle_noise, gaussian_blur, spatter, saturate),
-    "bar": tuple(getattr(bar, name) for name in bar.CIFAR10_BAR),
+# Number, family and function of each corruption: the function takes (pixels, seeds, *its row of constants), as noise.py
+# says, whether it draws or not. The number is its own for good and decides its draws in `corrupted_alike`: a new
+# corruption takes the next one, and no other's images change.
+_TABLE = (
+    (0, "noise", gaussian_noise),
+    (1, "noise", shot_noise),
+    (2, "noise", impulse_noise),
+    (3, "blur", defocus_blur),
+    (4, "blur", glass_blur),
+    (5, "blur", motion_blur),
+    (6, "blur", zoom_blur),
+    (7, "weather", snow),
+    (8, "weather", frost),
+    (9, "weather", fog),
+    (10, "weather", brightness),
+    (11, "digital", contrast),
+    (12, "digital", elastic_transform),
+    (13, "digital", pixelate),
+    (14, "digital", jpeg_compression),
+    (15, "extra", speckle_noise),
+    (16, "extra", gaussian_blur),
+    (17, "extra", spatter),
+    (18, "extra", saturate),
+    *((19 + place, "bar", getattr(bar, name)) for place, name in enumerate(bar.CIFAR10_BAR)),
+)
+NUMBERS = {function.__name__: number for number, _, function in _TABLE}
+_BY_NAME = {function.__name__: function for _, _, function in _TABLE}
+_NAMES = {
+    family: tuple(function.__name__ for _, its, function in _TABLE if its == family)
+    for family in dict.fromkeys(family for _, family, _ in _TABLE)
 }
-_BY_NAME = {function.__name__: function for functions in _FUNCTIONS.values() for function in functions}
-_NAMES = {family: tuple(function.__name__ for function in functions) for family, functions in _FUNCTIONS.items()}
 
 GROUPS = {group: _NAMES[group] for group in ("noise", "blur", "weather", "digital")}
 CORRUPTIONS = sum(GROUPS.values(), ())
 EXTRA, BAR = _NAMES["extra"], _NAMES["bar"]
-EVERY = CORRUPTIONS + EXTRA + BAR
+EVERY = sum(_NAMES.values(), ())
+FAMILY = {name: family for family, names in _NAMES.items() for name in names}
 SEVERITIES = (1, 2, 3, 4, 5)
 CONSTANTS = {"cifar10": CIFAR10 | bar.CIFAR10_BAR, "imagenet": IMAGENET | bar.IMAGENET_BAR}
 
@@ -117,7 +139,7 @@ def corrupted_alike(images: Tensor, name: str, severity: float, constants: str |
     """
     whole, part = divmod(real(severity, "severity", 1, 5), 1)
     fraction = (round(part * 1e6),) if part else ()
-    seed = seed_of(EVERY.index(one_of(name, EVERY, "corruption")), int(whole), *fraction)
+    seed = seed_of(NUMBERS[one_of(name, EVERY, "corruption")], int(whole), *fraction)
     generator = torch.Generator().manual_seed(seed)
     image_seeds(first, generator)
     return corrupt(images, name, severity, constants, generator)
