@@ -83,9 +83,8 @@ def execute(parameters: dict, source: Path) -> None:
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "notebooks").mkdir()
     notebooks = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    threads = max(1, cores // len(notebooks))
-    with ProcessPoolExecutor(min(cores, len(notebooks)), multiprocessing.get_context("spawn")) as executor:
+    threads = max(1, cores() // len(notebooks))
+    with ProcessPoolExecutor(min(cores(), len(notebooks)), multiprocessing.get_context("spawn")) as executor:
         done = [
             executor.submit(_execute, notebook, source / "notebooks" / notebook.name, parameters, threads)
             for notebook in notebooks
@@ -98,6 +97,11 @@ def execute(parameters: dict, source: Path) -> None:
             raise
 
 
+def cores() -> int:
+    """Of the machine, as far as this process may use them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> str:
     """Execute one notebook in a process of its own; returns a line about it."""
     import papermill
@@ -105,7 +109,10 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the notebook's kernel
     started = time.monotonic()
     try:
-        executed = papermill.execute_notebook(notebook, target, parameters, cwd=notebook.parent, progress_bar=False)
+        executed = papermill.execute_notebook(
+            notebook, target, parameters, cwd=notebook.parent, progress_bar=False,
+            start_timeout=3600,  # seconds until a kernel answers: on a busy machine more than a minute
+        )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise BadInput(f"{notebook.name} stopped in cell {error.cell_index}: {error.evalue}") from None
     for cell in executed.cells:
