@@ -1,6 +1,6 @@
 # Two commands do everything, set-up included:
 #   make book                                  the book from the published rows -> _build/html/index.html
-#   make test                                  the tests
+#   make test                                  the tests; OPTIONS="--precision bf16 --order reversed": see tests/conftest.py
 # and three more:
 #   make quick                                 a book of its own, every number computed now -> _build/quick/html
 #   make book PRESET=quick DATASET=my_pictures the same for any preset and data set
@@ -9,6 +9,8 @@
 PRESET ?=
 DATASET ?=
 PYTHON ?= python3
+OPTIONS ?=
+OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 
 .PHONY: book quick test lock clean
@@ -24,7 +26,7 @@ quick: .venv/ready
 	$(BIN)/python -m lib.book --preset quick
 
 test: .venv/ready
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal
+	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(OPTIONS)
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'Withstand needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12')"

@@ -8,10 +8,14 @@ python -m lib.book --preset quick --dataset my_set    the same on other pictures
 from __future__ import annotations
 
 import argparse
+import multiprocessing
+import os
 import re
 import shutil
 import subprocess
 import sys
+import time
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
 import yaml
@@ -64,10 +68,12 @@ def build(source: Path, output: Path) -> Path:
     return html
 
 
-def execute(preset: str, dataset: str | None, source: Path) -> None:
-    """Write a copy of the book to `source` whose notebooks are executed by papermill with these parameters."""
-    import papermill
+def execute(parameters: dict, source: Path) -> None:
+    """Write a copy of the book to `source` whose notebooks papermill has executed with `parameters`, side by side.
 
+    Each is a process with its share of the cores, unless OMP_NUM_THREADS says how many threads it has. What two
+    notebooks compute alike, one of them computes: runs have locks.
+    """
     shutil.rmtree(source, ignore_errors=True)
     shutil.copytree(paths.ROOT / "pages", source / "pages")
     for name in ("_toc.yml", "index.md"):
@@ -76,39 +82,75 @@ def execute(preset: str, dataset: str | None, source: Path) -> None:
     config["execute"]["execute_notebooks"] = "off"  # they are executed already
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "notebooks").mkdir()
-    for notebook in sorted((paths.ROOT / "notebooks").glob("*.ipynb")):
-        print(f"{notebook.name}: preset {preset}, data set {dataset or PRESETS[preset].dataset}", flush=True)
-        parameters = {"preset": preset, "dataset": dataset}
-        target = source / "notebooks" / notebook.name
+    notebooks = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
+    threads = max(1, cores() // len(notebooks))
+    with ProcessPoolExecutor(min(cores(), len(notebooks)), multiprocessing.get_context("spawn")) as executor:
+        done = [
+            executor.submit(_execute, notebook, source / "notebooks" / notebook.name, parameters, threads)
+            for notebook in notebooks
+        ]
         try:
-            executed = papermill.execute_notebook(notebook, target, parameters, cwd=notebook.parent, progress_bar=False)
-        except papermill.PapermillExecutionError as error:
-            raise BadInput(f"{notebook.name} stopped in cell {error.cell_index}: {error.evalue}") from error
-        for cell in executed.cells:
-            if "injected-parameters" in cell.metadata.get("tags", []):
-                cell.metadata.tags.append("hide-input")
-        papermill.iorw.write_ipynb(executed, str(target))
+            for future in as_completed(done):
+                print(future.result(), flush=True)
+        except BaseException:
+            executor.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def cores() -> int:
+    """Of the machine, as far as this process may use them."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> str:
+    """Execute one notebook in a process of its own; returns a line about it."""
+    import papermill
+
+    os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the notebook's kernel
+    started = time.monotonic()
+    try:
+        executed = papermill.execute_notebook(
+            notebook, target, parameters, cwd=notebook.parent, progress_bar=False,
+            start_timeout=3600,  # seconds until a kernel answers: on a busy machine more than a minute
+        )  # fmt: skip
+    except papermill.PapermillExecutionError as error:
+        raise BadInput(f"{notebook.name} stopped in cell {error.cell_index}: {error.evalue}") from None
+    for cell in executed.cells:
+        if "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")
+    papermill.iorw.write_ipynb(executed, str(target))
+    return f"{notebook.name}: executed in {time.monotonic() - started:.0f} s"
+
+
+def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:
+    """What papermill hands every notebook: nothing for the published book."""
+    if preset is None:
+        if dataset or seeds:
+            raise BadInput("a data set and seeds are for a book that is computed now: name a preset with --preset")
+        return {}
+    one_of(preset, PRESETS, "preset")
+    if dataset:
+        one_of(dataset, names(), "data set")
+    return {"preset": preset, "dataset": dataset} | ({"seeds": seeds} if seeds else {})
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m lib.book", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", help=f"compute every number now, at this scale: {', '.join(PRESETS)}")
     parser.add_argument("--dataset", help="a data set other than the preset's own")
+    parser.add_argument("--seeds", help="a list such as '[0]' in the place of the preset's own: a book in less time")
     arguments = parser.parse_args()
     try:
-        if arguments.preset is None:
-            html = build(paths.ROOT, paths.ROOT)
-        else:
-            one_of(arguments.preset, PRESETS, "preset")
-            if arguments.dataset:
-                one_of(arguments.dataset, names(), "data set")
-            home = paths.ROOT / "_build" / "-".join(filter(None, (arguments.preset, arguments.dataset)))
-            execute(arguments.preset, arguments.dataset, home / "source")
-            built = build(home / "source", home)
-            html = home / "html"
-            shutil.rmtree(html, ignore_errors=True)
-            built.rename(html)
-            shutil.rmtree(home / "_build")
+        parameters = _parameters(arguments.preset, arguments.dataset, arguments.seeds)
+        home = paths.ROOT / "_build"
+        if parameters:
+            home /= "-".join(filter(None, (arguments.preset, arguments.dataset)))
+        execute(parameters, home / "source")
+        built = build(home / "source", home)
+        html = home / "html"
+        shutil.rmtree(html, ignore_errors=True)
+        built.rename(html)
+        shutil.rmtree(home / "_build")
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,6 +1,14 @@
-"""Every test has its own folders: nothing outside is read or written."""
+"""Every test has its own folders: nothing outside is read or written.
+
+The suite can be run under other conditions, which must not matter to it (`make test OPTIONS="..."` hands them on):
+
+    --precision bf16         what the precision "auto" means on the processor; fp32, or auto (as it finds it)
+    --order reversed         another order of the tests; shuffled (the same each time), or written
+    OMP_NUM_THREADS=2        threads of each test process
+"""
 
 import os
+import random
 from pathlib import Path
 
 import pytest
@@ -9,6 +17,28 @@ import torch
 from lib import images
 
 DATA = os.environ.get("WITHSTAND_DATA")
+
+
+def pytest_addoption(parser):
+    parser.addoption("--precision", choices=("auto", "bf16", "fp32"), default="auto", help='what "auto" means')
+    parser.addoption("--order", choices=("written", "reversed", "shuffled"), default="written", help="of the tests")
+
+
+def pytest_collection_modifyitems(config, items):
+    if config.getoption("order") == "reversed":
+        items.reverse()
+    elif config.getoption("order") == "shuffled":
+        random.Random(0).shuffle(items)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def precision(request):
+    """As on a processor with or without bfloat16; `lib.precision` asks for its parts."""
+    asked = request.config.getoption("precision")
+    with pytest.MonkeyPatch.context() as patch:
+        if asked != "auto":
+            patch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": asked == "bf16"})
+        yield
 
 
 @pytest.fixture(autouse=True)
