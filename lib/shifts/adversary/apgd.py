@@ -34,7 +34,7 @@ def cross_entropy(scores: Tensor, labels: Tensor) -> Tensor:
 
     Its gradient vanishes where a network is very sure, so that scaling the scores hides from it.
     """
-    labels = labels.clone() if labels.is_inference() else labels  # made in inference mode, they take no part in gradients
+    labels = labels.clone() if labels.is_inference() else labels  # those take no part in gradients
     return F.cross_entropy(scores, labels, reduction="none")
 
 
