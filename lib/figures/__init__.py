@@ -94,6 +94,7 @@ from lib.figures.transfer import (
     rank_dots,
     task_table,
 )
+from lib.figures.tuning import tuning, tuning_table, tuning_words
 
 __all__ = [
     "Figure", "Slider", "Tabs", "ablation_forest", "accuracy_by_method", "accuracy_table", "alpha_curve",
@@ -115,5 +116,5 @@ __all__ = [
     "saliency_failures", "saliency_sheet", "seconds_table", "segmentation_bars", "segmentation_sheet",
     "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "stacked_tables", "standing",
     "standing_words", "sweep_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table", "texture_reliance", "trade_off",
-    "transform_sheet", "transformer_table",
+    "transform_sheet", "transformer_table", "tuning", "tuning_table", "tuning_words",
 ]  # fmt: skip

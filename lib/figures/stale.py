@@ -27,8 +27,8 @@ def standing_words(results: Results) -> str:
     sentences = [_left_out(told), _lacking(told), _older_training(told), _older_measures(told), _older_recipes(told)]
     if not any(sentences):
         return (
-            f"Of the {len(results.records)} runs of this page none is left out, and none is stale: this code would train "
-            "and measure them so."
+            f"Of the {len(results.records)} runs of this page none is left out, and none is stale: this code would "
+            "train and measure them so."
         )
     return " ".join(filter(None, sentences))
 
@@ -69,10 +69,11 @@ def _older_recipes(told: Sequence[Standing]) -> str:
     older = [one for one in told if one.recipe]
     if not older:
         return ""
-    parts = [
-        f"{name} ({listed(list(dict.fromkeys(_then(change) for one in older if _name(one) == name for change in one.recipe)))})"
+    changes = {
+        name: dict.fromkeys(_then(change) for one in older if _name(one) == name for change in one.recipe)
         for name in dict.fromkeys(map(_name, older))
-    ]
+    }
+    parts = [f"{name} ({listed(list(found))})" for name, found in changes.items()]
     return f"Stale: {_share(older, told)} trained by an older recipe than this code's: {listed(parts)}."
 
 

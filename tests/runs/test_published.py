@@ -84,8 +84,7 @@ def test_a_run_of_an_older_recipe_is_handed_out_as_stale(home, changes, words):
     assert standing_words(found) == (
         f"Stale: 3 of 9 runs are trained by an older recipe than this code's: SimCLR ({words})."
     )
-    assert scope(found).endswith(" Stale in part, as the top of this page says: of an older protocol or recipe than this "
-                                 "code's.")  # fmt: skip
+    assert scope(found).endswith("page says: of an older protocol or recipe than this code's.")
     assert {record["config"]["training"]["epochs"] for record in found.records} == {1, 6}  # as it was, in the tables
     assert found.provenance is not None and not page(methods=["byol"]).stale
     assert page(preset="small").stale  # a named preset takes it as well
@@ -182,7 +181,8 @@ def test_another_encoder_of_a_method_is_named(home, monkeypatch):
     monkeypatch.setitem(PRESETS, "small", replace(PRESETS["small"], transformer="vit_narrow_patch4"))
     put(home, made_up(grid("small", PAGE)))
     assert standing_words(page()) == (
-        "6 of 15 runs are not published and left out: SimCLR (vit_narrow_patch4) and Random weights (vit_narrow_patch4)."
+        "6 of 15 runs are not published and left out: SimCLR (vit_narrow_patch4) and Random weights "
+        "(vit_narrow_patch4)."
     )
 
 

@@ -123,7 +123,7 @@ def test_what_is_not_published_is_not_computed_behind_the_reader_s_back(results)
     with pytest.raises(BadInput, match="nothing is published for severity_degradation; name a preset"):
         Study("severity_degradation").results()
     store.write_published(results / "severity_degradation" / "small", *fake("small", ["random"]))
-    with pytest.raises(BadInput, match="none of the 3 runs of this grid is published with all its seeds; name a preset"):
+    with pytest.raises(BadInput, match="none of the 3 runs of this grid is published with all its seeds; name a pre"):
         Study("severity_degradation", methods=["simclr"]).results()
 
 
