@@ -225,7 +225,7 @@ def test_the_page_by_hand(home):
         "accuracy (%)": "45.0", "recipe in use": "LARS, 2", "its accuracy (%)": "45.0", "behind (points)": "0.0",
     }  # fmt: skip
     words = tuning_words("small")
-    assert "behind the best point by 1.5 points on average and by 3.0 at most (SimCLR); it is the best one for " in words
+    assert "behind the best point by 1.5 points on average and by 3.0 at most (SimCLR); it is the best one" in words
     assert "it is the best one for BYOL." in words
     assert "uncertain by ±1.9, seeds come on top" in words  # 196 sqrt(2 x 0.44 x 0.56 / 4,992) = 1.95
     assert "one seed, the probe on 4,992 validation images, no test image" in words

@@ -139,6 +139,6 @@ def _worth(lines: pd.DataFrame, grids: list[tuple[str, dict[str, object], dict[P
         return ""
     points_apart = 196 * math.sqrt(2 * share * (1 - share) / images)
     return (
-        f"The images alone leave a difference of two points of the grid uncertain by ±{points_apart:.1f}, seeds come on "
-        "top, and the best of so many tries flatters itself: smaller differences decide nothing."
+        f"The images alone leave a difference of two points of the grid uncertain by ±{points_apart:.1f}, seeds come "
+        "on top, and the best of so many tries flatters itself: smaller differences decide nothing."
     )
