@@ -133,6 +133,11 @@ def present(rows: pd.DataFrame, self_supervised: bool = True) -> list[str]:
     return [name for name in methods if not (self_supervised and METHODS[name].build.uses_labels)]
 
 
+def _of(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
+    """The rows of one metric: a method that is on the page may lack a measure that is not published for it."""
+    return rows[rows["metric"] == metric]
+
+
 def _error(method: str, shift: str, severity: int, metric: str = "error") -> dict[str, object]:
     return {"method": method, "shift": shift, "severity": severity, "metric": metric}
 
@@ -156,7 +161,7 @@ def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
         f"{METHODS[method].title}, severity {step} less {step - 1}": level(
             rows, _error(method, ALL, step, "error step")
         )
-        for method in present(rows)
+        for method in present(_of(rows, "error step"))
         for step in SEVERITIES[1:]
     }
 
@@ -166,7 +171,7 @@ def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
         f"{METHODS[method].title}, weather less {group}": difference(
             rows, _error(method, "weather", 0), _error(method, group, 0)
         )
-        for method in present(rows)
+        for method in present(_of(rows, "error"))
         for group in GROUPS
         if group != "weather"
     }
@@ -177,7 +182,7 @@ def _step_to_three(shift: str, falls: bool, of: Callable[[pd.DataFrame], list[st
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         words = "severity 2 less 3" if falls else "severity 3 less 2"
-        found = {method: level(rows, _error(method, shift, 3, "error step")) for method in of(rows)}
+        found = {method: level(rows, _error(method, shift, 3, "error step")) for method in of(_of(rows, "error step"))}
         return {
             f"{METHODS[method].title}, {words}": _negative(step) if falls else step for method, step in found.items()
         }
@@ -197,6 +202,7 @@ def _against_supervised(metric: str, sign: int = 1) -> Callable[[pd.DataFrame], 
     """Each self-supervised method's mean less the supervised reference's; with a sign of -1 the other way round."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = _of(rows, metric)
         if "supervised" not in set(rows["method"]):
             return {}
         found = {}
@@ -215,7 +221,7 @@ def _attention_moves(rows: pd.DataFrame) -> Contrasts:
         f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 1 less 5": difference(
             rows, _error(method, shift, 1, SIMILARITY), _error(method, shift, SEVERITIES[-1], SIMILARITY)
         )
-        for method in present(rows)
+        for method in present(_of(rows, SIMILARITY))
         for shift in shifts
     }
 
@@ -227,7 +233,7 @@ def _attention_stays(rows: pd.DataFrame) -> Contrasts:
         f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another picture": difference(
             rows, _error(method, shift, SEVERITIES[-1], SIMILARITY), _error(method, CLEAN, 0, CONTROL)
         )
-        for method in present(rows)
+        for method in present(_of(rows, SIMILARITY))
         for shift in shifts
     }
 
@@ -236,6 +242,7 @@ def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
     """Of `metric` over all corruptions: each method's convolutional encoder less its transformer."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = _of(rows, metric)
         ours, theirs = convolutional(rows), transformers(rows)
         return {
             f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": difference(
@@ -252,6 +259,7 @@ def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
 
 def _beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
     def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = _of(rows, metric)
         if "random" not in set(rows["method"]):
             return {}
         return {

@@ -76,6 +76,7 @@ from lib.figures.shifts import (
     raw_input_table,
     table_of_constants,
 )
+from lib.figures.stale import standing, standing_words
 from lib.figures.systems_look import system_title
 from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table
 from lib.figures.tradeoff import (
@@ -93,6 +94,7 @@ from lib.figures.transfer import (
     rank_dots,
     task_table,
 )
+from lib.figures.tuning import tuning, tuning_table, tuning_words
 
 __all__ = [
     "Figure", "Slider", "Tabs", "ablation_forest", "accuracy_by_method", "accuracy_table", "alpha_curve",
@@ -112,7 +114,7 @@ __all__ = [
     "read_before_after", "real_views", "recipe_views", "recipes_table", "relicv2_diagram", "rescored_facts",
     "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
     "saliency_failures", "saliency_sheet", "seconds_table", "segmentation_bars", "segmentation_sheet",
-    "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "stacked_tables", "sweep_curves",
-    "system_title", "systems_table", "table", "table_of_constants", "task_table", "texture_reliance", "trade_off",
-    "transform_sheet", "transformer_table",
+    "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "stacked_tables", "standing",
+    "standing_words", "sweep_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table", "texture_reliance", "trade_off",
+    "transform_sheet", "transformer_table", "tuning", "tuning_table", "tuning_words",
 ]  # fmt: skip

@@ -165,9 +165,10 @@ def accuracy_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def ranking(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
-    """One line a method: clean error, mean corruption error and relative error in percent."""
+    """One line a method that has rows: clean error, mean corruption error and relative error in percent."""
     cells = ["method", "shift", "severity"]
     errors, relative = (summary(rows, metric).set_index(cells) for metric in ("error", "relative error"))
+    measured = set(errors.index.get_level_values("method")) & set(relative.index.get_level_values("method"))
     return pd.DataFrame(
         {
             "method": title(method),
@@ -176,6 +177,7 @@ def ranking(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
             "relative error rCE (points)": _cell(relative.loc[method, ALL, 0]),
         }
         for method in methods
+        if method in measured
     )
 
 

@@ -54,8 +54,18 @@ def told_scope(results: Results, records: list[dict], length: str) -> str:
     return (
         f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
         f"{length}{seeds} {'seed' if seeds == 1 else 'seeds'}."
-        + (" Stale: computed under an older protocol than this code's." if results.stale else "")
+        + (STALE if _stale(results, {record["config"]["dataset"] for record in records}) else "")
     )
+
+
+# Which rows these are, and why, is a paragraph of its own: see `lib.figures.stale`.
+STALE = " Stale in part, as the top of this page says: of an older protocol or recipe than this code's."
+
+
+def _stale(results: Results, datasets: set[str]) -> bool:
+    """Whether a run on one of `datasets` is stale; where nothing is known of single runs, whether any is."""
+    own = [standing.stale for standing in results.standings if standing.config.dataset in datasets]
+    return any(own) if results.standings else results.stale
 
 
 def listed(words: list[str]) -> str:
@@ -64,7 +74,8 @@ def listed(words: list[str]) -> str:
 
 
 def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
-    """The words that the severity notebook glues into its text."""
+    """The words that the severity notebook glues into its text, of the methods whose corruption errors are here."""
+    rows = rows[rows["method"].isin(rows.loc[rows["metric"] == "relative error", "method"])]
     methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
     errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
     relative = relative.set_index(["method", "shift", "severity"])["mean"]

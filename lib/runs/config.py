@@ -28,6 +28,15 @@ _YOUNG_SETTINGS = {"views": 8, "crop": "patch"}  # of EMP-SSL
 _YOUNG_SETTINGS |= {"negatives": None, "alpha": 2.0, "count": 1}  # of methods that repel
 _YOUNG_SETTINGS |= {"removed": 0.0, "masks": "learned", "crops": "usual"}  # of the supervised reference
 _YOUNG_ATTACK = {"partner": "other"}
+# What tunes a run and does not say what it is: two that differ in nothing else answer the same question.
+RECIPE = {
+    "training": ("optimiser", "learning_rate", "weight_decay", "warmup_epochs"),
+    "settings": (
+        "temperature", "student_temperature", "first_temperature", "teacher_temperature", "warmup", "momentum",
+        "centre_momentum", "redundancy", "scale", "epsilon", "invariance", "variance", "covariance", "robustness",
+        "beta",
+    ),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -376,15 +376,20 @@ def grid(
 
 def _training(scale: Preset, method: str, recipe: Recipe | None = None) -> Training:
     recipe = recipe or recipe_of(method)
-    epochs = math.ceil(scale.epochs * recipe.epochs)
+    epochs = math.ceil(scale.epochs * recipe.epochs) if METHODS[method].trained else 1  # which fills its statistics
     return Training(
-        epochs=epochs if METHODS[method].trained else 1,  # the control's one epoch only fills its statistics
+        epochs=epochs,
         batch_size=scale.batch_size,
         optimiser=recipe.optimiser,
         learning_rate=recipe.learning_rate * scale.batch_size / 256,
         weight_decay=recipe.weight_decay,
-        warmup_epochs=scale.epochs / 10,
+        warmup_epochs=warm_up(epochs),
     )
+
+
+def warm_up(epochs: int) -> float:
+    """The epochs in which the rate rises: a tenth of every run, whatever its method and its length."""
+    return epochs / 10
 
 
 def plan_of(study: str) -> Plan:
@@ -464,7 +469,7 @@ def configs_of_systems(
                 seed=seed,
                 train_images=scale.train_images,
                 training=replace(
-                    _training(scale, system.method, system.recipe), epochs=epochs, warmup_epochs=epochs / 10
+                    _training(scale, system.method, system.recipe), epochs=epochs, warmup_epochs=warm_up(epochs)
                 ),
                 settings=settings_of(name, scale.views, scale.passes),
                 least_crop=scale.least_crop,

@@ -3,18 +3,22 @@
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
 `head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
 in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs`
-measured what training costs.
+measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes.
 A measure's identity is long and there are thousands of rows: `rows.csv` has its name alone, what stands before the
 parenthesis, and the run's record lists under "measures" the identities of all that were published of it, one a name.
-Every file is written whole or not at all.
+Every file is written whole or not at all; `tuning.csv` grows by whole lines.
 """
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import os
 import re
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TextIO
 
 import pandas as pd
 import torch
@@ -26,8 +30,17 @@ from lib import files, paths
 from lib.errors import BadInput
 from lib.measures import COLUMNS
 
+try:
+    import fcntl
+except ImportError:  # Windows: no lock, so one process at a time is up to the user
+    fcntl = None
+
 PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
+TUNING_COLUMNS = (
+    "method", "optimiser", "rate", "weight_decay", "temperature", "seed", "dataset", "encoder", "images", "batch_size",
+    "epochs", "accuracy", "validation_images", "protocol", "seconds", "device", "precision", "commit",
+)  # fmt: skip
 
 
 def folder(key: str) -> Path:
@@ -184,3 +197,44 @@ def read_costs(home: Path) -> pd.DataFrame | None:
 
 def write_costs(home: Path, costs: pd.DataFrame) -> None:
     files.write_text(home / "costs.csv", to_csv(costs[list(COST_COLUMNS)]))
+
+
+def read_tuning(home: Path) -> pd.DataFrame:
+    """What `benchmarks.tuning` found: `TUNING_COLUMNS`, a line a point; empty where nothing was tuned.
+
+    `rate` is for a batch of 256. `temperature` is NaN where the method has none, `accuracy` (on validation images, in
+    percent) where the loss did not stay finite.
+    """
+    path = home / "tuning.csv"
+    if not path.exists():
+        return pd.DataFrame(columns=list(TUNING_COLUMNS))
+    texts = dict.fromkeys(("method", "optimiser", "dataset", "encoder", "device", "precision", "commit"), str)
+    empty = {name: [""] for name in TUNING_COLUMNS if name not in texts}
+    try:
+        lines = pd.read_csv(path, dtype=texts, keep_default_na=False, na_values=empty)
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
+        raise BadInput(f"{path} is damaged ({error}); mend or delete its last line") from error
+    if tuple(lines.columns) != TUNING_COLUMNS:
+        raise BadInput(f"{path} has the columns {', '.join(lines.columns)}; they are: {', '.join(TUNING_COLUMNS)}")
+    numbers = [name for name in TUNING_COLUMNS if name not in texts]
+    if not path.read_text().endswith("\n") or not all(pd.api.types.is_numeric_dtype(lines[name]) for name in numbers):
+        raise BadInput(f"{path} is half-written; mend or delete its last line")
+    return lines
+
+
+def append_tuning(home: Path, line: dict[str, object]) -> None:
+    """Add one line of `TUNING_COLUMNS`, which several processes may do at once."""
+    home.mkdir(parents=True, exist_ok=True)
+    with locked(home / "tuning.csv") as file:
+        text = pd.DataFrame([line])[list(TUNING_COLUMNS)].to_csv(index=False, header=file.tell() == 0)
+        file.write(text)
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[TextIO]:
+    """The file `path`, open to be extended by this process alone. The lock dies with its process."""
+    with open(path, "a") as file:
+        if fcntl:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        file.seek(0, os.SEEK_END)  # where another process may have moved it meanwhile
+        yield file

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -24,6 +23,7 @@ from lib.runs.presets import (
     runs_of_systems,
     systems_of,
 )
+from lib.runs.published import Found, Standing, Wanted, find, identity, unbalanced
 from lib.runs.systems import SYSTEMS
 
 PUBLISHED = "published"
@@ -33,13 +33,17 @@ PLAIN = (bool, int, float, str, list, tuple, dict, type(None))  # what papermill
 
 @dataclass(frozen=True)
 class Results:
-    """`records`: a dict a run. `rows`: tidy rows with the columns of DESCRIBED beside them."""
+    """`records`: a dict a run. `rows`: tidy rows with the columns of DESCRIBED beside them.
+
+    `standings`: of each run that was wanted and not computed now, what is older than this code's and what is left out.
+    """
 
     records: list[dict]
     rows: pd.DataFrame
     preset: str
-    stale: bool  # true where published rows come from an older protocol than this code's
+    stale: bool  # true where published rows come from an older protocol or recipe than this code's
     costs: pd.DataFrame | None = None  # measured in turns, where all rows are published and somebody did
+    standings: tuple[Standing, ...] = ()
 
     def provenance(self) -> pd.DataFrame:
         """One line a run: what was computed, on what, by what, and how long it took."""
@@ -105,11 +109,7 @@ class Study:
         if self.systems is not None:
             systems = as_list(self.systems, "systems", allowed)
         else:
-            systems = (
-                self._published_systems()
-                if self.preset == PUBLISHED
-                else systems_of(self.name, self.preset, self.dataset)
-            )
+            systems = systems_of(self.name, self._scale(), self.dataset)
         chosen = tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
         if not chosen:
             raise BadInput(
@@ -118,28 +118,19 @@ class Study:
             )
         return chosen
 
-    def _published_systems(self) -> tuple[str, ...]:
-        """Those of the study that are published with all seeds; the others can be computed by naming a preset."""
-        preset = largest_published(self.name)
-        systems = systems_of(self.name, preset, self.dataset)
-        named = runs_of_systems(self.name, preset, systems, self.seeds, self.dataset)
-        missing = {
-            system
-            for system, config in named
-            if not _published(self.name, config, measures_of(self.name, preset, system))
-        }
-        if len(missing) == len({system for system, _ in named}):
-            raise BadInput(
-                f"no system of {self.name} is published for this data set and these seeds; name a preset "
-                f"({', '.join(PRESETS)}) to compute what is missing"
-            )
-        return tuple(name for name in systems if name not in missing)
+    def _scale(self) -> str:
+        """The name of the preset that says how large the study is."""
+        return largest_published(self.name) if self.preset == PUBLISHED else self.preset
 
-    def _runs(self, preset: str) -> list[tuple[str | None, RunConfig]]:
-        """The study's runs, each with its system; None where methods are compared."""
+    def _wanted(self, preset: str) -> list[Wanted]:
+        """The study's runs, each with its measures and its system; None where methods are compared."""
         if self.systems:
-            return runs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
-        return [(None, config) for config in configs_of(self.name, preset, self.methods, self.seeds, self.dataset)]
+            named = runs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
+        else:
+            configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
+            named = [(None, config) for config in configs]
+        wanted = [Wanted(config, measures_of(self.name, preset, system), system) for system, config in named]
+        return list({identity(one.config): one for one in wanted}.values())
 
     @classmethod
     def from_notebook(cls, name: str, namespace: dict) -> Study:
@@ -156,33 +147,73 @@ class Study:
         return cls(name, **given)
 
     def results(self, time_limit: float | None = None) -> Results:
-        """Rows of all runs: published ones where they fit, stored ones where they are there, else computed now."""
-        preset = self.preset
-        if preset == PUBLISHED:
-            preset = largest_published(self.name)
-        named = self._runs(preset)
-        configs = [config for _, config in named]
-        wanted = {_identity(config): measures_of(self.name, preset, system) for system, config in named}
+        """Rows of all runs: published ones where they fit, stored ones where they are there, else computed now.
 
-        def measures(config: RunConfig) -> list:
-            return wanted[_identity(config)]
+        A page of published rows shows what is published: what is not, is left out and said there (see `standings`).
+        """
+        preset = self._scale()
+        wanted = self._wanted(preset)
+        if self.preset == PUBLISHED and not self.recompute:
+            return self._published(preset, wanted)
+        found = [None] * len(wanted) if self.recompute else find(self.name, wanted)
+        missing = {identity(one.config): one for one, hit in zip(wanted, found, strict=True) if hit is None}
+        if not missing:
+            return self._told(preset, found)
+        records, rows = engine.compute(
+            [one.config for one in missing.values()],
+            lambda config: missing[identity(config)].measures,
+            time_limit=time_limit,
+        )
+        return self._told(preset, found, self._named(records, missing), rows)
 
-        found = [] if self.recompute else [_published(self.name, config, measures(config)) for config in configs]
-        if self.preset == PUBLISHED and not all(found):
+    def _published(self, preset: str, wanted: list[Wanted]) -> Results:
+        """What is published of `wanted`, in equal seeds."""
+        found = find(self.name, wanted, partly=True)
+        without = unbalanced(wanted, found)
+        if all(without):
             raise BadInput(
-                f"{sum(not hit for hit in found)} of {len(configs)} runs of this grid are not published; name a preset "
+                f"none of the {len(wanted)} runs of this grid is published with all its seeds; name a preset "
                 f"({', '.join(PRESETS)}) to compute what is missing"
             )
-        missing = [config for config, hit in zip(configs, found or [None] * len(configs), strict=True) if not hit]
-        records, rows = engine.compute(missing, measures, time_limit=time_limit) if missing else ([], None)
+        left_out = [
+            Standing(one.config, one.system, published=hit is not None, left_out=True)
+            for one, hit, out in zip(wanted, found, without, strict=True)
+            if out
+        ]
+        return self._told(preset, [hit for hit, out in zip(found, without, strict=True) if not out], left_out=left_out)
+
+    def _told(
+        self,
+        preset: str,
+        found: Sequence[Found | None],
+        computed: Sequence[dict] = (),
+        rows: pd.DataFrame | None = None,
+        left_out: Sequence[Standing] = (),
+    ) -> Results:
+        """Published runs, and those computed now, as one."""
         hits = [hit for hit in found if hit]
-        records += [record for record, _, _ in hits]
-        rows = pd.concat([table for table in [rows, *(table for _, table, _ in hits)] if table is not None])
-        costs = None if missing else _published_costs(self.name, preset, self.methods)
-        if self.systems:
-            names = {_identity(config): name for name, config in named}
-            records = [record | {"system": names[_of_record(record)]} for record in records]
-        return Results(records, _describe(rows, records), preset, any(stale for _, _, stale in hits), costs)
+        records = [*computed, *({**hit.record, **_system(hit.standing.system)} for hit in hits)]
+        tables = [table for table in (rows, *(hit.rows for hit in hits)) if table is not None]
+        standings = (*(hit.standing for hit in hits), *left_out)
+        return Results(
+            records,
+            _describe(pd.concat(tables), records),
+            preset,
+            any(standing.stale for standing in standings),
+            None if computed else _published_costs(self.name, preset, [hit.standing.config.method for hit in hits]),
+            standings,
+        )
+
+    def _named(self, records: list[dict], missing: dict[str, Wanted]) -> list[dict]:
+        """Records of runs computed now, with their systems."""
+        if not self.systems:
+            return records
+        names = {identity(one.config): one.system for one in missing.values()}
+        return [record | _system(names[identity(RunConfig.from_dict(record["config"]))]) for record in records]
+
+
+def _system(name: str | None) -> dict[str, str]:
+    return {} if name is None else {"system": name}
 
 
 def as_list(value: object, what: str, examples: Sequence[str]) -> list:
@@ -227,54 +258,6 @@ def largest_published(study: str) -> str:
         if (paths.RESULTS / study / preset / "rows.csv").exists():
             return preset
     raise BadInput(f"nothing is published for {study}; name a preset to compute it: {', '.join(PRESETS)}")
-
-
-def _published(study: str, config: RunConfig, measures: Sequence) -> tuple[dict, pd.DataFrame, bool] | None:
-    """Record, rows and staleness of a published run with this config and rows of all `measures`; or None.
-
-    The study's own run comes before one that another study published: the same config trained on another machine has
-    other weights, so the rows of one run all come from one place. Rows of an older protocol are handed out, marked
-    stale: the page says so.
-    """
-    index = _index()
-    for place in sorted(index, key=lambda place: place != study):
-        if (hit := index[place].get(_identity(config))) and (found := _tables(*hit, config, measures)):
-            return found
-    return None
-
-
-def _tables(
-    record: dict, rows: pd.DataFrame, config: RunConfig, measures: Sequence
-) -> tuple[dict, pd.DataFrame, bool] | None:
-    names = [identity.split("#")[0] for identity in rows["measure"]]
-    tables, stale = [], record["protocol"] != METHODS[config.method].protocol
-    for measure in measures:
-        table = rows[[name == measure.identity.split("#")[0] for name in names]]
-        if table.empty:
-            return None
-        stale |= (table["measure"] != measure.identity).any()
-        tables.append(table)
-    return record, pd.concat(tables), bool(stale)
-
-
-@functools.lru_cache
-def _index() -> dict[str, dict[str, tuple[dict, pd.DataFrame]]]:
-    """All published runs by their study and config."""
-    index = {}
-    for path in sorted(paths.RESULTS.glob("*/*/rows.csv")):
-        records, rows = store.read_published(path.parent)
-        by_run = dict(list(rows.groupby("run")))
-        for record in records:
-            index.setdefault(path.parent.parent.name, {})[_of_record(record)] = (record, by_run[record["key"]])
-    return index
-
-
-def _identity(config: RunConfig) -> str:
-    return json.dumps(config.to_dict(), sort_keys=True)
-
-
-def _of_record(record: dict) -> str:
-    return _identity(RunConfig.from_dict(record["config"]))  # fills in parameters that are younger than the record
 
 
 def publish(study: str, results: Results) -> None:

@@ -275,8 +275,8 @@ def test_the_scope_by_hand(results):
     )
     stale = dataclasses.replace(made_up("quick", ["random", "cf-amc-ssl 2 views"], (0,)), stale=True)
     assert words.systems_scope(stale) == (
-        "Preset quick: made up, resnet10_narrow, 5,000 training images, 1 seed. Stale: computed under an older "
-        "protocol than this code's."
+        "Preset quick: made up, resnet10_narrow, 5,000 training images, 1 seed. Stale in part, as the top of "
+        "this page says: of an older protocol or recipe than this code's."
     )
 
 

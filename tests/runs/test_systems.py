@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from lib import paths
 from lib.errors import BadInput
+from lib.figures import standing_words
 from lib.methods import METHODS, views_of
-from lib.runs import PRESETS, Study, publish, store, study
+from lib.runs import PRESETS, Study, publish, published, store, study
 from lib.runs.presets import (
     STUDIES,
     all_systems,
@@ -266,7 +267,7 @@ def test_a_study_of_two_data_sets():
     homes = [record.dataset for record in configs_of("relicv2_ood", "small", plan_of("relicv2_ood").methods, [0])]
     assert homes == ["cifar10"] * len(RELICV2_IN_SHORT) + ["scenes"] * len(RELICV2)
     chosen = Study("relicv2_ood", "small", systems=["relicv2", "relicv2 exact"], seeds=[0])
-    assert [(name, config.dataset) for name, config in chosen._runs("small")] == [
+    assert [(one.system, one.config.dataset) for one in chosen._wanted("small")] == [
         ("relicv2", "cifar10"), ("relicv2", "scenes"), ("relicv2 exact", "scenes")
     ]  # fmt: skip
     with pytest.raises(BadInput, match="unknown system 'relicv3'.*allowed: random, supervised, supervised same crops"):
@@ -419,9 +420,9 @@ def test_systems_come_from_the_notebook_s_names():
 def results(tmp_path, monkeypatch):
     """An empty folder of published rows."""
     monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
-    study._index.cache_clear()
+    published.forget()
     yield tmp_path / "results"
-    study._index.cache_clear()
+    published.forget()
 
 
 def made_up(names, preset="quick", seeds=(0, 1)):
@@ -464,23 +465,30 @@ def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_
     of_simclr = configs_of_systems(NAME, "quick", ["simclr"], [2])["simclr", 2].key("0" * 64)
     kept = [record for record in records if record["key"] != of_simclr]
     store.write_published(results / NAME / "quick", kept, rows[rows["run"] != of_simclr])
-    assert Study(NAME).systems == tuple(name for name in IN_CLASS if name != "simclr")
-    assert Study(NAME, seeds=[0, 1]).systems == IN_CLASS
+    found = Study(NAME).results()
+    assert tuple(found.rows["system"].unique()) == tuple(name for name in IN_CLASS if name != "simclr")
+    assert len(found.records) == 4 * 3 and not found.stale
+    left_out = [(one.system, one.config.seed, one.published) for one in found.standings if one.left_out]
+    assert left_out == [("simclr", 0, True), ("simclr", 1, True), ("simclr", 2, False)]
+    assert standing_words(found) == (
+        "1 of 15 runs is not published and left out (and with it 2 runs of other seeds): SimCLR."
+    )
+    assert tuple(Study(NAME, seeds=[0, 1]).results().rows["system"].unique()) == IN_CLASS
     assert Study(NAME, preset="quick").systems == IN_CLASS  # what is missing is computed
-    assert len(Study(NAME).results().records) == 4 * 3
     for parameters in ({"seeds": [7]}, {"dataset": "cifar10"}):
         with pytest.raises(BadInput) as error:
-            Study(NAME, **parameters)
+            Study(NAME, **parameters).results()
         assert str(error.value) == (
-            f"no system of {NAME} is published for this data set and these seeds; name a preset (quick, small, full) "
-            "to compute what is missing"
+            f"none of the {5 if 'seeds' in parameters else 15} runs of this grid is published with all its seeds; name "
+            "a preset (quick, small, full) to compute what is missing"
         )
 
 
-def test_a_system_that_is_not_published_is_named_by_number(results):
+def test_a_system_that_is_not_published_is_left_out_by_name(results):
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
-    with pytest.raises(BadInput, match=re.escape("2 of 4 runs of this grid are not published; name a preset")):
-        Study(NAME, systems=["simclr", "acl"], seeds=[0, 1]).results()
+    found = Study(NAME, systems=["simclr", "acl"], seeds=[0, 1]).results()
+    assert {record["system"] for record in found.records} == {"simclr"}
+    assert standing_words(found) == "2 of 4 runs are not published and left out: ACL."
 
 
 def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, monkeypatch):
@@ -509,7 +517,7 @@ def test_what_is_published_names_no_system_and_is_found_again(results):
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
     found = Study(NAME, seeds=[0, 1]).results()
     publish(NAME, dataclasses.replace(found, preset="quick"))
-    study._index.cache_clear()
+    published.forget()
     records, rows = store.read_published(results / NAME / "quick")
     assert not any("system" in record for record in records) and len(rows) == len(found.rows)
     again = Study(NAME, seeds=[0, 1]).results()

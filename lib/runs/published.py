@@ -1,0 +1,184 @@
+"""Published runs: which of them answer the runs that a page wants, and what is older or lacking in them."""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import pandas as pd
+
+from lib import paths
+from lib.methods import METHODS
+from lib.runs import store
+from lib.runs.config import RECIPE, RunConfig
+from lib.runs.presets import PRESETS, STUDIES, all_systems, configs_of, runs_of_systems
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a run of a page stands to what this code would compute.
+
+    `recipe` holds each parameter in which a published run was trained otherwise, with its value then and now.
+    `training` is true where it was trained under an older protocol of its method, `measures` are the measures whose
+    rows are of an older protocol, and `lacking` those without published rows. A run that is `left_out` is published
+    with other seeds at most; one that was computed for the page has nothing of all this.
+    """
+
+    config: RunConfig
+    system: str | None = None
+    recipe: tuple[tuple[str, object, object], ...] = ()
+    training: bool = False
+    measures: tuple[str, ...] = ()
+    lacking: tuple[str, ...] = ()
+    published: bool = True
+    left_out: bool = False
+
+    @property
+    def stale(self) -> bool:
+        return bool(self.recipe or self.training or self.measures)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A run that a page wants, and what it wants to know of it."""
+
+    config: RunConfig
+    measures: Sequence
+    system: str | None = None
+
+
+@dataclass(frozen=True)
+class Found:
+    """A published run, its rows of the measures that were wanted, and how it stands."""
+
+    record: dict
+    rows: pd.DataFrame
+    standing: Standing
+
+
+@dataclass(frozen=True)
+class _Published:
+    place: tuple[str, str]  # study and preset
+    config: RunConfig
+    record: dict
+    rows: pd.DataFrame
+
+
+def find(study: str, wanted: Sequence[Wanted], partly: bool = False) -> list[Found | None]:
+    """The published run that answers each of `wanted`, or None. Each published run answers one of them.
+
+    An answer has rows of every measure; `partly`, it may lack some, but not all. Of several the best is taken: first
+    by fewest measures lacking, then by fewest parameters of its recipe that differ, then by what is of an older
+    protocol, and then the study's own before another study's, since the same config trained on another machine has
+    other weights. Rows of one run all come from one place.
+    """
+    pairs = []
+    for place, one in enumerate(wanted):
+        for published in _index().get(_question(one.config), []):
+            found = _answer(published, one)
+            if found and (partly or not found.standing.lacking):
+                pairs.append((_rank(found.standing, published.place[0] != study), place, found))
+    answers: list[Found | None] = [None] * len(wanted)
+    taken: set[int] = set()
+    for _, place, found in sorted(pairs, key=lambda pair: pair[:2]):
+        if answers[place] is None and id(found.record) not in taken:
+            answers[place] = found
+            taken.add(id(found.record))
+    return answers
+
+
+def identity(config: RunConfig) -> str:
+    """What a run is, whatever its data and protocol."""
+    return json.dumps(config.to_dict(), sort_keys=True)
+
+
+def forget() -> None:
+    """Read what is published again, when it is asked for next."""
+    _index.cache_clear()
+    _current.cache_clear()
+
+
+def _rank(standing: Standing, foreign: bool) -> tuple:
+    return len(standing.lacking), len(standing.recipe), standing.training, len(standing.measures), foreign
+
+
+def _answer(published: _Published, wanted: Wanted) -> Found | None:
+    """What a published run of the same question tells of `wanted`; None if that is nothing, or its recipe is another's.
+
+    A run that its own study still wants as it is has no older recipe but a different one.
+    """
+    recipe = _differing(published.config, wanted.config)
+    if recipe and identity(published.config) in _current(*published.place):
+        return None
+    names = [name.split("#")[0] for name in published.rows["measure"]]
+    tables = {
+        measure.identity: published.rows[[name == measure.identity.split("#")[0] for name in names]]
+        for measure in wanted.measures
+    }
+    lacking = [name for name, table in tables.items() if table.empty]
+    if len(lacking) == len(tables):
+        return None
+    older = [name for name, table in tables.items() if (table["measure"] != name).any()]
+    standing = Standing(
+        wanted.config,
+        wanted.system,
+        recipe,
+        published.record["protocol"] != METHODS[wanted.config.method].protocol,
+        tuple(name.split("(")[0] for name in older),
+        tuple(name.split("(")[0] for name in lacking),
+    )
+    rows = pd.concat([table for table in tables.values() if len(table)])
+    return Found(published.record, rows, standing)
+
+
+def _question(config: RunConfig) -> str:
+    """What a run is, whatever its recipe."""
+    values = config.to_dict()
+    for part, names in RECIPE.items():
+        values[part] = {name: value for name, value in values[part].items() if name not in names}
+    return json.dumps(values, sort_keys=True)
+
+
+def _differing(then: RunConfig, now: RunConfig) -> tuple[tuple[str, object, object], ...]:
+    """Parameters of the recipe in which two runs of one question differ. A control is not trained by any."""
+    if not METHODS[now.method].trained:
+        return ()
+    parts = [(name, getattr(then, part), getattr(now, part)) for part, names in RECIPE.items() for name in names]
+    values = [(name, getattr(one, name, None), getattr(other, name, None)) for name, one, other in parts]
+    return tuple(value for value in values if value[1] != value[2])
+
+
+@functools.lru_cache
+def _index() -> dict[str, list[_Published]]:
+    """All published runs by their questions."""
+    index: dict[str, list[_Published]] = {}
+    for path in sorted(paths.RESULTS.glob("*/*/rows.csv")):
+        records, rows = store.read_published(path.parent)
+        by_run = dict(list(rows.groupby("run")))
+        place = path.parent.parent.name, path.parent.name
+        for record in records:
+            config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
+            published = _Published(place, config, record, by_run[record["key"]])
+            index.setdefault(_question(config), []).append(published)
+    return index
+
+
+@functools.lru_cache
+def _current(study: str, preset: str) -> frozenset[str]:
+    """The identities of all runs that a study wants in a preset."""
+    if study not in STUDIES or preset not in PRESETS:
+        return frozenset()
+    if systems := all_systems(study):
+        configs = [config for _, config in runs_of_systems(study, preset, systems)]
+    else:
+        configs = configs_of(study, preset, STUDIES[study].methods)
+    return frozenset(map(identity, configs))
+
+
+def unbalanced(wanted: Sequence[Wanted], found: Sequence[Found | None]) -> list[bool]:
+    """Of each run, whether it, or the same with another seed, is not published: a page compares equal seeds."""
+    apart = [identity(replace(one.config, seed=0)) for one in wanted]
+    missing = {name for name, hit in zip(apart, found, strict=True) if hit is None}
+    return [name in missing for name in apart]

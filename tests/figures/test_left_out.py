@@ -1,0 +1,63 @@
+"""Pages of published rows of which one method's are gone: nothing fails, and the page says who is missing."""
+
+import pytest
+
+from lib import claims, figures, paths
+from lib.figures import words
+from lib.methods import METHODS
+from lib.runs import Study, published, store
+
+COMMITTED = paths.RESULTS
+
+
+def without(home, study, method, measure=""):
+    """A copy of a study's committed rows, less those of `measure` (all by default) of a method."""
+    records, rows = store.read_published(COMMITTED / study / "small")
+    keys = [record["key"] for record in records if record["config"]["method"] == method]
+    rows = rows[~(rows["run"].isin(keys) & rows["measure"].str.startswith(measure))]
+    records = [record for record in records if record["key"] in set(rows["run"])]
+    store.write_published(home / study / "small", records, rows)
+    if (costs := store.read_costs(COMMITTED / study / "small")) is not None:
+        store.write_costs(home / study / "small", costs)
+    published.forget()
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setattr(paths, "RESULTS", tmp_path)
+    yield tmp_path
+    published.forget()
+
+
+@pytest.mark.parametrize("method", ["moco_v3", "simclr", "random"])
+def test_the_methods_page_without_a_method(home, method):
+    without(home, "methods", method)
+    results = Study("methods").results()
+    name, count = METHODS[method].title, len(results.records) + 3
+    assert f"3 of {count} runs are not published and left out: {name}." in figures.standing_words(results)
+    table = figures.results_table(results)
+    assert name not in set(table["method"]) and len(table) == count / 3 - 1
+    assert set(figures.protocol(results)["method"]) == set(table["method"])
+    figure = figures.accuracy_by_method(results.rows, words.scope(results))
+    assert name not in set(figure.data["method"]) and len(figure.data) == len(table)
+    assert all(figures.methods_answer(results).values())
+    assert len(claims.verdicts(claims.CONTROLS, results.rows)) == len(claims.CONTROLS)
+
+
+@pytest.mark.parametrize(("method", "measure"), [("simclr", ""), ("byol", "corruption_error")])
+def test_the_severity_page_without_a_method(home, method, measure):
+    without(home, "severity_degradation", method, measure)
+    results = Study("severity_degradation", seeds=[0, 1]).results()  # two are enough, and faster
+    name, told = METHODS[method].title, figures.standing_words(results)
+    assert (f"rows of corruption error of {name}." if measure else f"not published and left out: {name}.") in told
+    rows = claims.convolutional(results.rows)
+    ranked = figures.ranking(rows, Study("severity_degradation").methods)
+    assert list(ranked["method"]) == [
+        METHODS[own].title for own in Study("severity_degradation").methods if own != method
+    ]
+    assert all(words.severity_answer(rows).values())
+    assert words.transformer_answer(results.rows) and words.predictions_answer(rows)
+    for table in (claims.SEVERITY_DEGRADATION, claims.CONTROLS, claims.PREDICTIONS):
+        assert len(claims.verdicts(table, results.rows)) == len(table)
+    figure = figures.error_by_severity(rows, "")
+    assert name not in figure.alt and name not in set(figure.data["method"])
