@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import re
 
 import pandas as pd
 import pytest
