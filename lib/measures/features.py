@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from lib.precision import autocast
+from lib.precision import autocast, exact_float32
 
 
 @torch.inference_mode()
@@ -14,7 +14,7 @@ def extract(encoder: nn.Module, images: Tensor, precision: str = "fp32", batch_s
     encoder.eval()
     batch_size = batch_size or (128 if images.device.type == "cpu" else 512)  # a CPU's cache holds so many activations
     features = []
-    with autocast(images.device, precision):
+    with autocast(images.device, precision), exact_float32():
         for batch in images.split(batch_size):
             pixels = batch if batch.is_floating_point() else batch.float().div_(255)
             features.append(encoder(pixels).float())

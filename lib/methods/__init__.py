@@ -7,6 +7,8 @@ A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 
 One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
 (or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises.
+Where what `weakness` compares with is the same in all attack passes of a batch, `target(clean)` computes it, once, and
+`weakness` takes it as `target`; where it is `target_is_fixed`, `forward` takes it as well.
 One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of those whose
 numbers are `queries`, as many pictures as the settings count.
 One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from

@@ -7,10 +7,13 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from lib.errors import BadInput, one_of
 from lib.methods import METHODS, views_of
 from lib.methods.removal import Removal
 from lib.models import ENCODERS
+from lib.precision import precision_on
 from lib.shifts import saliency, textures
 from lib.training import Attack, Training
 from lib.views import AUGMENTATIONS
@@ -138,8 +141,13 @@ class RunConfig:
         values["settings"] = _build(METHODS[method].settings, values.get("settings") or {}, f"settings of {method}")
         return _build(cls, values, "run")
 
-    def key(self, checksum: str) -> str:
-        """Sixteen hex digits that change with the config, the data and the method's protocol, and with nothing else."""
+    def key(self, checksum: str, device: torch.device | str = "cpu") -> str:
+        """Sixteen hex digits that change with what decides the numbers, and with nothing else.
+
+        That is the config, the data, the method's protocol, the kind of `device` and, where the config leaves the
+        precision to the device, what it is there. On a CPU in float32 the last two add nothing.
+        """
+        device = torch.device(device)
         values = _without(_YOUNG, self.to_dict())
         values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
         identity = [values, checksum, METHODS[self.method].protocol]
@@ -147,6 +155,10 @@ class RunConfig:
             identity.append(textures.PROTOCOL)
         if self.removal:
             identity.append(saliency.PROTOCOL)
+        if device.type != "cpu":
+            identity.append(f"on {device.type}")
+        if self.training.precision == "auto" and (precision := precision_on(device)) != "fp32":
+            identity.append(precision)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

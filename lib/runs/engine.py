@@ -23,7 +23,7 @@ from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
 from lib.methods import METHODS, build_method
 from lib.models import Fused, build_encoder
-from lib.precision import precision_on
+from lib.precision import exact_float32, precision_on, repeatable
 from lib.runs import store
 from lib.runs.config import RunConfig
 from lib.shifts.saliency import without_background
@@ -103,7 +103,7 @@ def compute_one(
     deadline = time.monotonic() + time_limit
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load(config.dataset, "train", config.train_images, device)
-    key = config.key(data.checksum)
+    key = config.key(data.checksum, device)
     with _locked(key):
         record, encoder = _trained(config, key, data, device, deadline, progress)
         head = _head(config, key, data, device)
@@ -131,7 +131,8 @@ def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
     if rows is None:
         if time.monotonic() > deadline:
             raise OutOfTime
-        rows = measure.rows(subject)
+        with exact_float32():  # "fp32" means it, whatever a notebook has switched on
+            rows = measure.rows(subject)
         store.save_rows(key, measure.identity, rows)
     return rows.assign(run=key, measure=measure.identity)
 
@@ -141,7 +142,7 @@ def _train(
 ) -> tuple[dict, nn.Module]:
     teacher = None
     if (wanted := config.teacher()) is not None:
-        own = wanted.key(data.checksum)
+        own = wanted.key(data.checksum, device)
         with _locked(own):  # never the other way round: a teacher knows no student
             _, teacher = _trained(wanted, own, data, device, deadline, progress)
     method = _fresh(config, data, teacher)
@@ -152,16 +153,17 @@ def _train(
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
-    history = train(
-        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
-        progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
-        textures=textures(config.dataset, "train", config.train_images, device, progress)
-        if config.negatives == "texture" else None,
-        removed=without_background(
-            config.dataset, "train", config.train_images, device, progress, config.removal.masks
-        )
-        if config.removal else None,
-    )  # fmt: skip
+    with repeatable(device) as arithmetic:
+        history = train(
+            method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
+            progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
+            textures=textures(config.dataset, "train", config.train_images, device, progress)
+            if config.negatives == "texture" else None,
+            removed=without_background(
+                config.dataset, "train", config.train_images, device, progress, config.removal.masks
+            )
+            if config.removal else None,
+        )  # fmt: skip
     record = {
         "key": key,
         "config": config.to_dict(),
@@ -172,6 +174,7 @@ def _train(
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
         "device": device_name(device),
         "precision": precision_on(device, config.training.precision),
+        **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": _commit(),
@@ -217,7 +220,7 @@ def _fuse(
 ) -> tuple[dict, nn.Module]:
     records, encoders = [], []
     for member in config.members():
-        own = member.key(data.checksum)
+        own = member.key(data.checksum, device)
         with _locked(own):  # never the other way round: a member knows no fusion
             record, encoder = _trained(member, own, data, device, deadline, progress)
         records.append(record)

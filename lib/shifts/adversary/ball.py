@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.memory import sent
 from lib.randomness import image_seeds, normal, uniform
 
 NORMS = ("linf", "l2")  # no pixel moves further than epsilon; all of them together do not
@@ -78,8 +79,11 @@ def random_in_ball(
     return direction * (radius / _length(direction))
 
 
-def pixels_of(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W), uint8 or float in [0, 1], as float32 in [0, 1]. Waits for the device, once."""
+def pixels_of(images: Tensor, check: bool = True) -> Tensor:
+    """Images (N, 3, H, W), uint8 or float in [0, 1], as float32 in [0, 1].
+
+    The check of the range of floats waits for the device, once; no `check` trusts whoever made them.
+    """
     if not isinstance(images, Tensor) or images.ndim != 4 or images.shape[1] != 3 or not len(images):
         given = tuple(images.shape) if isinstance(images, Tensor) else type(images).__name__
         raise BadInput(f"an attack takes images of shape (N, 3, H, W), at least one, not {given}")
@@ -87,6 +91,8 @@ def pixels_of(images: Tensor) -> Tensor:
         return images.float().div_(255)
     if not images.is_floating_point():
         raise BadInput(f"an attack takes images of uint8 or of floats in [0, 1], not {images.dtype}")
+    if not check:
+        return images.detach().float()
     low, high = torch.stack(images.detach().aminmax()).tolist()
     if not (low >= 0 and high <= 1):  # so that NaN is refused too
         raise BadInput(
@@ -119,7 +125,7 @@ def seeds_of(images: Tensor, generator: torch.Generator | None) -> Tensor:
         generator = torch.Generator().manual_seed(0)
     if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
         raise BadInput("generator must be a torch.Generator on the CPU, whatever the device of the images")
-    return image_seeds(len(images), generator).to(images.device)
+    return sent(image_seeds(len(images), generator), images.device)
 
 
 def _length(x: Tensor) -> Tensor:
