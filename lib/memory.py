@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import dataclasses
 import functools
 import re
 import resource
@@ -18,7 +19,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torch.utils._pytree import tree_leaves
 
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # of <malloc.h>
 STATUS = Path("/proc/self/status")  # Linux only
@@ -62,15 +62,15 @@ def sent(tensor: Tensor, device: torch.device | str) -> Tensor:
     return tensor.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else tensor.to(device)
 
 
-KEPT_BYTES = 1 << 30  # by all functions that are `kept`, together
+KEPT_BYTES = 1 << 31  # by all functions that are `kept`, together
 _kept: OrderedDict[tuple, tuple[object, int]] = OrderedDict()
 
 
 def kept(function: Callable) -> Callable:
     """Keeps what `function` makes of hashable arguments, tensors or any tree of them, and gives it out again.
 
-    All such functions share one store of `KEPT_BYTES`: what was not asked for the longest leaves first, and what takes
-    more than a sixty-fourth of it is never kept. `forget` frees it.
+    All such functions share one store of `KEPT_BYTES`, on whatever devices: what was not asked for the longest leaves
+    first, and what is larger than the store is never kept. `forget` frees all, `cache_clear` that of one function.
     """
 
     @functools.wraps(function)
@@ -80,14 +80,32 @@ def kept(function: Callable) -> Callable:
             _kept.move_to_end(key)
             return _kept[key][0]
         made = function(*arguments)
-        size = sum(part.numel() * part.element_size() for part in tree_leaves(made) if isinstance(part, Tensor))
-        if 64 * size <= KEPT_BYTES:
+        size = _bytes(made)
+        if size <= KEPT_BYTES:
             _kept[key] = made, size
             while kept_bytes() > KEPT_BYTES:
                 _kept.popitem(last=False)
         return made
 
+    def cache_clear() -> None:
+        for key in [key for key in _kept if key[0] is function]:
+            del _kept[key]
+
+    remembered.cache_clear = cache_clear
     return remembered
+
+
+def _bytes(made: object) -> int:
+    """Of all tensors and arrays in a tree of tuples, lists, dictionaries and dataclasses."""
+    if isinstance(made, Tensor):
+        return made.numel() * made.element_size()
+    if dataclasses.is_dataclass(made):
+        made = vars(made)
+    if isinstance(made, dict):
+        return _bytes(list(made.values()))
+    if isinstance(made, list | tuple):
+        return sum(map(_bytes, made))
+    return getattr(made, "nbytes", 0)
 
 
 def kept_bytes() -> int:

@@ -21,10 +21,15 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from lib.errors import BadInput
-from lib.methods import METHODS, build_method
+from lib.methods import METHODS, build_method, simclr, supervised
 from lib.models import Encoder, build_encoder
 from lib.runs import RunConfig
+from lib.shifts import cues, saliency, textures
+from lib.shifts.adversary import apgd, fgsm, pgd, square
+from lib.shifts.corruptions import EVERY, corrupt
+from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 from lib.training import Attack, Training, train
+from lib.views import BYOL, SUPERVISED, View, make_view, patch_negatives
 
 aten = torch.ops.aten
 GPU = torch.device("cuda", 0)
@@ -99,10 +104,13 @@ class Dispatch(TorchDispatchMode):
             return func(*args, **kwargs)
 
     def _read(self, func, args):
+        """What is read is `answer`; two tensors are equal, and every place of a mask is true."""
         if func is aten._local_scalar_dense.default:
             return self.answer
         if func is aten.equal.default:
             return True
+        if func is aten.nonzero.default:
+            return torch.zeros(len(args[0]), args[0].ndim, dtype=torch.long, device=GPU)
         raise AssertionError(f"no answer to {func}")
 
     def _without_waiting(self, tensor, kwargs):
@@ -281,10 +289,10 @@ def built(gpu, name, encoder, settings=None):
         return build_method(name, encoder, settings or METHODS[name].settings(), 10, *teacher).to(GPU)
 
 
-def waits_of_training(gpu, method, **options):
+def waits_of_training(gpu, method, plan=None, **options):
     """What waits in an epoch of one step, and its entry in the history."""
     images, labels = pictures(8), torch.zeros(8, dtype=torch.long, device=GPU)
-    plan = Training(epochs=1, batch_size=8, warmup_epochs=0, precision="bf16")
+    plan = Training(epochs=1, batch_size=8, warmup_epochs=0, precision="bf16", **(plan or {}))
     with gpu.waiting() as waits:
         (entry,) = train(method, images, labels, plan, seed=0, progress=False, removed=images, textures=images, **options)
     return waits, entry
@@ -308,3 +316,101 @@ def test_training_waits_at_the_end_of_an_epoch_alone(gpu, name, attack):
         method.views = tuple(replace(view, jitter=0, grey=0, solarize=0) for view in method.views)
     waits, entry = waits_of_training(gpu, method, attack=attack)
     assert waits == ["aten._local_scalar_dense.default at training/trainer.py:<dictcomp>"] * len(entry.keys() - BESIDE)
+
+
+@pytest.mark.parametrize("negatives", ["patch", "texture"])
+def test_negatives_and_removed_backgrounds_wait_for_nothing(gpu, negatives):
+    waits, _ = waits_of_training(gpu, built(gpu, "simclr", Small(), simclr.Settings(negatives=negatives)))
+    assert len(waits) == 1
+    waits, _ = waits_of_training(gpu, built(gpu, "supervised", Small(), supervised.Settings(removed=0.5)))
+    assert len(waits) == 1
+
+
+@pytest.mark.parametrize("optimiser", ["sgd", "lars", "adamw"])
+@pytest.mark.parametrize("encoder", ["resnet10_narrow", "vit_narrow_patch4"])
+def test_encoders_and_optimisers_wait_for_nothing(gpu, encoder, optimiser):
+    method = built(gpu, "supervised", build_encoder(encoder))
+    waits, _ = waits_of_training(gpu, method, plan={"optimiser": optimiser}, attack=Attack("pgd(1)"))
+    assert len(waits) == 1
+
+
+def test_arithmetic_is_exact_and_repeatable_inside_a_step_and_as_it_was_behind_it(gpu, monkeypatch):
+    """The switches are read where the loss is computed; a user's own are found again."""
+    seen, switches = [], torch.backends.cudnn.conv
+    monkeypatch.setattr(switches, "fp32_precision", "tf32")
+
+    class Watching(Small):
+        def forward(self, x):
+            seen.append((switches.fp32_precision, torch.are_deterministic_algorithms_enabled()))
+            return super().forward(x)
+
+    waits_of_training(gpu, built(gpu, "supervised", Watching()), attack=Attack("fgsm"))
+    assert len(seen) == 2 and set(seen) == {("ieee", True)}
+    assert switches.fp32_precision == "tf32" and not torch.are_deterministic_algorithms_enabled()
+
+
+# Shifts
+
+
+def test_pictures_on_the_device_are_corrupted_there_without_waiting(gpu):
+    """All 29; the exceptions are a codec of the CPU, and edges that grow until nothing changes."""
+    allowed = {"jpeg_compression": 2, "spatter": 1}
+    for name in EVERY:
+        with gpu.waiting() as waits:
+            corrupted = corrupt(pictures(2), name, 3)
+        assert corrupted.is_cuda and corrupted.dtype == torch.uint8
+        assert len(waits) == allowed.get(name, 0), (name, waits)
+
+
+def test_pictures_on_the_device_are_transformed_there_without_waiting(gpu):
+    for name, kind in TRANSFORMS.items():
+        parameters = kind.grid(32)[:2]
+        moved = transform(pictures(len(parameters)), name, parameters)
+        assert moved.is_cuda and image_distance(moved.mul(255).byte(), pictures(len(moved))).is_cuda, name
+
+
+def test_views_on_the_device_wait_for_nothing(gpu):
+    generator = torch.Generator(GPU)
+    for view in (*BYOL, *SUPERVISED, View(blur=0.5, solarize=0.5)):
+        assert make_view(pictures(), view, generator).is_cuda
+    assert patch_negatives(pictures(), generator).is_cuda
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_attacks_wait_only_where_they_say_so(gpu, norm):
+    net = nn.Sequential(nn.Flatten(), nn.Linear(3 * 32 * 32, 10))
+    with gpu.waiting():
+        net = net.to(GPU)
+    images, labels = pictures(4), torch.zeros(4, dtype=torch.long, device=GPU)
+
+    def loss(adversarial):
+        return nn.functional.cross_entropy(net(adversarial), labels, reduction="none")
+
+    assert fgsm(images, loss, 0.1, norm=norm, modules=net).is_cuda
+    assert pgd(images, loss, 0.1, 0.02, 2, norm, modules=net, restarts=2, samples=2).is_cuda
+    assert pgd(images.float(), loss, 0.1, 0.02, 1, norm, modules=net, check=False).is_cuda
+    with gpu.waiting() as waits:
+        pgd(images.float(), loss, 0.1, 0.02, 1, norm, modules=net)
+    assert len(waits) == 2  # the least and the most of its values, which come together
+    for kind in ("ce", "dlr", "dlr-targeted"):
+        with gpu.waiting() as waits:
+            apgd(images, net, labels, 0.1, 3, norm, modules=net, loss=kind, targets=2)
+        assert waits and all("nonzero" in wait for wait in waits)  # which are left, once a restart
+    if norm == "linf":
+        with gpu.waiting() as waits:
+            square(images, net, labels, 0.1, 3, modules=net)
+        assert len(waits) == 1
+
+
+def test_textures_cues_and_saliency_mix_no_devices(gpu):
+    """They are made once for a set, and may wait: for a threshold, and while something grows."""
+    images, seeds = pictures(2), torch.arange(2, device=GPU)
+    with gpu.waiting(answer=255) as waits:
+        made = [
+            cues.patch_shuffle(images, 4, seeds.clone()), cues.low_pass(images, 4), cues.high_pass(images, 4),
+            cues.edges(images), cues.silhouette(images), cues.recolour(images, images),
+            cues.stylise(images, images, images), textures.synthesise(images, seeds), saliency.fused(images),
+            saliency.binary(saliency.fused(images)), saliency.geodesic(images), saliency.spectral_residual(images),
+        ]  # fmt: skip
+    assert all(part.is_cuda for part in made)
+    assert not [wait for wait in waits if "copy" in wait]

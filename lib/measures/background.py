@@ -9,7 +9,6 @@ After Xiao, Engstrom, Ilyas and Madry 2020, "Noise or signal: the role of image 
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import pandas as pd
@@ -22,6 +21,7 @@ from lib.measures.cue_accuracy import donors
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.shifts.cues import MID_GREY
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
@@ -106,7 +106,7 @@ def same_class(labels: Tensor) -> Tensor:
     return chosen
 
 
-@functools.lru_cache(maxsize=4)
+@kept
 def _world(split: str, count: int, tied: bool, device: torch.device) -> scenes.Scenes:
     """Scenes of one of the worlds, made once for all encoders."""
     if tied:
@@ -116,7 +116,7 @@ def _world(split: str, count: int, tied: bool, device: torch.device) -> scenes.S
     return scenes.Scenes(drawn.images.to(device), drawn.masks.to(device), drawn.factors)
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def scene_parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
     """What `BackgroundReliance` asks about the first `count` test scenes, of the tied world or the other.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,13 +18,14 @@ from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import angular_error, encode, nested, r_squared_outcomes
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 
 PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}"
 
 PARTS = ("train", "validation", "test")
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _tasks(size: int, device: torch.device, folder: Path | None) -> dict[str, dict[str, Split]]:
     """The sets that are here, read once for all encoders. `folder` is where packed and published files lie."""
     return {name: downstream(name, size, device) for name in available()}

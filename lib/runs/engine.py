@@ -17,7 +17,7 @@ from torch import nn
 from tqdm import tqdm
 
 import lib
-from lib import paths
+from lib import memory, paths
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
@@ -93,6 +93,7 @@ def compute(
         for future in futures:
             future.cancel()
         bar.close()
+        memory.forget()  # test sets as measures have them, perhaps on the GPU
     return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
 
 

@@ -30,6 +30,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.memory import sent
 from lib.randomness import bits
 from lib.shifts.corruptions.filters import gaussian_blur
 from lib.views.operations import grey
@@ -77,7 +78,7 @@ def patch_shuffle(images: Tensor, pieces: int, seeds: Tensor) -> Tensor:
     if seeds.shape != (count,) or seeds.dtype != torch.int64:
         raise BadInput(f"{count} images take int64 seeds of shape ({count},), not {seeds.dtype} {tuple(seeds.shape)}")
     places = torch.arange(pieces**2, device=images.device)
-    order = bits(seeds.to(images.device), 0, pieces**2).argsort(dim=1)
+    order = bits(seeds if seeds.device == images.device else sent(seeds.cpu(), images.device), 0, pieces**2).argsort(dim=1)
     order = torch.where((order == places).all(dim=1, keepdim=True), places.roll(1), order)
     size = (pieces, height // pieces, pieces, width // pieces)
     cut = images.unflatten(3, size[2:]).unflatten(2, size[:2]).permute(0, 2, 4, 1, 3, 5)  # (N, rows, columns, 3, h, w)
@@ -111,7 +112,7 @@ def high_pass(images: Tensor, cutoff: float) -> Tensor:
 def _low(pixels: Tensor, cutoff: float) -> Tensor:
     if isinstance(cutoff, bool) or not isinstance(cutoff, numbers.Real) or not 0 < cutoff < math.inf:
         raise BadInput(f"a cut-off is a positive number, in cycles a picture, not {cutoff!r}")
-    rows, columns = (_gaussian_gain(side, float(cutoff)).to(pixels.device) for side in pixels.shape[-2:])
+    rows, columns = (sent(_gaussian_gain(side, float(cutoff)), pixels.device) for side in pixels.shape[-2:])
     return rows @ pixels @ columns
 
 
@@ -220,7 +221,7 @@ def _from_frame(images: Tensor) -> Tensor:
     wide = max(1, round(BORDER_SHARE * min(height, width)))
     frame = torch.ones(height, width, dtype=torch.bool, device=images.device)
     frame[wide : height - wide, wide : width - wide] = False
-    mean = images[:, :, frame].sum(dim=2).double() / frame.sum()
+    mean = (images * frame).sum(dim=(2, 3)).double() / frame.sum()
     apart = (images.double() - mean[:, :, None, None]).square()
     return (apart[:, 0] + apart[:, 1] + apart[:, 2]).sqrt_().add_(0.5 + 1e-6).long()
 

@@ -35,6 +35,7 @@ from tqdm import tqdm
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import load
+from lib.memory import sent
 from lib.precision import autocast
 from lib.randomness import seed_of
 from lib.shifts.corruptions.filters import gaussian_blur
@@ -144,8 +145,8 @@ def lab(images: Tensor) -> Tensor:
         [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
     )
     to_xyz /= torch.tensor([[0.95047], [1.0], [1.08883]])
-    light = linear.to(images.device)[_checked(images).int()]
-    xyz = torch.einsum("ij,njhw->nihw", to_xyz.to(images.device), light)
+    light = sent(linear, images.device)[_checked(images).int()]
+    xyz = torch.einsum("ij,njhw->nihw", sent(to_xyz, images.device), light)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
 

@@ -38,6 +38,7 @@ import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.memory import sent
 from lib.randomness import normal
 from lib.views import operations
 
@@ -93,11 +94,13 @@ def transform(images: Tensor, name: str, parameters: Tensor) -> Tensor:
         given = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
         shape = (count, len(chosen.names))
         raise BadInput(f"{name} of {count} images takes a tensor {shape} ({', '.join(chosen.names)}), not {given}")
-    parameters = parameters.to(pixels.device, torch.float32)
+    parameters = parameters.to(torch.float32)
     valid = chosen.valid(parameters, side)
     if not valid.all():
         wrong = [round(value, 6) for value in parameters[~valid][0].tolist()]
         raise BadInput(f"{name} takes {chosen.allowed}, for pictures of {side} px, not {wrong}")
+    if parameters.device != pixels.device:  # checked on the CPU, if they are there: then nothing waits for the device
+        parameters = sent(parameters.cpu(), pixels.device)
     return chosen.function(pixels, parameters)
 
 
@@ -125,7 +128,7 @@ def _unit_range(images: Tensor) -> Tensor:
         )
     if images.dtype == torch.uint8:
         return images.float().div_(255)
-    low, high = (bound.item() for bound in images.aminmax())
+    low, high = torch.stack(images.aminmax()).tolist()
     if not (low >= 0 and high <= 1):  # so that NaN is refused too
         raise BadInput(f"float images have values in [0, 1], not from {low:.3g} to {high:.3g}")
     return images.float()
@@ -204,7 +207,10 @@ def deform(images: Tensor, parameters: Tensor) -> Tensor:
     (alpha_affine), drawn anew for each image. That is rotation, scale and shear again, so here the field does the work.
     """
     side = images.shape[-1]
-    distinct, which = parameters.unique(dim=0, return_inverse=True)  # in a measurement a whole batch shares one field
+    if images.is_cuda:  # which are alike is known only when the device has looked: a field for each
+        distinct, which = parameters, torch.arange(len(images), device=images.device)
+    else:  # in a measurement a whole batch shares one field
+        distinct, which = parameters.unique(dim=0, return_inverse=True)
     smoother = _smoother(distinct[:, 0], side)[:, None]
     field = smoother @ normal(distinct[:, 1].long(), (2, side, side)) @ smoother.mT  # (K, 2, S, S)
     field -= field.mean((2, 3), keepdim=True)

@@ -18,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
+from lib.memory import sent
 from lib.randomness import image_seeds, mix, seed_of
 from lib.shifts.corruptions import bar
 from lib.shifts.corruptions.blur import defocus_blur, gaussian_blur, glass_blur, motion_blur, zoom_blur
@@ -82,7 +83,7 @@ def corrupt(
 
     arguments = constants_at(name, severity, constants)
     level = int(severity) if severity == int(severity) else float(severity)
-    seeds = image_seeds(count, generator).to(images.device)
+    seeds = sent(image_seeds(count, generator), images.device)
     seeds = mix(seeds + zlib.crc32(f"{name} {level}".encode()))
     chunk = max(1, _CHUNK["cuda" if images.is_cuda else "cpu"] // side**2)
     corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)
