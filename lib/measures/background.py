@@ -126,7 +126,7 @@ def scene_parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str,
     factors = whole.factors
     walls = scenes.render_factors(factors | {"y": torch.full_like(factors["y"], _BELOW)}).images.to(device)
     labels = whole.labels.to(device)
-    grey = torch.tensor(MID_GREY, dtype=torch.uint8, device=device)
+    grey = torch.full((), MID_GREY, dtype=torch.uint8, device=device)
     return {
         "original": whole.images,
         "only foreground": with_background(whole.images, whole.masks, grey),

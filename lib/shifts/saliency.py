@@ -153,7 +153,8 @@ def lab(images: Tensor) -> Tensor:
 
 def _from_frame(colours: Tensor) -> Tensor:
     """How far from each pixel of `colours` (N, 3, H, W) `FRAME_SHARE` of the frame's colours lie at most: (N, H, W)."""
-    top, left = colours[..., [0, -1], :].flatten(2), colours[..., 1:-1, [0, -1]].flatten(2)
+    height, width = colours.shape[-2:]  # slices, as a list of places would be sent to the device
+    top, left = colours[..., :: height - 1, :].flatten(2), colours[..., 1:-1, :: width - 1].flatten(2)
     frame, pixels = torch.cat((top, left), dim=2), colours.flatten(2)
     parts = [part.split(max(1, _AT_ONCE // (frame.shape[2] * pixels.shape[2]))) for part in (pixels, frame)]
     return torch.cat([_near(*pair) for pair in zip(*parts, strict=True)]).view(colours[:, 0].shape)
