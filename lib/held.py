@@ -21,9 +21,9 @@ def held(modules: nn.Module | Iterable[nn.Module], mode: str = "eval") -> Iterat
 
     In `mode` "eval" batch norm uses its running statistics. In "batch" it uses those of the batch, as in training, and
     its running statistics stay as they are. Parameters ask for no gradient meanwhile, so that even a `backward` cannot
-    add to one (and so that none is computed in vain). Products of float32 are exact meanwhile (`exact_float32`): a small
-    gradient must not lose its sign. Afterwards every training flag, every `requires_grad` and the
-    state of torch's global generators are what they were.
+    add to one (and so that none is computed in vain). Products of float32 are exact (`exact_float32`): a small gradient
+    must not lose its sign. Afterwards every training flag, every `requires_grad` and the state of torch's global
+    generators are what they were.
     """
     one_of(mode, MODES, "mode")
     modules = [modules] if isinstance(modules, nn.Module) else list(modules)

@@ -136,7 +136,8 @@ class Function(TorchFunctionMode):
         kwargs = dict(kwargs or {})
         generator = kwargs.get("generator")
         if generator is not None and isinstance(generator, Generator):
-            drawn = args[0].device if args and isinstance(args[0], Tensor) else torch.device(kwargs.get("device", "cpu"))
+            own = args and isinstance(args[0], Tensor)
+            drawn = args[0].device if own else torch.device(kwargs.get("device", "cpu"))
             assert generator.device.type == drawn.type, f"{func} on {drawn} by a generator on {generator.device}"
             if drawn.type == "cuda":
                 del kwargs["generator"]
@@ -297,7 +298,8 @@ def waits_of_training(gpu, method, plan=None, **options):
     images, labels = pictures(8), torch.zeros(8, dtype=torch.long, device=GPU)
     plan = Training(epochs=1, batch_size=8, warmup_epochs=0, precision="bf16", **(plan or {}))
     with gpu.waiting() as waits:
-        (entry,) = train(method, images, labels, plan, seed=0, progress=False, removed=images, textures=images, **options)
+        options |= {"removed": images, "textures": images, "progress": False}
+        (entry,) = train(method, images, labels, plan, seed=0, **options)
     return waits, entry
 
 

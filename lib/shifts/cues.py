@@ -78,7 +78,8 @@ def patch_shuffle(images: Tensor, pieces: int, seeds: Tensor) -> Tensor:
     if seeds.shape != (count,) or seeds.dtype != torch.int64:
         raise BadInput(f"{count} images take int64 seeds of shape ({count},), not {seeds.dtype} {tuple(seeds.shape)}")
     places = torch.arange(pieces**2, device=images.device)
-    order = bits(seeds if seeds.device == images.device else sent(seeds.cpu(), images.device), 0, pieces**2).argsort(dim=1)
+    seeds = seeds if seeds.device == images.device else sent(seeds.cpu(), images.device)
+    order = bits(seeds, 0, pieces**2).argsort(dim=1)
     order = torch.where((order == places).all(dim=1, keepdim=True), places.roll(1), order)
     size = (pieces, height // pieces, pieces, width // pieces)
     cut = images.unflatten(3, size[2:]).unflatten(2, size[:2]).permute(0, 2, 4, 1, 3, 5)  # (N, rows, columns, 3, h, w)

@@ -258,7 +258,8 @@ def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", pro
     The first labels are the fused maps, cut by Otsu. While it learns them, pictures mirrored at random, each picture's
     predictions are averaged with its label, `MEMORY` of the old to the rest of the new; the averages, cut by Otsu, are
     the labels of the next of `ROUNDS` rounds. What is wrong in a few maps and has no pattern is so voted down. The loss
-    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one device.
+    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one CPU; on a GPU
+    torch's faster algorithms may change its last bits.
     """
     device = torch.device(device)
     small = _reduced(_checked(images)).to(device)

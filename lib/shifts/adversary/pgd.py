@@ -48,7 +48,8 @@ def pgd(
     training, and saves a forward. A loss that draws random numbers is averaged over `samples` draws (expectation over
     transformations). `generator`, on the CPU, gives each image its seed; none means a new one with seed 0.
 
-    The device is waited for once, when the range of float images is checked; without `check`, in training, never. Raises BadInput for what is not as said here.
+    The device is waited for once, when the range of float images is checked; without `check`, in training, never.
+    Raises BadInput for what is not as said here.
     """
     images, seeds = pixels_of(images, check), seeds_of(images, generator)
     epsilon, step = epsilon_of(epsilon, norm), epsilon_of(step, norm, "step")
