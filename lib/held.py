@@ -10,6 +10,7 @@ from torch import nn
 from torch.nn.modules.batchnorm import _NormBase
 
 from lib.errors import one_of
+from lib.precision import exact_float32
 
 MODES = ("eval", "batch")
 
@@ -20,8 +21,9 @@ def held(modules: nn.Module | Iterable[nn.Module], mode: str = "eval") -> Iterat
 
     In `mode` "eval" batch norm uses its running statistics. In "batch" it uses those of the batch, as in training, and
     its running statistics stay as they are. Parameters ask for no gradient meanwhile, so that even a `backward` cannot
-    add to one (and so that none is computed in vain). Afterwards every training flag, every `requires_grad` and the
-    state of torch's global generators are what they were.
+    add to one (and so that none is computed in vain). Products of float32 are exact (`exact_float32`): a small gradient
+    must not lose its sign. Afterwards every training flag, every `requires_grad` and the state of torch's global
+    generators are what they were.
     """
     one_of(mode, MODES, "mode")
     modules = [modules] if isinstance(modules, nn.Module) else list(modules)
@@ -32,7 +34,7 @@ def held(modules: nn.Module | Iterable[nn.Module], mode: str = "eval") -> Iterat
     tracks = [norm.track_running_stats for norm in norms]
     trainable = [parameter.requires_grad for parameter in parameters]
     devices = sorted({parameter.device.index for parameter in parameters if parameter.is_cuda})
-    with torch.random.fork_rng(devices):
+    with torch.random.fork_rng(devices), exact_float32():
         try:
             for module in modules:
                 module.train(mode == "batch")

@@ -1,10 +1,15 @@
-"""Which arithmetic: bfloat16 in the encoder where the device has it, float32 in every loss."""
+"""Which arithmetic: bfloat16 in the encoder where the device has it, float32 in every loss.
+
+Torch lets a GPU round the factors of float32 convolutions to ten bits of mantissa (TF32) unless told not to. Where this
+package says float32 it means all 23 bits: see `exact_float32`.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
-from contextlib import ExitStack
+import os
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import ParamSpec, TypeVar
 
 import torch
@@ -44,7 +49,10 @@ def autocast(device: torch.device, precision: str) -> torch.autocast:
 
 
 def full_precision(like: Tensor) -> torch.autocast:
-    """A context without autocast on the device of `like`: eight bits of mantissa are too few for a loss."""
+    """A context without autocast on the device of `like`: eight bits of mantissa are too few for a loss.
+
+    The trainer, attacks and measures are within `exact_float32` besides, backward passes included.
+    """
     return torch.autocast(like.device.type, enabled=False)
 
 
@@ -74,3 +82,64 @@ def with_gradients(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
 
     return climbing
+
+
+def _products() -> tuple:
+    """Torch's switches for how factors of float32 products are rounded: "ieee" not at all, "none" as it sees fit."""
+    backends = torch.backends
+    return (
+        backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.mkldnn.matmul, backends.mkldnn.conv
+    )  # fmt: skip
+
+
+@contextmanager
+def exact_float32() -> Iterator[None]:
+    """A context in which no product of float32 numbers is rounded to TF32 or bfloat16 on the way, on any device.
+
+    Backward passes have to be within it as well. Autocast, which rounds on purpose, is not its business. Afterwards the
+    switches are what they were.
+    """
+    before = [switch.fp32_precision for switch in _products()]
+    if all(value == "ieee" for value in before):  # within such a context already
+        yield
+        return
+    try:
+        for switch in _products():
+            switch.fp32_precision = "ieee"
+        yield
+    finally:
+        for switch, value in zip(_products(), before, strict=True):
+            switch.fp32_precision = value
+
+
+@contextmanager
+def repeatable(device: torch.device) -> Iterator[dict[str, bool]]:
+    """A context in which the same computation gives the same bits each time, as far as `device` can; gives the record.
+
+    On a CPU nothing has to be done, with one number of threads. On a GPU torch's deterministic algorithms are used; of
+    an operation that has none torch warns, and there equal bits are not promised. Products are `exact_float32`.
+    """
+    with ExitStack() as stack:
+        stack.enter_context(exact_float32())
+        if device.type == "cuda":
+            stack.enter_context(_deterministic())
+        tf32 = any(switch.fp32_precision != "ieee" for switch in _products())
+        exact = device.type == "cpu" or torch.are_deterministic_algorithms_enabled()
+        yield {"tf32": tf32, "deterministic": exact}
+
+
+@contextmanager
+def _deterministic() -> Iterator[None]:
+    enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
+    fill, benchmark = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    # cuBLAS wants a workspace of fixed size; it reads this when it starts.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    try:
+        torch.use_deterministic_algorithms(True, warn_only=warns or not enabled)
+        torch.utils.deterministic.fill_uninitialized_memory = False  # all memory here is written before it is read
+        torch.backends.cudnn.benchmark = False
+        yield
+    finally:
+        torch.use_deterministic_algorithms(enabled, warn_only=warns)
+        torch.utils.deterministic.fill_uninitialized_memory = fill
+        torch.backends.cudnn.benchmark = benchmark

@@ -61,7 +61,8 @@ def image_seeds(count: int, generator: torch.Generator) -> Tensor:
 def derive(seed: int, indices: Tensor) -> Tensor:
     """The int64 seed of image `indices[i]` in the set with number `seed`."""
     seed = whole(seed, "a seed", None)
-    return mix(mix(indices.long() * _GOLDEN) + mix(torch.tensor(_signed(seed % (1 << 64)), device=indices.device)))
+    # One number may stay on the CPU: it goes along as an argument.
+    return mix(mix(indices.long() * _GOLDEN) + mix(torch.tensor(_signed(seed % (1 << 64)))))
 
 
 def bits(seeds: Tensor, stream: int, count: int) -> Tensor:

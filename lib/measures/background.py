@@ -9,7 +9,6 @@ After Xiao, Engstrom, Ilyas and Madry 2020, "Noise or signal: the role of image 
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 
 import pandas as pd
@@ -23,6 +22,7 @@ from lib.measures.cue_accuracy import donors
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import own_precision
 from lib.shifts.cues import MID_GREY
 
@@ -110,7 +110,7 @@ def same_class(labels: Tensor) -> Tensor:
     return chosen
 
 
-@functools.lru_cache(maxsize=4)
+@kept
 def _world(split: str, count: int, tied: bool, device: torch.device) -> scenes.Scenes:
     """Scenes of one of the worlds, made once for all encoders."""
     if tied:
@@ -120,7 +120,7 @@ def _world(split: str, count: int, tied: bool, device: torch.device) -> scenes.S
     return scenes.Scenes(drawn.images.to(device), drawn.masks.to(device), drawn.factors)
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def scene_parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str, Tensor], Tensor]:
     """What `BackgroundReliance` asks about the first `count` test scenes, of the tied world or the other.
 
@@ -130,7 +130,7 @@ def scene_parts(count: int, tied: bool, device: torch.device) -> tuple[dict[str,
     factors = whole.factors
     walls = scenes.render_factors(factors | {"y": torch.full_like(factors["y"], _BELOW)}).images.to(device)
     labels = whole.labels.to(device)
-    grey = torch.tensor(MID_GREY, dtype=torch.uint8, device=device)
+    grey = torch.full((), MID_GREY, dtype=torch.uint8, device=device)
     return {
         "original": whole.images,
         "only foreground": with_background(whole.images, whole.masks, grey),

@@ -14,6 +14,7 @@ from lib.images import Split, load
 from lib.measures import probe
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import own_precision
 from lib.randomness import derive
 from lib.shifts import cues
@@ -71,7 +72,7 @@ class CueAccuracy:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def _kept_versions(dataset: str, count: int | None, checksum: str, device) -> tuple[tuple[str, float, Tensor], ...]:
     return tuple(versions(dataset, load(dataset, "test", count, device)))
 

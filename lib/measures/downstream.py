@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import angular_error, assign_arcs, encode, nested, r_squared_outcomes
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import own_precision
 
 PROTOCOL = f"{PROBE_PROTOCOL}.{REGRESSION_PROTOCOL}.2"  # bump the last number when rows change for other reasons
@@ -27,7 +27,7 @@ ARCS = 5  # of a turn, each predicted from the views of the others
 PARTS = ("train", "validation", "test")
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _tasks(size: int, device: torch.device, folder: Path | None) -> dict[str, dict[str, Split]]:
     """The sets that are here, read once for all encoders. `folder` is where packed and published files lie."""
     return {name: downstream(name, size, device) for name in available()}

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from lib.inputs import check_images, whole
-from lib.precision import autocast, own_precision
+from lib.precision import autocast, exact_float32, own_precision
 
 
 @own_precision
@@ -21,7 +21,7 @@ def extract(encoder: nn.Module, images: Tensor, precision: str = "fp32", batch_s
     if batch_size is None:
         batch_size = 128 if images.device.type == "cpu" else 512  # a CPU's cache holds so many activations
     features = []
-    with autocast(images.device, precision):
+    with autocast(images.device, precision), exact_float32():
         for batch in images.split(whole(batch_size, "batch_size")):
             pixels = batch.float() if batch.is_floating_point() else batch.float().div_(255)
             features.append(encoder(pixels).float())

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from lib.measures.natural_shift import balanced
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import own_precision
 
 PROTOCOL = f"{probe.PROTOCOL}.1"
@@ -56,7 +56,7 @@ class OutOfDomain:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _domains(size: int, device: torch.device, _data: Path | None) -> dict[str, dict[str, Split]]:
     """The domains that are here, read once for all encoders."""
     here = available()

@@ -24,7 +24,6 @@ the mean over the classes that the truth has.
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +43,7 @@ from lib.measures import probe
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import autocast, own_precision, with_gradients
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
@@ -100,7 +100,7 @@ class Segmentation:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-@functools.lru_cache(maxsize=3)
+@kept
 def _part(
     dataset: str, split: str, count: int, size: int, device: torch.device, _data: Path | None, _cache: Path
 ) -> Segmented:

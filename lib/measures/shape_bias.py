@@ -10,7 +10,6 @@ It says nothing of how many pictures are decided either way: with few, a bias is
 
 from __future__ import annotations
 
-import functools
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from lib.measures import probe
 from lib.measures.probe import fit_probe
 from lib.measures.rows import COLUMNS, row
 from lib.measures.subject import Subject
+from lib.memory import kept
 from lib.precision import own_precision
 from lib.shifts.cue_conflict import CIFAR10_NAMED, CONFLICT, EDGES, SILHOUETTES, CueConflict, available, cue_conflict
 
@@ -88,7 +88,7 @@ def _of_scenes(subject: Subject, count: int) -> list[tuple]:
     return decision_rows("scenes conflict", decided, shape, texture)
 
 
-@functools.lru_cache(maxsize=2)
+@kept
 def _agreeing(split: str, count: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Images (N, 3, 32, 32) and labels (N,) of scenes whose texture, kind i, is that of their shape, class i.
 
@@ -122,7 +122,7 @@ def _numbers(names: np.ndarray) -> np.ndarray:
     return np.array([SHARED.index(name) if name in SHARED else -1 for name in names])
 
 
-@functools.lru_cache(maxsize=1)
+@kept
 def _cue_conflict(size: int, device: torch.device, _data: Path | None, _cache: Path) -> CueConflict:
     """The set, read once for all encoders; the folders are those that it may lie in."""
     return cue_conflict(size, device)

@@ -12,12 +12,13 @@ from lib.images import Split, load
 from lib.measures.features import extract
 from lib.measures.invariance import Whitening, fit_whitening
 from lib.measures.probe import Probe, fit_probe
+from lib.memory import kept
 from lib.shifts.corruptions import corrupted_alike
 
 _KEPT = 1 << 24  # numbers in a set of pictures that is small enough to be kept for the next encoder
 
 
-@functools.lru_cache(maxsize=512)
+@kept
 def _kept_corrupted(dataset: str, count: int | None, checksum: str, name: str, severity: float, device) -> Tensor:
     return corrupted_alike(load(dataset, "test", count, device).images, name, severity)
 

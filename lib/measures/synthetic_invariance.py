@@ -58,7 +58,7 @@ class SyntheticInvariance:
         logits = subject.probe.scores(clean)
         rows = [_chance("whitened similarity", white), _chance("similarity", clean)]
         for name, kind in TRANSFORMS.items():
-            grid = kind.grid(pictures.shape[-1], self.parameters).to(pictures.device)
+            grid = kind.grid(pictures.shape[-1], self.parameters)
             chunks = []
             for moved, distance in transformed(subject, pictures, name, grid):  # (k, N, D), (k, N)
                 moved_white = whiten(moved)

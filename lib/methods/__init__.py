@@ -11,7 +11,9 @@ of its views names the numbers of the others as `queries`.
 
 One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
 (or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises;
-it is `flat_at_zero` where that has no slope at the clean views.
+it is `flat_at_zero` where that has no slope at the clean views. Where what `weakness` compares with is the same in all
+attack passes of a batch, `target(clean)` computes it, once, and `weakness` takes it as `target`; where it is
+`target_is_fixed`, `forward` takes it as well.
 One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of its
 `queries`, as many images as the settings count.
 One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from

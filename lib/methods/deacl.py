@@ -39,6 +39,7 @@ class DeACL(nn.Module):
     views = SIMCLR[:1]
     uses_labels = False
     needs_attack = True
+    target_is_fixed = True  # by a teacher that does not learn: what the attack compared with serves the loss as well
     teacher = "simclr"  # the method whose encoder the engine hands over
 
     def __init__(self, encoder: nn.Module, settings: Settings, teacher: nn.Module) -> None:
@@ -48,8 +49,8 @@ class DeACL(nn.Module):
         self.teacher_encoder = slow_copy(teacher).eval()
         self.robustness = settings.robustness
 
-    def forward(self, views: list[Tensor], clean: list[Tensor]) -> dict[str, Tensor]:
-        target = self.target(clean)
+    def forward(self, views: list[Tensor], clean: list[Tensor], target: Tensor | None = None) -> dict[str, Tensor]:
+        target = self.target(clean) if target is None else target
         features, attacked = self.encoder(torch.cat((clean[0], views[0]))).chunk(2)
         with full_precision(features):
             features, attacked = features.float(), attacked.float()
@@ -58,15 +59,16 @@ class DeACL(nn.Module):
                 "robustness": self.robustness * distance(attacked, features).mean(),  # with a gradient through both
             }
 
-    def weakness(self, views: list[Tensor], clean: list[Tensor]) -> Tensor:
+    def weakness(self, views: list[Tensor], clean: list[Tensor], target: Tensor | None = None) -> Tensor:
         """How far each adversarial feature is from what the teacher says of the clean image: (N,) in [0, 2]."""
-        target = self.target(clean)
+        target = self.target(clean) if target is None else target
         attacked = self.encoder(views[0])
         with full_precision(attacked):
             return distance(attacked.float(), target)
 
     @torch.no_grad()
     def target(self, clean: list[Tensor]) -> Tensor:
+        """The teacher's features (N, D)."""
         return self.teacher_encoder(clean[0]).float()
 
     def train(self, mode: bool = True) -> DeACL:

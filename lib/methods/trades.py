@@ -46,10 +46,16 @@ class TRADES(nn.Module):
                 "divergence": self.beta * divergence(logits, attacked).mean(),  # with a gradient through both
             }
 
-    def weakness(self, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> Tensor:
+    @torch.no_grad()
+    def target(self, clean: list[Tensor]) -> Tensor:
+        """The answers (N, C) that an attack moves away from; they hold until the weights change."""
+        return self.head(self.encoder(clean[0]))
+
+    def weakness(
+        self, views: list[Tensor], clean: list[Tensor], labels: Tensor, target: Tensor | None = None
+    ) -> Tensor:
         """How far each answer has moved, whether it was right or not: (N,)."""
-        with torch.no_grad():
-            logits = self.head(self.encoder(clean[0]))
+        logits = self.target(clean) if target is None else target
         attacked = self.head(self.encoder(views[0]))
         with full_precision(logits):
             return divergence(logits.float(), attacked.float())

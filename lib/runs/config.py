@@ -7,11 +7,14 @@ import hashlib
 import json
 from dataclasses import dataclass, field, replace
 
+import torch
+
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.methods import METHODS, queue, views_of
 from lib.methods.removal import Removal
 from lib.models import ENCODERS
+from lib.precision import precision_on
 from lib.shifts import saliency, textures
 from lib.training import Attack, Training, unfit
 from lib.views import AUGMENTATIONS, View, augmentation_protocols
@@ -153,22 +156,36 @@ class RunConfig:
         values["settings"] = _build(METHODS[method].settings, values.get("settings") or {}, f"settings of {method}")
         return _build(cls, values, "run")
 
-    def key(self, checksum: str) -> str:
-        """Sixteen hex digits that change with the config, the data and the protocols of the method and of what it is
-        given (textures, masks, augmentations), and with nothing else."""
+    def protocols(self) -> dict[str, object]:
+        """The protocols of the method and of what this run has it given: a queue under replays, textures, masks, views."""
+        method = METHODS[self.method]
+        found: dict[str, object] = {"method": method.protocol}
+        if self.attack and self.attack.kind == "free" and hasattr(method.build, "after_batch"):
+            found["queue"] = queue.PROTOCOL
+        if self.negatives == "texture":
+            found["textures"] = textures.PROTOCOL
+        if self.removal:
+            found["masks"] = saliency.PROTOCOL
+        if protocols := self._augmentation_protocols():
+            found["augmentation"] = protocols
+        return found
+
+    def key(self, checksum: str, device: torch.device | str = "cpu") -> str:
+        """Sixteen hex digits that change with what decides the numbers, and with nothing else.
+
+        That is the config, the data, its `protocols`, the kind of `device` and, where the config leaves the precision
+        to the device, what it is there. On a CPU in float32 the last two add nothing.
+        """
+        device = torch.device(device)
         values = _without(_YOUNG, self.to_dict())
         values["settings"] = _without(_YOUNG_SETTINGS, values["settings"])
         if self.attack:
             values["attack"] = _without(_YOUNG_ATTACK, values["attack"])
-        identity = [values, checksum, METHODS[self.method].protocol]
-        if self.attack and self.attack.kind == "free" and hasattr(METHODS[self.method].build, "after_batch"):
-            identity.append(queue.PROTOCOL)
-        if self.negatives == "texture":
-            identity.append(textures.PROTOCOL)
-        if self.removal:
-            identity.append(saliency.PROTOCOL)
-        if protocols := self._augmentation_protocols():
-            identity.append(protocols)
+        identity = [values, checksum, *self.protocols().values()]
+        if device.type != "cpu":
+            identity.append(f"on {device.type}")
+        if self.training.precision == "auto" and (precision := precision_on(device)) != "fp32":
+            identity.append(precision)
         return hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
 
 

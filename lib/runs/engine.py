@@ -17,13 +17,13 @@ from torch import nn
 from tqdm import tqdm
 
 import lib
-from lib import paths
+from lib import memory, paths
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
 from lib.methods import METHODS, build_method
 from lib.models import Fused, build_encoder
-from lib.precision import precision_on
+from lib.precision import exact_float32, precision_on, repeatable
 from lib.runs import store
 from lib.runs.config import RunConfig
 from lib.shifts.saliency import without_background
@@ -93,6 +93,7 @@ def compute(
         for future in futures:
             future.cancel()
         bar.close()
+        memory.forget()  # test sets as measures have them, perhaps on the GPU
     return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
 
 
@@ -104,7 +105,7 @@ def compute_one(
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     data = load(config.dataset, "train", config.train_images, device)
     _check_data(config, data, measures)
-    key = config.key(data.checksum)
+    key = config.key(data.checksum, device)
     with _locked(key):
         record, encoder = _trained(config, key, data, device, deadline, progress)
         head = _head(config, key, data, device)
@@ -146,7 +147,8 @@ def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
     if rows is None:
         if time.monotonic() > deadline:
             raise OutOfTime
-        rows = measure.rows(subject)
+        with exact_float32():  # "fp32" means it, whatever a notebook has switched on
+            rows = measure.rows(subject)
         store.save_rows(key, measure.identity, rows)
     return rows.assign(run=key, measure=measure.identity)
 
@@ -156,7 +158,7 @@ def _train(
 ) -> tuple[dict, nn.Module]:
     teacher = None
     if (wanted := config.teacher()) is not None:
-        own = wanted.key(data.checksum)
+        own = wanted.key(data.checksum, device)
         with _locked(own):  # never the other way round: a teacher knows no student
             _, teacher = _trained(wanted, own, data, device, deadline, progress)
     method = _fresh(config, data, teacher)
@@ -167,26 +169,28 @@ def _train(
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
-    history = train(
-        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
-        progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
-        textures=textures(config.dataset, "train", config.train_images, device, progress)
-        if config.negatives == "texture" else None,
-        removed=without_background(
-            config.dataset, "train", config.train_images, device, progress, config.removal.masks
-        )
-        if config.removal else None,
-    )  # fmt: skip
+    with repeatable(device) as arithmetic:
+        history = train(
+            method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
+            progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
+            textures=textures(config.dataset, "train", config.train_images, device, progress)
+            if config.negatives == "texture" else None,
+            removed=without_background(
+                config.dataset, "train", config.train_images, device, progress, config.removal.masks
+            )
+            if config.removal else None,
+        )  # fmt: skip
     record = {
         "key": key,
         "config": config.to_dict(),
-        "protocol": METHODS[config.method].protocol,
+        "protocols": config.protocols(),
         "data": {"source": data.source, "checksum": data.checksum, "train_images": len(data.images)},
         "seconds": round(math.fsum(epoch["seconds"] for epoch in history), 1),
         "images_per_second": round(history[-1]["images_per_second"], 1),
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
         "device": device_name(device),
         "precision": precision_on(device, config.training.precision),
+        **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": _commit(),
@@ -232,7 +236,7 @@ def _fuse(
 ) -> tuple[dict, nn.Module]:
     records, encoders = [], []
     for member in config.members():
-        own = member.key(data.checksum)
+        own = member.key(data.checksum, device)
         with _locked(own):  # never the other way round: a member knows no fusion
             record, encoder = _trained(member, own, data, device, deadline, progress)
         records.append(record)
@@ -242,6 +246,7 @@ def _fuse(
     record = records[0] | {
         "key": key,
         "config": config.to_dict(),
+        "protocols": config.protocols(),
         "seconds": round(math.fsum(record["seconds"] for record in records), 1),
         "images_per_second": round(1 / sum(1 / record["images_per_second"] for record in records), 1),
         "peak_memory_mib": max(record["peak_memory_mib"] for record in records),

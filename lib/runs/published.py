@@ -125,12 +125,18 @@ def _answer(published: _Published, wanted: Wanted) -> Found | None:
         wanted.config,
         wanted.system,
         recipe,
-        published.record["protocol"] != METHODS[wanted.config.method].protocol,
+        _older(published.record, wanted.config),
         tuple(name.split("(")[0] for name in older),
         tuple(name.split("(")[0] for name in lacking),
     )
     rows = pd.concat([table for table in tables.values() if len(table)])
     return Found(published.record, rows, standing)
+
+
+def _older(record: dict, config: RunConfig) -> bool:
+    """Whether a run was trained under an older protocol of its method or of what it was given."""
+    then = record.get("protocols") or {"method": record["protocol"], "textures": 1, "masks": 1}  # of before the field
+    return any(then.get(name) != protocol for name, protocol in config.protocols().items())
 
 
 def _question(config: RunConfig) -> str:

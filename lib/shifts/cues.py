@@ -29,6 +29,7 @@ from torch import Tensor
 
 from lib.errors import BadInput
 from lib.inputs import check_images, real, told, whole
+from lib.memory import sent
 from lib.randomness import bits
 from lib.shifts.corruptions.filters import gaussian_blur
 from lib.views.operations import grey
@@ -66,7 +67,8 @@ def patch_shuffle(images: Tensor, pieces: int, seeds: Tensor) -> Tensor:
     if not isinstance(seeds, Tensor) or seeds.shape != (count,) or seeds.dtype != torch.int64:
         raise BadInput(f"{count} images take int64 seeds of shape ({count},), not {told(seeds)}")
     places = torch.arange(pieces**2, device=images.device)
-    order = bits(seeds.to(images.device), 0, pieces**2).argsort(dim=1)
+    seeds = seeds if seeds.device == images.device else sent(seeds.cpu(), images.device)
+    order = bits(seeds, 0, pieces**2).argsort(dim=1)
     order = torch.where((order == places).all(dim=1, keepdim=True), places.roll(1), order)
     size = (pieces, height // pieces, pieces, width // pieces)
     cut = images.unflatten(3, size[2:]).unflatten(2, size[:2]).permute(0, 2, 4, 1, 3, 5)  # (N, rows, columns, 3, h, w)
@@ -100,7 +102,7 @@ def high_pass(images: Tensor, cutoff: float) -> Tensor:
 def _low(pixels: Tensor, cutoff: float) -> Tensor:
     if real(cutoff, "a cut-off, in cycles an image,", 0) == 0:
         raise BadInput("a cut-off, in cycles an image, is a number above 0, not 0")
-    rows, columns = (_gaussian_gain(side, float(cutoff)).to(pixels.device) for side in pixels.shape[-2:])
+    rows, columns = (sent(_gaussian_gain(side, float(cutoff)), pixels.device) for side in pixels.shape[-2:])
     return rows @ pixels @ columns
 
 
@@ -209,7 +211,7 @@ def _from_frame(images: Tensor) -> Tensor:
     wide = max(1, round(BORDER_SHARE * min(height, width)))
     frame = torch.ones(height, width, dtype=torch.bool, device=images.device)
     frame[wide : height - wide, wide : width - wide] = False
-    mean = images[:, :, frame].sum(dim=2).double() / frame.sum()
+    mean = (images * frame).sum(dim=(2, 3)).double() / frame.sum()
     apart = (images.double() - mean[:, :, None, None]).square()
     return (apart[:, 0] + apart[:, 1] + apart[:, 2]).sqrt_().add_(0.5 + 1e-6).long()
 

@@ -36,6 +36,7 @@ from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import load
 from lib.inputs import check_images, told
+from lib.memory import sent
 from lib.precision import autocast, own_precision, with_gradients
 from lib.randomness import seed_of
 from lib.shifts.corruptions.filters import gaussian_blur
@@ -147,15 +148,16 @@ def lab(images: Tensor) -> Tensor:
         [[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], [0.019334, 0.119193, 0.950227]]
     )
     to_xyz /= torch.tensor([[0.95047], [1.0], [1.08883]])
-    light = linear.to(images.device)[images.int()]
-    xyz = torch.einsum("ij,njhw->nihw", to_xyz.to(images.device), light)
+    light = sent(linear, images.device)[images.int()]
+    xyz = torch.einsum("ij,njhw->nihw", sent(to_xyz, images.device), light)
     x, y, z = torch.where(xyz > 0.008856, xyz.clamp(min=0.008856) ** (1 / 3), 7.787 * xyz + 16 / 116).unbind(1)
     return torch.stack((116 * y - 16, 500 * (x - y), 200 * (y - z)), dim=1)
 
 
 def _from_frame(colours: Tensor) -> Tensor:
     """How far from each pixel of `colours` (N, 3, H, W) `FRAME_SHARE` of the frame's colours lie at most: (N, H, W)."""
-    top, left = colours[..., [0, -1], :].flatten(2), colours[..., 1:-1, [0, -1]].flatten(2)
+    height, width = colours.shape[-2:]  # slices, as a list of places would be sent to the device
+    top, left = colours[..., :: height - 1, :].flatten(2), colours[..., 1:-1, :: width - 1].flatten(2)
     frame, pixels = torch.cat((top, left), dim=2), colours.flatten(2)
     parts = [part.split(max(1, _AT_ONCE // (frame.shape[2] * pixels.shape[2]))) for part in (pixels, frame)]
     return torch.cat([_near(*pair) for pair in zip(*parts, strict=True)]).view(colours[:, 0].shape)
@@ -257,7 +259,8 @@ def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", pro
     The first labels are the fused maps, cut by Otsu. While it learns them, pictures mirrored at random, each picture's
     predictions are averaged with its label, `MEMORY` of the old to the rest of the new; the averages, cut by Otsu, are
     the labels of the next of `ROUNDS` rounds. What is wrong in a few maps and has no pattern is so voted down. The loss
-    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one device.
+    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one CPU; on a GPU
+    torch's faster algorithms may change its last bits.
     """
     device = torch.device(device)
     small = _reduced(_sound(images, "train")).to(device)

@@ -181,7 +181,7 @@ def _quilt(blocks: Tensor, seeds: Tensor, size: int, overlap: int) -> Tensor:
         there = canvas[:, :, row * step : row * step + side, column * step : column * step + side]
         target = (there * overlaps[kind]).flatten(1)
         errors = energies[kind] - 2 * (target[:, None] @ flat)[:, 0] + target.square().sum(1, keepdim=True)
-        errors[uses_left == 0] = float("inf")
+        errors.masked_fill_(uses_left == 0, float("inf"))
         fits = errors <= (1 + TOLERANCE) ** 2 * errors.amin(1, keepdim=True)
         chosen = (fits.cumsum(1) > (drawn % fits.sum(1))[:, None]).int().argmax(1)
         uses_left[everyone, chosen] -= 1

@@ -39,6 +39,7 @@ from torch import Tensor
 
 from lib.errors import BadInput, one_of
 from lib.inputs import unit_images, whole
+from lib.memory import sent
 from lib.precision import own_precision
 from lib.randomness import normal
 from lib.views import operations
@@ -93,11 +94,13 @@ def transform(images: Tensor, name: str, parameters: Tensor) -> Tensor:
         given = tuple(parameters.shape) if isinstance(parameters, Tensor) else type(parameters).__name__
         shape = (count, len(chosen.names))
         raise BadInput(f"{name} of {count} images takes a tensor {shape} ({', '.join(chosen.names)}), not {given}")
-    parameters = parameters.to(pixels.device, torch.float32)
+    parameters = parameters.to(torch.float32)
     valid = chosen.valid(parameters, side)
     if not valid.all():
         wrong = [round(value, 6) for value in parameters[~valid][0].tolist()]
         raise BadInput(f"{name} takes {chosen.allowed}, for pictures of {side} px, not {wrong}")
+    if parameters.device != pixels.device:  # checked on the CPU, if they are there: then nothing waits for the device
+        parameters = sent(parameters.cpu(), pixels.device)
     return chosen.function(pixels, parameters)
 
 
@@ -189,7 +192,10 @@ def deform(images: Tensor, parameters: Tensor) -> Tensor:
     (alpha_affine), drawn anew for each image. That is rotation, scale and shear again, so here the field does the work.
     """
     side = images.shape[-1]
-    distinct, which = parameters.unique(dim=0, return_inverse=True)  # in a measurement a whole batch shares one field
+    if images.is_cuda:  # which are alike is known only when the device has looked: a field for each
+        distinct, which = parameters, torch.arange(len(images), device=images.device)
+    else:  # in a measurement a whole batch shares one field
+        distinct, which = parameters.unique(dim=0, return_inverse=True)
     smoother = _smoother(distinct[:, 0], side)[:, None]
     field = smoother @ normal(distinct[:, 1].long(), (2, side, side)) @ smoother.mT  # (K, 2, S, S)
     field -= field.mean((2, 3), keepdim=True)

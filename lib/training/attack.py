@@ -132,9 +132,15 @@ def _queries(method: nn.Module | type[nn.Module], count: int) -> Sequence[int]:
     return getattr(method, "queries", range(count))
 
 
-def loss_terms(method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
-    """The method's named terms on `views`, which are the `clean` ones or what an adversary made of them."""
-    return method(*_given(method, views, clean, labels))
+def loss_terms(
+    method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: Tensor, target: Tensor | None = None
+) -> dict[str, Tensor]:
+    """The method's named terms on `views`, which are the `clean` ones or what an adversary made of them.
+
+    `target` is what an attack has found out already of the clean views; only a method whose `target_is_fixed` asks.
+    """
+    known = {"target": target} if getattr(method, "target_is_fixed", False) else {}
+    return method(*_given(method, views, clean, labels), **known)
 
 
 def _given(method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> tuple:
@@ -144,12 +150,17 @@ def _given(method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: 
 class Adversary:
     """Carries out an `Attack` on one method, step by step. `state` is what a checkpoint needs."""
 
-    def __init__(self, attack: Attack, method: nn.Module, precision: str) -> None:
+    def __init__(self, attack: Attack, method: nn.Module, precision: str, forward: nn.Module | None = None) -> None:
+        """`forward` is the compiled method where there is one; a `weakness` is then compiled too."""
         if reason := unfit(attack, method, method.views):
             raise BadInput(f"{type(method).__name__} {reason}")
         if getattr(getattr(method, "repulsion", None), "negatives", None):
             raise BadInput("negatives are for training without an attack: one of the two is None")
         self.attack, self.method, self.precision = attack, method, precision
+        self.forward, self.weakness = forward or method, getattr(method, "weakness", None)
+        if self.weakness and self.forward is not method:
+            self.weakness = torch.compile(self.weakness)
+        self.target: Tensor | None = None  # of the batch: what the attack passes compare with and do not change
         self.free = FreePerturbation(attack.epsilon, attack.step) if attack.kind == "free" else None
 
     @property
@@ -168,6 +179,7 @@ class Adversary:
         places = list(_queries(self.method, len(clean)))
         places = places[-1:] if self.attack.views == "last" else places
         self.pictures = torch.cat([clean[place] for place in places]).clamp(0, 1)  # rounding may leave [0, 1]
+        self.target = None
         if self.free:
             self.adversarial = self.free.added_to(self.pictures)
             return _put(clean, places, self.adversarial)
@@ -185,6 +197,7 @@ class Adversary:
             adversarial = pgd(
                 self.pictures, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
                 mode=self.attack.mode, start=self.attack.start, keep="last", generator=generator,
+                check=False,
             )  # fmt: skip
         return _put(clean, places, adversarial)
 
@@ -195,9 +208,13 @@ class Adversary:
 
     def _weakness(self, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> Tensor:
         given = _given(self.method, views, clean, labels)
-        if hasattr(self.method, "weakness"):
-            return self.method.weakness(*given)
-        return sum(self.method(*given).values())
+        if self.weakness is None:
+            return sum(self.forward(*given).values())
+        if not hasattr(self.method, "target"):
+            return self.weakness(*given)
+        if self.target is None:  # in the first pass, under the modes that all passes have
+            self.target = self.method.target(clean)
+        return self.weakness(*given, target=self.target)
 
     def _summing(self, loss, generator: torch.Generator) -> Tensor:
         """PGD whose backward passes add to the gradients of the weights, in training mode."""

@@ -1,12 +1,15 @@
 """The one trainer, for every method.
 
 The data set is one uint8 tensor on the device, an epoch is a permutation of it, views are made on
-the device, and nothing inside a step waits for it. All randomness of step t is a function of the
-seed and t, so a run that was cut off ends with the numbers of one that was not.
+the device, and nothing inside a step waits for it, under attack or not; at an epoch's end the losses
+are read. All randomness of step t is a function of the seed and t, so a run that was cut off ends with
+the numbers of one that was not, as far as the device repeats itself (`lib.precision.repeatable`): to
+the bit on a CPU, and on a GPU except where torch warns that an operation has no deterministic form.
 """
 
 from __future__ import annotations
 
+import functools
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -20,8 +23,8 @@ from tqdm import tqdm
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
-from lib.memory import peak_memory, reset_peak_memory
-from lib.precision import PRECISIONS, autocast, own_precision, precision_on, with_gradients
+from lib.memory import peak_memory, reset_peak_memory, sent
+from lib.precision import PRECISIONS, autocast, own_precision, precision_on, repeatable, with_gradients
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
@@ -44,7 +47,7 @@ class Training:
     weight_decay: float = 5e-4
     warmup_epochs: float = 5.0
     precision: str = "auto"  # bf16 where the device has it (see `lib.precision`)
-    compile: bool = False  # torch.compile the encoder
+    compile: bool = False  # torch.compile the method, in the attack's passes too
 
     def __post_init__(self) -> None:
         one_of(self.optimiser, OPTIMISERS, "optimiser")
@@ -57,8 +60,18 @@ class Training:
                 raise BadInput(f"{name} is a number of at least 0, not {value!r}")
 
 
+def _repeatably(train: Callable) -> Callable:
+    @functools.wraps(train)
+    def repeated(method: nn.Module, images: Tensor, *arguments, **options):
+        with repeatable(getattr(images, "device", torch.device("cpu"))):
+            return train(method, images, *arguments, **options)
+
+    return repeated
+
+
 @own_precision
 @with_gradients
+@_repeatably
 def train(
     method: nn.Module,
     images: Tensor,
@@ -115,7 +128,7 @@ def train(
     optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
     forward = torch.compile(method) if training.compile else method
     precision = precision_on(device, training.precision)
-    adversary = Adversary(attack, method, precision) if attack else None
+    adversary = Adversary(attack, method, precision, forward) if attack else None
     replays = attack.replays if attack else 1
     steps = training.epochs * steps_per_epoch
     counted = 1 if attack and attack.quirk == "cyclic schedule" else replays  # steps a batch, as the schedule has it
@@ -165,7 +178,7 @@ def train(
             optimiser.zero_grad()
             views = adversary.attacked(clean, labels[batch], seed_of(seed, 2, step)) if adversary else clean
             with autocast(device, precision):
-                terms = loss_terms(forward, views, clean, labels[batch])
+                terms = loss_terms(forward, views, clean, labels[batch], adversary.target if adversary else None)
             if terms:  # the random control has none
                 sum(terms.values()).backward()
                 if adversary:
@@ -235,7 +248,8 @@ def _batches(
     steps = training.epochs * steps_per_epoch
     bar = tqdm(total=steps, initial=done, unit="step", disable=not progress, leave=False)
     for epoch in range(done // steps_per_epoch, training.epochs):
-        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch))).to(device)
+        order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
+        order = sent(order, device)
         for step in range(max(done, epoch * steps_per_epoch), (epoch + 1) * steps_per_epoch):
             start = (step - epoch * steps_per_epoch) * training.batch_size
             yield step, order[start : start + training.batch_size]

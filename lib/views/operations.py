@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.memory import sent
 from lib.precision import own_precision
 
 GREY_WEIGHTS = (0.2989, 0.587, 0.114)  # ITU-R 601-2 luma, as torchvision rounds it
@@ -82,8 +83,8 @@ def adjust_hue(images: Tensor, shift: Tensor) -> Tensor:
 
 @functools.lru_cache
 def _opposites(device: torch.device) -> Tensor:
-    """The hues of cyan, magenta and yellow, in turns: (3, 1, 1). Sent to the device once: sending waits for it."""
-    return torch.tensor((1 / 2, 5 / 6, 1 / 6), device=device)[:, None, None]
+    """The hues of cyan, magenta and yellow, in turns: (3, 1, 1)."""
+    return sent(torch.tensor((1 / 2, 5 / 6, 1 / 6)), device)[:, None, None]
 
 
 def colour_jitter(

@@ -2,6 +2,7 @@ import dataclasses
 import json
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -188,3 +189,19 @@ def test_bad_config_is_one_sentence(values, words):
 def test_settings_of_another_method_are_refused():
     with pytest.raises(BadInput, match="the settings of simclr are"):
         RunConfig("scenes", "simclr", settings=byol.Settings())
+
+
+def test_one_key_is_one_set_of_numbers_on_every_device_and_in_every_precision(monkeypatch):
+    """Of a config that leaves its precision to the device; named, it is in the key already."""
+    auto = RunConfig("scenes", "random", seed=3)
+    plain = dataclasses.replace(auto, training=Training(precision="fp32"))
+    parts = {"avx512_bf16": False}
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: parts)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda **_: parts["avx512_bf16"])
+    keys = [run.key("0" * 64, device) for run in (auto, plain) for device in ("cpu", "cuda", torch.device("cuda", 1))]
+    assert keys[0] == auto.key("0" * 64) == "085fae1220d6f648"
+    assert keys[1] == keys[2] and keys[4] == keys[5]
+    parts["avx512_bf16"] = True
+    rounded = [run.key("0" * 64, device) for run in (auto, plain) for device in ("cpu", "cuda")]
+    assert rounded[2:] == keys[3:5]
+    assert len({*keys, *rounded}) == 6

@@ -416,3 +416,86 @@ def test_a_partner_needs_a_second_view():
     for name in ("simclr", "byol", "moco_v2", "moco_v3", "emp_ssl"):
         RunConfig("scenes", name, attack=attack)
     assert [share > 0.5 for share in moved(narrow("moco_v2").train(), attack)] == [True, False]
+
+
+class Counting(Encoder):
+    """Means of colours, counted."""
+
+    features = 3
+
+    def __init__(self):
+        super().__init__()
+        self.scale, self.calls = torch.nn.Parameter(torch.ones(3)), 0
+
+    def forward(self, x):
+        self.calls += 1
+        return x.mean(dim=(2, 3)) * self.scale + x.amax(dim=(2, 3)).square()
+
+
+@pytest.mark.parametrize("name", ["trades", "deacl"])
+@pytest.mark.parametrize("attack", ["fgsm", "pgd(4)"])
+def test_what_does_not_change_in_a_batch_is_computed_once(name, attack):
+    """TRADES' clean answer for all passes of the attack; DeACL's teacher for these and for the loss."""
+    torch.manual_seed(0)
+    given = Counting() if name == "deacl" else None
+    method, attack = build_method(name, Counting(), METHODS[name].settings(), 10, given), Attack(attack)
+    plan = Training(epochs=1, batch_size=16, warmup_epochs=0, precision="fp32")
+    train(method, *data(32), plan, seed=0, progress=False, attack=attack)
+    beside = {"trades": 3, "deacl": 1}[name]  # the target, and clean and adversarial images in the loss; these as one
+    assert method.encoder.calls == 2 * (attack.steps + beside)
+    if name == "deacl":
+        assert method.teacher_encoder.calls == 2
+
+
+@pytest.mark.parametrize("name", ["trades", "deacl"])
+def test_a_target_that_is_handed_over_changes_no_number(name):
+    torch.manual_seed(0)
+    given = build_encoder("resnet10_narrow") if name == "deacl" else None
+    method = build_method(name, build_encoder("resnet10_narrow"), METHODS[name].settings(), 10, given).eval()
+    clean = [torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))]
+    views, labels = [(clean[0] + 0.01).clamp(0, 1)], (torch.arange(8),) if name == "trades" else ()
+    with torch.no_grad():
+        target = method.target(clean)
+        assert torch.equal(
+            method.weakness(views, clean, *labels), method.weakness(views, clean, *labels, target=target)
+        )
+        if name == "deacl":
+            assert method(views, clean) == method(views, clean, target=target)
+
+
+class Wrapped(torch.nn.Module):
+    """Like a compiled module: another one, which passes on what it does not know."""
+
+    def __init__(self, method):
+        super().__init__()
+        self.method = method
+
+    def forward(self, *arguments, **options):
+        return self.method(*arguments, **options)
+
+    def __getattr__(self, name):
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("method"), name)
+
+
+@pytest.mark.parametrize(("name", "attack", "compiled"), [
+    ("simclr", "pgd(3)", 4), ("simclr", "fgsm", 2), ("simclr", "free(2)", 2), ("trades", "pgd(3)", 4),
+])  # fmt: skip
+def test_what_is_compiled_runs_in_the_passes_of_the_attack_too(name, attack, compiled, monkeypatch):
+    """A stand-in for torch.compile that counts: of each step, all forwards of the method or of its weakness."""
+    calls = []
+
+    def counted(function):
+        if isinstance(function, torch.nn.Module):
+            wrapped = Wrapped(function)
+            wrapped.register_forward_pre_hook(lambda *_: calls.append("method"))
+            return wrapped
+        return lambda *arguments, **options: calls.append("weakness") or function(*arguments, **options)
+
+    monkeypatch.setattr(torch, "compile", counted)
+    method = build_method(name, Counting(), METHODS[name].settings(), 10)
+    plan = Training(epochs=1, batch_size=16, warmup_epochs=0, precision="fp32", compile=True)
+    train(method, *data(16), plan, seed=0, progress=False, attack=Attack(attack))
+    assert len(calls) == compiled

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from lib.errors import BadInput, one_of
 from lib.inputs import check_labels, plain, unit_images
+from lib.memory import sent
 from lib.randomness import image_seeds, normal, uniform
 
 NORMS = ("linf", "l2")  # no pixel moves further than epsilon; all of them together do not
@@ -80,9 +81,12 @@ def random_in_ball(
     return direction * (radius / _length(direction))
 
 
-def pixels_of(images: Tensor) -> Tensor:
-    """Images (N, 3, H, W), uint8 or float in [0, 1], as new float32 ones in [0, 1]. Waits for the device, once."""
-    return unit_images(images, "an attack", some=True).detach()
+def pixels_of(images: Tensor, check: bool = True) -> Tensor:
+    """Images (N, 3, H, W), uint8 or float in [0, 1], as new float32 ones in [0, 1].
+
+    The check waits for the device, once; no `check` trusts whoever made the float images.
+    """
+    return unit_images(images, "an attack", some=True).detach() if check else images.detach().float()
 
 
 def labels_of(labels: Tensor, images: Tensor, classes: int | None = None) -> Tensor:
@@ -100,7 +104,7 @@ def seeds_of(images: Tensor, generator: torch.Generator | None) -> Tensor:
         generator = torch.Generator().manual_seed(0)
     if not isinstance(generator, torch.Generator) or generator.device.type != "cpu":
         raise BadInput("generator must be a torch.Generator on the CPU, whatever the device of the images")
-    return image_seeds(len(images), generator).to(images.device)
+    return sent(image_seeds(len(images), generator), images.device)
 
 
 def _length(x: Tensor) -> Tensor:

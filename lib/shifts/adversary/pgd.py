@@ -39,6 +39,7 @@ def pgd(
     keep: str = "best",
     samples: int = 1,
     generator: torch.Generator | None = None,
+    check: bool = True,
 ) -> Tensor:
     r"""Projected gradient descent: adversarial copies of `images` (N, 3, H, W), float32 in [0, 1].
 
@@ -51,9 +52,10 @@ def pgd(
     training, and saves a forward. A loss that draws random numbers is averaged over `samples` draws (expectation over
     transformations). `generator`, on the CPU, gives each image its seed; none means a new one with seed 0.
 
-    The device is waited for once, when the images are checked. Raises BadInput for what is not as said here.
+    The device is waited for once, when the range of float images is checked; without `check`, in training, never.
+    Raises BadInput for what is not as said here.
     """
-    images, seeds = pixels_of(images), seeds_of(images, generator)
+    images, seeds = pixels_of(images, check), seeds_of(images, generator)
     epsilon, step = epsilon_of(epsilon, norm), epsilon_of(step, norm, "step")
     steps, restarts, samples = whole(steps, "steps"), whole(restarts, "restarts"), whole(samples, "samples")
     if one_of(keep, ("best", "last"), "keep") == "last" and restarts > 1:

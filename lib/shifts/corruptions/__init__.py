@@ -18,6 +18,7 @@ from torch import Tensor
 
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images, real
+from lib.memory import sent
 from lib.precision import own_precision
 from lib.randomness import image_seeds, mix, seed_of
 from lib.shifts.corruptions import bar
@@ -102,7 +103,7 @@ def corrupt(
         raise BadInput("generator must be a torch.Generator on the CPU, whatever the device of the images")
 
     arguments = constants_at(name, severity, constants)
-    seeds = image_seeds(count, generator).to(images.device)
+    seeds = sent(image_seeds(count, generator), images.device)
     seeds = mix(seeds + zlib.crc32(f"{name} {severity}".encode()))
     chunk = max(1, _CHUNK["cuda" if images.is_cuda else "cpu"] // side**2)
     corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)

@@ -23,6 +23,7 @@ from scipy.ndimage import spline_filter1d
 from scipy.sparse import coo_array
 from torch import Tensor
 
+from lib.memory import sent
 from lib.randomness import integers, normal, uniform
 from lib.shifts.corruptions.filters import truncate
 
@@ -330,7 +331,7 @@ def _rotations(side: int, severity: float, device: torch.device) -> tuple[Tensor
     sources, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     sources[tap, pixel], weights[tap, pixel] = mean.indices, mean.data
     coefficients = spline_filter1d(np.eye(side), order=3, axis=0, mode="mirror")
-    return tuple(torch.from_numpy(array).to(device) for array in (coefficients, sources, weights))
+    return tuple(sent(torch.from_numpy(array), device) for array in (coefficients, sources, weights))
 
 
 def circular_motion_blur(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
@@ -358,7 +359,7 @@ def _enlargers(side: int, severity: float, device: torch.device) -> Tensor:
         positions = (np.arange(side) + (enlarged - side) // 2) * ((side - 1) / (enlarged - 1))
         for sources, weights in zip(*_spline_taps(positions, side), strict=True):
             np.add.at(matrix, (np.arange(side), sources), weights)
-    return torch.from_numpy(matrices).to(device)
+    return sent(torch.from_numpy(matrices), device)
 
 
 def transverse_chromatic_abberation(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
@@ -367,7 +368,7 @@ def transverse_chromatic_abberation(pixels: Tensor, seeds: Tensor, severity: flo
     Quirk: pixels are taken for the coefficients of cubic splines, so even the channel that is not enlarged
     is blurred, by 1/6, 2/3, 1/6 along both axes. Stream 0 draws the order of the channels.
     """
-    orders = torch.tensor(list(permutations(range(3))), device=pixels.device)
+    orders = sent(torch.tensor(list(permutations(range(3)))), pixels.device)
     matrices = _enlargers(pixels.shape[-1], severity, pixels.device)[orders[integers(seeds, 0, 6, ())]]
     enlarged = matrices @ pixels.double() @ matrices.mT
     return enlarged.add_(0.5 + 1e-6).floor_().float()  # halves are common: up, whatever their last bits

@@ -57,11 +57,15 @@ def glass_blur(pixels: Tensor, seeds: Tensor, sigma: float, reach: int, rounds: 
         across, down = integers(seeds, -reach, reach, (2, side * side), stream).unbind(1)
         neighbour = torch.where(written, here + down * side + across, here)
         # The original walks from the last pixel to the first, so a neighbour further on has been overwritten
-        # already: go on to what it was overwritten with, until one that has not been. Leaps double each time.
-        last, further = here.expand(count, -1), torch.maximum(neighbour, here)
-        while not torch.equal(last, further):
+        # already: go on to what it was overwritten with, until one that has not been. Leaps double each time, so that
+        # the longest chain, through all pixels, is at its end after as many as their number has bits. On a CPU it is
+        # cheap to see that it is sooner; a GPU would be waited for.
+        further = torch.maximum(neighbour, here)
+        for _ in range((side * side).bit_length()):
             last, further = further, further.gather(1, further)
-        source = source.gather(1, neighbour.gather(1, last))
+            if not pixels.is_cuda and torch.equal(last, further):
+                break
+        source = source.gather(1, neighbour.gather(1, further))
     blurred = truncate(filters.gaussian_blur(pixels, sigma)).flatten(2)
     moved = blurred.gather(2, source[:, None].expand(-1, 3, -1)).view_as(pixels)
     return filters.gaussian_blur(moved, sigma)

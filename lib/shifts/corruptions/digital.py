@@ -10,6 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from torchvision.io import decode_jpeg, encode_jpeg
 
+from lib.memory import sent
 from lib.randomness import uniform
 from lib.shifts.corruptions.filters import gaussian_taps
 
@@ -28,7 +29,7 @@ def _smoother(sigma: float, side: int, device: torch.device) -> Tensor:
     matrix = np.zeros((side, side))
     for output in range(side):
         np.add.at(matrix[output], sources[output : output + len(taps)], taps)
-    return torch.from_numpy(matrix).to(device)
+    return sent(torch.from_numpy(matrix), device)
 
 
 def elastic_transform(pixels: Tensor, seeds: Tensor, strength: float, sigma: float, tilt: float) -> Tensor:
@@ -44,7 +45,7 @@ def elastic_transform(pixels: Tensor, seeds: Tensor, strength: float, sigma: flo
 
     # The affine map takes three corners to shifted ones; its inverse says where each pixel comes from.
     centre, arm = side // 2, side // 3
-    corners = torch.tensor([[arm, arm], [arm, -arm], [-arm, -arm]], **like) + centre
+    corners = sent(torch.tensor([[arm, arm], [arm, -arm], [-arm, -arm]], dtype=torch.float64), pixels.device) + centre
     shifted = corners + (uniform(seeds, (3, 2)).double() * 2 - 1) * (tilt * side)
     inverse = torch.linalg.solve(F.pad(shifted, (0, 1), value=1), corners.expand(count, 3, 2))  # (N, 3, 2)
     along_x, along_y, origin = (part[:, None, None] for part in inverse.unbind(1))

@@ -13,6 +13,7 @@ from functools import lru_cache
 import torch
 from torch import Tensor
 
+from lib.memory import sent
 from lib.randomness import normal, uniform
 
 
@@ -27,7 +28,7 @@ def _poisson_table(photons: float, device: torch.device) -> Tensor:
     counts = 1 << (int(photons + 6 * math.sqrt(photons)) + 12).bit_length()  # beyond them less than a draw can tell
     means = torch.arange(256, dtype=torch.float64)[:, None] * (photons / 255)
     count = torch.arange(counts, dtype=torch.float64)
-    return torch.special.gammaincc(count + 1, means).float().to(device)
+    return sent(torch.special.gammaincc(count + 1, means).float(), device)
 
 
 def shot_noise(pixels: Tensor, seeds: Tensor, photons: float) -> Tensor:

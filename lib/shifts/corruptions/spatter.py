@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from lib.memory import sent
 from lib.randomness import normal
 from lib.shifts.corruptions.filters import gaussian_blur
 
@@ -29,12 +30,12 @@ def spatter(
     if mud:
         cover = gaussian_blur((liquid > threshold).float(), strength)
         cover = torch.where(cover < 0.8, 0, cover)
-        return pixels * (1 - cover) + cover * pixels.new_tensor(MUD)[:, None, None]
+        return pixels * (1 - cover) + cover * sent(torch.tensor(MUD, dtype=pixels.dtype), pixels.device)[:, None, None]
     # A liquid above 1, which is rare, wraps around as the authors' cast to bytes does.
     liquid = torch.where(liquid < threshold, 0, liquid * 255).floor_().remainder_(256)
     light = liquid * _relief(liquid[:, 0])[:, None]
     light *= strength / light.amax((2, 3), keepdim=True).clamp(min=1)
-    return pixels + light * pixels.new_tensor(WATER)[:, None, None]
+    return pixels + light * sent(torch.tensor(WATER, dtype=pixels.dtype), pixels.device)[:, None, None]
 
 
 def _relief(liquid: Tensor) -> Tensor:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, distribution
 
 import numpy as np
@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.memory import sent
 from lib.randomness import normal, uniform
 from lib.shifts.corruptions.filters import clipped_zoom, streak, truncate, zoom_cut
 
@@ -59,7 +60,7 @@ def frost_photographs() -> list[Tensor]:
     return [torch.from_numpy(np.array(Image.open(file).convert("RGB"))).permute(2, 0, 1) for file in files]
 
 
-@cache
+@lru_cache(maxsize=8)  # some megabytes each, one for each side
 def _frost_line(every: int, side: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Every `every`-th pixel of the photographs, one after the other in one line: pixels, heights, widths."""
     photographs = []
@@ -71,8 +72,8 @@ def _frost_line(every: int, side: int, device: torch.device) -> tuple[Tensor, Te
             size = (round(height * scale), round(width * scale))
             photograph = F.interpolate(photograph, size=size, mode="bilinear", align_corners=False)
         photographs.append(photograph[0])
-    heights, widths = (torch.tensor([p.shape[dim] for p in photographs], device=device) for dim in (1, 2))
-    return torch.cat([p.flatten() for p in photographs]).to(device), heights, widths
+    heights, widths = (sent(torch.tensor([p.shape[dim] for p in photographs]), device) for dim in (1, 2))
+    return sent(torch.cat([p.flatten() for p in photographs]), device), heights, widths
 
 
 def frost(pixels: Tensor, seeds: Tensor, picture: float, photograph: float, every: int) -> Tensor:
