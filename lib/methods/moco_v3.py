@@ -19,7 +19,8 @@ PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
 @dataclass(frozen=True)
 class Settings:
-    temperature: float = 0.2  # of the paper (section 3) and the authors' ViTs; their command for a ResNet leaves it at 1
+    # Of the paper (section 3) and the authors' ViTs; their command for a ResNet leaves it at 1.
+    temperature: float = 0.2
     momentum: float = 0.98  # at the first step, rising to 1; the paper starts at 0.99 (section 3) for longer runs
     hidden: int = 512
     projection: int = 128

@@ -68,7 +68,7 @@ class Attack:
             raise BadInput(f"{self.name}{' with a quirk' if self.quirk else ''} attacks in the mode 'batch' alone")
         if one_of(self.partner, PARTNERS, "partner") == "same" and (self.kind == "free" or self.views != "last"):
             raise BadInput(
-                f"{self.name} on the views {self.views!r} has the partner 'other': 'same' is for fgsm or pgd on the last"
+                f"{self.name} on the views {self.views!r} has the partner 'other': 'same' is for fgsm and pgd on 'last'"
             )
         if self.quirk is not None and self.kind not in QUIRKS[one_of(self.quirk, QUIRKS, "quirk")]:
             raise BadInput(f"{self.quirk} is a quirk of {' and '.join(QUIRKS[self.quirk])}, not of {self.name}")

@@ -319,8 +319,11 @@ def test_a_table_of_systems_by_hand(results):
     ]
     assert dict(told.loc["SimCLR, PGD"]) == {
         "trained against": "PGD(5), 8/255 by steps of 2.55/255, one of two views", "views": "2", "batch": 64,
-        "epochs": 4, "optimiser": "SGD, 0.05", "seeds": 3, "source": "Ghofrani and Jamshidi, arXiv 2501.03507",
+        "epochs": 4, "optimiser": "SGD, 0.05", "seeds": 3,
+        "source": "ours, after Ghofrani and Jamshidi, arXiv 2501.03507",
     }  # fmt: skip
+    same = told.loc["SimCLR, PGD against the same view", "trained against"]
+    assert same == "PGD(5), 8/255 by steps of 2.55/255, one of two views, against the same view"
     assert dict(told.loc["Random weights"]) == {
         "trained against": "nothing", "views": "", "batch": "", "epochs": "none", "optimiser": "", "seeds": 3,
         "source": "a control",

@@ -171,7 +171,7 @@ def test_the_network_s_logits_are_of_the_slow_copy_and_negatives_are_not_queued(
     )
     expected = F.cross_entropy(logits / built.temperature, torch.zeros(4, dtype=torch.long))
     assert found.item() == pytest.approx(expected.item(), rel=1e-4)
-    built.after_step(0.5)
+    built.after_batch()
     assert torch.allclose(built.queue.keys[:4], key, atol=1e-5) and torch.equal(built.queue.keys[4:], before[4:])
 
 

@@ -172,7 +172,7 @@ def test_key_is_the_same_in_every_process_and_release():
     ({"dataset": "scenes", "method": "trades", "attack": "free(3)"}, "use 'pgd(k)' or 'fgsm', not free"),
     ({"dataset": "scenes", "method": "moco_v2", "attack": "pgd(5)"},
      "moco_v2 has no gradient through some of its views: attack its views 'last', the last that has one"),
-    ({"dataset": "scenes", "method": "trades", "attack": {"name": "pgd(5)", "start": "zero"}}, "use the start 'random'"),
+    ({"dataset": "scenes", "method": "trades", "attack": {"name": "fgsm", "start": "zero"}}, "use the start 'random'"),
     ({"dataset": "scenes", "method": "dcl", "settings": {"negatives": "patch"}},
      "dcl takes no negatives: its negatives are None; use simclr or moco_v2 or byol"),
     ({"dataset": "scenes", "method": "simclr", "settings": {"negatives": "patch"}, "attack": "fgsm"},
