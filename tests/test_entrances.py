@@ -394,7 +394,7 @@ def test_an_autocast_region_of_the_caller_changes_nothing(name):
         assert ours.dtype == theirs.dtype and torch.equal(ours, theirs)
 
 
-MEASURES = [kind for kind in vars(lib.measures).kinds() if dataclasses.is_dataclass(kind) and hasattr(kind, "rows")]
+MEASURES = [kind for kind in vars(lib.measures).values() if dataclasses.is_dataclass(kind) and hasattr(kind, "rows")]
 
 
 class Touched(Exception):
