@@ -157,7 +157,7 @@ class RunConfig:
         return _build(cls, values, "run")
 
     def protocols(self) -> dict[str, object]:
-        """The protocols of the method and of what this run has it given: a queue under replays, textures, masks, views."""
+        """The protocols of the method and of what a run gives it: a queue under replays, textures, masks, views."""
         method = METHODS[self.method]
         found: dict[str, object] = {"method": method.protocol}
         if self.attack and self.attack.kind == "free" and hasattr(method.build, "after_batch"):

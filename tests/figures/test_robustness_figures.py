@@ -253,7 +253,8 @@ def test_effective_robustness_of_rows(rows):
 
         own, at = x[method], np.array([means[0][method], 1])
         slope = (predicted(own + 1e-4) - predicted(own - 1e-4)) / 2e-4
-        noise = np.hypot(*(by * errors.loc[shift]["standard_error"][method] for by, shift in ((1, "all"), (slope, "none"))))
+        weights = ((1, "all"), (slope, "none"))
+        noise = np.hypot(*(by * errors.loc[shift]["standard_error"][method] for by, shift in weights))
         above = y[method] - predicted(own)
         centre = predicted(100 / (1 + np.exp(-at[0])))
         of_line = stats.t.ppf(0.975, 5) * (at @ covariance @ at) ** 0.5 * centre * (100 - centre) / 100

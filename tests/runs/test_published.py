@@ -12,7 +12,7 @@ from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.figures.words import scope
 from lib.methods import METHODS
-from lib.runs import PRESETS, Study, grid, published, recipes, store, study
+from lib.runs import PRESETS, RunConfig, Study, grid, published, recipes, store, study
 from lib.runs.presets import STUDIES, configs_of, measures_of
 
 NAME = "severity_degradation"
@@ -243,3 +243,15 @@ def test_a_shorter_recipe_has_a_shorter_warm_up(monkeypatch):
     }  # fmt: skip
     monkeypatch.setitem(recipes.RECIPES, "byol", dataclasses.replace(recipes.RECIPES["byol"], epochs=0.5))
     assert grid("full", ["byol"], [0])[0].training.warmup_epochs == 10.0
+
+
+def test_an_older_protocol_of_what_a_run_is_given_makes_it_stale():
+    """Records of before the field `protocols` were trained with the first of textures, masks and augmentations."""
+    blurred, sharp = (RunConfig("scenes", "moco_v2", augmentation=name) for name in ("default", "spatial"))
+    fused = RunConfig("scenes", "moco_v2", augmentation="fusion")
+    record = {"protocol": METHODS["moco_v2"].protocol}
+    assert [published._older(record, config) for config in (blurred, sharp, fused)] == [True, False, True]
+    assert not any(published._older({"protocols": config.protocols()}, config) for config in (blurred, sharp, fused))
+    textured = RunConfig("scenes", "simclr", settings=METHODS["simclr"].settings(negatives="texture"))
+    assert not published._older({"protocol": METHODS["simclr"].protocol}, textured)
+    assert published._older({"protocols": textured.protocols() | {"textures": 0}}, textured)

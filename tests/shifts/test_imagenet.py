@@ -196,7 +196,10 @@ def test_a_picture_is_cut_to_its_central_square(folder):
     (lambda: imagenet_variant("imagenet-r", [COCK, "cat"]), "none of the 2 classes, the first of which is 'n01514668'"),
     (lambda: imagenet_variant("imagenet-r", [FISH], severity=3), "belong to imagenet-c, imagenet-r has none"),
     (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fogg", severity=3), "did you mean 'fog'"),
-    (lambda: imagenet_variant("imagenet-c", [FISH], corruption="fog"), "severity of imagenet-c is a whole number from 1 to 5, not None"),
+    (
+        lambda: imagenet_variant("imagenet-c", [FISH], corruption="fog"),
+        "severity of imagenet-c is a whole number from 1 to 5, not None",
+    ),
     (lambda: imagenet_variant("imagenet-c", [FISH], corruption="snow", severity=3), "CORRUPTION/SEVERITY/WNID"),
 ])  # fmt: skip
 def test_bad_input_is_one_sentence(folder, call, words):

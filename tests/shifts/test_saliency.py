@@ -326,7 +326,10 @@ def test_iou_is_scikit_learns_jaccard_score(seed, share):
 @pytest.mark.parametrize(
     ("call", "sentence"),
     [
-        (lambda: fused(noise(2).float()), "uint8 (N, 3, H, W), with sides of at least 16 px, at least one, not float32"),
+        (
+            lambda: fused(noise(2).float()),
+            "uint8 (N, 3, H, W), with sides of at least 16 px, at least one, not float32",
+        ),
         (lambda: lab(noise(2)[:, :1]), "not uint8 (2, 1, 16, 16)"),
         (lambda: geodesic(noise(2)[:0]), "at least one, not uint8 (0, 3, 16, 16)"),
         (lambda: spectral_residual(noise(2, 15, 16)), "at least 16 px, at least one, not uint8 (2, 3, 15, 16)"),

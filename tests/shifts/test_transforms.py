@@ -311,7 +311,8 @@ def test_bad_input():
         with pytest.raises(BadInput, match=r"hue of 2 images takes a tensor \(2, 1\) \(turn\)"):
             transform(images, "hue", parameters)
     for wrong in (images[0], images[:, :1], images[..., :31], images[..., :8, :8], images[:0]):
-        with pytest.raises(BadInput, match=r"\(N, 3, S, S\) or float in .0, 1., with sides of at least 16 px, at least one, not"):
+        words = r"\(N, 3, S, S\) or float in .0, 1., with sides of at least 16 px, at least one, not"
+        with pytest.raises(BadInput, match=words):
             transform(wrong, "hue", one)
     for wrong in (images.numpy(), images.int()):
         with pytest.raises(BadInput, match="uint8 .* or float in .*, not (a NumPy array float32|int32) "):
