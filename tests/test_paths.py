@@ -151,7 +151,7 @@ def folder_of(path, classes, per_class=5):
             Image.new("RGB", (40, 36), (10 * number, len(name), 200)).save(path / name / f"{number}.png")
 
 
-def packed(path, side=32, count=40, **arrays):
+def packed(path, side=32, count=100, **arrays):
     pixels = np.random.default_rng(0).integers(256, size=(count, side, side, 3), dtype=np.uint8)
     np.savez(path, images=pixels, **{"labels": np.arange(count) % 10, **arrays})
 
@@ -176,7 +176,7 @@ def test_cached_scenes_are_no_own_set(own, monkeypatch):
     assert (own / "scenes").is_dir() and (load("scenes", "test", 4).images == first.images).all()
 
 
-@pytest.mark.parametrize("arrays", [{}, {"classes": np.array(CIFAR10_CLASSES)}, {"labels": np.arange(40) % 7}])
+@pytest.mark.parametrize("arrays", [{}, {"classes": np.array(CIFAR10_CLASSES)}, {"labels": np.arange(100) % 7}])
 def test_a_copy_of_cifar10_may_have_its_name(own, arrays):
     packed(own / "cifar10.npz", **arrays)
     assert load("cifar10").classes == CIFAR10_CLASSES
@@ -184,7 +184,7 @@ def test_a_copy_of_cifar10_may_have_its_name(own, arrays):
 
 @pytest.mark.parametrize(("arrays", "held"), [
     ({"classes": np.array([*CIFAR10_CLASSES[:9], "lorry"])}, r"holds 10 classes \(airplane, automobile, bird, ...\)"),
-    ({"labels": np.arange(40) % 11}, r"holds 11 classes \(0, 1, 2, ...\) at 32 px"),
+    ({"labels": np.arange(100) % 11}, r"holds 11 classes \(0, 1, 2, ...\) at 32 px"),
     ({"side": 64}, "holds 10 classes .* at 64 px"),
 ])  # fmt: skip
 def test_another_set_called_cifar10_is_refused(own, arrays, held):
