@@ -2,7 +2,8 @@
 
 python -m lib.book                                    from the published rows -> _build/html
 python -m lib.book --preset quick                     every number computed now -> _build/quick/html
-python -m lib.book --preset quick --dataset my_set    the same on other pictures -> _build/quick-my_set/html
+python -m lib.book --preset quick --dataset my_set    the same on other images -> _build/quick-my_set/html
+python -m lib.book --preset quick --seeds '[0]'       the same with other seeds, in its place
 """
 
 from __future__ import annotations

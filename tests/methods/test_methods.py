@@ -12,7 +12,7 @@ from lib.models import ENCODERS, build_encoder
 
 def fresh(name):
     torch.manual_seed(0)
-    return build_method(name, build_encoder("resnet10"), METHODS[name].settings(), classes=4)
+    return build_method(name, build_encoder("resnet10_narrow"), METHODS[name].settings(), classes=4)
 
 
 def batch(method, count=8):

@@ -35,7 +35,7 @@ def small_scenes(monkeypatch):
 
 
 def config(method="simclr", seed=0, **options):
-    return RunConfig("scenes", method, "resnet10", seed, 64, PLAN, **options)
+    return RunConfig("scenes", method, "resnet10_narrow", seed, 64, PLAN, **options)
 
 
 def test_computed_once_and_read_after_that(monkeypatch):
@@ -155,12 +155,12 @@ def test_a_fusion_has_the_standardised_features_of_its_members():
     members, _ = compute(fusion.members(), [], progress=False)  # from the store: a fusion trains them as runs
     features = []
     for record in members:
-        encoder = build_encoder("resnet10")
+        encoder = build_encoder("resnet10_narrow")
         store.load_weights(record["key"], encoder, torch.device("cpu"))
         features.append(extract(encoder, data.images))
     expected = torch.cat(features, dim=1)
     expected = (expected - expected.mean(dim=0)) / expected.std(dim=0).clamp(min=1e-6)
-    fused = Fused([build_encoder("resnet10") for _ in members])
+    fused = Fused([build_encoder("resnet10_narrow") for _ in members])
     store.load_weights(records[0]["key"], fused, torch.device("cpu"))
     torch.testing.assert_close(extract(fused, data.images), expected, rtol=1e-3, atol=1e-3)
     assert records[0]["seconds"] == pytest.approx(sum(record["seconds"] for record in members))

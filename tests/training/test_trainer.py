@@ -36,7 +36,7 @@ def data(count=70):
 
 def fresh(name="simclr"):
     torch.manual_seed(0)
-    return build_method(name, build_encoder("resnet10"), METHODS[name].settings(), 10)
+    return build_method(name, build_encoder("resnet10_narrow"), METHODS[name].settings(), 10)
 
 
 def digest(module):
