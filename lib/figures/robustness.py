@@ -28,7 +28,7 @@ from lib.figures.tables import ranking
 from lib.figures.words import listed
 from lib.measures import Interval, interval, share_interval
 from lib.measures.calibration import BINS
-from lib.measures.corruption_error import ALL, held
+from lib.measures.corruption_error import ALL, DEBIASED, held
 from lib.measures.published import rankings
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import LEVEL
@@ -46,6 +46,11 @@ RANKED = {  # summary: (metric, shift, severity) of its rows; of each, the lowes
 }
 _NEAR_TICKS = 0.12  # of an axis: less, and the words of two ticks meet
 TAU = "Kendall's tau"
+BIAS = {  # calibration metric -> what a caption says of its bias
+    DEBIASED: "What chance adds to the squares where images are few is subtracted. ",
+    "calibration error": "It is biased upwards where images are few: by 4 points for a calibrated probe and 1,000 "
+    "images, so that only large differences count. ",
+}
 
 FAMILIES = {"ResNet": "resnet", "ViT": "vit"}  # how the names of their encoders begin
 FAMILY_LOOKS = {
@@ -318,25 +323,35 @@ def _round_ticks(span: tuple[float, float]) -> np.ndarray:
     return ticks[::2] if len(ticks) > 4 and np.diff(places).min() < _NEAR_TICKS else ticks
 
 
+def calibration_metric(rows: Rows) -> str:
+    """The calibration error without the bias of few images; the one with it in rows that are older."""
+    return DEBIASED if (rows["metric"] == DEBIASED).any() else "calibration error"
+
+
 def calibration_by_severity(rows: Rows, scope: str) -> Figure:
-    """One line a method: the expected calibration error, from clean pictures to the mean of all corruptions at 5."""
+    """One line a method: the calibration error, from clean pictures to the mean of all corruptions at 5.
+
+    Without the bias of few images where rows have it; else the expected one, of whose bias the caption tells.
+    """
     use_style()
     drawing, axes = plt.subplots(figsize=(4.9, 4.4))
-    table = curves(rows, ALL, "calibration error")
+    metric = calibration_metric(rows)
+    what = "root mean square calibration error" if metric == DEBIASED else "expected calibration error"
+    table = curves(rows, ALL, metric)
     draw_lines(axes, table)
     top = 1.08 * table[["mean", "high"]].max(axis=None)
     ends = [(own["mean"].iloc[-1], title(m), look(m)["color"]) for m, own in table.groupby("method", sort=False)]
     label_ends(axes, ends, SEVERITIES[-1], gap=0.05 * top)
-    axes.set(xlabel="severity (0: clean)", ylabel="expected calibration error (%)", ylim=(0, top), xlim=(-0.15, 5.1))
+    axes.set(xlabel="severity (0: clean)", ylabel=f"{what} (%)", ylim=(0, top), xlim=(-0.15, 5.1))
     strongest = table[table["severity"] == SEVERITIES[-1]].sort_values("mean")
     clean = table[table["severity"] == 0].set_index("method")["mean"]
     return Figure(
         drawing,
         name="fig-calibration",
-        caption=f"Expected calibration error of the probe ({BINS} bins of confidence) against severity: of clean "
-        f"pictures, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. Bands are 95 % "
-        f"intervals over seeds and images. {scope}",
-        alt="Line chart of the probe's expected calibration error against severity 0 to 5. "
+        caption=f"{what.capitalize()} of the probe ({BINS} bins of confidence) against severity: of clean "
+        f"pictures, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. {BIAS[metric]}"
+        f"Bands are 95 % intervals over seeds and images. {scope}",
+        alt=f"Line chart of the probe's {what} against severity 0 to 5. "
         + "; ".join(f"{title(m)} goes from {clean[m]:.0f} to {e:.0f} percent"
                     for m, e in zip(strongest["method"], strongest["mean"], strict=True))
         + ".",
@@ -359,7 +374,8 @@ def _scores(rows: Rows, methods: Sequence[str]) -> Rows:
     for method in methods:
         one_of(method, dict.fromkeys(rows["method"]), "method of these rows")
     means = rows.groupby(["metric", "shift", "severity", "method"])["value"].mean()
-    found = {name: [means.get((*cell, method), np.nan) for method in methods] for name, cell in RANKED.items()}
+    ranked = RANKED | {"calibration error": (calibration_metric(rows), ALL, 0)}
+    found = {name: [means.get((*cell, method), np.nan) for method in methods] for name, cell in ranked.items()}
     return pd.DataFrame(found, index=list(methods)).dropna(axis="columns")
 
 

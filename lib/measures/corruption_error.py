@@ -8,7 +8,9 @@ the unnormalised mean over 15 x 5 (RobustBench). The metrics:
 - "error" of the probe;
 - "error step": the error less that of the same images one severity below, below 1 without corruption;
 - "relative error" of groups and "all": the error less that of the same images without corruption;
-- "calibration error" of clean images and "all": the mean of the cells' ECE (see `lib.measures.calibration`).
+- "calibration error" of clean images and "all": the mean of the cells' ECE (see `lib.measures.calibration`), which
+  grows as images get fewer;
+- "debiased calibration error" of the same: the root of the mean of the cells' squared error, which does not.
 """
 
 from __future__ import annotations
@@ -20,15 +22,16 @@ import pandas as pd
 from torch import Tensor
 
 from lib.measures import probe
-from lib.measures.calibration import calibration_gaps
+from lib.measures.calibration import calibration_gaps, root_outcomes, squared_gaps
 from lib.measures.rows import CLEAN, COLUMNS, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.corruptions import BAR, CORRUPTIONS, EVERY, GROUPS, SEVERITIES
 from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 
-PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.2"  # bump the last number when rows change for other reasons
+PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.3"  # bump the last number when rows change for other reasons
 ALL = "all"
+DEBIASED = "debiased calibration error"
 MEASURED = tuple(name for name in EVERY if name not in BAR)  # C-bar's are out of distribution: see that measure
 
 
@@ -52,17 +55,21 @@ class CorruptionError:
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
 
-        def outcomes(pictures: Tensor) -> tuple[np.ndarray, np.ndarray]:
-            """Of each picture, whether the prediction is wrong, and its part of the calibration error."""
+        def outcomes(pictures: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+            """Of each image, whether the prediction is wrong, and its parts of the two calibration errors."""
             confidence, predicted = subject.probe.scores(subject.extract(pictures)).softmax(dim=1).max(dim=1)
             right = (predicted == test.labels).cpu().numpy()
-            return ~right, calibration_gaps(confidence.cpu().numpy(), right)
+            confidence = confidence.cpu().numpy()
+            return ~right, calibration_gaps(confidence, right), squared_gaps(confidence, right)
 
-        clean, clean_gaps = outcomes(test.images)
+        clean, clean_gaps, clean_squares = outcomes(test.images)
         cells = [outcomes(subject.corrupted(name, level, self.images)) for name in MEASURED for level in SEVERITIES]
         shape = (len(MEASURED), len(SEVERITIES), -1)
-        grid, gaps = (np.reshape(values, shape) for values in zip(*cells, strict=True))
-        return pd.concat([error_rows(clean, grid), calibration_rows(clean_gaps, gaps)], ignore_index=True)
+        grid, gaps, squares = (np.reshape(values, shape) for values in zip(*cells, strict=True))
+        return pd.concat(
+            [error_rows(clean, grid), calibration_rows(clean_gaps, gaps), debiased_rows(clean_squares, squares)],
+            ignore_index=True,
+        )
 
 
 def error_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
@@ -85,6 +92,15 @@ def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
     cells = _mean_over(ALL, grid)
     rows = [row(CLEAN, 0, "calibration error", clean), row(ALL, 0, "calibration error", cells.mean(axis=0))]
     rows += [row(ALL, level, "calibration error", cell) for level, cell in zip(SEVERITIES, cells, strict=True)]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def debiased_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+    """Rows from the squares (N,) and (19, 5, N) of `squared_gaps`: roots of the means over cells."""
+    cells = _mean_over(ALL, grid)
+    over_all = [(0, cells.mean(axis=0)), *zip(SEVERITIES, cells, strict=True)]
+    rows = [row(CLEAN, 0, DEBIASED, root_outcomes(clean))]
+    rows += [row(ALL, severity, DEBIASED, root_outcomes(gaps)) for severity, gaps in over_all]
     return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

@@ -144,7 +144,7 @@ def is_share(metric: str) -> bool:
 _SHARE_WORDS = ("accuracy", "IoU", "zero gradient")
 _SHARES = ("error", "error along severity", "shape bias", "shape decisions", "texture decisions")
 # What is called an error or an accuracy and may be below zero, is no share of images, or is not in percent.
-_OTHERS = ("relative error", "calibration error", "angle error", "accuracy lost")
+_OTHERS = ("relative error", "calibration error", "debiased calibration error", "angle error", "accuracy lost")
 
 
 def cell_interval(cell: pd.DataFrame, metric: str) -> Interval:

@@ -168,6 +168,9 @@ class RunConfig:
             found["masks"] = saliency.PROTOCOL
         if protocols := self._augmentation_protocols():
             found["augmentation"] = protocols
+        teacher = self.teacher()
+        if teacher and METHODS[teacher.method].protocol > 1:  # the first is not named, so that old keys stay
+            found["teacher"] = METHODS[teacher.method].protocol
         return found
 
     def key(self, checksum: str, device: torch.device | str = "cpu") -> str:

@@ -32,6 +32,7 @@ from lib.measures import (
     ShapeBias,
     SyntheticInvariance,
 )
+from lib.measures.corruption_error import DEBIASED
 from lib.measures.robust_accuracy import ZERO_GRADIENT
 from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
@@ -182,7 +183,7 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
 
 def _unread_of_augmentations(rows: pd.DataFrame) -> pd.Series:
     """Corruption errors but for their means over severities, and curves of encoders that the page draws none of."""
-    details = rows["metric"].isin(["relative error", "error step", "calibration error", "similarity along"])
+    details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED, "similarity along"])
     by_severity = (rows["metric"] == "error") & (rows["severity"] > 0)
     drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(
         ["", "default", "spatial", "appearance"]
@@ -201,7 +202,7 @@ def _unread_of_systems(rows: pd.DataFrame) -> pd.Series:
 
 def _unread_of_negatives(rows: pd.DataFrame) -> pd.Series:
     """Corruption errors but for their means over severities."""
-    details = rows["metric"].isin(["relative error", "error step", "calibration error"])
+    details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED])
     return details | (rows["metric"] == "error") & (rows["severity"] > 0)
 
 

@@ -253,8 +253,8 @@ def test_effective_robustness_of_rows(rows):
 
         own, at = x[method], np.array([means[0][method], 1])
         slope = (predicted(own + 1e-4) - predicted(own - 1e-4)) / 2e-4
-        weights = ((1, "all"), (slope, "none"))
-        noise = np.hypot(*(by * errors.loc[shift]["standard_error"][method] for by, shift in weights))
+        of_all, of_clean = (errors.loc[shift]["standard_error"][method] for shift in ("all", "none"))
+        noise = np.hypot(of_all, slope * of_clean)
         above = y[method] - predicted(own)
         centre = predicted(100 / (1 + np.exp(-at[0])))
         of_line = stats.t.ppf(0.975, 5) * (at @ covariance @ at) ** 0.5 * centre * (100 - centre) / 100
@@ -309,6 +309,17 @@ def steps_of(line, axes):
                                              ((50.2, 54.9), [51, 52, 53, 54])])  # fmt: skip
 def test_round_ticks(span, ticks):
     assert list(robustness._round_ticks(span)) == ticks
+
+
+def test_calibration_without_bias_where_rows_have_it(rows, shown):
+    """Older rows have none, and the caption says what that means."""
+    assert "biased upwards" in shown["calibration"].caption and "Expected" in shown["calibration"].caption
+    own = rows[rows["metric"] == "calibration error"]
+    newer = pd.concat([rows, own.assign(metric="debiased calibration error", value=own["value"] / 2)])
+    figure = robustness.calibration_by_severity(newer, "")
+    assert "biased upwards" not in figure.caption and figure.caption.startswith("Root mean square calibration error")
+    before = shown["calibration"].data.set_index(["method", "severity"])["mean"]
+    assert np.allclose(figure.data.set_index(["method", "severity"])["mean"], before / 2)
 
 
 def test_calibration_lines_are_the_means_of_the_rows(rows, shown):

@@ -6,6 +6,7 @@ import torch
 from lib.measures.corruption_error import (
     MEASURED,
     calibration_rows,
+    debiased_rows,
     error_rows,
     mean_corruption_error,
     relative_mean_corruption_error,
@@ -87,6 +88,17 @@ def test_calibration_rows_by_hand():
     assert cell(rows, "none", 0, "calibration error")["value"] == pytest.approx(20)
     assert cell(rows, "all", 2, "calibration error")["value"] == pytest.approx(45 / 15)
     assert cell(rows, "all", 0, "calibration error")["value"] == pytest.approx(45 / 75)
+
+
+def test_debiased_rows_are_roots_of_the_means_over_cells():
+    clean, grid = np.array([0.01, 0.03]), np.zeros((19, 5, 2))
+    grid[MEASURED.index("fog"), 1] = [0.3, 0.6]
+    grid[MEASURED.index("snow"), 2] = [-0.3, -0.6]  # chance took more than there was
+    grid[MEASURED.index("spatter"), 1] = [9, 9]  # in no mean
+    rows = debiased_rows(clean, grid)
+    assert cell(rows, "none", 0, "debiased calibration error")["value"] == pytest.approx(100 * 0.02**0.5)
+    assert cell(rows, "all", 2, "debiased calibration error")["value"] == pytest.approx(100 * 0.03**0.5)
+    assert [cell(rows, "all", s, "debiased calibration error")["value"] for s in (0, 1, 3)] == pytest.approx([0, 0, 0])
 
 
 def test_every_run_sees_the_same_noise_and_no_two_conditions_do():

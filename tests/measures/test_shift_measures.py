@@ -13,7 +13,7 @@ from lib import images as library
 from lib.images import load
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Subject, extract
-from lib.measures.calibration import calibration_gaps
+from lib.measures.calibration import calibration_gaps, root_outcomes, squared_gaps
 from lib.measures.natural_shift import NaturalShift, balanced
 from lib.measures.raw_input import RawInput, faded, low_contrast
 from lib.measures.severity_curve import LEVELS, SeverityCurve
@@ -41,6 +41,47 @@ def test_calibration_error_by_loop(predictions, bins):
                    if (b == 0 or np.ceil(c * bins) > b) and (np.ceil(c * bins) <= b + 1)]  # fmt: skip
         expected += abs(sum(r for _, r in members) - sum(c for c, _ in members)) / len(predictions)
     assert calibration_gaps(confidence, right, bins).mean() == pytest.approx(expected, abs=1e-12)
+
+
+def test_squared_calibration_error_by_hand():
+    """The same two bins: gaps of 0.2 and 0.45; the variance of the first's accuracy is 2/3 * 1/3 / 2, of one none."""
+    confidence, right = np.array([0.85, 0.87, 0.88, 0.55]), np.array([True, False, True, True])
+    assert squared_gaps(confidence, right, bins=10).mean() == pytest.approx(3 / 4 * (0.2**2 - 2 / 9 / 2))
+
+
+@given(st.lists(st.tuples(st.floats(0, 1), st.booleans()), min_size=2, max_size=60), st.integers(1, 20))
+def test_squared_calibration_error_by_loop(predictions, bins):
+    confidence, right = (np.array(values) for values in zip(*predictions, strict=True))
+    expected, place = 0.0, np.clip(np.ceil(confidence * bins) - 1, 0, bins - 1)
+    for own in (place == b for b in range(bins)):
+        if (count := own.sum()) > 1:
+            accuracy = right[own].mean()
+            expected += count * ((accuracy - confidence[own].mean()) ** 2 - accuracy * (1 - accuracy) / (count - 1))
+    found = squared_gaps(confidence, right, bins)
+    assert found.mean() == pytest.approx(expected / len(right), abs=1e-12)
+    assert root_outcomes(found).mean() == pytest.approx(max(0, expected / len(right)) ** 0.5, abs=1e-9)
+
+
+@pytest.mark.parametrize("off", [0.0, 0.05, 0.1])
+def test_bias_of_calibration_errors_at_a_thousand_images(off):
+    """A probe that is too confident by `off`, 15 bins: ECE adds 4 points where it is calibrated, the squares none."""
+    generator, plain, squares, errors, roots = np.random.default_rng(0), [], [], [], []
+    for _ in range(400):
+        confidence = 0.1 + 0.9 * generator.beta(2, 3, 1000)
+        truth = np.clip(confidence - off, 0, 1)
+        right = generator.random(1000) < truth
+        gaps = squared_gaps(confidence, right)
+        plain.append(calibration_gaps(confidence, right).mean())
+        squares.append(gaps.mean())
+        errors.append(gaps.std(ddof=1) / 1000**0.5)
+        roots.append(root_outcomes(gaps).mean())
+    bias = np.mean(squares) - off**2
+    assert abs(bias) < 4 * np.std(squares) / 20  # four standard errors of the mean of 400
+    assert abs(np.mean(roots) - off) < (0.02 if off == 0 else 0.006)
+    if off:
+        assert 0.9 < np.mean(errors) / np.std(squares) < 1.3  # of clipped gaps and few images: on the wide side
+    else:
+        assert 0.035 < np.mean(plain) < 0.045
 
 
 # ---- Similarity of pictures
