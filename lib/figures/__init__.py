@@ -115,6 +115,7 @@ __all__ = [
     "rescored_ranks", "rescored_table", "results_table", "robust_by_epsilon", "robustness_table",
     "saliency_failures", "saliency_sheet", "seconds_table", "segmentation_bars", "segmentation_sheet",
     "sensitivity_table", "shape_bias_figure", "side_by_side", "similarity_curves", "stacked_tables", "standing",
-    "standing_words", "sweep_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table", "texture_reliance", "trade_off",
-    "transform_sheet", "transformer_table", "tuning", "tuning_table", "tuning_words",
+    "standing_words", "sweep_curves", "system_title", "systems_table", "table", "table_of_constants", "task_table",
+    "texture_reliance", "trade_off", "transform_sheet", "transformer_table", "tuning", "tuning_table",
+    "tuning_words",
 ]  # fmt: skip
