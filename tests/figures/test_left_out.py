@@ -1,5 +1,7 @@
 """Pages of published rows of which one method's are gone: nothing fails, and the page says who is missing."""
 
+import json
+
 import pytest
 
 from lib import claims, figures, paths
@@ -61,3 +63,11 @@ def test_the_severity_page_without_a_method(home, method, measure):
         assert len(claims.verdicts(table, results.rows)) == len(table)
     figure = figures.error_by_severity(rows, "")
     assert name not in figure.alt and name not in set(figure.data["method"])
+
+
+@pytest.mark.parametrize("page", sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb")))
+def test_every_page_says_it_before_its_first_section(page):
+    cells = json.loads((paths.ROOT / "notebooks" / f"{page}.ipynb").read_text())["cells"]
+    (place,) = [number for number, cell in enumerate(cells) if "".join(cell["source"]) == "figures.standing(results)"]
+    sections = [number for number, cell in enumerate(cells) if "".join(cell["source"]).startswith("## ")]
+    assert place < sections[0] and "Study.from_notebook" in "".join(cells[place - 2]["source"])
