@@ -138,13 +138,14 @@ def test_notebooks_are_executed_side_by_side_with_their_parameters(two_notebooks
     for name in "ab":
         executed = nbformat.read(two_notebooks / "copy" / "notebooks" / f"{name}.ipynb", 4)
         assert executed.cells[-1].outputs[0].text == "handed over\n"
-        assert [cell.metadata.tags for cell in executed.cells[:2]] == [["parameters"], ["injected-parameters", "hide-input"]]
+        tags = [cell.metadata.tags for cell in executed.cells[:2]]
+        assert tags == [["parameters"], ["injected-parameters", "hide-input"]]
     assert sorted(line.split(":")[0] for line in capsys.readouterr().out.splitlines()) == ["a.ipynb", "b.ipynb"]
 
 
 def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
     notebook(two_notebooks / "notebooks" / "a.ipynb", "open('a', 'w').close()", "raise ValueError('too few images')")
-    with pytest.raises(BadInput, match="^a.ipynb stopped in cell 2: too few images$"):
+    with pytest.raises(BadInput, match="^a.ipynb stopped in cell 1: too few images$"):
         book.execute({}, two_notebooks / "copy")
 
 
