@@ -150,7 +150,7 @@ def test_notebooks_are_executed_side_by_side_with_their_parameters(two_notebooks
 
 def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
     notebook(two_notebooks / "notebooks" / "a.ipynb", "open('a', 'w').close()", "raise ValueError('too few images')")
-    with pytest.raises(BadInput, match="^a.ipynb stopped in cell 2: too few images$"):
+    with pytest.raises(BadInput, match="^a.ipynb stopped in cell 1: too few images$"):
         book.execute({}, two_notebooks / "copy")
 
 

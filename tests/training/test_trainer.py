@@ -60,6 +60,8 @@ def test_two_runs_agree_in_every_bit_and_the_seed_matters(name, precision):
     plan = Training(epochs=1, batch_size=16, precision=precision)
     first, second = run(name=name, plan=plan)[0], run(name=name, plan=plan)[0]
     assert digest(first) == digest(second)
+    if precision == "bf16":  # emulated on many processors, and slow there: seeds are asked about in float32
+        return
     other = fresh(name)
     train(other, *data(), plan, seed=4, progress=False, removed=data()[0] // 2)
     assert digest(other) != digest(first)
