@@ -15,6 +15,7 @@ from lib import figures
 from lib.figures import words
 from lib.figures.severity import curves, summary
 from lib.figures.style import LOOK
+from lib.measures import share_interval
 from lib.measures.corruption_error import MEASURED, error_rows
 from lib.methods import METHODS
 from lib.runs import Results, RunConfig
@@ -200,7 +201,8 @@ def test_summary_by_hand():
     )
     line = summary(rows).iloc[0]
     assert (line["mean"], line["seeds"]) == (41, 3)
-    assert line["high"] - line["mean"] == pytest.approx(4.3027 / 3**0.5, abs=1e-3)
+    known = share_interval([40.0, 41.0, 42.0])
+    assert (line["low"], line["high"]) == pytest.approx((known.low, known.high))
 
 
 def test_tables(rows, results):

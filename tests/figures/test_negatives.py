@@ -16,7 +16,7 @@ from lib.figures import negatives, negatives_numbers, negatives_words
 from lib.figures.systems_look import kind_look, system_look
 from lib.figures.tradeoff_words import UNTOLD
 from lib.images.sources import CIFAR10_CLASSES
-from lib.measures import Interval
+from lib.measures import Interval, share_interval
 from lib.runs.systems import NEGATIVES
 
 COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
@@ -106,6 +106,11 @@ def quick():
 def half(error=IMAGE_ERROR):
     """Half an interval of a paired difference: seeds go together, images are added."""
     return 1.959964 * 2**0.5 * error
+
+
+def share(mean, error=IMAGE_ERROR):
+    """The interval of an accuracy whose seeds lie at -1, 0 and 1 points around `mean`."""
+    return share_interval(mean + np.array([-1.0, 0.0, 1.0]), [error] * 3)
 
 
 def told(mean, width):
@@ -245,9 +250,8 @@ def test_the_forest_shows_the_differences(rows):
 def test_table_of_arms(rows):
     table = negatives.arms_table(rows).set_index("system")
     assert list(table.index) == [NEGATIVES[name].title for name in NEGATIVES if NEGATIVES[name].role != "sweep"]
-    width = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * IMAGE_ERROR)
-    assert table.loc["BYOL, patches", "corrupted (%)"] == told(score("byol patch", 1.0, 40), width)
-    assert table.loc["Random weights", "clean (%)"] == told(25.0, width)
+    assert table.loc["BYOL, patches", "corrupted (%)"] == str(share(score("byol patch", 1.0, 40)))
+    assert table.loc["Random weights", "clean (%)"] == str(share(25.0))
     fewer = rows[~((rows["system"] == "moco") & (rows["shift"] == "pacs-art"))]
     assert negatives.arms_table(fewer).set_index("system").loc["MoCo v2", "PACS art (%)"] == "–"
 
@@ -437,8 +441,7 @@ def test_other_sentences_by_hand(rows):
     assert f"on corrupted pictures {told(2, half())} with 256 keys" in negatives_words.queue_words(rows)
     texture = negatives_words.texture_words(rows)
     assert "MoCo v2 tells truck best (39 %) and airplane worst (12 %)" in texture
-    bound = np.hypot(stats.t.ppf(0.975, 2) / 3**0.5, 1.959964 * 3.0)
-    assert f"{sum(12 + 3 * place - bound > 10 for place in range(10))} lie above chance" in texture
+    assert f"{sum(share(12.0 + 3 * place, 3.0).low > 10 for place in range(10))} lie above chance" in texture
     cue = negatives_words.cue_words(rows)
     assert "MoCo v2 reads low-pass at 8 best (55 %) and edges worst (18 %)" in cue
     attack = negatives_words.attack_words(rows)

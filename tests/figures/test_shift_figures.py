@@ -11,7 +11,8 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy import ndimage
+from scipy import ndimage, stats
+from scipy.special import logit
 
 from lib.errors import BadInput
 from lib.figures import shifts, table
@@ -121,9 +122,13 @@ def test_pooled_by_hand():
     rows = pd.DataFrame(lines, columns=columns).assign(shift="fog", severity=1, metric="error", standard_error=0.0)
     line = shifts.pooled(rows, "error", ["simclr", "byol"]).iloc[0]
     assert (line["mean"], line["seeds"]) == (39, 2)
-    assert line["high"] - line["mean"] == pytest.approx(12.7062 * 5, rel=1e-4)  # t(0.975, 1) times 50^0.5 / 2^0.5
+    over_seeds = 12.7062 * (logit(0.44) - logit(0.34)) / 2  # t(0.975, 1) times s / 2^0.5
+    assert logit(line["high"] / 100) - logit(0.39) == pytest.approx(over_seeds, rel=1e-4)
     certain = shifts.pooled(rows.assign(standard_error=[3.0, 1.0] * 2 + [9.0]), "error", ["simclr", "byol"]).iloc[0]
-    assert certain["high"] - certain["mean"] == pytest.approx(math.hypot(12.7062 * 5, 1.95996 * 2), rel=1e-4)
+    count = round((0.34 * 0.66 + 0.44 * 0.56) / 2 / 0.02**2 + 1)  # whose standard error is 2 points
+    wilson = stats.binomtest(round(0.39 * count), count).proportion_ci(0.95, method="wilson")
+    over_images = (logit(wilson.high) - logit(wilson.low)) / 2
+    assert logit(certain["high"] / 100) - logit(0.39) == pytest.approx(math.hypot(over_seeds, over_images), rel=3e-3)
     with pytest.raises(BadInput, match="of one encoder"):
         shifts.pooled(pd.concat([rows, rows]), "error", ["simclr"])
 

@@ -17,6 +17,7 @@ from lib.errors import BadInput
 from lib.figures import tradeoff
 from lib.figures.style import LOOK, OTHER, look
 from lib.figures.systems_look import system_look
+from lib.measures import share_interval
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.presets import configs_of_systems, systems_of
@@ -31,10 +32,10 @@ IMAGES = 5_000
 TITLES = {system.title: name for name, system in SYSTEMS.items()}
 # Clean accuracy, that under PGD at 8/255, and that under AutoAttack, of the systems that a front is worked out for.
 KNOWN = {
-    "random": (28, 1, 0), "simclr": (52, 2, 0), "simclr pgd": (40, 15, 12), "simclr free": (42, 13, 11),
-    "emp crops": (50, 1, 0), "emp patches pgd": (38, 14, 11), "emp crops pgd": (41, 16, 13),
+    "random": (28, 1, 1), "simclr": (52, 2, 1), "simclr pgd": (40, 15, 12), "simclr free": (42, 13, 11),
+    "emp crops": (50, 1, 1), "emp patches pgd": (38, 14, 11), "emp crops pgd": (41, 16, 13),
     "emp patches free": (36, 17, 14), "cf-amc-ssl": (44, 18, 13), "acl": (43, 20, 16), "deacl": (45, 17, 15),
-    "supervised": (64, 1, 0), "supervised pgd": (55, 26, 24), "supervised free": (57, 24, 21),
+    "supervised": (64, 1, 1), "supervised pgd": (55, 26, 24), "supervised free": (57, 24, 21),
     "supervised fgsm": (54, 25, 20), "trades": (53, 27, 25),
 }  # fmt: skip
 # By hand: sorted by clean accuracy, who is more robust than all that follow.
@@ -56,7 +57,7 @@ def passes_of(config):
 
 
 def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "autoattack"), epsilons=EPSILONS):
-    """Known means: seeds lie at -1, 0 and 1 points around them."""
+    """Known means of at least 1: seeds lie at -1, 0 and 1 points around them."""
     systems = systems_of(STUDY, preset) if systems is None else systems
     records, lines = [], []
     for (name, seed), config in configs_of_systems(STUDY, preset, systems, seeds).items():
@@ -76,8 +77,8 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
         records.append(record)
         place = list(SYSTEMS).index(name)
         clean, robust, hardest = KNOWN.get(name, (39 + place / 10, 12 + place / 10, 9))
-        # A line through the two known accuracies, and flat beyond: never below nothing.
-        along = {e: max(robust * 8 / e, 0.0) if e > 8 else clean + (robust - clean) * e / 8 for e in epsilons}
+        # A line through the two known accuracies, and flat beyond: no seed is below nothing.
+        along = {e: max(robust * 8 / e, 1.0) if e > 8 else clean + (robust - clean) * e / 8 for e in epsilons}
         cells = [("none", 0, clean, 500), *(("pgd", e, value, 500) for e, value in along.items())]
         cells += [("autoattack", 8, hardest, 200)]
         for shift, severity, mean, images in cells:
@@ -297,12 +298,15 @@ def test_areas_are_in_proportion_to_passes(results, shown):
 
 def test_crosses_are_intervals_over_seeds(shown):
     axes = panels_of(shown["fig-trade-off"])[0]
-    # Seeds at -1, 0 and 1: t for two degrees of freedom is 4.303, and z 1.960 of half a point over images.
-    half = np.hypot(4.302653 / np.sqrt(3), 1.959964 * 0.5)
-    spans = [np.ptp(path, axis=0) for bars in axes.containers for line in bars.lines[2] for path in line.get_segments()]
-    assert np.sort(np.round(spans, 4), axis=1) == pytest.approx(
-        np.tile([0, 2 * half], (2 * len(SCATTERED), 1)), abs=1e-3
-    )
+    # Seeds at -1, 0 and 1, with half a point over images; a share's interval is not the same to both sides.
+    ends = [path for bars in axes.containers for line in bars.lines[2] for path in line.get_segments()]
+    points = [dot.get_offsets()[0] for dot in axes.collections if dot.get_gid() in SCATTERED]
+    expected = []
+    for x, y in points:
+        across, up = (share_interval(mean + np.array([-1, 0, 1]), [0.5] * 3) for mean in (x, y))
+        expected += [[[across.low, y], [across.high, y]], [[x, up.low], [x, up.high]]]
+    assert len(ends) == len(expected) == 2 * len(SCATTERED)
+    assert sorted(np.round(ends, 6).tolist()) == pytest.approx(np.array(sorted(np.round(expected, 6).tolist())))
 
 
 def test_front_lines_go_around_their_points(shown):
