@@ -168,6 +168,7 @@ def trained(name, seed, precision="fp32", ablate=None, shuffled=False, steps=Non
         sum(terms.values()).backward()
         optimiser.step()
         method.after_step((step + 1) / steps)
+        getattr(method, "after_batch", lambda: None)()
     return method, toy
 
 
