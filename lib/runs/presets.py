@@ -76,7 +76,7 @@ PRESETS = {
             seeds=(0, 1, 2),
             least_crop=0.6,
             views=4,
-            passes=16,
+            passes=24,
         ),
         Preset(
             "small",

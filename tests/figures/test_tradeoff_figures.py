@@ -312,7 +312,7 @@ def test_crosses_are_intervals_over_seeds(shown):
 def test_front_lines_go_around_their_points(shown):
     for axes, (everyone, without) in zip(panels_of(shown["fig-trade-off"]), FRONTS.values(), strict=True):
         attack = 1 if axes.get_title().startswith("PGD") else 2
-        lines = [line for line in axes.lines if to_hex(line.get_color()) == "#333333"]
+        lines = [line for line in axes.lines if line.get_linewidth() == 0.9]
         for line, front, style in zip(lines, (everyone, without), ("-", "--"), strict=True):
             corners = np.stack(line.get_data(), axis=1)
             points = np.array([(KNOWN[name][0], KNOWN[name][attack]) for name in front], float)
@@ -476,7 +476,7 @@ def test_costs_are_the_rows(results, shown):
     names = [name for names in tradeoff.LENGTHENED.values() for name in names]
     for axes, costs in zip(panels_of(figure), ((48, 288, 48), None), strict=True):
         points = [(line.get_xdata()[0], line.get_ydata()[0], line.get_markerfacecolor())
-                  for line in axes.lines if line.get_marker() in ("s", "D")]  # fmt: skip
+                  for line in axes.lines if line.get_marker() in ("s", "v")]  # fmt: skip
         wanted = [(name, shift, severity) for family in tradeoff.LENGTHENED.values()
                   for shift, severity in (("none", 0), ("pgd", 8)) for name in family]  # fmt: skip
         for (x, y, filling), (name, *cell) in zip(points, wanted, strict=True):
