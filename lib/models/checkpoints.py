@@ -176,7 +176,7 @@ def load_checkpoint(
         "of another type": [
             f"{weights[key].dtype} {key}"
             for name, key in theirs.items()
-            if name in ours and weights[key].is_floating_point() != state[ours[name]].is_floating_point()
+            if name in ours and state[ours[name]].is_floating_point() and not weights[key].is_floating_point()
         ],
     }
     if any(wrong.values()):

@@ -150,9 +150,11 @@ def test_quality_of_masks_by_loop():
         assert line["mean IoU (%)"].startswith(f"{np.mean(agreed):.1f} [")
         assert line["median IoU (%)"].startswith(f"{np.median(agreed):.1f} [")
         poor = int(np.sum(np.array(agreed) < 50))
-        low, high = stats.binomtest(poor, 40).proportion_ci(method="wilson")
-        told = f"{100 * poor / 40:.1f} [{100 * low:.1f}, {100 * high:.1f}]"
-        assert line["IoU below 50 % (% of pictures)"] == told
+        share = line["IoU below 50 % (% of pictures)"]
+        assert share.startswith(f"{100 * poor / 40:.1f} [")
+        if poor in (0, 40):  # of which no resample shows how sure it is
+            low, high = stats.binomtest(poor, 40).proportion_ci(method="wilson")
+            assert share.endswith(f" [{100 * low:.1f}, {100 * high:.1f}]")
 
 
 def test_failures_are_the_pictures_with_the_least_iou():

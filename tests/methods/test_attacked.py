@@ -415,7 +415,7 @@ def test_trades_attack_holds_the_clean_answer_fixed_and_its_training_does_not():
 def test_emp_ssl_as_it_was_is_its_default():
     method = fresh("emp_ssl")
     assert method.views == (emp_ssl.PATCH,) * 8
-    assert emp_ssl.PROTOCOL == 2
+    assert emp_ssl.PROTOCOL == 3
 
 
 @pytest.mark.parametrize("count", [2, 16])

@@ -189,6 +189,6 @@ def test_transformers_know_that_they_are():
 def test_relic_keeps_the_head_that_its_docstring_tells():
     for name in ("relic", "relicv2"):
         assert layers(fresh(name).head) == [
-            ("linear", 256, 512, False), ("norm", 512, True), ("relu",), ("linear", 512, 128, False),
+            ("linear", 128, 512, False), ("norm", 512, True), ("relu",), ("linear", 512, 128, False),
             ("norm", 128, True),
         ]  # fmt: skip

@@ -168,7 +168,7 @@ def test_empty_folders_are_one_sentence(folder):
         cue_conflict()
 
 
-@pytest.mark.parametrize("size", [7, 32.0, True])
+@pytest.mark.parametrize("size", [7, 32.5, True])
 def test_sizes(folder, size):
     pack(folder / PACKED)
     with pytest.raises(BadInput, match="whole number of at least 8"):
