@@ -32,12 +32,10 @@ def knn_predict(
     check_features(train, "knn_predict", "training features")
     check_features(features, "knn_predict", least=0, width=train.shape[1])
     check_labels(labels, len(train), "knn_predict")
-    k = whole(k, "k")
-    if k > len(train):
-        raise BadInput(
-            f"k is a whole number from 1 to {len(train)}, not {k!r}: there are {len(train)} training images, and so "
-            "many neighbours at most"
-        )
+    try:
+        k = whole(k, "k", 1, len(train))
+    except BadInput as error:
+        raise BadInput(f"{error}: there are {len(train)} training images, and so many neighbours at most") from None
     if real(temperature, "temperature", 0) == 0:
         raise BadInput("temperature is a number above 0, not 0")
     train, features = F.normalize(train, dim=1), F.normalize(features, dim=1)
