@@ -63,7 +63,7 @@ class Training:
 def _repeatably(train: Callable) -> Callable:
     @functools.wraps(train)
     def repeated(method: nn.Module, images: Tensor, *arguments, **options):
-        with repeatable(getattr(images, "device", torch.device("cpu"))):
+        with repeatable(images.device if isinstance(images, Tensor) else torch.device("cpu")):
             return train(method, images, *arguments, **options)
 
     return repeated
