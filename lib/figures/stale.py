@@ -109,7 +109,12 @@ def _names(chosen: Sequence[Standing], told: Sequence[Standing]) -> str:
         ]  # fmt: skip
         values = dict.fromkeys(str(getattr(one.config, what)) for what in apart for one in own)
         parts.append(f"{name} ({listed(list(values))})" if others and values else name)
-    return listed(parts)
+    return _told_apart(parts)
+
+
+def _told_apart(parts: list[str]) -> str:
+    """A list; with semicolons where a name in it has a comma of its own, such as "SimCLR, PGD"."""
+    return "; ".join(parts) if any(", " in part.split(" (")[0] for part in parts) else listed(parts)
 
 
 def _name(one: Standing) -> str:

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from lib import claims, figures, paths
-from lib.figures import words
+from lib.figures import stale, words
 from lib.methods import METHODS
 from lib.runs import Study, published, store
 
@@ -71,3 +71,11 @@ def test_every_page_says_it_before_its_first_section(page):
     (place,) = [number for number, cell in enumerate(cells) if "".join(cell["source"]) == "figures.standing(results)"]
     sections = [number for number, cell in enumerate(cells) if "".join(cell["source"]).startswith("## ")]
     assert place < sections[0] and "Study.from_notebook" in "".join(cells[place - 2]["source"])
+
+
+def test_names_with_commas_are_told_apart():
+    assert stale._told_apart(["SimCLR", "BYOL"]) == "SimCLR and BYOL"
+    assert stale._told_apart(["SimCLR", "SimCLR, PGD", "ACL"]) == "SimCLR; SimCLR, PGD; ACL"
+    assert stale._told_apart(["MoCo v2 (default, spatial and fusion)", "BYOL"]) == (
+        "MoCo v2 (default, spatial and fusion) and BYOL"
+    )
