@@ -255,3 +255,12 @@ def test_an_older_protocol_of_what_a_run_is_given_makes_it_stale():
     textured = RunConfig("scenes", "simclr", settings=METHODS["simclr"].settings(negatives="texture"))
     assert not published._older({"protocol": METHODS["simclr"].protocol}, textured)
     assert published._older({"protocols": textured.protocols() | {"textures": 0}}, textured)
+
+
+def test_a_student_is_as_old_as_its_teacher(monkeypatch):
+    student = RunConfig("scenes", "deacl", attack="pgd(2)")
+    record, key = {"protocol": METHODS["deacl"].protocol}, student.key("0" * 64)
+    assert not published._older(record, student)
+    monkeypatch.setitem(METHODS, "simclr", replace(METHODS["simclr"], protocol=2))
+    assert published._older(record, student) and student.key("0" * 64) != key
+    assert not published._older({"protocols": student.protocols()}, student)
