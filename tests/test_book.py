@@ -13,7 +13,7 @@ import nbformat
 import pytest
 
 from lib import book, paths
-from lib.claims import COMPARED
+from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.figures.__main__ import README_FIGURE, picture

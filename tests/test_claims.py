@@ -6,10 +6,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.claims import CONTROLS, PREDICTIONS, SEVERITY_DEGRADATION, Claim, difference, judge, level, verdicts
+from lib.chapters.severity.claims import PREDICTIONS, SEVERITY_DEGRADATION
+from lib.contrasts import difference, level
+from lib.controls import CONTROLS
 from lib.errors import BadInput
 from lib.measures import Interval
 from lib.methods import METHODS
+from lib.verdicts import Claim, judge, verdicts
 
 RISES, WEATHER, SNOW, ELASTIC, SATURATE, MOVES, TRANSFORMER, ABOVE = SEVERITY_DEGRADATION
 SHIFTS = ("all", "noise", "blur", "weather", "digital", "snow", "elastic_transform", "saturate")

@@ -6,21 +6,21 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lib.claims import (
+from lib.chapters.augmentation.claims import (
     AUGMENTATION_CAUSES,
     AUGMENTATION_INVARIANCE,
-    NEAR,
     TASKS,
     TRAINED_FOR,
     fusion_gaps,
-    judge,
     over_tasks,
     task_rows,
     with_wide,
 )
+from lib.contrasts import NEAR
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
 from lib.shifts.transforms import TRANSFORMS
+from lib.verdicts import judge
 
 SEEN, POSE, LIGHT, OPPOSITE, NEAR_BEST, SIZE, HUE, POSITION = AUGMENTATION_INVARIANCE
 RECIPES = ("default", "spatial", "appearance", "fusion")

@@ -9,23 +9,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib import claims
-from lib.claims import (
+from lib.chapters.negatives import claims
+from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
+from lib.contrasts import (
+    CLEAN_CELL,
     IN_DOMAIN,
-    NEGATIVES_CONTROLS,
-    NEGATIVES_PREDICTIONS,
-    NON_SEMANTIC_NEGATIVES,
     OUT_OF_DOMAIN,
     combined,
     difference,
-    judge,
     mean_out_of_domain,
     measured_by,
     out_of_domain,
-    verdicts,
 )
 from lib.errors import BadInput
 from lib.runs.systems import NEGATIVES, SYSTEMS
+from lib.verdicts import judge, verdicts
 
 ALL = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)
 (
@@ -357,7 +355,7 @@ def test_measures_with_a_metric_of_one_name_are_told_apart():
     assert list(measured_by(data, "cue_accuracy")["value"]) == [70, 80]
     assert measured_by(data, "cue").empty and measured_by(data.iloc[:0], "cue_accuracy").empty
     with pytest.raises(BadInput, match="not one a seed"):
-        difference(data, claims.CLEAN_CELL, claims.CLEAN_CELL)
+        difference(data, CLEAN_CELL, CLEAN_CELL)
 
 
 def test_a_sum_of_cells_by_hand():

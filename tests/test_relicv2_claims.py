@@ -9,19 +9,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib import claims
-from lib.claims import (
+from lib.chapters.relicv2 import claims
+from lib.chapters.relicv2.claims import (
     RELICV2_CONTROLS,
     RELICV2_OOD,
     RELICV2_PREDICTIONS,
     SHIFTED,
-    judge,
     mean_shifted,
     shifted,
-    verdicts,
 )
+from lib.contrasts import OWN_PICTURES
 from lib.errors import BadInput
 from lib.runs.systems import CROPPED, RELICV2, SYSTEMS
+from lib.verdicts import judge, verdicts
 
 ALL = (*RELICV2_OOD, *RELICV2_PREDICTIONS, *RELICV2_CONTROLS)
 (
@@ -385,7 +385,7 @@ def test_the_mean_over_shifts_by_hand():
 
 
 def test_all_sets_of_the_same_pictures_go_together():
-    assert {*OWN_SETS, *SCENE_SETS} == set(SHIFTED) & set(claims.OWN_PICTURES)
+    assert {*OWN_SETS, *SCENE_SETS} == set(SHIFTED) & set(OWN_PICTURES)
 
 
 def test_the_mean_over_shifts_stands_on_sets_that_all_runs_have():

@@ -9,21 +9,20 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from lib import claims
-from lib.claims import (
+from lib import contrasts as claims
+from lib.chapters.tradeoff import claims as chapter_claims
+from lib.chapters.tradeoff.claims import (
     ACCURACY_ROBUSTNESS,
     DEFENDED,
     QUIRKS,
     ROBUSTNESS_CONTROLS,
-    between,
     defended,
-    has,
-    judge,
-    verdicts,
-    within,
+    losses,
 )
+from lib.contrasts import between, has, within
 from lib.measures.corruption_error import MEASURED
 from lib.runs.systems import ATTACKED as SYSTEMS
+from lib.verdicts import judge, verdicts
 
 ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)
 CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, MORE_CROPS = ACCURACY_ROBUSTNESS
@@ -110,7 +109,7 @@ def test_losses_by_hand():
     """Fog costs the undefended encoder 10 points of 30 and the defended one 12 of 50: the latter loses more."""
     clean, fog = error(CLEAN_SHIFT), error("fog")
     errors = {("simclr", clean): 30, ("simclr", fog): 40, ("simclr pgd", clean): 50, ("simclr pgd", fog): 62}
-    found = claims.losses(
+    found = losses(
         rows(lambda system, cell: float(errors.get((system, cell), 0)), ("simclr", "simclr pgd"), jitter=0)
     )
     fogged = found[found["shift"] == "fog"].groupby("system")["value"].mean()
@@ -125,7 +124,7 @@ def test_claims_speak_of_what_there_is():
         assert first.settings.get("crop") == second.settings.get("crop"), robust
         stands_for = {"acl": "simclr", "deacl": "simclr", "trades": "supervised"}
         assert stands_for.get(first.method, first.method) == second.method, robust
-    assert {*claims.DIM, *claims.FINE} <= set(MEASURED)
+    assert {*chapter_claims.DIM, *chapter_claims.FINE} <= set(MEASURED)
     assert len({claim.statement for claim in ALL}) == len(ALL) == 18
 
 

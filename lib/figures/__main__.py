@@ -1,9 +1,9 @@
 """Draw the README's figure from the published rows: `python -m lib.figures`, after publishing."""
 
 from lib import files, paths
-from lib.claims import convolutional
+from lib.contrasts import convolutional
 from lib.figures import error_by_severity
-from lib.figures.words import scope
+from lib.figures.prose import scope
 from lib.runs import Study
 
 README_FIGURE = paths.ROOT / "pages" / "figures" / "error_by_severity.svg"

@@ -11,8 +11,8 @@ from matplotlib.axes import Axes
 from torch import Tensor
 
 from lib.figures.figure import Figure, Tabs
+from lib.figures.prose import listed
 from lib.figures.style import spaced, use_style
-from lib.figures.words import listed
 from lib.shifts.corruptions import EVERY, SEVERITIES, corrupted_alike
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 from lib.views import AUGMENTATIONS, View, augmented, make_view

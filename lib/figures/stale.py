@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from IPython.display import Markdown
 
-from lib.figures.words import listed
+from lib.figures.prose import listed
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.published import Standing

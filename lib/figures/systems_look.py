@@ -17,12 +17,20 @@ _ATTACKS = {
     "free": {"marker": "v", "linestyle": "-."},
     "fgsm": {"marker": "^", "linestyle": ":"},
 }
+
+
 _NEGATIVES = {"patch": {"marker": "X", "linestyle": "--"}, "texture": {"marker": "P", "linestyle": "-."}}
+
+
 _HOLLOW = {"markerfacecolor": "white"}  # what else a system has of its own
+
+
 _ROLES = {
     "ablation": _HOLLOW | {"markersize": 4, "linestyle": ":"},
     "sweep": {"marker": ".", "linestyle": ":", "markersize": 5},
 }
+
+
 # Settings that are the axis of a figure or are told in words, and change no look.
 _UNSEEN = ("alpha", "count", "queue", "negatives", "teacher_epochs", "views")
 

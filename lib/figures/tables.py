@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import pandas as pd
 from IPython.display import HTML
 
-from lib.figures.severity import summary
+from lib.figures.levels import summary
 from lib.figures.style import title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL

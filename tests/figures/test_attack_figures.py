@@ -18,8 +18,10 @@ from matplotlib.text import Text
 from scipy import stats
 
 from lib import paths
+from lib.chapters.tradeoff import attacks
+from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
+from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
 from lib.errors import BadInput
-from lib.figures import attacks
 from lib.figures.figure import Slider
 from lib.figures.systems_look import system_look
 from lib.measures import share_interval
@@ -209,7 +211,7 @@ def test_attacks_that_are_missing(rows):
         attacks.attack_strength(rows[rows["system"] == "simclr"], "")
     with pytest.raises(BadInput, match="one number for each system, seed"):
         attacks.attack_strength(pd.concat([rows, rows]), "")
-    for function in (attacks.quirk_table, attacks.published_table, attacks.robustness_table):
+    for function in (quirk_table, published_table, robustness_table):
         with pytest.raises(BadInput, match="compare systems"):
             function(rows.drop(columns="system"))
 
@@ -220,7 +222,7 @@ def test_one_seed_has_no_intervals(rows):
         assert "intervals" not in figure.caption and "low" not in figure.data
         assert "nan" not in (figure.alt + figure.caption + figure._table()).lower()
         assert figure.picture().startswith(b"<?xml")
-    assert "[" not in attacks.robustness_table(first).to_string() + attacks.quirk_table(first).to_string()
+    assert "[" not in robustness_table(first).to_string() + quirk_table(first).to_string()
 
 
 # What is read out
@@ -295,7 +297,7 @@ def test_read_outs_that_are_missing(rows):
 
 
 def test_quirk_table(rows):
-    table = attacks.quirk_table(rows)
+    table = quirk_table(rows)
     assert list(table) == ["quirk", "system", "clean", "PGD-20, 8/255", "AutoAttack, 8/255"]
     width = half(error=2**0.5 * IMAGE_ERROR, deviation=0)  # the seeds move together: only images vary
     expected = [
@@ -314,13 +316,13 @@ def test_quirk_table(rows):
 
 
 def test_quirk_table_with_parts_missing(rows):
-    table = attacks.quirk_table(rows[rows["system"].isin(["cf-amc-ssl", "emp crops pgd summed"])])
+    table = quirk_table(rows[rows["system"].isin(["cf-amc-ssl", "emp crops pgd summed"])])
     assert table.shape == (1, 3) and table.iloc[0, 1] == "CF-AMC-SSL"
-    assert "AutoAttack, 8/255" not in attacks.quirk_table(without(rows, "shift", "autoattack"))
+    assert "AutoAttack, 8/255" not in quirk_table(without(rows, "shift", "autoattack"))
     apart = rows.assign(seed=rows["seed"] + 10 * (rows["system"] == "cf-amc-ssl cyclic"))
-    assert len(attacks.quirk_table(apart)) == 7  # no seed in common
+    assert len(quirk_table(apart)) == 7  # no seed in common
     with pytest.raises(BadInput, match="accuracies of a system with a quirk"):
-        attacks.quirk_table(rows[rows["system"] == "simclr"])
+        quirk_table(rows[rows["system"] == "simclr"])
 
 
 def test_published_numbers_are_those_of_the_paper():
@@ -358,7 +360,7 @@ def test_published_numbers_that_are_damaged(tmp_path):
 
 
 def test_published_table(rows):
-    table = attacks.published_table(rows).set_index("system of the paper")
+    table = published_table(rows).set_index("system of the paper")
     ours = {"Crop-based EMP-SSL": "emp crops pgd long", "Crop-based SimCLR": "simclr pgd long"}
     for theirs, name in ours.items():
         line = table.loc[theirs]
@@ -369,10 +371,10 @@ def test_published_table(rows):
         ]  # fmt: skip
     assert list(table.loc["Patch-based SimCLR"]) == ["–", "65.44", "–", "41.85", "–", "17.19", "–", "934"]
     assert table.loc["Patch-based EMP-SSL", "clean: ours"] == "–" and table.loc["Patch-based EMP-SSL", "ours"] != "–"
-    no_four = attacks.published_table(rows[rows["severity"] != 4])
+    no_four = published_table(rows[rows["severity"] != 4])
     assert set(no_four["PGD, 4/255: ours"]) == {"–"}
     with pytest.raises(BadInput, match="a system that the paper has: emp patches pgd, emp crops pgd"):
-        attacks.published_table(rows[rows["system"] == "deacl"])
+        published_table(rows[rows["system"] == "deacl"])
 
 
 def test_published_systems_are_what_they_say():
@@ -385,7 +387,7 @@ def test_published_systems_are_what_they_say():
 
 
 def test_robustness_table(rows):
-    table = attacks.robustness_table(rows).set_index("system")
+    table = robustness_table(rows).set_index("system")
     assert list(table.index) == [SYSTEMS[name].title for name in STRONG if SYSTEMS[name].role in attacks.COMPARED]
     line = table.loc["DeACL"]
     mean = 10 + 4 * (len(TRANSFORMS) - 1) / 2
@@ -398,15 +400,15 @@ def test_robustness_table(rows):
 
 def test_robustness_table_with_parts_missing(rows):
     quick = rows[rows["measure"].isin([ROBUST, "synthetic_invariance()"])]
-    table = attacks.robustness_table(quick)
+    table = robustness_table(quick)
     assert list(table) == ["system", "clean (%)", "PGD-20, 8/255 (%)", "alike under transforms",
                            "alike under PGD, above chance"]  # fmt: skip
     some = rows[~((rows["system"] == "simclr") & (rows["shift"] == "autoattack"))]
-    assert attacks.robustness_table(some).set_index("system").loc["SimCLR", "AutoAttack, 8/255 (%)"] == "–"
-    assert "alike under PGD, above chance" not in attacks.robustness_table(without(rows, "metric", "similarity chance"))
+    assert robustness_table(some).set_index("system").loc["SimCLR", "AutoAttack, 8/255 (%)"] == "–"
+    assert "alike under PGD, above chance" not in robustness_table(without(rows, "metric", "similarity chance"))
     for nothing in (rows[rows["system"] == "cf-amc-ssl 2 views"], rows[rows["metric"] == "error step"]):
         with pytest.raises(BadInput, match="of systems of the roles main and yardstick"):
-            attacks.robustness_table(nothing)
+            robustness_table(nothing)
 
 
 # Pictures
@@ -426,7 +428,7 @@ def test_perturbations_are_amplified_to_the_full_range():
     change[0, 0, 0, 0], change[1, 1, 1, 1], change[2, 2, 2, 2] = 0.04, -0.08, 0.02
     moved = {"weak": clean + change / 2, "strong": clean + change}
     words = {"clean": ["a", "b", "c"], "strong": ["d", "e", "f"]}
-    figure = attacks.perturbation_sheet(clean, moved, words, "Scope.")
+    figure = perturbation_sheet(clean, moved, words, "Scope.")
     found = images_of(figure.drawing)
     expected = [clean, moved["weak"], 0.5 + 6.25 * change / 2, moved["strong"], 0.5 + 6.25 * change]  # 0.5 / 0.08
     assert len(found) == 15
@@ -448,7 +450,7 @@ def test_perturbations_are_amplified_to_the_full_range():
 
 def test_perturbations_of_nothing_are_grey():
     clean = pictures(1)
-    figure = attacks.perturbation_sheet(clean, {"none": clean.clone()}, {})
+    figure = perturbation_sheet(clean, {"none": clean.clone()}, {})
     assert (images_of(figure.drawing)[2] == 0.5).all() and "taken for" not in figure.caption + figure.alt.lower()
     assert figure.caption == figure.caption.strip() and "of 1 picture," in figure.alt
 
@@ -466,7 +468,7 @@ def test_bad_pictures_are_refused():
         (clean, {"x": clean}, {"y": ["a"] * 3}, "not 3 for y"),
     ):
         with pytest.raises(BadInput, match=sentence):
-            attacks.perturbation_sheet(images, adversarials, words)
+            perturbation_sheet(images, adversarials, words)
 
 
 EPSILONS = (0, 1, 2, 4, 8, 16, 32)
@@ -484,7 +486,7 @@ def frames_of(image, epsilons=EPSILONS):
 @pytest.fixture(scope="module")
 def slider():
     image = pictures(1)[0]
-    return attacks.epsilon_slider(image, frames_of(image))
+    return epsilon_slider(image, frames_of(image))
 
 
 class Page(HTMLParser):
@@ -539,10 +541,10 @@ def test_a_slider_has_a_frame_an_epsilon_and_shows_the_first(slider):
 
 def test_sliders_on_one_page_have_ids_of_their_own(slider):
     other = pictures(1, seed=1)[0]
-    ids = {Page(s.page()).all("input")[0]["id"] for s in (slider, attacks.epsilon_slider(other, frames_of(other)))}
+    ids = {Page(s.page()).all("input")[0]["id"] for s in (slider, epsilon_slider(other, frames_of(other)))}
     assert len(ids) == 2
     image = pictures(1)[0]
-    again = attacks.epsilon_slider(image, frames_of(image))
+    again = epsilon_slider(image, frames_of(image))
     assert again.page() == slider.page()  # nothing random
 
 
@@ -563,7 +565,7 @@ def test_the_frame_shows_the_picture_and_what_was_added():
     image = torch.full((3, 8, 8), 0.5)
     moved = image.clone()
     moved[:, 0] += 8 / 255
-    slider = attacks.epsilon_slider(image, [(0, image, {"SimCLR": ("cat", 1.0)}), (8, moved, {"SimCLR": ("cat", 0.0)})])
+    slider = epsilon_slider(image, [(0, image, {"SimCLR": ("cat", 1.0)}), (8, moved, {"SimCLR": ("cat", 0.0)})])
     clean, attacked = (matplotlib.image.imread(io.BytesIO(png))[..., :3] for png, _ in slider.frames.values())
     assert clean[75, 75] == pytest.approx([0.5] * 3, abs=0.01) and clean[220, 75] == pytest.approx([0.5] * 3, abs=0.01)
     assert attacked[12, 75] == pytest.approx([0.5 + 8 / 255] * 3, abs=0.01)
@@ -587,7 +589,7 @@ def test_bad_frames_are_refused():
         (image, [good[0], (1, image, {"SimCLR": ("cat", 0.5), "TRADES": ("cat", 1.5)})], "epsilon 1 has others"),
     ):
         with pytest.raises(BadInput, match=sentence):
-            attacks.epsilon_slider(own, frames)
+            epsilon_slider(own, frames)
 
 
 words = st.text(st.characters(exclude_categories=["Cs", "Cc"]), min_size=1, max_size=12)

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from lib.chapters.severity.attention import RIGHT, WRONG, attention_grid
 from lib.errors import BadInput
-from lib.figures.attention import RIGHT, WRONG, attention_grid
 
 VERDICTS = {"SimCLR": [True, True, False, False, True, False], "Random weights": 6 * [False]}
 

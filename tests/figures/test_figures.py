@@ -12,8 +12,10 @@ import torch
 from matplotlib.text import Text
 
 from lib import figures
-from lib.figures import words
-from lib.figures.severity import curves, summary
+from lib.chapters.severity import words
+from lib.chapters.severity.errors import curves
+from lib.figures.levels import summary
+from lib.figures.prose import listed, scope, span
 from lib.figures.style import LOOK
 from lib.measures import share_interval
 from lib.measures.corruption_error import MEASURED, error_rows
@@ -223,19 +225,19 @@ def test_sentences(rows, results):
     table = figures.ranking(rows, METHODS_SHOWN).set_index("method")
     losses = table["relative error rCE (points)"].str.split().str[0].astype(float)
     assert found["least-loss"].startswith(f"{losses.idxmin()} ({losses.min():.1f} points")
-    scope = words.scope(results)
-    assert scope.startswith("Preset small: made up, resnet10, 1,234 training images") and "3 seeds" in scope
-    assert "Stale" in words.scope(Results(results.records, rows, "small", stale=True))
+    told = scope(results)
+    assert told.startswith("Preset small: made up, resnet10, 1,234 training images") and "3 seeds" in told
+    assert "Stale" in scope(Results(results.records, rows, "small", stale=True))
 
 
 @pytest.mark.parametrize(("items", "expected"), [([], "none"), (["a"], "a"), (["a", "b"], "a and b"),
                                                  (["a", "b", "c"], "a, b and c")])  # fmt: skip
 def test_listed(items, expected):
-    assert words.listed(items) == expected
+    assert listed(items) == expected
 
 
 def test_span():
-    assert words.span([41.2, 44.7]) == "41 to 45 %" and words.span([40.6, 41.4]) == "41 %"
+    assert span([41.2, 44.7]) == "41 to 45 %" and span([40.6, 41.4]) == "41 %"
 
 
 def test_words_on_transformers_by_hand():

@@ -13,9 +13,12 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
 
-from lib.claims import above_chance
+from lib.chapters.augmentation import invariance
+from lib.chapters.augmentation.claims import above_chance
+from lib.chapters.augmentation.curves import similarity_curves
+from lib.chapters.augmentation.erasure import erasure_bars
+from lib.chapters.augmentation.views import real_views
 from lib.errors import BadInput
-from lib.figures import invariance
 from lib.figures.style import LOOK, RECIPE_LOOK
 from lib.images.objects import CAUSES, OBJECTS
 from lib.measures import share_interval
@@ -76,10 +79,10 @@ def drawn(rows):
     return {
         "map": invariance.invariance_map(rows, "Scope."),
         "parts": invariance.parts_map(rows, "Scope."),
-        "curves": invariance.similarity_curves(rows, "Scope."),
-        "views": invariance.real_views(rows, "Scope."),
+        "curves": similarity_curves(rows, "Scope."),
+        "views": real_views(rows, "Scope."),
         "factors": invariance.factor_map(rows, "Scope."),
-        "erasure": invariance.erasure_bars(rows, "Scope."),
+        "erasure": erasure_bars(rows, "Scope."),
     }
 
 
@@ -189,36 +192,36 @@ def test_what_is_missing_is_left_out_and_nothing_is_refused(rows):
     references = rows[rows["method"].isin(["supervised", "random"])]
     assert list(invariance.invariance_map(references, "").data)[2:] == ["Supervised", "Random weights"]
     assert invariance.parts_map(references, "") is None
-    for function in (invariance.real_views, invariance.erasure_bars):
+    for function in (real_views, erasure_bars):
         figure = function(references, "")
         assert set(figure.data["encoder"]) == {"Supervised", "Random weights"} and "against" not in figure.caption
     rotation = rows[rows["shift"] == "rotation"]
-    assert "Random weights" in invariance.similarity_curves(rotation[rotation["augmentation"].isna()], "").alt
-    alone = invariance.similarity_curves(rotation[rotation["method"] == "simclr"], "", method="simclr")
+    assert "Random weights" in similarity_curves(rotation[rotation["augmentation"].isna()], "").alt
+    alone = similarity_curves(rotation[rotation["method"] == "simclr"], "", method="simclr")
     assert "SimCLR, spatial" in alone.alt and "Random" not in alone.alt
     simclr = rows[rows["method"] == "simclr"]
-    for function in (invariance.similarity_curves, invariance.real_views, invariance.erasure_bars):
+    for function in (similarity_curves, real_views, erasure_bars):
         with pytest.raises(BadInput, match="neither for MoCo v2 nor for"):
             function(simclr, "")
         with pytest.raises(BadInput, match="unknown method 'moco'.*did you mean"):
             function(rows, "", method="moco")
     accuracy = rows[rows["metric"] == "shape accuracy"]
-    for function in (invariance.invariance_map, invariance.similarity_curves, invariance.real_views,
+    for function in (invariance.invariance_map, similarity_curves, real_views,
                      invariance.factor_map):  # fmt: skip
         with pytest.raises(BadInput, match="needs rows with the metric '(whitened similarity|linear R2)"):
             function(accuracy, "")
     with pytest.raises(BadInput, match="needs rows with the metrics 'whitened similarity' and 'whitened chance'"):
-        invariance.real_views(rows[rows["metric"] != "whitened chance"], "")
+        real_views(rows[rows["metric"] != "whitened chance"], "")
     with pytest.raises(BadInput, match="all features and 'without object_hue'"):
-        invariance.erasure_bars(rows[rows["shift"] != "without object_hue"], "")
+        erasure_bars(rows[rows["shift"] != "without object_hue"], "")
     with pytest.raises(BadInput, match="numbers for some of: rotation, "):
         invariance.invariance_map(rows[~rows["augmentation"].isin(THREE) & rows["augmentation"].notna()], "")
 
 
 def test_rows_of_two_encoders_are_refused(rows):
     twice = pd.concat([rows, rows])
-    for function in (invariance.invariance_map, invariance.parts_map, invariance.similarity_curves,
-                     invariance.real_views, invariance.factor_map, invariance.erasure_bars):  # fmt: skip
+    for function in (invariance.invariance_map, invariance.parts_map, similarity_curves,
+                     real_views, invariance.factor_map, erasure_bars):  # fmt: skip
         with pytest.raises(BadInput, match="of one encoder and data set"):
             function(twice, "")
 
@@ -366,7 +369,7 @@ def test_fresh_and_stored_rows_are_one_line(rows):
     hue = rows[rows["shift"] == "hue"]
     stored = hue.assign(severity=hue["severity"].where(hue["seed"] != 1, hue["severity"].round(6)))
     assert stored["severity"].nunique() > 5  # that of the means and four settings, some of them twice
-    lines = invariance.similarity_curves(stored, "").drawing.axes[0].get_lines()
+    lines = similarity_curves(stored, "").drawing.axes[0].get_lines()
     assert all(len(line.get_xdata()) == 4 for line in lines)
 
 
@@ -381,7 +384,7 @@ def test_recipes_are_told_apart_by_paired_differences(shift_of_spatial, words):
         for recipe, value in (("spatial", 50.0 + more + 20 * seed), ("appearance", 50.0 + 20 * seed)):
             lines += [("moco_v2", seed, recipe, "rotation", angle, "whitened similarity along", value, 0.5)
                       for angle in (90.0, 180.0)]  # fmt: skip
-    caption = invariance.similarity_curves(pd.DataFrame(lines, columns=COLUMNS), "").caption
+    caption = similarity_curves(pd.DataFrame(lines, columns=COLUMNS), "").caption
     assert f"on average over the settings, by 95 % intervals paired by seed: {words}" in caption
 
 
@@ -401,14 +404,14 @@ def views_of(cells):
 def test_views_are_paired_within_a_run():
     """Similarity and chance that go together over seeds: half of the way each time, and an interval without width."""
     cells = [("default", "coil", 50 + c / 2, c, 0.0) for c in (0.0, 20.0, 60.0)]
-    data = invariance.real_views(views_of(cells), "").data
+    data = real_views(views_of(cells), "").data
     assert data.iloc[0].tolist() == ["MoCo v2, default", "azimuth (COIL)", *[pytest.approx(50)] * 3, 3]
 
 
 def test_error_over_objects_is_that_of_the_ratio():
     """60 above a chance of 20 is half of the way; each point of similarity is 1.25 points of it."""
     cells = [("default", "scenes: object_hue", 60.0, 20.0, 2.0)] * 2
-    data = invariance.real_views(views_of(cells), "").data
+    data = real_views(views_of(cells), "").data
     half = stats.norm.ppf(0.975) * 2.5
     assert data.iloc[0].tolist()[1:5] == ["object hue (scenes)", *(pytest.approx(50 + x) for x in (0, -half, half))]
 
@@ -455,7 +458,7 @@ def test_sentence_on_views_names_sets():
     cells = []
     for name, of_spatial in (("coil", 60.0), ("scenes: azimuth", 20.0), ("scenes: light colour", 40.0)):
         cells += [("spatial", name, of_spatial, 0.0, 0.1)] * 3 + [("appearance", name, 40.0, 0.0, 0.1)] * 3
-    assert invariance.real_views(views_of(cells), "Scope.").caption.endswith(
+    assert real_views(views_of(cells), "Scope.").caption.endswith(
         "paired by seed: higher for azimuth (COIL); lower for azimuth (scenes); not told apart for light colour "
         "(scenes). Scope."
     )
@@ -510,7 +513,7 @@ def test_erasure_by_hand():
         ("x", "linear R2", 40.0), ("without object_hue", "linear R2 of x", 38.0),
         ("y", "linear R2", 10.0), ("coil azimuth", "linear R2", 99.0),
     )]  # fmt: skip
-    figure = invariance.erasure_bars(pd.DataFrame(lines, columns=COLUMNS), "Scope.")
+    figure = erasure_bars(pd.DataFrame(lines, columns=COLUMNS), "Scope.")
     titles = [axes.get_title(loc="left") for axes in figure.drawing.axes]
     assert titles == ["linear R² of the object's hue (%)", "linear R² of other factors, mean of 1 (%)"]
     assert figure.data["mean"].tolist() == [80.0, -0.3, 40.0, 38.0]

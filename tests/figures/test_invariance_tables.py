@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lib.chapters.augmentation.tables import OTHER_MEASURES, measures_agree, sensitivity_table
 from lib.errors import BadInput
-from lib.figures.invariance_tables import OTHER_MEASURES, measures_agree, sensitivity_table
 from lib.shifts.transforms import TRANSFORMS
 
 ARMS = [("moco_v2", name) for name in ("default", "spatial", "appearance", "fusion")] + [("random", None)]

@@ -10,8 +10,8 @@ import torch
 import torchvision.transforms.v2.functional as TF
 
 from lib import figures
-from lib.claims import TRAINED_FOR
-from lib.figures import words
+from lib.chapters.augmentation import words
+from lib.chapters.augmentation.claims import TRAINED_FOR
 from lib.shifts.transforms import TRANSFORMS
 
 PICTURE = torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)

@@ -4,10 +4,15 @@ import json
 
 import pytest
 
-from lib import claims, figures, paths
-from lib.figures import stale, words
+from lib import figures, paths
+from lib.chapters.severity import claims, words
+from lib.contrasts import convolutional
+from lib.controls import CONTROLS
+from lib.figures import stale
+from lib.figures.prose import scope
 from lib.methods import METHODS
 from lib.runs import Study, published, store
+from lib.verdicts import verdicts
 
 COMMITTED = paths.RESULTS
 
@@ -40,10 +45,10 @@ def test_the_methods_page_without_a_method(home, method):
     table = figures.results_table(results)
     assert name not in set(table["method"]) and len(table) == count / 3 - 1
     assert set(figures.protocol(results)["method"]) == set(table["method"])
-    figure = figures.accuracy_by_method(results.rows, words.scope(results))
+    figure = figures.accuracy_by_method(results.rows, scope(results))
     assert name not in set(figure.data["method"]) and len(figure.data) == len(table)
     assert all(figures.methods_answer(results).values())
-    assert len(claims.verdicts(claims.CONTROLS, results.rows)) == len(claims.CONTROLS)
+    assert len(verdicts(CONTROLS, results.rows)) == len(CONTROLS)
 
 
 @pytest.mark.parametrize(("method", "measure"), [("simclr", ""), ("byol", "corruption_error")])
@@ -52,15 +57,15 @@ def test_the_severity_page_without_a_method(home, method, measure):
     results = Study("severity_degradation", seeds=[0, 1]).results()  # two are enough, and faster
     name, told = METHODS[method].title, figures.standing_words(results)
     assert (f"rows of corruption error of {name}." if measure else f"not published and left out: {name}.") in told
-    rows = claims.convolutional(results.rows)
+    rows = convolutional(results.rows)
     ranked = figures.ranking(rows, Study("severity_degradation").methods)
     assert list(ranked["method"]) == [
         METHODS[own].title for own in Study("severity_degradation").methods if own != method
     ]
     assert all(words.severity_answer(rows).values())
     assert words.transformer_answer(results.rows) and words.predictions_answer(rows)
-    for table in (claims.SEVERITY_DEGRADATION, claims.CONTROLS, claims.PREDICTIONS):
-        assert len(claims.verdicts(table, results.rows)) == len(table)
+    for table in (claims.SEVERITY_DEGRADATION, CONTROLS, claims.PREDICTIONS):
+        assert len(verdicts(table, results.rows)) == len(table)
     figure = figures.error_by_severity(rows, "")
     assert name not in figure.alt and name not in set(figure.data["method"])
 

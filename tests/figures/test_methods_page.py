@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lib import paths
+from lib.chapters.methods import figures as page
+from lib.chapters.methods.diagrams import DIAGRAMS, diagram
 from lib.errors import BadInput
-from lib.figures import methods as page
-from lib.figures.diagrams import DIAGRAMS, diagram
 from lib.figures.style import title
 from lib.figures.tables import views_in_words
 from lib.methods import METHODS, PLAIN

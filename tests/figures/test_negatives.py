@@ -11,10 +11,18 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy import stats
 
+from lib.chapters.negatives import cues as negatives
+from lib.chapters.negatives import numbers as negatives_numbers
+from lib.chapters.negatives import words as negatives_words
+from lib.chapters.negatives.arms import arms_forest, arms_table
+from lib.chapters.negatives.attacked import negatives_under_attack
+from lib.chapters.negatives.hardness import negative_gallery, query_similarity
+from lib.chapters.negatives.published import published_negatives_table
+from lib.chapters.negatives.strength import alpha_curve, queue_curve
 from lib.errors import BadInput
-from lib.figures import negatives, negatives_numbers, negatives_words
+from lib.figures.levels import tally
+from lib.figures.prose import UNTOLD
 from lib.figures.systems_look import kind_look, system_look
-from lib.figures.tradeoff_words import UNTOLD
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Interval, share_interval
 from lib.runs.systems import NEGATIVES
@@ -139,26 +147,26 @@ def words_of(figure):
 
 
 FIGURES = {
-    negatives.query_similarity: "fig-similarity",
-    negatives.alpha_curve: "fig-alpha",
-    negatives.queue_curve: "fig-queue",
-    negatives.arms_forest: "fig-arms",
+    query_similarity: "fig-similarity",
+    alpha_curve: "fig-alpha",
+    queue_curve: "fig-queue",
+    arms_forest: "fig-arms",
     negatives.shape_bias_figure: "fig-shape-bias",
     negatives.bias_against_robustness: "fig-bias-robustness",
     negatives.texture_reliance: "fig-textures",
     negatives.cue_curves: "fig-cues",
-    negatives.negatives_under_attack: "fig-negatives-attacked",
+    negatives_under_attack: "fig-negatives-attacked",
 }
 NEEDS = {  # the measures without which a figure has nothing to draw
-    negatives.query_similarity: ["negative_similarity"],
-    negatives.alpha_curve: [],
-    negatives.queue_curve: [],
-    negatives.arms_forest: [],
+    query_similarity: ["negative_similarity"],
+    alpha_curve: [],
+    queue_curve: [],
+    arms_forest: [],
     negatives.shape_bias_figure: ["shape_bias"],
     negatives.bias_against_robustness: ["shape_bias", "corruption_error"],
     negatives.texture_reliance: ["cue_accuracy"],
     negatives.cue_curves: ["cue_accuracy"],
-    negatives.negatives_under_attack: ["robust_accuracy"],
+    negatives_under_attack: ["robust_accuracy"],
 }
 
 
@@ -202,9 +210,9 @@ def test_missing_measures(draw, rows):
     assert draw(few, "").alt
 
 
-@pytest.mark.parametrize("draw", [*FIGURES, negatives.arms_table])
+@pytest.mark.parametrize("draw", [*FIGURES, arms_table])
 def test_nothing_to_draw(draw, rows):
-    arguments = () if draw is negatives.arms_table else ("",)
+    arguments = () if draw is arms_table else ("",)
     with pytest.raises(BadInput, match="this figure needs"):
         draw(rows[rows["system"] == "none"], *arguments)
     with pytest.raises(BadInput, match="non_semantic_negatives"):
@@ -223,7 +231,7 @@ def test_looks(name):
 
 
 def test_differences_by_hand(rows):
-    data = negatives.arms_forest(rows, "").data.set_index(["system", "set"])
+    data = arms_forest(rows, "").data.set_index(["system", "set"])
     gains = {"clean": -0.5, "corrupted": 1.0, "PACS art": 0.0, "PACS cartoon": 1.0, "PACS sketch": 2.0,
              "cifar10-shift": 0.6, "stylised": 0.4, "textures alone": 0.4}  # fmt: skip
     assert set(data.index.get_level_values("set")) == set(gains) and len(data) == 6 * len(gains)
@@ -240,7 +248,7 @@ def test_differences_by_hand(rows):
 
 
 def test_the_forest_shows_the_differences(rows):
-    figure = negatives.arms_forest(rows, "")
+    figure = arms_forest(rows, "")
     panels = {axes.get_title(): axes for axes in figure.drawing.axes}
     assert list(panels) == ["clean", "corrupted", "stylised", "PACS art", "PACS cartoon", "PACS sketch",
                             "cifar10-shift", "textures alone"]  # fmt: skip
@@ -249,16 +257,16 @@ def test_the_forest_shows_the_differences(rows):
 
 
 def test_table_of_arms(rows):
-    table = negatives.arms_table(rows).set_index("system")
+    table = arms_table(rows).set_index("system")
     assert list(table.index) == [NEGATIVES[name].title for name in NEGATIVES if NEGATIVES[name].role != "sweep"]
     assert table.loc["BYOL, patches", "corrupted (%)"] == str(share(score("byol patch", 1.0, 40)))
     assert table.loc["Random weights", "clean (%)"] == str(share(25.0))
     fewer = rows[~((rows["system"] == "moco") & (rows["shift"] == "pacs-art"))]
-    assert negatives.arms_table(fewer).set_index("system").loc["MoCo v2", "PACS art (%)"] == "–"
+    assert arms_table(fewer).set_index("system").loc["MoCo v2", "PACS art (%)"] == "–"
 
 
 def test_alpha_by_hand(rows):
-    data = negatives.alpha_curve(rows, "").data
+    data = alpha_curve(rows, "").data
     gains = {"clean": -0.5, "corrupted": 1.0, "stylised": 0.4, "PACS, mean of three": 1.0}
     assert set(data["set"]) == set(gains) and set(data["alpha"]) == {0.5, 1, 2, 3, 4} and len(data) == 40
     for line in data.itertuples():
@@ -269,11 +277,11 @@ def test_alpha_by_hand(rows):
 
 def test_pacs_needs_all_domains(rows):
     fewer = rows[rows["shift"] != "pacs-art"]
-    assert "PACS, mean of three" not in set(negatives.alpha_curve(fewer, "").data["set"])
+    assert "PACS, mean of three" not in set(alpha_curve(fewer, "").data["set"])
 
 
 def test_queue_by_hand(rows):
-    data = negatives.queue_curve(rows, "").data.set_index(["set", "negatives", "queue"])["accuracy"]
+    data = queue_curve(rows, "").data.set_index(["set", "negatives", "queue"])["accuracy"]
     assert len(data) == 12
     for queue, longer in ((256, -1.0), (1024, 0.0), (4096, 1.0)):
         assert np.isclose(data["clean", "plain", queue], 50 + longer)
@@ -286,7 +294,7 @@ def test_queue_by_hand(rows):
 
 
 def test_similarity_is_that_of_the_percentiles(rows):
-    data = negatives.query_similarity(rows, "").data
+    data = query_similarity(rows, "").data
     assert set(data["system"]) == {"Random weights", "MoCo v2", "MoCo v2, patches", "MoCo v2, textures"}
     line = data[(data["system"] == "MoCo v2, patches") & (data["compared with"] == "a patch negative")].iloc[0]
     assert np.allclose(line[["5 %", "25 %", "50 %", "75 %", "95 %"]].astype(float), [7.5, 17.5, 30, 42.5, 52.5])
@@ -335,7 +343,7 @@ def test_cues_do_not_mix_with_attacks(rows):
     again = negatives.cue_curves(altered, "").data.set_index(["system", "version", "severity"])["accuracy"]
     assert data.equals(again) and np.isclose(data["MoCo v2", "shuffled", 1], 50)
     assert np.isclose(data["SimCLR, patches", "low-pass", 4], 25 + 15 + 1 + 0.6)
-    attacked = negatives.negatives_under_attack(altered, "").data.set_index(["system", "epsilon"])["accuracy"]
+    attacked = negatives_under_attack(altered, "").data.set_index(["system", "epsilon"])["accuracy"]
     assert np.isclose(attacked["MoCo v2", 0], 57) and np.isclose(attacked["MoCo v2, patches", 2], 38)
 
 
@@ -347,7 +355,7 @@ def test_the_first_method_that_is_there_is_shown(rows):
 
 def test_rows_of_two_data_sets_are_refused(rows):
     twice = pd.concat([rows, rows.assign(dataset="scenes")])
-    for draw in (negatives.cue_curves, negatives.negatives_under_attack, negatives.shape_bias_figure):
+    for draw in (negatives.cue_curves, negatives_under_attack, negatives.shape_bias_figure):
         with pytest.raises(BadInput, match="one number for each"):
             draw(twice, "")
 
@@ -362,12 +370,12 @@ def test_rows_of_two_data_sets_are_refused(rows):
 )
 def test_tally(ends, words):
     gaps = [Interval((low + high) / 2, low, high) for low, high in ends]
-    assert negatives_numbers.tally(gaps).startswith(words)
+    assert tally(gaps).startswith(words)
 
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=20))
 def test_every_difference_is_counted_once(pairs):
-    words = negatives_numbers.tally([Interval(mean, mean - width, mean + width) for mean, width in pairs])
+    words = tally([Interval(mean, mean - width, mean + width) for mean, width in pairs])
     counts = [int(number) for number in re.findall(r"\d+", words)]
     assert counts[0] == len(pairs) and (len(counts) == 1 or sum(counts[1:]) == len(pairs))
 
@@ -378,7 +386,7 @@ def test_every_difference_is_counted_once(pairs):
 def test_gallery():
     images = torch.zeros(3, 3, 16, 16, dtype=torch.uint8)
     brighter = torch.full_like(images, 51)
-    figure = negatives.negative_gallery({"images": images, "brighter": brighter, "floats": brighter / 255}, "Scenes.")
+    figure = negative_gallery({"images": images, "brighter": brighter, "floats": brighter / 255}, "Scenes.")
     assert np.allclose(figure.data.iloc[:, 1:], 20) and len(figure.drawing.axes) == 9 and figure.pixels
     assert figure.caption.endswith("Scenes.") and "3 pictures" in figure.alt and "20 percent" in figure.alt
 
@@ -395,14 +403,14 @@ def test_gallery():
 )
 def test_galleries_of_other_shapes(lines):
     with pytest.raises(BadInput, match="two lines or more of as many pictures"):
-        negatives.negative_gallery(lines)
+        negative_gallery(lines)
 
 
 # The paper's table
 
 
 def test_published_table():
-    table = negatives.published_negatives_table()
+    table = published_negatives_table()
     assert len(table) == 9 and table.loc[2, "Sketch (%)"] == "31.76 ± 0.88" and table.loc[0, "alpha"] == "–"
     noted = table[table["note"] != ""]
     assert list(noted["model"]) == ["MoCo*", "MoCo + Patch*"] and noted.iloc[0]["Sketch (%)"] == "30.38 ± 0.30"

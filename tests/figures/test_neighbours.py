@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from sklearn.neighbors import NearestNeighbors
 
+from lib.chapters.augmentation.neighbours import _neighbours, nearest_neighbours, read_before_after
 from lib.errors import BadInput
-from lib.figures.neighbours import _neighbours, nearest_neighbours, read_before_after
 from lib.figures.style import LOOK, RECIPE_LOOK
 from lib.images import load
 from lib.measures import Interval

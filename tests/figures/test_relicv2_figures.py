@@ -11,10 +11,15 @@ from matplotlib.text import Text
 from scipy import stats
 from scipy.special import expit, logit
 
+from lib.chapters.relicv2 import domains as relicv2
+from lib.chapters.relicv2 import numbers as relicv2_numbers
+from lib.chapters.relicv2 import words as relicv2_words
+from lib.chapters.relicv2.backgrounds import background_reliance_figure, segmentation_bars
+from lib.chapters.relicv2.effective import effective_robustness_of_systems
+from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
 from lib.errors import BadInput
-from lib.figures import relicv2, relicv2_numbers, relicv2_words
+from lib.figures.prose import UNTOLD
 from lib.figures.systems_look import system_look
-from lib.figures.tradeoff_words import UNTOLD
 from lib.images.scenes import SHAPES
 from lib.measures import Interval, share_interval
 from lib.runs.systems import RELICV2
@@ -146,19 +151,19 @@ def words_of(figure):
 
 FIGURES = {
     relicv2.ood_forest: "fig-ood",
-    relicv2.effective_robustness_of_systems: "fig-effective",
-    relicv2.ablation_forest: "fig-ablations",
-    relicv2.sweep_curves: "fig-sweep",
-    relicv2.background_reliance_figure: "fig-background",
-    relicv2.segmentation_bars: "fig-segmentation",
+    effective_robustness_of_systems: "fig-effective",
+    ablation_forest: "fig-ablations",
+    sweep_curves: "fig-sweep",
+    background_reliance_figure: "fig-background",
+    segmentation_bars: "fig-segmentation",
 }
 NEEDS = {  # the measures without which a figure has nothing to draw
     relicv2.ood_forest: [],
-    relicv2.effective_robustness_of_systems: ["out_of_distribution", "accuracy"],
-    relicv2.ablation_forest: [],
-    relicv2.sweep_curves: [],
-    relicv2.background_reliance_figure: ["background_reliance"],
-    relicv2.segmentation_bars: ["segmentation"],
+    effective_robustness_of_systems: ["out_of_distribution", "accuracy"],
+    ablation_forest: [],
+    sweep_curves: [],
+    background_reliance_figure: ["background_reliance"],
+    segmentation_bars: ["segmentation"],
 }
 TABLES = (relicv2.in_domain_table, relicv2.ood_table)
 SOME = {
@@ -178,7 +183,7 @@ def some(request):
 
 def drawn(draw, rows):
     """The figure, or a skipped test where the rows have no sweep."""
-    if draw is relicv2.sweep_curves and not relicv2_words.swept(rows):
+    if draw is sweep_curves and not relicv2_words.swept(rows):
         pytest.skip("no sweep in these rows")
     return draw(rows, "Scope.")
 
@@ -234,7 +239,7 @@ def test_some_system_is_missing(draw, system, rows):
 def test_sweeps_are_on_scenes():
     assert not relicv2_words.swept(made_up("cifar10")) and not relicv2_words.swept(quick())
     with pytest.raises(BadInput, match="swept on scenes"):
-        relicv2.sweep_curves(made_up("cifar10"), "")
+        sweep_curves(made_up("cifar10"), "")
 
 
 def test_looks_differ():
@@ -287,7 +292,7 @@ def test_forest_by_hand(rows):
 
 
 def test_the_line_goes_through_the_controls(rows):
-    figure = relicv2.effective_robustness_of_systems(rows, "")
+    figure = effective_robustness_of_systems(rows, "")
     names = ("supervised", "supervised same crops", "simclr", "byol sgd", "dino")
     data = figure.data.set_index(["set", "system"])
     for name, shift in (("corruptions", "all"), ("scenes light", "scenes light")):
@@ -312,7 +317,7 @@ def test_the_line_goes_through_the_controls(rows):
 
 
 def test_no_line_without_controls():
-    figure = relicv2.effective_robustness_of_systems(quick(), "")
+    figure = effective_robustness_of_systems(quick(), "")
     assert "No line" in figure.caption and "points above line" not in figure.data and "from the line" not in figure.alt
     table, lines = relicv2_numbers.effective(quick())
     assert not lines and table["above"].isna().all()
@@ -335,7 +340,7 @@ def test_lines_that_are_extended(rows):
 
 
 def test_ablations_by_hand(rows):
-    figure = relicv2.ablation_forest(rows, "")
+    figure = ablation_forest(rows, "")
     data = figure.data.set_index(["changed", "system", "place"])
     for changed, words, name, base in (
         ("invariance loss", "no invariance loss", "no invariance", 0.0),
@@ -351,12 +356,12 @@ def test_ablations_by_hand(rows):
     assert len(data) == 3 * 14 and set(data["less"]) == {"ReLICv2", "ReLICv2, removed 0.6"}
     labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
     assert labels[:2] == ["invariance loss", "no invariance loss"] and len(labels) == 14 + 5
-    cifar = relicv2.ablation_forest(made_up("cifar10"), "").data
+    cifar = ablation_forest(made_up("cifar10"), "").data
     assert not cifar["system"].str.contains("exact").any() and len(cifar) == 3 * 11
 
 
 def test_sweeps_by_hand(rows):
-    data = relicv2.sweep_curves(rows, "").data.set_index(["setting", "value", "set"])["accuracy"]
+    data = sweep_curves(rows, "").data.set_index(["setting", "value", "set"])["accuracy"]
     assert np.isclose(data["weight of the invariance loss", "0", "in domain"], 57)
     assert np.isclose(data["share without background", "0.6", "mean of 5 shifts"], 61 - 12 + 2)
     values = {name: list(dict.fromkeys(own.index.get_level_values("value")))
@@ -371,7 +376,7 @@ def test_sweeps_by_hand(rows):
 
 
 def test_backgrounds_by_hand(rows):
-    data = relicv2.background_reliance_figure(rows, "").data.set_index(["world", "part", "system"])["value"]
+    data = background_reliance_figure(rows, "").data.set_index(["world", "part", "system"])["value"]
     assert np.isclose(data["tied scenes", "other-class background", "DINO"], 48)
     assert np.isclose(data["scenes", "only background", "Supervised"], 10)
     assert np.isclose(data["tied scenes", "background gap", "ReLICv2"], 8) and np.isclose(
@@ -381,7 +386,7 @@ def test_backgrounds_by_hand(rows):
 
 
 def test_segmentation_by_hand(rows):
-    figure = relicv2.segmentation_bars(rows, "")
+    figure = segmentation_bars(rows, "")
     data = figure.data.set_index(["head", "system", "class"])["IoU"]
     assert np.isclose(data["linear head", BYOL, "mean (mIoU)"], 27)
     assert np.isclose(data["FCN head", "ReLICv2", SHAPES[2]], 30 + 8 + 3) and len(data) == 2 * 8 * (2 + len(SHAPES))

@@ -1,6 +1,6 @@
 """The table has every published number as it was read, and the sentence says where from."""
 
-from lib.figures.relicv2_published import published_relicv2_table, published_relicv2_words
+from lib.chapters.relicv2.published import published_relicv2_table, published_relicv2_words
 from lib.measures.published import CLUSTERED, tomasev2022
 
 

@@ -6,7 +6,8 @@ from dataclasses import replace
 import pandas as pd
 import pytest
 
-from lib.figures import rescored, table
+from lib.chapters.severity import rescored
+from lib.figures import table
 from lib.figures.style import LOOK
 from lib.measures.published import MODELS, RESNETS, chhipa2023, rankings, scores
 

@@ -14,8 +14,11 @@ from matplotlib.text import Text
 from scipy import stats
 from scipy.special import expit
 
+from lib.chapters.severity import robustness
 from lib.errors import BadInput
-from lib.figures import matrix, robustness
+from lib.figures import matrix
+from lib.figures.levels import baseline_line, line_half_width
+from lib.figures.marks import on_line, round_ticks
 from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
 from lib.methods import METHODS
@@ -160,9 +163,9 @@ def test_heat_map_darkens_evenly():
 
 def test_baseline_line_by_hand():
     """Odds of 1 and 4 become odds of 1/4 and 1: as many logits apart, log 4 lower."""
-    slope, intercept = robustness.baseline_line([50, 80], [20, 50])
+    slope, intercept = baseline_line([50, 80], [20, 50])
     assert slope == pytest.approx(1) and intercept == pytest.approx(-np.log(4))
-    slope, intercept = robustness.baseline_line([20, 50, 80], [80, 50, 20])
+    slope, intercept = baseline_line([20, 50, 80], [80, 50, 20])
     assert slope == pytest.approx(-1) and intercept == pytest.approx(0)
 
 
@@ -177,7 +180,7 @@ def test_baseline_line_is_scipys(pairs):
     if np.ptp(x) < 0.01:
         return
     expected = stats.linregress(x, y)
-    slope, intercept = robustness.baseline_line(clean, corrupted)
+    slope, intercept = baseline_line(clean, corrupted)
     assert slope == pytest.approx(expected.slope, rel=1e-6, abs=1e-6)
     assert intercept == pytest.approx(expected.intercept, rel=1e-6, abs=1e-6)
 
@@ -186,7 +189,7 @@ def test_baseline_line_is_scipys(pairs):
 @given(st.floats(0.3, 2), st.floats(-1, 1), st.lists(st.floats(10, 90), min_size=2, max_size=9, unique_by=round))
 def test_baseline_line_finds_points_on_a_line(slope, intercept, clean):
     odds = [np.exp(intercept) * (a / (100 - a)) ** slope for a in clean]
-    found = robustness.baseline_line(clean, [100 * o / (1 + o) for o in odds])
+    found = baseline_line(clean, [100 * o / (1 + o) for o in odds])
     assert found == pytest.approx((slope, intercept), rel=1e-6, abs=1e-6)
 
 
@@ -197,7 +200,7 @@ def test_baseline_line_finds_points_on_a_line(slope, intercept, clean):
 )  # fmt: skip
 def test_no_line_through_bad_accuracies(clean, corrupted, sentence):
     with pytest.raises(BadInput, match=sentence):
-        robustness.baseline_line(clean, corrupted)
+        baseline_line(clean, corrupted)
 
 
 def errors_of(cells):
@@ -272,10 +275,10 @@ def test_the_line_s_own_error_covers_the_true_line():
         x = generator.normal(0.5, 0.4, 8)
         y = 0.8 * x - 0.6 + 0.1 * generator.normal(size=8)
         clean, corrupted = (100 / (1 + np.exp(-v)) for v in (x, y))
-        off = robustness.on_line(80.0, robustness.baseline_line(clean, corrupted)) - 100 * expit(0.8 * np.log(4) - 0.6)
-        missed += abs(off) > robustness.line_half_width(clean, corrupted, 80.0)
+        off = on_line(80.0, baseline_line(clean, corrupted)) - 100 * expit(0.8 * np.log(4) - 0.6)
+        missed += abs(off) > line_half_width(clean, corrupted, 80.0)
     assert 0.03 < missed / 1000 < 0.08
-    assert np.isnan(robustness.line_half_width([50, 60], [40, 50], 55.0))
+    assert np.isnan(line_half_width([50, 60], [40, 50], 55.0))
 
 
 def test_effective_robustness_is_drawn_on_logit_axes(rows, shown):
@@ -308,7 +311,7 @@ def steps_of(line, axes):
 @pytest.mark.parametrize(("span", "ticks"), [((32, 78), [40, 50, 60, 70]), ((88, 95.5), [88, 90, 92, 94]),
                                              ((50.2, 54.9), [51, 52, 53, 54])])  # fmt: skip
 def test_round_ticks(span, ticks):
-    assert list(robustness._round_ticks(span)) == ticks
+    assert list(round_ticks(span)) == ticks
 
 
 def test_calibration_without_bias_where_rows_have_it(rows, shown):

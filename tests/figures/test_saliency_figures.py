@@ -10,10 +10,9 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from sklearn.metrics import jaccard_score
 
 from lib import images as library
-from lib.errors import BadInput
-from lib.figures import saliency as pictures
-from lib.figures.diagrams import relicv2_diagram
-from lib.figures.saliency import (
+from lib.chapters.relicv2 import saliency as pictures
+from lib.chapters.relicv2.diagram import relicv2_diagram
+from lib.chapters.relicv2.saliency import (
     CLASS_COLOURS,
     background_sheet,
     mask_quality_table,
@@ -21,6 +20,7 @@ from lib.figures.saliency import (
     saliency_sheet,
     segmentation_sheet,
 )
+from lib.errors import BadInput
 from lib.images import load, scenes
 from lib.images.segmentation import IGNORED
 from lib.measures import mask_quality

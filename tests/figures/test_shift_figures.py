@@ -14,8 +14,13 @@ from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.special import logit
 
+from lib.chapters.severity import curves as shifts
+from lib.chapters.severity.constants import _drops, _flakes, _warp, predicted_dips, table_of_constants
+from lib.chapters.severity.distance import error_along_distance, error_along_severity, monotony, monotony_sentence
+from lib.chapters.severity.natural import natural_against_corrupted, natural_table
+from lib.chapters.severity.raw_pixels import raw_by_severity, raw_input_sentences, raw_input_table, with_normalisation
 from lib.errors import BadInput
-from lib.figures import shifts, table
+from lib.figures import table
 from lib.measures.rows import row
 from lib.methods import METHODS
 from lib.randomness import image_seeds
@@ -76,8 +81,8 @@ def drawn(rows):
 
 
 DRAWN = (
-    shifts.error_along_severity, shifts.error_along_distance, shifts.raw_by_severity,
-    shifts.natural_against_corrupted, shifts.attention_by_severity,
+    error_along_severity, error_along_distance, raw_by_severity,
+    natural_against_corrupted, shifts.attention_by_severity,
 )  # fmt: skip
 
 
@@ -103,8 +108,8 @@ def test_every_figure_has_words_and_data(draw, options):
 
 def test_figures_repeat_and_have_names_of_their_own(rows, drawn):
     assert len({figure.name for figure in drawn.values()}) == len(DRAWN)
-    again = shifts.natural_against_corrupted(rows, "")
-    assert again.picture() == drawn[shifts.natural_against_corrupted].picture()
+    again = natural_against_corrupted(rows, "")
+    assert again.picture() == drawn[natural_against_corrupted].picture()
 
 
 def test_words_stay_within_the_drawing(drawn):
@@ -135,15 +140,15 @@ def test_pooled_by_hand():
 
 def test_references_alone_are_described_as_what_they_are():
     rows = made_up(methods=("supervised", "random"))
-    figure = shifts.error_along_severity(rows, "")
+    figure = error_along_severity(rows, "")
     assert "the mean over the methods (" in figure.caption and "elf-supervised" not in figure.caption
-    assert "error of the methods is" in shifts.raw_input_sentences(rows)["raw-cost"]
+    assert "error of the methods is" in raw_input_sentences(rows)["raw-cost"]
     with pytest.raises(BadInput, match="no method with the metric"):
-        shifts.error_along_severity(rows[rows["metric"] == "error"], "")
+        error_along_severity(rows[rows["metric"] == "error"], "")
 
 
 def test_lines_along_severity(rows, drawn):
-    figure = drawn[shifts.error_along_severity]
+    figure = drawn[error_along_severity]
     assert [axes.get_title() for axes in figure.drawing.axes if axes.get_title()] == [
         "saturate", "elastic transform", "gaussian noise",
     ]  # fmt: skip
@@ -164,31 +169,31 @@ def test_the_alternative_text_tells_the_dip(rows, drawn):
     means = [mean_of(rows, LEARNERS, shift="saturate", severity=s, metric="error along severity") for s in (1, 2.5, 5)]
     assert LEVELS[np.argmin([CURVES["saturate"](s) for s in LEVELS])] == 2.5
     words = f"saturate from {means[0]:.0f} to {means[2]:.0f} percent, least {means[1]:.0f} at 2.5;"
-    assert words in drawn[shifts.error_along_severity].alt
+    assert words in drawn[error_along_severity].alt
 
 
 def test_points_along_distance_are_joined_in_its_order(rows, drawn):
-    figure = drawn[shifts.error_along_distance]
+    figure = drawn[error_along_distance]
     for axes, name in zip(figure.drawing.axes, CURVES, strict=False):
         order = sorted(LEVELS, key=CURVES[name])
         for line, points, methods in zip(axes.get_lines(), axes.collections, (LEARNERS, ["supervised"]), strict=True):
             expected = [mean_of(rows, methods, shift=name, severity=s, metric="error along severity") for s in order]
             assert np.all(np.diff(line.get_xdata()) >= 0) and np.allclose(line.get_ydata(), expected)
             assert np.allclose(points.get_offsets(), line.get_xydata()) and list(points.get_array()) == order
-    assert "{numref}`fig-along-severity`" in figure.caption and shifts.monotony_sentence(rows) in figure.alt
+    assert "{numref}`fig-along-severity`" in figure.caption and monotony_sentence(rows) in figure.alt
     assert "ρ: severity 1.00, distance −1.00" in [text.get_text() for text in figure.drawing.axes[1].texts]
 
 
 def test_monotony_by_hand(rows):
     """Spearman's own formula, 1 - 6 sum d^2 / (n (n^2 - 1)), which holds without ties."""
-    found = shifts.monotony(rows).set_index("corruption")
+    found = monotony(rows).set_index("corruption")
     distances = np.array([CURVES["saturate"](s) for s in LEVELS])
     assert len(set(distances)) == len(LEVELS) == 9
     d = np.argsort(np.argsort(distances)) - np.arange(9)
     rho = 1 - 6 * (d**2).sum() / (9 * 80)
     assert list(found.loc["saturate"]) == [round(rho, 2), 1.0]
     assert list(found.loc["elastic transform"]) == [1.0, -1.0] and list(found.loc["gaussian noise"]) == [1.0, 1.0]
-    sentence = shifts.monotony_sentence(rows)
+    sentence = monotony_sentence(rows)
     assert f"lowest for saturate ({rho:.2f})" in sentence
     assert f"rises for saturate ({rho:.2f} to 1.00), and falls for elastic transform (1.00 to -1.00)." in sentence
 
@@ -207,17 +212,17 @@ def test_monotony_is_of_ranks_alone(errors, power):
     ranks = pd.Series(values).rank().to_numpy()
     bent = rows.copy()
     bent.loc[rows["metric"] == "error along severity", "value"] = ranks**power
-    found, other = shifts.monotony(rows), shifts.monotony(bent)
+    found, other = monotony(rows), monotony(bent)
     pd.testing.assert_frame_equal(found, other)
     if len(set(values)) == 1:
-        assert found["with severity"].isna().all() and "nothing to rank" in shifts.monotony_sentence(rows)
+        assert found["with severity"].isna().all() and "nothing to rank" in monotony_sentence(rows)
     else:
         assert found["with severity"].item() == found["with picture distance"].item()  # both rise
 
 
 def test_table_of_constants_is_the_table():
     names = ["saturate", "snow", "elastic_transform", "glass_blur", "motion_blur", "spatter", "brightness"]
-    found = shifts.table_of_constants(names)
+    found = table_of_constants(names)
     for name, lines in found.groupby("corruption", sort=False):
         values = lines[[f"severity {s}" for s in SEVERITIES]].astype(float).to_numpy().T
         expected = [row if isinstance(row, tuple) else (row,) for row in CIFAR10[name.replace(" ", "_")]]
@@ -225,11 +230,11 @@ def test_table_of_constants_is_the_table():
     assert list(found.loc[found["corruption"] == "saturate", "constant"]) == ["factor", "offset"]
     assert list(found["corruption"].unique()) == [name.replace("_", " ") for name in names]
     with pytest.raises(BadInput, match="unknown corruption 'snoww'"):
-        shifts.table_of_constants(["snoww"])
+        table_of_constants(["snoww"])
 
 
 def predicted():
-    return shifts.predicted_dips().set_index("corruption")
+    return predicted_dips().set_index("corruption")
 
 
 def test_predictions_of_the_benchmarks_table():
@@ -272,7 +277,7 @@ def test_share_of_flakes_is_that_of_noise_enlarged_by_scipy(severity):
     noise = np.random.default_rng(0).normal(mean, deviation, (600, cut, cut))
     trim = (enlarged - 32) // 2
     pictures = [ndimage.zoom(field, enlarged / cut, order=1)[trim : trim + 32, trim : trim + 32] for field in noise]
-    assert shifts._flakes(row) == pytest.approx((np.array(pictures) >= threshold).mean(), rel=0.06)
+    assert _flakes(row) == pytest.approx((np.array(pictures) >= threshold).mean(), rel=0.06)
 
 
 @pytest.mark.parametrize("row", CIFAR10["spatter"])
@@ -280,14 +285,14 @@ def test_share_of_drops_is_that_of_noise_blurred_by_scipy(row):
     mean, deviation, sigma, threshold = row[:4]
     noise = np.random.default_rng(0).normal(mean, deviation, (700, 700))
     liquid = ndimage.gaussian_filter(noise, sigma, truncate=4, mode="wrap")
-    assert shifts._drops(row) == pytest.approx((liquid > threshold).mean(), rel=0.03)
+    assert _drops(row) == pytest.approx((liquid > threshold).mean(), rel=0.03)
 
 
 @pytest.mark.parametrize(("strength", "sigma", "tilt"), CIFAR10["elastic_transform"])
 def test_size_of_the_warp_is_that_of_a_field_smoothed_by_scipy(strength, sigma, tilt):
     field = np.random.default_rng(0).uniform(-1, 1, (900, 900))
     smooth = ndimage.gaussian_filter(field, 32 * sigma, truncate=3, mode="wrap") * 32 * strength
-    assert shifts._warp(strength, sigma) == pytest.approx(smooth.std(), rel=0.05, abs=1e-12)
+    assert _warp(strength, sigma) == pytest.approx(smooth.std(), rel=0.05, abs=1e-12)
 
 
 def test_a_flat_step_of_motion_blur_changes_no_byte():
@@ -311,7 +316,7 @@ def test_errors_with_normalisation_and_their_standard_error():
     lines = [row("none", 0, "raw error", raw), row("none", 0, "raw cost", raw.astype(float) - wrong),
              row("all", 0, "raw error", raw), row("all", 0, "raw cost", raw - many.mean(axis=0))]  # fmt: skip
     rows = pd.DataFrame(lines, columns=COLUMNS[3:]).assign(method="simclr", seed=0)
-    found = shifts.with_normalisation(rows)
+    found = with_normalisation(rows)
     found = found[found["metric"] == "normalised error"].set_index("shift")
     exact, whole = row("none", 0, "", wrong), row("all", 0, "", many.mean(axis=0))
     assert found.loc["none", "value"] == pytest.approx(exact[3])
@@ -320,19 +325,19 @@ def test_errors_with_normalisation_and_their_standard_error():
 
 
 def test_table_of_raw_input(rows):
-    found = shifts.raw_input_table(rows).set_index("method")
+    found = raw_input_table(rows).set_index("method")
     assert list(found.index) == [METHODS[name].title for name in SHOWN]
     clean = mean_of(rows, ["byol"], metric="balanced error", shift="none")
     raw = mean_of(rows, ["byol"], metric="raw error", shift="none")
     for column, value in {"clean error (%)": clean, "raw error (%)": raw, "faded error (%)": clean + 9.25,
                           "contrast error (%)": clean + 6, "CE (%)": clean, "raw CE (%)": raw}.items():  # fmt: skip
         assert re.fullmatch(rf"{value:.1f} \[[\d.]+, [\d.]+\]", found.loc["BYOL", column]), column
-    assert shifts.raw_input_table(made_up(seeds=(0,)))["raw error (%)"].str.fullmatch(r"[\d.]+").all()
+    assert raw_input_table(made_up(seeds=(0,)))["raw error (%)"].str.fullmatch(r"[\d.]+").all()
 
 
 def test_sentences_on_raw_input(rows):
     """Costs are 9.0 to 9.8 points, 0.1 more from run to run; methods' means of three seeds are 9.1, 9.4, 9.7, 10.0."""
-    found = shifts.raw_input_sentences(rows)
+    found = raw_input_sentences(rows)
     assert "9.1 to 9.7 points higher on clean pictures" in found["raw-cost"]
     assert "supervised reference 10.0 and 10.0." in found["raw-cost"]
     assert f"is 6.0 points higher, on average {100 * 6 / 9.4:.0f} % of what" in found["raw-contrast"]
@@ -345,14 +350,14 @@ def test_sentences_on_raw_input(rows):
 def test_other_rows_make_other_sentences(rows):
     free = rows.copy()
     free.loc[free["metric"] == "raw cost", "value"] = 0.0
-    found = shifts.raw_input_sentences(free)
+    found = raw_input_sentences(free)
     assert "too little" in found["raw-contrast"] and "below that range: 3" in found["raw-paper"]
     assert "0.0 points higher on clean pictures" in found["raw-cost"]
-    assert "supervised" not in shifts.raw_input_sentences(made_up(methods=LEARNERS))["raw-cost"].split("methods")[1]
+    assert "supervised" not in raw_input_sentences(made_up(methods=LEARNERS))["raw-cost"].split("methods")[1]
 
 
 def test_lines_of_raw_input(rows, drawn):
-    figure = drawn[shifts.raw_by_severity]
+    figure = drawn[raw_by_severity]
     lines = figure.drawing.axes[0].get_lines()
     assert [line.get_linestyle() for line in lines] == ["-", "-", "--", "--"]
     clean, broken = lines[0].get_ydata(), lines[2].get_ydata()
@@ -363,18 +368,18 @@ def test_lines_of_raw_input(rows, drawn):
 
 
 def test_natural_table(rows):
-    found = shifts.natural_table(rows).set_index("method")
+    found = natural_table(rows).set_index("method")
     for place, name in enumerate(SHOWN):
         line = found.loc[METHODS[name].title]
         assert line["cifar10-shift less clean (points)"].startswith(f"{15 - place:.1f} [")
         assert line["stl10 less clean (points)"].startswith(f"{16 - place:.1f} [")
     low, high = map(float, re.findall(r"[\d.]+", found.iloc[0]["cifar10-shift less clean (points)"])[1:])
     assert (high - low) / 2 == pytest.approx(1.95996 * math.hypot(0.8, 0.8), abs=0.1)  # all seeds lose the same
-    assert list(shifts.natural_table(made_up(natural=()))) == ["method", "clean (%)"]
+    assert list(natural_table(made_up(natural=()))) == ["method", "clean (%)"]
 
 
 def test_natural_against_corrupted(rows, drawn):
-    figure = drawn[shifts.natural_against_corrupted]
+    figure = drawn[natural_against_corrupted]
     points = {line.get_label(): line.get_xydata() for line in figure.drawing.axes[0].get_lines()}
     assert list(points) == [METHODS[name].title for name in SHOWN]
     for place, found in enumerate(points.values()):
@@ -382,12 +387,12 @@ def test_natural_against_corrupted(rows, drawn):
     assert "4 trained methods, Spearman's rank correlation is 1.00" in figure.caption
     turned = rows.copy()
     turned.loc[turned["metric"] == "relative error", "value"] *= -1
-    assert "correlation is -1.00" in shifts.natural_against_corrupted(turned, "").caption
-    assert "Fewer than three" in shifts.natural_against_corrupted(made_up(methods=("simclr", "random")), "").caption
-    assert shifts.natural_against_corrupted(made_up(natural=()), "") is None
-    assert "stl10" in shifts.natural_against_corrupted(made_up(natural=("stl10",)), "").caption
+    assert "correlation is -1.00" in natural_against_corrupted(turned, "").caption
+    assert "Fewer than three" in natural_against_corrupted(made_up(methods=("simclr", "random")), "").caption
+    assert natural_against_corrupted(made_up(natural=()), "") is None
+    assert "stl10" in natural_against_corrupted(made_up(natural=("stl10",)), "").caption
     with pytest.raises(BadInput, match="relative error"):
-        shifts.natural_against_corrupted(rows[rows["metric"] == "balanced error"], "")
+        natural_against_corrupted(rows[rows["metric"] == "balanced error"], "")
 
 
 def test_lines_of_attention(rows, drawn):

@@ -13,8 +13,12 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
 
+from lib.chapters.tradeoff import numbers as tradeoff
+from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
+from lib.chapters.tradeoff.front import free_places, pareto_front, trade_off
+from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
+from lib.chapters.tradeoff.strength import robust_by_epsilon
 from lib.errors import BadInput
-from lib.figures import tradeoff
 from lib.figures.style import LOOK, OTHER, look
 from lib.figures.systems_look import system_look
 from lib.measures import share_interval
@@ -94,11 +98,11 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
 
 
 DRAWN = {
-    "fig-trade-off": tradeoff.trade_off,
-    "fig-epsilon": lambda results, scope: tradeoff.robust_by_epsilon(results.rows, scope),
-    "fig-crops": tradeoff.crops_sweep,
-    "fig-cost": tradeoff.cost_of_training,
-    "fig-monitor": tradeoff.overfitting_monitor,
+    "fig-trade-off": trade_off,
+    "fig-epsilon": lambda results, scope: robust_by_epsilon(results.rows, scope),
+    "fig-crops": crops_sweep,
+    "fig-cost": cost_of_training,
+    "fig-monitor": overfitting_monitor,
 }
 
 
@@ -199,12 +203,12 @@ def test_nothing_to_draw_is_one_sentence(results, in_class):
             draw(none, "Scope.")
         assert "\n" not in str(refusal.value) and len(str(refusal.value)) < 250
     with pytest.raises(BadInput, match="systems"):
-        tradeoff.robust_by_epsilon(results.rows.drop(columns="system"), "Scope.")
+        robust_by_epsilon(results.rows.drop(columns="system"), "Scope.")
     twice = pd.concat([results.rows, results.rows.assign(encoder="another")])
     with pytest.raises(BadInput, match="one accuracy for each system and seed"):
-        tradeoff.trade_off(Results(results.records, twice, "small", False), "Scope.")
+        trade_off(Results(results.records, twice, "small", False), "Scope.")
     with pytest.raises(BadInput, match="no system that was trained"):
-        tradeoff.seconds_table(made_up(systems=("random",)))
+        seconds_table(made_up(systems=("random",)))
 
 
 # Looks
@@ -243,14 +247,14 @@ def test_a_method_without_a_look_has_its_familys_colour(monkeypatch):
 
 def test_fronts_by_hand():
     def front(*points):
-        return tradeoff.pareto_front(pd.DataFrame(points, columns=["x", "y"], index=list("abcdef")[: len(points)]))
+        return pareto_front(pd.DataFrame(points, columns=["x", "y"], index=list("abcdef")[: len(points)]))
 
     assert front((1, 1)) == ["a"]
     assert front((1, 3), (2, 2), (3, 1)) == ["a", "b", "c"]
     assert front((3, 1), (1, 1), (2, 2), (1, 3)) == ["d", "c", "a"]  # (1, 1) is beaten by all
     assert front((2, 0), (3, 0), (1, 0)) == ["b"]  # as robust, and less accurate
     assert front((2, 2), (2, 2)) == ["a", "b"]  # equals do not beat each other
-    assert tradeoff.pareto_front(pd.DataFrame({"x": [], "y": []})) == []
+    assert pareto_front(pd.DataFrame({"x": [], "y": []})) == []
 
 
 @settings(max_examples=60, deadline=None)
@@ -259,7 +263,7 @@ def test_front_beats_all_others_and_is_beaten_by_none(points):
     def beats(a, b):
         return a[0] >= b[0] and a[1] >= b[1] and a != b
 
-    front = tradeoff.pareto_front(pd.DataFrame(points, columns=["x", "y"]))
+    front = pareto_front(pd.DataFrame(points, columns=["x", "y"]))
     for place, point in enumerate(points):
         beaten = any(beats(points[other], point) for other in front)
         assert (place in front) != beaten
@@ -339,19 +343,19 @@ def test_fronts_are_told_and_in_the_data(shown):
 
 
 def test_trade_off_without_autoattack_and_labels(in_class):
-    figure = tradeoff.trade_off(in_class, "Scope.")
+    figure = trade_off(in_class, "Scope.")
     assert len(panels_of(figure)) == 1 and "AutoAttack" not in figure.alt + figure.caption
-    without = tradeoff.trade_off(made_up(systems=("simclr", "cf-amc-ssl", "random")), "Scope.")
+    without = trade_off(made_up(systems=("simclr", "cf-amc-ssl", "random")), "Scope.")
     assert "broken" not in without.caption and "on that without labels" not in without.data
     assert "it has CF-AMC-SSL and SimCLR." in without.caption
-    hard = tradeoff.trade_off(made_up(systems=("simclr", "acl"), attacks=("autoattack",)), "Scope.")
+    hard = trade_off(made_up(systems=("simclr", "acl"), attacks=("autoattack",)), "Scope.")
     assert [axes.get_title() for axes in panels_of(hard)] == ["AutoAttack"]
 
 
 def test_labels_of_a_crowd_stand_apart_beside_their_points():
     results = made_up(systems=COMPARED)
     together = results.rows.assign(value=30 + results.rows["seed"] + results.rows["value"] / 100)
-    figure = tradeoff.trade_off(Results(results.records, together, "small", False), "Scope.")
+    figure = trade_off(Results(results.records, together, "small", False), "Scope.")
     check_apart(figure)
     for axes in panels_of(figure):
         labels = [text for text in axes.texts if isinstance(text, Annotation)]
@@ -369,7 +373,7 @@ def test_labels_of_a_crowd_stand_apart_beside_their_points():
 def test_free_places_are_inside_and_apart(points, faint):
     marks, sizes = np.array([p[:2] for p in points], float), np.array([(p[2], 11) for p in points], float)
     low, high = np.array([-10.0, -20.0]), np.array([330.0, 260.0])
-    corners = tradeoff.free_places(marks, sizes, low, high, np.array(faint, float).reshape(-1, 2))
+    corners = free_places(marks, sizes, low, high, np.array(faint, float).reshape(-1, 2))
     assert (corners >= low).all() and (corners + sizes <= high).all()
     for i, j in combinations(range(len(points)), 2):
         apart = (corners[i] + sizes[i] <= corners[j]) | (corners[j] + sizes[j] <= corners[i])
@@ -377,10 +381,10 @@ def test_free_places_are_inside_and_apart(points, faint):
 
 
 def test_a_lone_label_stands_right_of_its_mark():
-    corner = tradeoff.free_places(np.array([[50.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
+    corner = free_places(np.array([[50.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
                                   np.empty((0, 2)))  # fmt: skip
     assert corner.tolist() == [[57, 45]]
-    at_the_edge = tradeoff.free_places(np.array([[190.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
+    at_the_edge = free_places(np.array([[190.0, 50]]), np.array([[40.0, 10]]), np.zeros(2), np.full(2, 200.0),
                                        np.empty((0, 2)))  # fmt: skip
     assert at_the_edge.tolist() == [[190 - 7 - 40, 45]]
 
@@ -417,21 +421,21 @@ def test_curves_are_the_rows(results, shown):
 def test_bands_where_lines_are_few_and_chance_where_it_is_known(in_class, shown):
     assert "Bands" not in shown["fig-epsilon"].caption
     assert not any(axes.collections for axes in panels_of(shown["fig-epsilon"]))
-    figure = tradeoff.robust_by_epsilon(in_class.rows, "Scope.")
+    figure = robust_by_epsilon(in_class.rows, "Scope.")
     assert [len(axes.collections) for axes in panels_of(figure)] == [4, 1]
     assert "Bands are 95 % intervals" in figure.caption and "chance, 10 %" in figure.caption
-    mixed = tradeoff.robust_by_epsilon(
+    mixed = robust_by_epsilon(
         made_up(systems=[name for name in COMPARED if not name.startswith("supervised ")]).rows, "Scope."
     )
     assert "Bands of those trained with labels are" in mixed.caption
-    elsewhere = tradeoff.robust_by_epsilon(in_class.rows.assign(dataset="stl10"), "Scope.")
+    elsewhere = robust_by_epsilon(in_class.rows.assign(dataset="stl10"), "Scope.")
     assert "chance" not in elsewhere.caption
 
 
 def test_an_epsilon_that_a_system_lacks_is_left_out(results):
     rows = results.rows
     cut = rows[~((rows["system"] == "acl") & (rows["severity"] == 8))]
-    figure = tradeoff.robust_by_epsilon(cut, "Scope.")
+    figure = robust_by_epsilon(cut, "Scope.")
     check_words(figure)
     assert "ACL from 43 percent to 5 at 32" in figure.alt
     line = next(line for line in panels_of(figure)[0].lines if line.get_label() == "ACL")
@@ -463,7 +467,7 @@ def test_crops_are_the_rows(results, shown):
 
 
 def test_one_kind_and_one_number_of_views(in_class):
-    figure = tradeoff.crops_sweep(in_class, "Scope.")
+    figure = crops_sweep(in_class, "Scope.")
     assert list(figure.data["views"]) == [4] and "patches" not in figure.alt
     assert "passes an image. Scope." in figure.caption and "but" not in figure.caption
 
@@ -493,13 +497,13 @@ def test_costs_are_the_rows(results, shown):
 
 
 def test_costs_of_what_is_there(in_class, results):
-    free = tradeoff.cost_of_training(in_class, "Scope.")
+    free = cost_of_training(in_class, "Scope.")
     assert "less PGD" not in free.caption and "lead" not in free.caption
     assert [text.get_text() for text in free.drawing.legends[0].get_texts()] == [
         "SimCLR", "EMP-SSL, crops", "free training", "clean", "under attack"
     ]  # fmt: skip
     kept = [record for record in results.records if not record["system"].endswith(" long")]
-    same = tradeoff.cost_of_training(Results(kept, results.rows, "small", False), "Scope.")
+    same = cost_of_training(Results(kept, results.rows, "small", False), "Scope.")
     assert "dotted lines lead" in same.caption and "arrows" not in same.caption
     assert "at equal passes; EMP-SSL" in same.caption and "equal updates" not in same.caption
     assert not any(axes.texts for axes in panels_of(same))  # no arrow
@@ -537,10 +541,10 @@ def test_courses_are_means_over_seeds(results, shown):
 
 
 def test_overfitting_is_told_and_drawn(results):
-    figure = tradeoff.overfitting_monitor(collapsed(results, "supervised fgsm", (0, 1, 2)), "Scope.")
+    figure = overfitting_monitor(collapsed(results, "supervised fgsm", (0, 1, 2)), "Scope.")
     for words in (figure.caption, figure.alt):
         assert "for Supervised, FGSM (3 of 3 seeds, 44 points on average)." in words  # 20 + 24 epochs, and nothing
-    late = tradeoff.overfitting_monitor(collapsed(results, "simclr pgd long", (1,)), "Scope.")
+    late = overfitting_monitor(collapsed(results, "simclr pgd long", (1,)), "Scope.")
     assert "for SimCLR, PGD, equal updates (1 of 3 seeds, " in late.caption
     titles = [axes.get_title() for axes in panels_of(late)]
     assert len(titles) == tradeoff.MOST_PANELS and titles[-1] == "SimCLR, PGD, equal updates"
@@ -555,15 +559,15 @@ def test_overfitting_is_a_wide_gap_over_little(results, fgsm, pgd, overfitted):
     records = [record for record in copy.deepcopy(results.records) if record["system"] == "acl"]
     for record in records:
         record["monitored"][-1] |= {"fgsm accuracy": fgsm, "pgd accuracy": pgd}
-    figure = tradeoff.overfitting_monitor(Results(records, results.rows, "small", False), "Scope.")
+    figure = overfitting_monitor(Results(records, results.rows, "small", False), "Scope.")
     assert ("for ACL (3 of 3 seeds" in figure.caption) == overfitted
 
 
 def test_short_courses_are_left_out(results):
     short = made_up(systems=("emp crops pgd", "cf-amc-ssl"))  # one and two epochs
     with pytest.raises(BadInput, match="3 epochs or more"):
-        tradeoff.overfitting_monitor(short, "Scope.")
-    one = tradeoff.overfitting_monitor(made_up(systems=("cf-amc-ssl", "acl")), "Scope.")
+        overfitting_monitor(short, "Scope.")
+    one = overfitting_monitor(made_up(systems=("cf-amc-ssl", "acl")), "Scope.")
     assert [axes.get_title() for axes in panels_of(one)] == ["ACL"] and "not drawn" not in one.caption
 
 
@@ -571,7 +575,7 @@ def test_short_courses_are_left_out(results):
 
 
 def test_seconds_by_hand(results):
-    table = tradeoff.seconds_table(results).set_index("system")
+    table = seconds_table(results).set_index("system")
     assert "Random weights" not in table.index and "device" not in table
     assert len(table) == len({record["system"] for record in results.records}) - 1
     # 4 epochs of 78 batches of 64 images, with 12 passes each: two views, and five times two to attack them.
@@ -585,9 +589,9 @@ def test_devices_are_named_where_they_differ(results):
     records = copy.deepcopy(results.records)
     for record in records:
         record["device"] = "cpu" if record["config"]["seed"] else "gpu"
-    table = tradeoff.seconds_table(Results(records, results.rows, "small", False))
+    table = seconds_table(Results(records, results.rows, "small", False))
     assert "device" not in table  # all have the same two
     for record in records:
         record["device"] = "gpu" if record["system"] == "acl" else "cpu"
-    table = tradeoff.seconds_table(Results(records, results.rows, "small", False)).set_index("system")
+    table = seconds_table(Results(records, results.rows, "small", False)).set_index("system")
     assert table.loc["ACL", "device"] == "gpu" and table.loc["SimCLR", "device"] == "cpu"

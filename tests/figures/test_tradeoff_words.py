@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lib.claims import DEFENDED
+from lib.chapters.tradeoff import words
+from lib.chapters.tradeoff.claims import DEFENDED
 from lib.figures import tables
-from lib.figures import tradeoff_words as words
+from lib.figures.prose import UNTOLD, systems_scope
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.runs import Results
 from lib.runs.presets import configs_of_systems
@@ -123,7 +124,7 @@ def check(texts):
 
 def test_all_that_is_glued_is_told(results, texts):
     check(texts)
-    assert words.UNTOLD not in texts.values()
+    assert UNTOLD not in texts.values()
 
 
 def test_in_class_by_hand():
@@ -135,7 +136,7 @@ def test_in_class_by_hand():
         "ways to train without labels and against one, CF-AMC-SSL keeps most, 32.0 [29.5, 34.5] %; on clean pictures "
         "it is the best as well, with 55.0 [52.5, 57.5] %."
     )
-    told = {name for name, text in texts.items() if text != words.UNTOLD}
+    told = {name for name, text in texts.items() if text != UNTOLD}
     assert told == {"answer-best", "answer-cost", "similarity-words", "machine-words"}
     assert texts["answer-cost"].startswith("CF-AMC-SSL less free training of SimCLR at equal passes (13.0 [13.0, 13.0]")
 
@@ -145,7 +146,7 @@ def test_one_system_alone(name):
     for preset, seeds in (("small", (0, 1)), ("small", (0,)), ("quick", (0, 1))):
         alone = made_up(preset, [name], seeds)
         check(words.tradeoff_answer(alone))
-        assert words.systems_scope(alone)
+        assert systems_scope(alone)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
@@ -270,11 +271,11 @@ def test_machines_by_hand(texts):
 
 def test_the_scope_by_hand(results):
     """Of the systems compared 12 cost 48 passes, ACL 42, DeACL and TRADES 49: 47.7 on average."""
-    assert words.systems_scope(results) == (
+    assert systems_scope(results) == (
         "Preset small: made up, resnet10_narrow, 5,000 training images, about 48 passes of each, 3 seeds."
     )
     stale = dataclasses.replace(made_up("quick", ["random", "cf-amc-ssl 2 views"], (0,)), stale=True)
-    assert words.systems_scope(stale) == (
+    assert systems_scope(stale) == (
         "Preset quick: made up, resnet10_narrow, 5,000 training images, 1 seed. Stale in part, as the top of "
         "this page says: of an older protocol or recipe than this code's."
     )
@@ -304,7 +305,7 @@ def test_a_measure_that_is_missing_is_left_out(results):
     ):
         texts = words.tradeoff_answer(dataclasses.replace(results, rows=rows[~chosen]))
         check(texts)
-        assert {name for name, text in texts.items() if text == words.UNTOLD} == untold
+        assert {name for name, text in texts.items() if text == UNTOLD} == untold
         changed = {name for name, text in texts.items() if text != told[name]} - untold
         assert changed == ({"answer-best"} if "autoattack" in set(rows.loc[chosen, "shift"]) else set())
 

@@ -12,9 +12,9 @@ from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
 
-from lib.claims import TASKS
+from lib.chapters.augmentation import transfer
+from lib.chapters.augmentation.claims import TASKS
 from lib.errors import BadInput
-from lib.figures import transfer
 from lib.figures.style import LOOK, RECIPE_LOOK, arm
 from lib.shifts.corruptions import EVERY
 from lib.shifts.transforms import TRANSFORMS

@@ -10,7 +10,7 @@ import pytest
 from lib import paths
 from lib.errors import BadInput
 from lib.figures import standing_words
-from lib.figures.words import scope
+from lib.figures.prose import scope
 from lib.methods import METHODS
 from lib.runs import PRESETS, RunConfig, Study, grid, published, recipes, store, study
 from lib.runs.presets import STUDIES, configs_of, measures_of

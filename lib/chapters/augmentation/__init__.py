@@ -1,0 +1,40 @@
+"""Chapter 2: which invariances augmentations teach, and which tasks they help or hurt."""
+
+from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, with_wide
+from lib.chapters.augmentation.curves import similarity_curves
+from lib.chapters.augmentation.erasure import erasure_bars
+from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
+from lib.chapters.augmentation.neighbours import nearest_neighbours, read_before_after
+from lib.chapters.augmentation.tables import measures_agree, sensitivity_table
+from lib.chapters.augmentation.transfer import (
+    fusion_dots,
+    invariance_against_robustness,
+    invariance_against_score,
+    rank_dots,
+    task_table,
+)
+from lib.chapters.augmentation.views import real_views
+from lib.chapters.augmentation.words import invariance_answer, invariance_causes
+
+__all__ = [
+    "AUGMENTATION_CAUSES",
+    "AUGMENTATION_INVARIANCE",
+    "erasure_bars",
+    "factor_map",
+    "fusion_dots",
+    "invariance_against_robustness",
+    "invariance_against_score",
+    "invariance_answer",
+    "invariance_causes",
+    "invariance_map",
+    "measures_agree",
+    "nearest_neighbours",
+    "parts_map",
+    "rank_dots",
+    "read_before_after",
+    "real_views",
+    "sensitivity_table",
+    "similarity_curves",
+    "task_table",
+    "with_wide",
+]

@@ -1,0 +1,127 @@
+"""Arms of the study (a method with an augmentation): their rows, dots and words."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure as Drawing
+
+from lib.chapters.augmentation.invariance import ARM, RECIPES, Arm
+from lib.contrasts import difference
+from lib.errors import BadInput
+from lib.figures.prose import listed
+from lib.figures.style import RECIPE_LOOK, arm, look
+from lib.measures import cell_interval
+
+Rows = pd.DataFrame
+
+
+# Rows and arms
+
+
+def chosen_arms(rows: Rows, *metrics: str, needed: bool = True) -> Rows:
+    """The rows of some metrics, with "" for a missing augmentation, which pandas would leave out of groups."""
+    chosen = rows[rows["metric"].isin(metrics)]
+    if chosen.empty and needed:
+        raise BadInput(f"this figure needs rows with the metric {metrics[0]!r}, and these have none")
+    chosen = chosen.assign(augmentation=chosen["augmentation"].astype(object).fillna(""))
+    if chosen.duplicated([*ARM, "seed", "shift", "severity", "metric"]).any():
+        raise BadInput("rows hold one number for each metric, shift, severity and run, of one encoder and data set")
+    return chosen
+
+
+def arms_of(rows: Rows, augmentations: Iterable[str] = (*RECIPES, "")) -> list[Arm]:
+    """Those of `rows` with one of `augmentations`, in their order within a method; methods in the order of the rows."""
+    held = set(zip(rows["method"], rows["augmentation"], strict=True))
+    pairs = [(method, augmentation) for method in dict.fromkeys(rows["method"]) for augmentation in augmentations]
+    return [pair for pair in pairs if pair in held]
+
+
+def is_arm(rows: Rows, one: Arm) -> pd.Series:
+    return (rows["method"] == one[0]) & (rows["augmentation"] == one[1])
+
+
+def of_arms(rows: Rows, arms: Sequence[Arm]) -> Rows:
+    return rows[[pair in arms for pair in zip(rows["method"], rows["augmentation"], strict=True)]]
+
+
+def arm_look(one: Arm) -> Mapping[str, str]:
+    method, augmentation = one
+    return RECIPE_LOOK[augmentation] if augmentation else look(method)
+
+
+def arm_summary(rows: Rows, *cell: str) -> Rows:
+    """Mean and interval over seeds and images for each arm and cell, in the order of the rows."""
+    lines = []
+    for key, own in rows.groupby([*ARM, *cell], sort=False):
+        found = cell_interval(own, own["metric"].iloc[0])
+        lines.append((*key, found.mean, found.low, found.high, len(own)))
+    return pd.DataFrame(lines, columns=[*ARM, *cell, "mean", "low", "high", "seeds"])
+
+
+def encoders(table: Rows) -> Rows:
+    """The table with arms as they are written; ends of intervals that are unknown for all are left out."""
+    data = table.drop(columns=ARM).dropna(axis="columns", how="all")
+    data.insert(0, "encoder", [arm(*one) for one in zip(table["method"], table["augmentation"], strict=True)])
+    return data
+
+
+# Drawing
+
+
+def arm_dots(axes: Axes, own: Rows, heights: Sequence[float], color: str, marker: str, **more) -> None:
+    """Dots at the means, with their intervals as lines."""
+    more.pop("linestyle", None)  # of a look: dots are not joined
+    ends = (own["mean"] - own["low"], own["high"] - own["mean"])
+    axes.errorbar(own["mean"], heights, xerr=ends, linestyle="none", marker=marker, color=color, markersize=5.5,
+                  elinewidth=1.3, **more)  # fmt: skip
+
+
+def percent(axes: Axes, table: Rows) -> None:
+    """From 0 to 100 along x, or what dots and intervals need."""
+    low, high = np.nanmin(table[["mean", "low"]]), np.nanmax(table[["mean", "high"]])
+    axes.set_xlim(min(0.0, low) - 3, max(100.0, high) + 3)
+    axes.tick_params(axis="x", labelsize=9.5, pad=1)
+
+
+def legend_of_arms(drawing: Drawing, axes: Axes) -> None:
+    drawing.legend(*axes.get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False,
+                   columnspacing=1, handletextpad=0.5)  # fmt: skip
+
+
+# Words
+
+
+def number(value: float, decimals: int = 0) -> str:
+    """A number as it is written, without a sign where it is rounded to zero."""
+    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
+def numbers_by_line(means: Rows, lines: Sequence[str]) -> str:
+    """Every number of (lines, arms) in words: "rotation: SimCLR, default 40; SimCLR, spatial 50. scale: ..."."""
+    return ". ".join(
+        f"{line}: " + "; ".join(f"{arm(*one)} {number(value)}" for one, value in own.items() if not math.isnan(value))
+        for line, (_, own) in zip(lines, means.iterrows(), strict=True)
+    )
+
+
+def spatial_against_appearance(runs: Rows, method: str, named: Callable[[str], str], average: str = "") -> str:
+    """For which shifts the interval of the paired difference tells the two recipes apart; "" where one is missing.
+
+    `runs` has one value for each run and shift.
+    """
+    cells = {recipe: {"method": method, "augmentation": recipe} for recipe in ("spatial", "appearance")}
+    of_recipes = [set(runs.loc[is_arm(runs, tuple(cell.values())), "shift"]) for cell in cells.values()]
+    shifts = [shift for shift in dict.fromkeys(runs["shift"]) if all(shift in held for held in of_recipes)]
+    if not shifts:
+        return ""
+    found = {"higher": [], "lower": [], "not told apart": []}
+    for shift in shifts:
+        gap = difference(runs, {"shift": shift, **cells["spatial"]}, {"shift": shift, **cells["appearance"]})
+        found["higher" if gap.low > 0 else "lower" if gap.high < 0 else "not told apart"].append(named(shift))
+    verdicts = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in found.items() if names)
+    return f"The spatial recipe against the appearance recipe{average}, by 95 % intervals paired by seed: {verdicts}. "

@@ -1,0 +1,202 @@
+"""The claims of Ericsson, Gouk and Hospedales (arXiv 2111.11398), and the numbers that they stand on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from lib.contrasts import CHANCE, NEAR, WHITENED, Contrasts, difference, method_cell, near, present
+from lib.images.downstream import DOWNSTREAM
+from lib.measures import Interval
+from lib.measures.rows import CLEAN
+from lib.methods import METHODS
+from lib.runs.config import FUSIONS
+from lib.verdicts import Claim
+
+READ_OUT = "linear R2"
+
+
+SINGLE = tuple(recipe for recipe, _ in FUSIONS["fusion"])  # the recipes whose encoders stand side by side in it
+
+
+SIZE = ("three defaults", "wide default")  # as many features as the fusion, all trained by one recipe
+
+
+TRAINED_FOR = {  # recipe: those of the 18 transforms that its views undergo
+    "spatial": ("resized_crop", "h_flip"),
+    "appearance": ("grayscale", "brightness", "contrast", "saturation", "hue", "blur"),
+}
+
+
+TASKS = {  # task: (shift, metric) of its rows, at severity 0; of each, the highest is the best
+    "own classes": (CLEAN, "probe accuracy"),
+    **{name: (name, "accuracy") for name in DOWNSTREAM},
+    **{name: (name, READ_OUT) for name in ("coil azimuth", "object_hue", "x", "light_azimuth")},
+}
+
+
+def with_wide(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of one data set, in which a wide encoder is an augmentation of its own, "wide default".
+
+    Beside a fusion it is a control of size, as three defaults are: as many features, in one encoder.
+    """
+    wide = rows["encoder"].str.endswith("_wide")
+    return rows.assign(augmentation=rows["augmentation"].mask(wide, "wide " + rows["augmentation"].astype(str)))
+
+
+def task_rows(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `TASKS` in their order, named in a column "task"; an augmentation that is missing becomes "".
+
+    Only tasks that every run in `rows` has, so that averages and ranks of all stand on the same tasks.
+    """
+    run = ["method", "augmentation", "seed"]
+    names = pd.DataFrame([(*cell, task) for task, cell in TASKS.items()], columns=["shift", "metric", "task"])
+    found = rows[rows["severity"] == 0].merge(names, on=["shift", "metric"])
+    runs = found.drop_duplicates([*run, "task"])["task"].value_counts()
+    found = found[found["task"].map(runs) == len(rows.drop_duplicates(run))]
+    order = found["task"].map(list(TASKS).index).argsort(kind="stable")
+    return found.assign(augmentation=found["augmentation"].fillna("")).iloc[order]
+
+
+def over_tasks(rows: pd.DataFrame) -> pd.DataFrame:
+    """One row a run: its mean over the tasks of `task_rows`, accuracies and R² alike, and their number in "tasks".
+
+    The standard error over images is the mean of the tasks', as if their errors went together entirely: several tasks
+    are read from the same scenes. The interval errs on the wide side.
+    """
+    runs = task_rows(rows).groupby(["method", "augmentation", "seed"], sort=False)
+    return runs.agg(
+        value=("value", "mean"), standard_error=("standard_error", "mean"), tasks=("task", "size")
+    ).reset_index()
+
+
+def fusion_gaps(rows: pd.DataFrame, method: str) -> dict[str, tuple[str, Interval]]:
+    """Task -> the best of `SINGLE` there, by the mean over seeds, and the fusion's score less its, in points.
+
+    `rows` are `task_rows` that hold `method` with all of them. The best is chosen by the same rows that it is compared
+    in, which favours it.
+    """
+    own = rows[rows["method"] == method]
+    means = own.groupby(["task", "augmentation"])["value"].mean()
+    gaps = {}
+    for task in own["task"].unique():
+        best = means[task][list(SINGLE)].idxmax()
+        cells = ({"task": task, "augmentation": recipe} for recipe in ("fusion", best))
+        gaps[task] = best, difference(own, *cells)
+    return gaps
+
+
+def trained_with(rows: pd.DataFrame, *augmentations: str) -> list[str]:
+    """The self-supervised methods that `rows` hold with each of `augmentations`."""
+    held = rows.groupby("method")["augmentation"].agg(set)
+    return [method for method in present(rows) if held[method] >= set(augmentations)]
+
+
+def _apart(rows: pd.DataFrame, metric: str, more: str, less: str, shifts: Sequence[str]) -> Contrasts:
+    """Recipe `more` less recipe `less` in `metric`, for each of `shifts` and each method that has it with both."""
+    measured = rows[(rows["metric"] == metric) & (rows["severity"] == 0)]
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, {more} less {less}": difference(
+            measured, *(method_cell(method, shift, 0, metric) | {"augmentation": recipe} for recipe in (more, less))
+        )
+        for shift in shifts
+        for method in trained_with(measured[measured["shift"] == shift], more, less)
+    }
+
+
+def _learn_what_they_see(rows: pd.DataFrame) -> Contrasts:
+    return _apart(rows, WHITENED, "spatial", "appearance", TRAINED_FOR["spatial"]) | _apart(
+        rows, WHITENED, "appearance", "spatial", TRAINED_FOR["appearance"]
+    )
+
+
+def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
+    """Whitened similarity of an object's views in percent of the way from any two pictures of the set to equal ones.
+
+    With s and c the similarity of views and of any two pictures, both of one run, 100 (s - c) / (100 - c): one minus
+    the normalised distance of arXiv 2407.04325, of cosines. An encoder to which all pictures of a set look alike has
+    a high s and shows nothing by it. The error of c, a mean over thousands of pairs, is taken to be zero.
+    """
+    run = [name for name in ("method", "augmentation", "encoder", "seed", "shift", "severity") if name in rows]
+    similar, chance = (rows[rows["metric"] == metric] for metric in (WHITENED, CHANCE))
+    both = similar.merge(chance[[*run, "value"]], on=run, suffixes=("", " by chance"))
+    scale = 100 / (100 - both["value by chance"])
+    value = (both["value"] - both["value by chance"]) * scale
+    return both.assign(value=value, standard_error=both["standard_error"] * scale).drop(columns="value by chance")
+
+
+def _carry_over(more: str, less: str, sets: Sequence[str]) -> Callable[[pd.DataFrame], Contrasts]:
+    """The views of an object are more alike to `more`, as `above_chance` counts."""
+    return lambda rows: _apart(above_chance(rows), WHITENED, more, less, sets)
+
+
+def _prefer_opposites(rows: pd.DataFrame) -> Contrasts:
+    return _apart(rows, READ_OUT, "spatial", "appearance", ("object_hue",)) | _apart(
+        rows, READ_OUT, "appearance", "spatial", ("x",)
+    )
+
+
+def _fusion_near_best(rows: pd.DataFrame) -> Contrasts:
+    """Above zero where the fusion is less than `NEAR` below the best single recipe of a task, or above it."""
+    found = task_rows(rows)
+    gaps = {
+        f"{METHODS[method].title}, {task.replace('_', ' ')}, fusion less {best}": gap
+        for method in trained_with(found, "fusion", *SINGLE)
+        for task, (best, gap) in fusion_gaps(found, method).items()
+    }
+    return near(gaps)
+
+
+def _fusion_beats_size(rows: pd.DataFrame) -> Contrasts:
+    found = over_tasks(rows)
+    return {
+        f"{METHODS[method].title}, mean of {found['tasks'].iloc[0]} tasks, fusion less {control}": difference(
+            found, *({"method": method, "augmentation": name} for name in ("fusion", control))
+        )
+        for control in SIZE
+        for method in trained_with(found, "fusion", control)
+    }
+
+
+def _better_read(cause: str, more: Sequence[str], less: Sequence[str]) -> Callable[[pd.DataFrame], Contrasts]:
+    """`cause` is read better from the first recipe of `more` that rows hold together with one of `less`."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        found = (_apart(rows, READ_OUT, first, second, (cause,)) for first in more for second in less)
+        return next(filter(None, found), {})
+
+    return contrasts
+
+
+# Ericsson, Gouk and Hospedales, arXiv 2111.11398 (BMVC 2022). "No jitter" lacks nothing else; "spatial", which lacks
+# grey and blur as well, stands for it where it was not trained.
+AUGMENTATION_INVARIANCE = (
+    Claim("Encoders learn to look through what their views undergo: the spatial recipe is more invariant than the "
+          "appearance one to crops and flips, and less to changes of colour, light and blur.", "abstract",
+          _learn_what_they_see),
+    Claim("Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
+          _carry_over("spatial", "appearance", ("coil", "scenes: azimuth"))),
+    Claim("Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
+          _carry_over("appearance", "spatial", ("scenes: light direction", "scenes: light colour"))),
+    Claim("Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "
+          "those of the appearance recipe.", "abstract", _prefer_opposites),
+    Claim(f"A fusion of the recipes is at the best of them, or less than {NEAR:g} point below, on every task.",
+          "abstract", _fusion_near_best),
+    Claim("On average over tasks the fusion beats what is as large and has one recipe: three encoders side by side, or "
+          "a wide one.", "ours",
+          _fusion_beats_size),
+    Claim("Hue is read better from features that were trained without colour jitter than with it.", "ours",
+          _better_read("object_hue", ("no jitter", "spatial"), ("default",))),
+    Claim("Position is read better from features that were trained without crops than with them.", "ours",
+          _better_read("x", ("no crop",), ("default",))),
+)  # fmt: skip
+
+
+# Why the last two may fail: what a part of the recipe leaves, and which part takes what.
+AUGMENTATION_CAUSES = (
+    Claim("Jitter of up to a tenth of a turn leaves more of the hue than jitter of any angle.", "ours",
+          _better_read("object_hue", ("default",), ("any hue",))),
+    Claim("Flips take the place from left to right: it is read better without them, all else being equal.", "ours",
+          _better_read("x", ("appearance",), ("no crop",))),  # which is the appearance recipe with flips
+)  # fmt: skip

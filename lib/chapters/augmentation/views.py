@@ -1,0 +1,85 @@
+"""Real views: similarity of photographs of one object in other poses and lights."""
+
+from __future__ import annotations
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+from lib.chapters.augmentation.arms import (
+    arm_dots,
+    arm_look,
+    arm_summary,
+    arms_of,
+    chosen_arms,
+    encoders,
+    is_arm,
+    legend_of_arms,
+    numbers_by_line,
+    of_arms,
+    percent,
+    spatial_against_appearance,
+)
+from lib.chapters.augmentation.claims import above_chance
+from lib.chapters.augmentation.invariance import ARM, METHOD, PHOTOGRAPHS
+from lib.contrasts import CHANCE, WHITENED
+from lib.errors import BadInput, one_of
+from lib.figures.figure import Figure
+from lib.figures.style import arm, settle, spaced, title, use_style
+from lib.methods import METHODS
+
+Rows = pd.DataFrame
+
+
+# Real views
+
+
+def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
+    """A line a set of views: how alike those of one object are, a dot an arm, with intervals over seeds and objects.
+
+    In percent of the way from any two pictures of the set (0) to the same picture (100): `lib.claims.above_chance`.
+    """
+    one_of(method, METHODS, "method")
+    runs = above_chance(chosen_arms(rows, WHITENED, CHANCE))
+    if runs.empty:
+        raise BadInput(f"this figure needs rows with the metrics {WHITENED!r} and {CHANCE!r} of one set")
+    table = arm_summary(runs, "shift")
+    arms = [one for one in arms_of(table) if one[0] == method or not one[1]]
+    if not arms:
+        raise BadInput(f"these rows have views of objects neither for {title(method)} nor for a reference")
+    table = of_arms(table, arms)
+    sets = list(dict.fromkeys(table["shift"]))
+    use_style()
+    step = max(0.115 * len(arms) + 0.1, 0.42)  # inches for a set
+    drawing, axes = plt.subplots(figsize=(4.8, step * len(sets) + 0.75 + 0.11 * len(arms)), layout="constrained")
+    for place, one in enumerate(arms):
+        own = table[is_arm(table, one)]
+        beside = (place - (len(arms) - 1) / 2) * 0.115 / step
+        arm_dots(axes, own, [sets.index(name) + beside for name in own["shift"]], label=arm(*one), **arm_look(one))
+    for border in range(1, len(sets)):
+        axes.axhline(border - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
+    percent(axes, table)
+    axes.set(ylim=(len(sets) - 0.5, -0.5), xlabel="0: as any two pictures, 100: the same (%)")
+    axes.set_yticks(range(len(sets)), [_set(name).replace(" (", "\n(") for name in sets], fontsize=10)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(False, axis="y")
+    legend_of_arms(drawing, axes)
+    settle(drawing)
+    cells = table.set_index(["shift", *ARM])["mean"]
+    means = pd.DataFrame({one: [cells.get((name, *one), np.nan) for name in sets] for one in arms}, index=sets)
+    return Figure(
+        drawing,
+        name="fig-real-views",
+        caption="How alike views of one object are to an encoder while one cause changes: whitened similarity, in "
+        "percent of the way from any two pictures of the set to the same picture twice. Lines are 95 % intervals over "
+        f"seeds, each with both of its own, and objects. {spatial_against_appearance(runs, method, _set)}{scope}",
+        alt=f"Dot chart of {len(sets)} sets of views by {len(arms)} encoders, in percent. "
+        f"{numbers_by_line(means, [_set(name) for name in sets])}.",
+        data=encoders(table).assign(shift=table["shift"].map(_set)).rename(columns={"shift": "set"}),
+    )
+
+
+def _set(name: str) -> str:
+    """What changes, and in which pictures: "azimuth (COIL)"."""
+    pictures, _, cause = PHOTOGRAPHS.get(name, name).partition(": ")
+    return f"{spaced(cause)} ({pictures})" if cause else spaced(name)

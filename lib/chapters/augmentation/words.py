@@ -1,0 +1,147 @@
+"""The sentences of the chapter on augmentations, computed from its rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lib.chapters.augmentation.claims import (
+    READ_OUT,
+    SINGLE,
+    SIZE,
+    TRAINED_FOR,
+    above_chance,
+    fusion_gaps,
+    over_tasks,
+    task_rows,
+    trained_with,
+)
+from lib.contrasts import NEAR, WHITENED, difference
+from lib.figures.prose import listed
+from lib.figures.style import spaced, title
+
+# A glued value that is empty counts as a fault of the page.
+NO_TASKS, NO_FUSION = "Nothing can be said of tasks, then.", "These rows hold no encoders side by side."
+
+
+def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
+    """The words that the notebook on augmentations glues into its text; of a method that has the recipes, and a fusion
+    of them if any has."""
+    methods = trained_with(rows, *SINGLE, "fusion") or trained_with(rows, *SINGLE)
+    if not methods:
+        sentence = f"These rows hold no method that was trained with each of the recipes {listed(list(SINGLE))}."
+        return {"answer-learnt": sentence, "answer-tasks": NO_TASKS, "answer-fusion": NO_FUSION}
+    method = methods[0]
+    own = rows[(rows["method"] == method) & (rows["severity"] == 0)]
+    means = own.groupby(["metric", "augmentation", "shift"])["value"].mean()
+
+    def kept(recipe: str) -> str:
+        values = [means[WHITENED, recipe][list(names)].mean() for names in TRAINED_FOR.values()]
+        return listed([f"{value:.0f}" for value in values])
+
+    def read(cause: str) -> str:
+        return listed([f"{means[READ_OUT, recipe, cause]:.0f} %" for recipe in ("spatial", "appearance")])
+
+    answer = {
+        "answer-learnt": f"Trained on crops and flips alone (spatial), a {title(method)} encoder keeps a whitened "
+        "similarity, in hundredths, "
+        f"of {kept('spatial')} when pictures are cropped and flipped, and when their colour, light and sharpness "
+        f"change; trained on those (appearance), {kept('appearance')}.",
+        "answer-tasks": "The hue of an object is read from the first with an R² of "
+        f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
+        f"{read('x')}: {_who_reads(means)}.",
+        "answer-fusion": NO_FUSION,
+    }
+    if method in trained_with(rows, "fusion"):
+        gaps = [gap.mean for _, gap in fusion_gaps(task_rows(rows), method).values()]
+        near = sum(gap > -NEAR for gap in gaps)
+        answer["answer-fusion"] = (
+            f"Three encoders side by side, one a recipe, are at the best of the three, or less than {NEAR:g} point "
+            f"below, on {near} of {len(gaps)} tasks."
+        )
+    return answer
+
+
+def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str]:
+    """What the notebook on augmentations says of counting identities, of blur, and of what survives a recipe.
+
+    `scenes` are the rows of encoders that were trained on scenes, with each part of the recipe alone and without it.
+    """
+    rows = rows[rows["severity"] == 0]
+    texts = dict.fromkeys(("identity", "blur", "light", "size"), "The rows of this page do not hold what tells it.")
+    whitened = rows[rows["metric"] == WHITENED]
+    if methods := trained_with(whitened, "spatial", "appearance", "fusion") or trained_with(
+        whitened, "spatial", "appearance"
+    ):
+        method = methods[0]
+        means = whitened[whitened["method"] == method].groupby(["augmentation", "shift"])["value"].mean() / 100
+        flip = means["appearance", "h_flip"]
+        texts["identity"] = (
+            f"The flip that our {title(method)} encoder of the appearance recipe has never seen would be told as "
+            f"{(1 + flip) / 2:.2f}, where its similarity is {flip:.2f}."
+        )
+        texts["blur"] = (
+            f"Under blur, which only the appearance recipe has among its changes, {title(method)} keeps "
+            f"{means['appearance', 'blur']:.2f} with it and {means['spatial', 'blur']:.2f} with the spatial recipe. A "
+            "small crop that is enlarged to the size of the picture is a blurred picture: crops teach blur as well."
+        )
+        alike = above_chance(rows[rows["method"] == method])
+        if {"scenes: light colour", "scenes: light direction"} <= set(alike["shift"]):
+            texts["light"] = _two_lights(alike, method)
+    if methods := trained_with(rows, "fusion", *SIZE):
+        texts["size"] = _gains(over_tasks(rows), methods[0])
+    read = scenes[(scenes["metric"] == READ_OUT) & (scenes["severity"] == 0)]
+    return texts | {
+        "why-hue": _read_by("object_hue", ("default", "no jitter", "any hue"), read)
+        + " The recipe's jitter turns hues by at most a tenth of the circle. A likely reason: crops take position and "
+        "size away as clues to which picture a view comes from, and a hue that is known to a tenth is the next best "
+        "one, so the loss rewards looking at it. Jitter of any angle makes it a poor one.",
+        "why-place": _read_by("x", ("appearance", "no crop", "only flip", "only crop"), read)
+        + ' "No crop" is the appearance recipe with flips. A flip makes left of right, so an encoder that must not see '
+        "it cannot know the side; up and down it leaves alone.",
+    }
+
+
+def _two_lights(alike: pd.DataFrame, method: str) -> str:
+    colour, direction = (
+        difference(
+            alike, *({"shift": f"scenes: light {what}", "augmentation": name} for name in ("appearance", "spatial"))
+        )
+        for what in ("colour", "direction")
+    )
+    return (
+        f"Light is two things. The appearance recipe less the spatial one, for {title(method)}: {colour} points when "
+        f"the colour of the light changes, {direction} when its direction does. The recipe changes colour and strength "
+        "all over a picture; a lamp that moves changes where the light falls."
+    )
+
+
+def _gains(means: pd.DataFrame, method: str) -> str:
+    """What a fusion, and encoders as large, gain over one encoder of the default recipe; of rows of `over_tasks`."""
+    own = means[means["method"] == method]
+    gains = [
+        f"{name} {difference(own, {'augmentation': name}, {'augmentation': 'default'})}" for name in ("fusion", *SIZE)
+    ]
+    return (
+        f"On average over the {own['tasks'].iloc[0]} tasks, points gained over one {title(method)} encoder of the "
+        f"default recipe: {listed(gains)}. What the first has over the others is what different recipes add to size."
+    )
+
+
+def _read_by(cause: str, recipes: Sequence[str], read: pd.DataFrame) -> str:
+    """R² of a cause of scenes by recipe: "On scenes, object hue is read by SimCLR with R² (%): default 40, ...."."""
+    methods = trained_with(read, *recipes)
+    if not methods:
+        return "The rows of this page do not hold the recipes that tell why; the small preset does."
+    own = read[(read["method"] == methods[0]) & (read["shift"] == cause)].groupby("augmentation")["value"].mean()
+    numbers = listed([f"{recipe} {own[recipe]:.0f}" for recipe in recipes])
+    return f"R² of {spaced(cause)} in percent, for {title(methods[0])} trained on scenes: {numbers}."
+
+
+def _who_reads(means: pd.Series) -> str:
+    """Whether two tasks want opposite recipes; `means` by metric, augmentation and shift."""
+    better = [means[READ_OUT, "spatial", cause] > means[READ_OUT, "appearance", cause] for cause in ("object_hue", "x")]
+    if better[0] == better[1]:
+        return f"the {'first' if better[0] else 'second'} is the better one for both"
+    return "each is the better one for one of them"

@@ -1,0 +1,16 @@
+"""The methods page: every objective under one trainer."""
+
+from lib.chapters.methods.diagrams import diagram
+from lib.chapters.methods.figures import accuracy_by_method, methods_answer, recipes_table, results_table
+from lib.chapters.methods.tuning import tuning, tuning_table, tuning_words
+
+__all__ = [
+    "accuracy_by_method",
+    "diagram",
+    "methods_answer",
+    "recipes_table",
+    "results_table",
+    "tuning",
+    "tuning_table",
+    "tuning_words",
+]

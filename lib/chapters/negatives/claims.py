@@ -1,0 +1,264 @@
+"""The claims of Ge et al. (arXiv 2110.14189), what follows from them, and our controls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from lib.contrasts import (
+    CLEAN_CELL,
+    IN_DOMAIN,
+    NEAR,
+    OUT_OF_DOMAIN,
+    PGD_CELL,
+    Contrasts,
+    between,
+    combined,
+    difference,
+    has,
+    level,
+    mean_out_of_domain,
+    measured_by,
+    near,
+    on_average,
+    out_of_domain,
+    raised,
+    together,
+    within,
+)
+from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
+from lib.runs.systems import NEGATIVES, SYSTEMS
+from lib.verdicts import Claim
+
+TEXTURE_CELL = CLEAN_CELL | {"shift": "texture"}
+
+
+PATCH_CELL = CLEAN_CELL | {"shift": "patch"}
+
+
+RECOLOURED_CELL = CLEAN_CELL | {"shift": "recoloured"}
+
+
+WEAK_CELL = PGD_CELL | {"severity": 1}  # at more, so little is left of encoders without a defence that all look alike
+
+
+BIASES = {  # a set of cue conflicts: its cell
+    name: {"shift": shift, "severity": 0, "metric": "shape bias"}
+    for name, shift in (("photographs", "cue-conflict"), ("scenes", "scenes conflict"))
+}
+
+
+LIKENESS = {  # what a query is compared with: the cell of its mean
+    name: {"shift": name, "severity": 0, "metric": QUERY_SIMILARITY}
+    for name in ("positive", "other", "patch", "texture")
+}
+
+
+OF_CLASS = "accuracy of "  # begins the metric of one class
+
+
+PLAIN = ("supervised", "moco", "simclr", "byol")  # trained without such negatives
+
+
+def _on_every_set(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], Contrasts]:
+    return lambda rows: between(out_of_domain(rows), pairs, {name: {"set": name} for name in OUT_OF_DOMAIN})
+
+
+def _trades(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
+    """The first system is behind the second in domain and ahead of it out of domain."""
+    return lambda rows: together(
+        between(rows, [(less, more)], {"in domain": IN_DOMAIN}), on_average((more, less))(rows)
+    )
+
+
+def _small_queue_suffices(rows: pd.DataFrame) -> Contrasts:
+    """Above zero where the small queue is less than `NEAR` below the large one, or above it."""
+    pair = ("moco patch queue 256", "moco patch queue 4096")
+    return near(together(between(rows, [pair], {"in domain": IN_DOMAIN}), on_average(pair)(rows)))
+
+
+def _gain_grows_as_the_queue_shrinks(rows: pd.DataFrame) -> Contrasts:
+    """What patch negatives gain with the small queue less what they gain with the large one."""
+    signs = {"moco patch queue 256": 1, "moco queue 256": -1, "moco patch queue 4096": -1, "moco queue 4096": 1}
+    means = mean_out_of_domain(rows[rows["system"].isin(signs)])
+    places = {"in domain": (rows, IN_DOMAIN), f"mean of {means['sets'].max()} sets": (means, {})}
+    return {
+        f"{place}, gain with 256 keys less gain with 4,096": combined(
+            source, [(sign, cell | {"system": name}) for name, sign in signs.items()]
+        )
+        for place, (source, cell) in places.items()
+        if all(has(source, name, cell) for name in signs)
+    }
+
+
+def _shape_bias(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], Contrasts]:
+    return lambda rows: between(rows, pairs, BIASES)
+
+
+def _harder(rows: pd.DataFrame) -> Contrasts:
+    """Before training, and after training without them."""
+    found = {}
+    for kind in ("patch", "texture"):
+        found |= within(rows, ("random", "moco"), LIKENESS[kind], LIKENESS["other"], f"{kind} less another image")
+    return found
+
+
+def _pushed_away(rows: pd.DataFrame) -> Contrasts:
+    found = {}
+    for kind in ("patch", "texture"):
+        found |= between(rows, [("moco", f"moco {kind}")], {f"similarity to the {kind}": LIKENESS[kind]})
+    return found
+
+
+def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
+    """What texture negatives cost the half of the classes that are told best by texture, less what they cost the rest.
+
+    The supervised encoder's accuracy on textures says which they are. An encoder that is compared must not choose: one
+    that favours a class is better on its pictures and on its textures alike, and would seem to lose more there. Of an
+    odd number of classes, the one in the middle is left out.
+    """
+    cues = measured_by(rows, "cue_accuracy")
+    told = cues[
+        (cues["system"] == "supervised") & (cues["shift"] == "texture") & cues["metric"].str.startswith(OF_CLASS)
+    ]
+    order = told.groupby("metric")["value"].mean().sort_values(kind="stable").index
+    half = len(order) // 2
+    if not half or not all(has(cues, system, CLEAN_CELL) for system in ("moco", "moco texture")):
+        return {}
+    signs = dict.fromkeys(order[-half:], 1 / half) | dict.fromkeys(order[:half], -1 / half)
+    parts = [
+        (sign * weight, CLEAN_CELL | {"metric": metric, "system": system})
+        for metric, weight in signs.items()
+        for system, sign in (("moco", 1), ("moco texture", -1))
+    ]
+    titles = f"{SYSTEMS['moco'].title} less {SYSTEMS['moco texture'].title}"
+    return {f"{titles}, the {half} classes told best by texture less the {half} told worst": combined(cues, parts)}
+
+
+def _loses_less(
+    measure: str, after: dict[str, object], words: str, *pairs: tuple[str, str]
+) -> Callable[[pd.DataFrame], Contrasts]:
+    """The first system of each pair loses less from clean images to those of `after` than the second, in points."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        found = measured_by(rows, measure)
+        return {
+            f"lost to {words}, {SYSTEMS[plain].title} less {SYSTEMS[repelled].title}": combined(
+                found,
+                [
+                    (sign, cell | {"system": name})
+                    for name, cell, sign in (
+                        (plain, CLEAN_CELL, 1), (plain, after, -1), (repelled, CLEAN_CELL, -1), (repelled, after, 1)
+                    )
+                ],
+            )
+            for repelled, plain in pairs
+            if all(has(found, name, cell) for name in (repelled, plain) for cell in (CLEAN_CELL, after))
+        }  # fmt: skip
+
+    return contrasts
+
+
+def _less_from_texture(rows: pd.DataFrame) -> Contrasts:
+    pairs = [("moco", "moco patch"), ("moco", "moco texture")]
+    return between(measured_by(rows, "cue_accuracy"), pairs, {"textures": TEXTURE_CELL})
+
+
+def _texture_above_chance(rows: pd.DataFrame) -> Contrasts:
+    cues = measured_by(rows, "cue_accuracy")
+    classes = cues.loc[cues["metric"].str.startswith(OF_CLASS), "metric"].nunique()
+    found = {}
+    for name in PLAIN:
+        if classes and has(cues, name, TEXTURE_CELL):
+            on = level(cues, TEXTURE_CELL | {"system": name})
+            found[f"{SYSTEMS[name].title}, textures less chance"] = raised(on, -100 / classes)
+    return found
+
+
+def _patches_are_textures(rows: pd.DataFrame) -> Contrasts:
+    """Accuracy on patch negatives is nearer to that on textures than to that on the images: below the middle of the
+    two, of which the images' is the higher one."""
+    cues = measured_by(rows, "cue_accuracy")
+    found = {}
+    for name in PLAIN:
+        image, texture, patch = (cell | {"system": name} for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL))
+        if all(has(cues, name, cell) for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL)):
+            middle = [(0.5, image), (0.5, texture), (-1, patch)]
+            found[f"{SYSTEMS[name].title}, middle of images and textures less patches"] = combined(cues, middle)
+            found[f"{SYSTEMS[name].title}, images less textures"] = difference(cues, image, texture)
+    return found
+
+
+_TRAINED = [name for name in NEGATIVES if name != "random"]
+
+
+_ANALYSES = "analyses, second-hand"  # the paper's, known to us from others' notes on it
+
+
+# Ge, Mishra, Li, Wang and Jacobs, arXiv 2110.14189 (NeurIPS 2021). "Out of domain" are several sets, of which the mean
+# decides: it is one contrast, while of six sets one or another loses by chance. That every set gains, as all four do in
+# the paper's table, is a claim of its own. For a larger alpha only the mean gains: at 3 the paper's corruptions lose.
+NON_SEMANTIC_NEGATIVES = (
+    Claim("Patch negatives raise accuracy out of domain, averaged over the sets.", "abstract",
+          on_average(("moco patch", "moco"))),
+    Claim("Patch negatives raise accuracy on every set out of domain.", "their table",
+          _on_every_set(("moco patch", "moco"))),
+    Claim("Texture negatives raise accuracy out of domain, averaged over the sets.", "abstract",
+          on_average(("moco texture", "moco"))),
+    Claim("Texture negatives raise accuracy on every set out of domain.", "their table",
+          _on_every_set(("moco texture", "moco"))),
+    Claim("Patch negatives gain more out of domain than texture negatives.", "their table",
+          on_average(("moco patch", "moco texture"))),
+    Claim("Patch negatives raise accuracy in domain.", "their table",
+          lambda rows: between(rows, [("moco patch", "moco")], {"in domain": IN_DOMAIN})),
+    Claim("A larger alpha trades accuracy in domain for accuracy out of it: patch negatives at 3 against 2.",
+          "their table", _trades("moco patch alpha 3", "moco patch")),
+    Claim("A larger alpha makes an encoder decide more by shape: patch negatives at 4 against 0.5.", _ANALYSES,
+          _shape_bias(("moco patch alpha 4", "moco patch alpha 0.5"))),
+    Claim(f"With patch negatives a small queue suffices: one of 256 keys is less than {NEAR:g} point below one of "
+          "4,096, in domain and out of it.", _ANALYSES, _small_queue_suffices),
+    Claim("Without them it does not: in domain, MoCo v2 loses by a queue of 256 keys against one of 4,096.", _ANALYSES,
+          lambda rows: between(rows, [("moco queue 4096", "moco queue 256")], {"in domain": IN_DOMAIN})),
+    Claim("BYOL gains by patch negatives, too, out of domain.", "abstract", on_average(("byol patch", "byol"))),
+    Claim("Patch and texture negatives are harder than others: more alike to the query than other images are, before "
+          "training and after it without them.", _ANALYSES, _harder),
+    Claim("Patch negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco patch", "moco"))),
+    Claim("Texture negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco texture", "moco"))),
+    Claim("Some classes need texture: those told best by it lose more by texture negatives. (The paper speaks of fine "
+          "classes, of which there are none here.)", "abstract, our reading", _texture_classes_lose),
+    Claim("Patch negatives lessen what an encoder reads from colour: less is lost to other colours.", _ANALYSES,
+          _loses_less("cue_accuracy", RECOLOURED_CELL, "other colours", ("moco patch", "moco"))),
+)  # fmt: skip
+
+
+# Beyond the paper: where its reasons lead, and what others expect of such negatives.
+NEGATIVES_PREDICTIONS = (
+    Claim("SimCLR, whose negatives are the batch, gains by patch negatives, too, out of domain.", "ours",
+          on_average(("simclr patch", "simclr"))),
+    Claim("Over the whole range alpha trades accuracy in domain for accuracy out of it: patch negatives at 4 against "
+          "0.5.", "ours", _trades("moco patch alpha 4", "moco patch alpha 0.5")),
+    Claim("Patch negatives gain more with a small queue than with a large one.", "ours",
+          _gain_grows_as_the_queue_shrinks),
+    Claim("Training with such negatives pushes them away: a query is less alike to them than after training without.",
+          "ours", _pushed_away),
+    Claim("Training with such negatives leaves less to read from textures alone.", "ours", _less_from_texture),
+    Claim("Patch negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to PGD "
+          "at 1/255.", "Gupta et al.",
+          _loses_less("robust_accuracy", WEAK_CELL, "PGD", ("moco patch", "moco"), ("simclr patch", "simclr"))),
+    Claim("Texture negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to "
+          "PGD at 1/255.", "Gupta et al.",
+          _loses_less("robust_accuracy", WEAK_CELL, "PGD", ("moco texture", "moco"), ("simclr texture", "simclr"))),
+)  # fmt: skip
+
+
+# Without these, no number above means anything.
+NEGATIVES_CONTROLS = (
+    Claim("Every trained system beats random weights by the linear probe.", "ours",
+          lambda rows: between(rows, [(name, "random") for name in _TRAINED], {"probe": IN_DOMAIN})),
+    Claim("After training, another view of a picture is nearer to the query than other pictures are.", "ours",
+          lambda rows: within(rows, _TRAINED, LIKENESS["positive"], LIKENESS["other"], "positive less another image")),
+    Claim("Texture alone tells classes apart: on textures, encoders are above chance.", "ours", _texture_above_chance),
+    Claim("Patch negatives keep texture and lose the class: accuracy on them is nearer to that on textures than to "
+          "that on the images.", "ours", _patches_are_textures),
+)  # fmt: skip

@@ -1,0 +1,308 @@
+"""Sentences of the notebook on negatives without meaning, computed from rows; none is ever empty.
+
+What lies on one side of zero with its whole interval is said to be so; of the rest it is said that it is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from lib.chapters.negatives.cues import rho
+from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
+from lib.chapters.negatives.numbers import (
+    CUES,
+    IN,
+    KINDS,
+    PAIRS,
+    PLAIN,
+    QUEUED,
+    SETS,
+    SIMILAR,
+    TEXTURES,
+    alpha_systems,
+    attack_gaps,
+    attack_levels,
+    bias_correlation,
+    bias_gaps,
+    bias_points,
+    class_levels,
+    cue_gaps,
+    cue_levels,
+    family,
+    hardness,
+    kind_of,
+    main_systems,
+    queue_gaps,
+    set_scores,
+)
+from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain
+from lib.figures.levels import pair_gaps, paired, tally
+from lib.figures.prose import UNTOLD, listed, lower, mark
+from lib.figures.systems_look import pgd_name, system_title
+from lib.measures import Interval
+from lib.measures.published import ge2021
+
+Rows = pd.DataFrame
+
+
+FAR = 5.0  # points: so much more than random weights is learnt
+
+
+def swept_alpha(rows: Rows) -> bool:
+    """Whether there are several alphas to compare."""
+    return any(len(own) > 1 for own in alpha_systems(rows).values())
+
+
+def swept_queue(rows: Rows) -> bool:
+    """Whether there are several lengths of the queue to compare."""
+    return len({queue for _, queue in queue_gaps(rows)}) > 1
+
+
+def by_class(rows: Rows) -> bool:
+    """Whether there are accuracies of single classes on textures, of encoders that were trained."""
+    return len(class_levels(rows)) > 0
+
+
+def attacked(rows: Rows) -> bool:
+    """Whether encoders were attacked."""
+    return len(attack_levels(rows)) > 0
+
+
+def negatives_words(rows: Rows) -> dict[str, str]:
+    """The words that the notebook glues into its text."""
+    return {
+        "answer": negatives_answer(rows),
+        "answer-shape": shape_answer(rows),
+        "similarity-words": similarity_words(rows),
+        "alpha-words": alpha_words(rows),
+        "queue-words": queue_words(rows),
+        "arms-words": arms_words(rows),
+        "sets-words": sets_words(rows),
+        "bias-words": bias_words(rows),
+        "texture-words": texture_words(rows),
+        "cue-words": cue_words(rows),
+        "attack-words": attack_words(rows),
+        "published-words": published_words(),
+    }
+
+
+def moved(gap: Interval, where: str) -> str:
+    """gains 1.2 [0.4, 2.0] points on clean pictures"""
+    if gap.low > 0:
+        return f"gains {gap} points {where}"
+    if gap.high < 0:
+        return f"loses {Interval(-gap.mean, -gap.high, -gap.low)} points {where}"
+    return f"changes by {gap} points {where} (undecided)"
+
+
+def negatives_answer(rows: Rows) -> str:
+    """What patch and texture negatives do, in and out of domain, to the first method that has them: a sentence each."""
+    told = []
+    for kind in KINDS:
+        pairs = [pair for pair in PAIRS if kind_of(pair[0]) == kind]
+        sentences = (_both(rows, *pair, f"With {WORDS[kind]} {system_title(pair[1])}") for pair in pairs)
+        told.append(next(filter(None, sentences), ""))
+    return " ".join(filter(None, told)) or UNTOLD
+
+
+def shape_answer(rows: Rows) -> str:
+    """Whether negatives make MoCo v2 decide more by shape, on each set of conflicts: a sentence."""
+    gaps = {key: gap for key, gap in bias_gaps(rows).items() if key[0].startswith("moco ")}
+    if not gaps:
+        return UNTOLD
+    decided = {key: gap for key, gap in gaps.items() if gap.low > 0 or gap.high < 0}
+    if not decided:
+        means = [gap.mean for gap in gaps.values()]
+        return (
+            "Whether either kind makes it decide more by shape is undecided: its shape bias changes by "
+            f"{min(means):.1f} to {max(means):.1f} points, and every interval holds zero."
+        )
+    told = [f"{gap} points with {WORDS[kind_of(arm)]} on {CONFLICTS[name]}" for (arm, name), gap in decided.items()]
+    return f"Its shape bias changes by {listed(told)}."
+
+
+def _both(rows: Rows, arm: str, other: str, words: str) -> str:
+    """What one system has over another on clean pictures and out of domain, in a sentence that begins with `words`."""
+    clean = pair_gaps(set_scores(rows), [(arm, other)], [IN]).get((arm, other, IN))
+    outside, sets = out_of_domain_gap(rows, arm, other)
+    parts = [moved(clean, "on clean pictures")] if clean else []
+    if outside:
+        over = "on one test set" if sets == 1 else f"on average over {sets} test sets"
+        parts.append(moved(outside, f"out of domain, {over}"))
+    return f"{words} {' and '.join(parts)}." if parts else ""
+
+
+def out_of_domain_gap(rows: Rows, arm: str, plain: str) -> tuple[Interval | None, int]:
+    """What negatives add out of domain on average, and over how many sets that both have."""
+    own = rows[rows["system"].isin((arm, plain))]
+    if own["system"].nunique() < 2:
+        return None, 0
+    means = mean_out_of_domain(own)
+    return paired(means, {"system": arm}, {"system": plain}), int(means["sets"].max()) if len(means) else 0
+
+
+def similarity_words(rows: Rows) -> str:
+    """By how much negatives are nearer to the query than another image: before training, and after it."""
+    found = hardness(rows)
+    told = []
+    for name in SIMILAR:
+        kinds = [kind for kind in KINDS if (name, kind) in found]
+        when = "before training" if name == "random" else f"after training {_WITH[kind_of(name)]}"
+        parts = [f"{_A[kind]} by {found[name, kind]}{mark(found[name, kind])}" for kind in kinds]
+        told += [f"{when} {listed(parts)}"] if parts else []
+    if not told:
+        return UNTOLD
+    return f"Nearer to the query than another image, in hundredths of the cosine: {'; '.join(told)}."
+
+
+_A = {"patch": "a patch negative", "texture": "its texture"}
+
+
+_WITH = {PLAIN: "without them"} | {kind: f"with {WORDS[kind]}" for kind in KINDS}
+
+
+def alpha_words(rows: Rows) -> str:
+    """What the largest alpha has over the smallest, for each kind of negatives, in and out of domain."""
+    told = []
+    for kind, systems in alpha_systems(rows).items():
+        if len(systems) > 1:
+            (least, first), *_, (most, last) = systems.items()
+            told.append(_both(rows, last, first, f"From alpha {least:g} to {most:g}, MoCo v2 with {WORDS[kind]}"))
+    return " ".join(filter(None, told)) or UNTOLD
+
+
+def queue_words(rows: Rows) -> str:
+    """What patch negatives add with each length of the queue."""
+    gaps = queue_gaps(rows)
+    told = []
+    for name in QUEUED:
+        own = [f"{gap} with {queue:,} keys" for (key, queue), gap in gaps.items() if key == name]
+        told += [f"on {SET_WORDS[name]} pictures {listed(own)}"] if own else []
+    return f"Patch negatives add to MoCo v2, in points: {'; '.join(told)}. {tally(gaps.values())}" if told else UNTOLD
+
+
+def arms_words(rows: Rows) -> str:
+    """How many differences of methods and test sets are decided, and which."""
+    gaps = pair_gaps(set_scores(rows), PAIRS, SETS)
+    if not gaps:
+        return UNTOLD
+    named = {f"{system_title(arm)}, on {SET_WORDS.get(name, name)}": gap for (arm, _, name), gap in gaps.items()}
+    told = [
+        f"{where} zero: {'; '.join(own)}."
+        for where, own in (
+            ("Above", [f"{words} ({gap})" for words, gap in named.items() if gap.low > 0]),
+            ("Below", [f"{words} ({gap})" for words, gap in named.items() if gap.high < 0]),
+        )
+        if own
+    ]
+    return " ".join([tally(gaps.values()), *told])
+
+
+def sets_words(rows: Rows) -> str:
+    """On which test sets training adds little to random weights, so that differences there say little."""
+    scores = set_scores(rows)
+    trained = [name for name in main_systems(rows) if name != "random"]
+    over = pair_gaps(scores, [(name, "random") for name in trained], tuple(OUT_OF_DOMAIN))
+    if not over:
+        return UNTOLD
+    best = {
+        name: max((gap.mean for (_, _, where), gap in over.items() if where == name), default=None)
+        for name in OUT_OF_DOMAIN
+    }
+    told = [f"{name} ({gap:.1f} points at best)" for name, gap in best.items() if gap is not None and gap < FAR]
+    if not told:
+        return "On every test set some trained encoder is far ahead of random weights."
+    return (
+        f"On these sets no trained encoder is {FAR:g} points ahead of random weights, so that a difference between "
+        f"two of them says little: {listed(told)}."
+    )
+
+
+def bias_words(rows: Rows) -> str:
+    """What negatives do to the shape bias of MoCo v2, and whether it goes with robustness."""
+    gaps = bias_gaps(rows)
+    told = []
+    for kind in KINDS:
+        own = [f"{gap} on {CONFLICTS[name]}" for (arm, name), gap in gaps.items() if arm == f"moco {kind}"]
+        told += [f"{WORDS[kind]} {listed(own)}"] if own else []
+    sentences = [f"What is added to the shape bias of MoCo v2, in points: {'; '.join(told)}."] if told else []
+    for name, points in bias_points(rows).items():
+        if found := bias_correlation(points):
+            verdict = "an interval that holds zero"
+            if found.low > 0 or found.high < 0:
+                verdict = "more errors with more shape" if found.mean > 0 else "fewer errors with more shape"
+            sentences.append(f"Rank correlation of shape bias on {CONFLICTS[name]} and corruption error: {rho(found)}, "
+                             f"{verdict}.")  # fmt: skip
+    return " ".join(sentences) or UNTOLD
+
+
+def texture_words(rows: Rows) -> str:
+    """Which classes are told by their texture alone, and what negatives leave of that."""
+    table = class_levels(rows)
+    plain = [name for name in family(rows) if name != "random" and name in set(table["system"])]
+    if not plain:
+        return UNTOLD
+    name = next((own for own in plain if own != "supervised" and kind_of(own) == PLAIN), plain[0])
+    own = table[(table["system"] == name) & (table["pictures"] == TEXTURES)].sort_values("mean")
+    chance, best, worst = 100 / len(own), own.iloc[-1], own.iloc[0]
+    sentence = (
+        f"By texture alone {system_title(name)} tells {best['class']} best ({best['mean']:.0f} %) and {worst['class']} "
+        f"worst ({worst['mean']:.0f} %)."
+    )
+    if own["low"].notna().any():
+        sentence += f" Of {len(own)} classes, {(own['low'] > chance).sum()} lie above chance with their whole interval."
+    gaps = {arm: gap for (arm, _, _), gap in pair_gaps(set_scores(rows), PAIRS, [TEXTURES]).items() if arm in plain}
+    told = [f"with {WORDS[kind_of(arm)]} {moved(gap, 'on them')}" for arm, gap in gaps.items()]
+    return f"{sentence} Over all classes, {system_title(name)} {listed(told)}." if told else sentence
+
+
+def cue_words(rows: Rows) -> str:
+    """Which version of the test images costs the first method most and least, and how many differ by negatives."""
+    table = cue_levels(rows)
+    arms = [name for name in family(rows) if name in set(table["system"]) and name not in ("random", "supervised")]
+    own = table[table["system"].isin(arms[:1]) & (table["severity"] != 1)]
+    if own.empty:
+        return UNTOLD
+    names = [_version(line.version, line.severity) for line in own.itertuples()]
+    best, worst = own["mean"].argmax(), own["mean"].argmin()
+    sentence = (
+        f"Of {len(own)} versions of the test images, {system_title(arms[0])} reads {names[best]} best "
+        f"({own['mean'].iloc[best]:.0f} %) and {names[worst]} worst ({own['mean'].iloc[worst]:.0f} %)."
+    )
+    gaps = cue_gaps(rows)
+    return f"{sentence} With negatives less without, all methods: {lower(tally(gaps.values()))}" if gaps else sentence
+
+
+def _version(name: str, severity: float) -> str:
+    return f"{CUE_WORDS[name][0]} at {severity:g}" if name in CUES else name
+
+
+def attack_words(rows: Rows) -> str:
+    """What negatives add under the weakest attack, and how many differences are decided."""
+    gaps = attack_gaps(rows)
+    if not gaps:
+        return UNTOLD
+    least = min(epsilon for _, epsilon in gaps)
+    own = [f"{system_title(arm)} {gap}" for (arm, epsilon), gap in gaps.items() if epsilon == least]
+    return (
+        f"Under {pgd_name(rows)} at {least:g}/255, negatives add, in points: {'; '.join(own)}. Over all methods and "
+        f"radii: {lower(tally(gaps.values()))}"
+    )
+
+
+def published_words() -> str:
+    """Where the paper's table comes from, and what is odd in it."""
+    table = ge2021()
+    later = int(table["model"].str.endswith("*").sum())
+    odd = [f"{line['model']} with {line['queue']:,} keys ({line['note']})" for _, line in _noted(table)]
+    return (
+        f"Source: the README of the paper's public code; mean and standard deviation of three runs. The first "
+        f"{len(table) - later} lines are in the paper's table as well. The {later} with a star came after it, with "
+        f"other hyper-parameters. Slips in print, left as they are: {listed(odd)}."
+    )
+
+
+def _noted(table: Rows) -> Iterable[tuple]:
+    return table[table["note"] != ""].iterrows()

@@ -1,0 +1,42 @@
+"""Chapter 5: what ReLICv2's invariance loss and removed backgrounds are worth out of distribution."""
+
+from lib.chapters.relicv2.backgrounds import background_reliance_figure, segmentation_bars
+from lib.chapters.relicv2.claims import RELICV2_CONTROLS, RELICV2_OOD, RELICV2_PREDICTIONS
+from lib.chapters.relicv2.diagram import relicv2_diagram
+from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
+from lib.chapters.relicv2.effective import effective_robustness_of_systems
+from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
+from lib.chapters.relicv2.published import published_relicv2_table, published_relicv2_words
+from lib.chapters.relicv2.saliency import (
+    background_sheet,
+    mask_quality_table,
+    saliency_failures,
+    saliency_sheet,
+    segmentation_sheet,
+)
+from lib.chapters.relicv2.words import relicv2_answer, relicv2_words, swept
+
+__all__ = [
+    "RELICV2_CONTROLS",
+    "RELICV2_OOD",
+    "RELICV2_PREDICTIONS",
+    "ablation_forest",
+    "background_reliance_figure",
+    "background_sheet",
+    "effective_robustness_of_systems",
+    "in_domain_table",
+    "mask_quality_table",
+    "ood_forest",
+    "ood_table",
+    "published_relicv2_table",
+    "published_relicv2_words",
+    "relicv2_answer",
+    "relicv2_diagram",
+    "relicv2_words",
+    "saliency_failures",
+    "saliency_sheet",
+    "segmentation_bars",
+    "segmentation_sheet",
+    "sweep_curves",
+    "swept",
+]

@@ -1,0 +1,271 @@
+"""The claims of Tomasev et al. (arXiv 2201.05119), what follows from them, and our controls."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Sequence
+
+import pandas as pd
+
+from lib.contrasts import (
+    CLEAN_CELL,
+    COMPARED,
+    IN_DOMAIN,
+    NEAR,
+    Contrasts,
+    between,
+    combined,
+    has,
+    in_sets,
+    mean_of_sets,
+    near,
+    negative,
+    on_average,
+    raised,
+    together,
+)
+from lib.errors import BadInput
+from lib.images.scenes import SHAPES
+from lib.measures import Interval, interval
+from lib.measures.background import OTHER
+from lib.measures.corruption_error import ALL
+from lib.runs.systems import RELICV2, SYSTEMS
+from lib.verdicts import Claim
+
+# Systems of the study of ReLICv2
+
+# Name of a set out of distribution: measure, shift and metric of its rows, at severity 0. "scenes conflict" is a
+# control and no shift: textures tell nothing of the class in the training images.
+SHIFTED = {
+    "corruptions": ("out_of_distribution", ALL, "accuracy"),
+    "C-bar": ("out_of_distribution", "bar", "accuracy"),
+    **{
+        name: ("out_of_distribution", name, "accuracy")
+        for name in ("scenes background", "scenes light", "scenes pose", "cifar10-shift", "cifar10.1", "stl10")
+    },
+}
+
+
+LOST = "accuracy lost"
+
+
+CONFLICT_CELL = {"shift": "scenes conflict", "severity": 0, "metric": LOST}
+
+
+# Of scenes whose background is drawn without regard to the class, and of some where each class has one of its own
+GAP_CELLS = {world: {"shift": world, "severity": 0, "metric": "background gap"} for world in ("scenes", "tied scenes")}
+
+
+WALL_CELLS = {world: CLEAN_CELL | {"shift": f"{world}: only background"} for world in GAP_CELLS}
+
+
+OTHER_CELL = CLEAN_CELL | {"shift": f"tied scenes: {OTHER}"}
+
+
+MIOU_CELLS = {f"mIoU, {head} head": {"shift": head, "severity": 0, "metric": "mIoU"} for head in ("linear", "fcn")}
+
+
+BY_CHANCE = 100 / len(SHAPES)  # percent, of the classes of scenes
+
+
+LITTLE = 5.0  # points: about twice what an interval over 1,000 pictures spans to either side
+
+
+EARLIER = ("simclr", "byol sgd", "dino", "relic")  # without labels
+
+
+WHOLE = [name for name, system in RELICV2.items() if system.role in COMPARED and name != "random"]
+
+
+def shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:
+    """The rows of `SHIFTED` in its order, named in a column "set": accuracies, or the points `lost` to the shift.
+
+    What is lost is known of sets whose image i is test image i, changed, and not of other photographs.
+    """
+    cells = [(measure, shift, LOST if lost else metric, name) for name, (measure, shift, metric) in SHIFTED.items()]
+    names = pd.DataFrame(cells, columns=["name", "shift", "metric", "set"])
+    return in_sets(rows.assign(name=rows["measure"].str.split("(").str[0]), names).drop(columns="name")
+
+
+def mean_shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:
+    """One row a run: its mean over the sets of `shifted`, in all else like `mean_out_of_domain`."""
+    return mean_of_sets(rows, shifted(rows, lost))
+
+
+def _inside(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], Contrasts]:
+    return lambda rows: between(rows, pairs, {"in domain": IN_DOMAIN})
+
+
+def _outside(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], Contrasts]:
+    return on_average(*pairs, mean=mean_shifted)
+
+
+def _both(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
+    """The first system is ahead of the second in domain and out of distribution."""
+    return lambda rows: together(_inside((more, less))(rows), _outside((more, less))(rows))
+
+
+def _loses_less_outside(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
+    lost = on_average((less, more), mean=functools.partial(mean_shifted, lost=True))
+    return lambda rows: {f"lost, {words}": gap for words, gap in lost(rows).items()}
+
+
+def _relies_less(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
+    """The background gap of the first system is smaller than that of the second."""
+    return lambda rows: between(rows, [(less, more)], {"background gap, tied scenes": GAP_CELLS["tied scenes"]})
+
+
+def _above_earlier(outside: bool) -> Callable[[pd.DataFrame], Contrasts]:
+    """ReLICv2 less the mean of all of `EARLIER`, in domain or, with `outside`, in the mean over shifts."""
+    signs = {"relicv2": 1} | dict.fromkeys(EARLIER, -1 / len(EARLIER))
+    words = f"{SYSTEMS['relicv2'].title} less the mean of {', '.join(SYSTEMS[name].title for name in EARLIER)}"
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        own, cell, place = rows[rows["system"].isin(signs)], IN_DOMAIN, "in domain"
+        if outside:
+            own, cell = mean_shifted(own), {}
+            place = f"mean of {own['sets'].max()} sets"
+        if not all(has(own, name, cell) for name in signs):
+            return {}
+        return {f"{place}, {words}": combined(own, [(sign, cell | {"system": name}) for name, sign in signs.items()])}
+
+    return contrasts
+
+
+def _mean_of_systems(
+    rows: pd.DataFrame, cell: dict[str, object], systems: Sequence[str] = WHOLE
+) -> tuple[int, Interval] | None:
+    """How many of `systems` have `cell`, and their mean; None where none has.
+
+    All are asked about the same images: their standard errors are averaged, as if they went together entirely.
+    """
+    found = rows[rows["system"].isin(systems)]
+    for column, value in cell.items():
+        found = found[found[column] == value]
+    if found.duplicated(["system", "seed"]).any():
+        raise BadInput(f"{cell} picks more than one row of a system and a seed")
+    count = found["system"].nunique()
+    seeds = found.groupby("seed").agg(value=("value", "mean"), error=("standard_error", "mean"), size=("seed", "size"))
+    seeds = seeds[seeds["size"] == count]
+    return (count, interval(seeds["value"], seeds["error"])) if len(seeds) else None
+
+
+def _within_little(
+    rows: pd.DataFrame, cell: dict[str, object], words: str, target: float, target_words: str
+) -> Contrasts:
+    """Above zero, both, where the mean of `cell` over systems is less than `LITTLE` away from the target."""
+    found = _mean_of_systems(rows, cell)
+    if found is None:
+        return {}
+    count, mean = found
+    end = f"plus {LITTLE:g} points, mean of {count} encoders"
+    return {
+        f"{words} less {target_words}, {end}": raised(mean, LITTLE - target),
+        f"{target_words} less {words}, {end}": raised(negative(mean), LITTLE + target),
+    }
+
+
+def _backgrounds_are_free(rows: pd.DataFrame) -> Contrasts:
+    return together(
+        _within_little(rows, WALL_CELLS["scenes"], "only background", BY_CHANCE, "chance"),
+        _within_little(rows, GAP_CELLS["scenes"], "background gap", 0.0, "zero"),
+    )
+
+
+def _backgrounds_tell(rows: pd.DataFrame) -> Contrasts:
+    """Of encoders without labels: one that was taught the class reads shapes, and has no need of backgrounds."""
+    found = _mean_of_systems(rows, WALL_CELLS["tied scenes"], (*EARLIER, "relicv2"))
+    if found is None:
+        return {}
+    count, mean = found
+    return {f"only background less chance, mean of {count} encoders": raised(mean, -BY_CHANCE)}
+
+
+_READING = "abstract, our reading"  # what it says, put as a comparison that it does not make
+
+
+# Tomasev et al., arXiv 2201.05119. Of the paper the abstract is known to us, and numbers of others' tables. Each claim
+# is about one place, in domain or the mean over the sets out of distribution, where one comparison decides.
+RELICV2_OOD = (
+    Claim("Without labels ReLICv2 beats supervised training like for like, with the same crops, epochs and pictures, "
+          "in domain.", "abstract", _inside(("relicv2", "supervised same crops"))),
+    Claim("It beats supervised training like for like out of distribution, averaged over the sets.", _READING,
+          _outside(("relicv2", "supervised same crops"))),
+    Claim("It beats earlier methods without labels in domain: the mean of SimCLR, BYOL, DINO and ReLIC.", "abstract",
+          _above_earlier(outside=False)),
+    Claim("It beats each of the four in domain.", "abstract", _inside(*(("relicv2", name) for name in EARLIER))),
+    Claim("It beats the mean of the four out of distribution, averaged over the sets.", "abstract",
+          _above_earlier(outside=True)),
+    Claim("It beats each of the four out of distribution, averaged over the sets.", "abstract",
+          _outside(*(("relicv2", name) for name in EARLIER))),
+    Claim("The invariance loss raises accuracy in domain.", _READING, _inside(("relicv2", "relicv2 no invariance"))),
+    Claim("The invariance loss raises accuracy out of distribution, averaged over the sets.", _READING,
+          _outside(("relicv2", "relicv2 no invariance"))),
+    Claim("Removing backgrounds raises accuracy in domain.", _READING, _inside(("relicv2", "relicv2 no saliency"))),
+    Claim("Removing backgrounds raises accuracy out of distribution, averaged over the sets.", _READING,
+          _outside(("relicv2", "relicv2 no saliency"))),
+    Claim("Removing backgrounds makes an encoder rely less on them: where each class has a background of its own, "
+          "the background gap is smaller.", _READING, _relies_less("relicv2", "relicv2 no saliency")),
+    Claim("There more objects are told on the background of another class.", _READING,
+          lambda rows: between(rows, [("relicv2", "relicv2 no saliency")], {"another's background": OTHER_CELL})),
+    Claim("Small crops beside two large ones help at equal cost, in domain.", _READING,
+          _inside(("relicv2", "relicv2 2+0"))),
+    Claim("They help out of distribution, averaged over the sets.", _READING, _outside(("relicv2", "relicv2 2+0"))),
+    Claim("Many crops help at equal cost: four large and two small ones beat two large ones, in domain.", _READING,
+          _inside(("relicv2 4+2", "relicv2 2+0"))),
+    Claim("ReLICv2's features are better for segmentation than BYOL's.", "abstract",
+          lambda rows: between(rows, [("relicv2", "byol sgd")], MIOU_CELLS)),
+    Claim("They are better for segmentation than those of supervised training like for like.", _READING,
+          lambda rows: between(rows, [("relicv2", "supervised same crops")], MIOU_CELLS)),
+)  # fmt: skip
+
+
+# Beyond the paper. Masks of other pictures erase as much and at the same places on average, but not the background:
+# what ReLICv2 gains over them it owes to saliency. Probabilities of 0.1 and 0.6: at the first little may be seen.
+RELICV2_PREDICTIONS = (
+    Claim("ReLICv2 loses less out of distribution than supervised training like for like, averaged over the sets.",
+          "ours", _loses_less_outside("relicv2", "supervised same crops")),
+    Claim("It is the saliency that helps and not the erasing: in domain a picture's own masks beat those of others.",
+          "ours", _inside(("relicv2", "relicv2 shuffled"))),
+    Claim("Its own masks beat those of others out of distribution, averaged over the sets.", "ours",
+          _outside(("relicv2", "relicv2 shuffled"))),
+    Claim("Its own masks make the background gap smaller than those of others.", "ours",
+          _relies_less("relicv2", "relicv2 shuffled")),
+    Claim("With six backgrounds of ten removed, its own masks beat those of others in domain.", "ours",
+          _inside(("relicv2 removed 0.6", "relicv2 removed 0.6 shuffled"))),
+    Claim("With six of ten, they beat those of others out of distribution, averaged over the sets.", "ours",
+          _outside(("relicv2 removed 0.6", "relicv2 removed 0.6 shuffled"))),
+    Claim("With six of ten, they make the background gap smaller than those of others.", "ours",
+          _relies_less("relicv2 removed 0.6", "relicv2 removed 0.6 shuffled")),
+    Claim("Removing six backgrounds of ten raises accuracy in domain.", "ours",
+          _inside(("relicv2 removed 0.6", "relicv2 no saliency"))),
+    Claim("Removing six of ten raises accuracy out of distribution, averaged over the sets.", "ours",
+          _outside(("relicv2 removed 0.6", "relicv2 no saliency"))),
+    Claim("Removing six of ten makes the background gap smaller.", "ours",
+          _relies_less("relicv2 removed 0.6", "relicv2 no saliency")),
+    Claim(f"Masks learnt without labels are as good as exact ones: with six backgrounds of ten removed, less than "
+          f"{NEAR:g} point below, in domain and out of distribution.", "ours",
+          lambda rows: near(_both("relicv2 removed 0.6", "relicv2 removed 0.6 exact")(rows))),
+    Claim("Stopping the gradient of the invariance loss helps, in domain and out of distribution.", "ours",
+          _both("relicv2", "relicv2 unstopped")),
+    Claim("Pairs of views beat the rows against the columns of one matrix, in domain and out of distribution.", "ours",
+          _both("relicv2", "relicv2 transpose")),
+    Claim("ReLICv2 beats the loss of a third party's code, rows against columns and no gradient stopped, in domain "
+          "and out of distribution.", "ours", _both("relicv2", "relicv2 transpose unstopped")),
+)  # fmt: skip
+
+
+# Without these, no number above means anything.
+RELICV2_CONTROLS = (
+    Claim("Every trained system beats random weights by the linear probe.", "ours",
+          _inside(*((name, "random") for name in RELICV2 if name != "random"))),
+    Claim("Every one that is compared as a whole beats random weights in segmentation.", "ours",
+          lambda rows: between(rows, [(name, "random") for name in WHOLE], MIOU_CELLS)),
+    Claim("A texture of another class is no shift where textures tell nothing of the class: less than "
+          f"{LITTLE:g} points are lost or gained.", "ours",
+          lambda rows: _within_little(rows, CONFLICT_CELL, "lost to conflicts", 0.0, "zero")),
+    Claim(f"In scenes backgrounds tell nothing of the class: accuracy on them is less than {LITTLE:g} points from "
+          "chance, and so is the background gap from zero.", "ours", _backgrounds_are_free),
+    Claim("Where each class has a background of its own, backgrounds alone tell it by features learnt without labels: "
+          "accuracy is above chance on average.", "ours", _backgrounds_tell),
+)  # fmt: skip

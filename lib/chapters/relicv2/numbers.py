@@ -1,0 +1,340 @@
+"""The numbers behind the figures and sentences on ReLICv2 out of distribution.
+
+Rows are those of the study relicv2_ood, of one encoder and one of its data sets. Differences are in percentage points
+and paired by seed. Tables have the columns mean, low and high; the ends of intervals are NaN where there is one seed.
+Of what rows lack there are no lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import pandas as pd
+
+from lib.chapters.relicv2.claims import SHIFTED, mean_shifted, shifted
+from lib.contrasts import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain
+from lib.errors import BadInput
+from lib.figures.levels import (
+    above_the_others,
+    baseline_line,
+    height,
+    held,
+    in_order,
+    levels,
+    pair_gaps,
+    paired,
+    picked,
+    with_images,
+)
+from lib.measures import Interval, share_interval
+from lib.measures.background import OTHER, SAME
+from lib.methods import METHODS
+from lib.runs.systems import CROPPED, RELICV2, SWEPT
+
+Rows = pd.DataFrame
+
+
+Pair = tuple[str, str]
+
+
+OURS, LIKE_FOR_LIKE = "relicv2", "supervised same crops"
+
+
+OTHERS = (LIKE_FOR_LIKE, "supervised", "simclr", "byol sgd", "dino", "relic")  # that ours is compared with
+
+
+IN, OUT = "in domain", "mean of shifts"
+
+
+NEIGHBOURS = "nearest neighbours"
+
+
+PACS = tuple(name for name in OUT_OF_DOMAIN if name.startswith("PACS"))  # by a probe of their own, on photographs
+
+
+SETS = (IN, *SHIFTED, *PACS)
+
+
+AGAINST_LINE = tuple(name for name in SHIFTED if name != "C-bar")  # corruptions, and what is natural
+
+
+# ReLICv2 and ReLIC are what is asked about, and random weights lie so far below all that is trained that they alone
+# would turn the line. Two systems lie on a line of their own.
+CONTROLS = tuple(name for name in OTHERS if RELICV2[name].method not in ("relic", "relicv2"))
+
+
+FEWEST_CONTROLS = 3
+
+
+REMOVED = "relicv2 removed 0.6"
+
+
+ABLATIONS = {  # what is changed: its systems, and the one that they are compared with
+    "invariance loss": (("relicv2 no invariance",), OURS),
+    "gradient and softmax": (("relicv2 unstopped", "relicv2 transpose", "relicv2 transpose unstopped"), OURS),
+    "saliency": (
+        ("relicv2 no saliency", "relicv2 shuffled", "relicv2 exact", REMOVED, f"{REMOVED} shuffled",
+         f"{REMOVED} exact"), OURS,
+    ),
+    "crops": (("relicv2 2+0",), OURS),
+    "saliency, against 0.6": (("relicv2 no saliency", f"{REMOVED} shuffled", f"{REMOVED} exact"), REMOVED),
+}  # fmt: skip
+
+
+OTHER_WALL = "other walls"  # objects on the walls of another class, where walls go with classes
+
+
+PLACES = (IN, OUT, OTHER_WALL)
+
+
+WORLDS = ("scenes", "tied scenes")
+
+
+PARTS = ("original", "only foreground", "only background", SAME, OTHER)
+
+
+GAP = "background gap"
+
+
+HEADS = ("linear", "fcn")
+
+
+OF_CLASS = "IoU of "
+
+
+MEAN = "mIoU"
+
+
+def own_systems(rows: Rows) -> list[str]:
+    """The systems of `RELICV2` in `rows`, in its order. Raises BadInput for rows of several data sets."""
+    found = held(rows, RELICV2, "relicv2_ood")
+    if rows["dataset"].nunique() > 1:
+        raise BadInput(f"rows are of one data set here, and these are of {', '.join(sorted(rows['dataset'].unique()))}")
+    return found
+
+
+def main_systems(rows: Rows) -> list[str]:
+    """The systems in `rows` but for ablations and sweeps."""
+    return [name for name in own_systems(rows) if RELICV2[name].role in COMPARED]
+
+
+def of_systems(rows: Rows, systems: Iterable[str]) -> Rows:
+    return rows[rows["system"].isin(list(systems))]
+
+
+# Test sets
+
+
+def set_scores(rows: Rows) -> Rows:
+    """One row a run and set of `SETS` that it has: system, seed, set, value (accuracy in percent), standard_error."""
+    own_systems(rows)
+    outside = out_of_domain(rows)
+    parts = [picked(rows, IN_DOMAIN).assign(set=IN), shifted(rows), outside[outside["set"].isin(PACS)]]
+    return pd.concat(parts, ignore_index=True)[["system", "seed", "set", "value", "standard_error"]]
+
+
+def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
+    """Like `set_scores`, of `systems` and the sets `IN` and `OUT`; and over how many shifts, which all have, `OUT` is.
+
+    Runs that were asked about no shift have no `OUT` and take none from the others.
+    """
+    own_systems(rows)
+    own = of_systems(rows, systems)
+    means = mean_shifted(measured_by(own, "out_of_distribution"))
+    found = pd.concat([picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)], ignore_index=True)
+    count = int(means["sets"].max()) if len(means) else 0
+    return with_images(found, ["system", "seed", "set", "value", "standard_error"]), count
+
+
+def in_domain_levels(rows: Rows) -> Rows:
+    """One line a main system and read-out, `IN` for the probe or `NEIGHBOURS`: accuracy in percent."""
+    systems = main_systems(rows)
+    cells = {IN: IN_DOMAIN, NEIGHBOURS: IN_DOMAIN | {"metric": "knn accuracy"}}
+    parts = [picked(rows, cell).assign(read=name) for name, cell in cells.items()]
+    return in_order(levels(pd.concat(parts), ["system", "read"]), system=systems, read=cells)
+
+
+def set_levels(rows: Rows) -> Rows:
+    """One line a main system and set of `SETS`, or mean of the shifts that all of them have: accuracy in percent."""
+    systems = main_systems(rows)
+    means, _ = in_and_out(rows, systems)
+    scores = pd.concat([set_scores(rows), means[means["set"] == OUT]])
+    return in_order(levels(scores, ["system", "set"]), system=systems, set=(IN, *SHIFTED, OUT, *PACS))
+
+
+def gaps_to_others(rows: Rows) -> dict[tuple[str, str, str], Interval]:
+    """(`OURS`, other, set) -> what ReLICv2 has over each of `OTHERS`, on each of `SETS` and on the mean of shifts."""
+    pairs = [(OURS, name) for name in OTHERS]
+    found = pair_gaps(set_scores(rows), pairs, SETS)
+    for pair in pairs:
+        found |= pair_gaps(in_and_out(rows, pair)[0], [pair], [OUT])
+    return found
+
+
+# Effective robustness
+
+
+def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
+    """Accuracies under a shift beside those in domain, and the lines through the controls.
+
+    One line of the table for each of `AGAINST_LINE` in `rows` and system: in_domain, mean, low, high in percent, and
+    above, above_low, above_high, the points above the set's line; NaN where there is none. The lines, set -> slope and
+    intercept on logits, are fitted to the runs of `CONTROLS`, if `rows` hold `FEWEST_CONTROLS` of them. A control is
+    judged by the line through the others, and intervals hold the line's own error: see `above_the_others`.
+    """
+    scores = set_scores(rows).set_index(["system", "seed"])
+    parts = {name: with_images(own, ["value", "standard_error"]) for name, own in scores.groupby("set")}
+    lines, found = {}, []
+    for name in AGAINST_LINE:
+        if name not in parts or IN not in parts:
+            continue
+        runs = _renamed(parts[IN], "clean").join(_renamed(parts[name], "corrupted"), how="inner")
+        controls = runs[runs.index.get_level_values("system").isin(CONTROLS)]
+        if controls.index.get_level_values("system").nunique() >= FEWEST_CONTROLS and controls["clean"].nunique() > 1:
+            lines[name] = baseline_line(controls["clean"], controls["corrupted"])
+            runs = above_the_others(runs, CONTROLS)
+        for system, own in runs.groupby("system"):
+            at = share_interval(own["corrupted"], own["corrupted standard error"], own.get("corrupted images"))
+            above = Interval(*[float("nan")] * 3)
+            if name in lines:
+                above = height(own)
+            ends = (at.mean, at.low, at.high, above.mean, above.low, above.high)
+            found.append((name, system, own["clean"].mean(), *ends))
+    columns = ["set", "system", "in_domain", "mean", "low", "high", "above", "above_low", "above_high"]
+    return in_order(pd.DataFrame(found, columns=columns), set=AGAINST_LINE, system=RELICV2), lines
+
+
+def scatter_of_controls(table: Rows, name: str) -> float:
+    """How many points the control lies off the line of the other ones that lies furthest, in a table of `effective`."""
+    return table.loc[(table["set"] == name) & table["system"].isin(CONTROLS), "above"].abs().max()
+
+
+def extended(table: Rows, name: str) -> bool:
+    """Whether ReLICv2's accuracy in domain lies beyond all those of the controls, in a table of `effective`."""
+    own = table[table["set"] == name].set_index("system")["in_domain"]
+    controls = own[own.index.isin(CONTROLS)]
+    return OURS in own and not controls.min() <= own[OURS] <= controls.max()
+
+
+def _renamed(scores: Rows, name: str) -> Rows:
+    """Under the names that `above_the_others` reads."""
+    return scores.rename(
+        columns={"value": name, "standard_error": f"{name} standard error", "images": f"{name} images"}
+    )
+
+
+# Parts of the method
+
+
+def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Interval], int]:
+    """(what is changed, system, other, place of `PLACES`) -> the changed system's accuracy less the other's; and over
+    how many shifts `OUT` is."""
+    systems = {OURS, REMOVED, *(name for names, _ in ABLATIONS.values() for name in names)}
+    scores, count = in_and_out(rows, systems)
+    walls = picked(of_systems(rows, systems), {"shift": f"tied scenes: {OTHER}", "metric": "accuracy"})
+    scores = pd.concat([scores, walls.assign(set=OTHER_WALL)])
+    found = {}
+    for changed, (names, base) in ABLATIONS.items():
+        gaps = pair_gaps(scores, [(name, base) for name in names], PLACES)
+        found |= {(changed, *key): gap for key, gap in gaps.items()}
+    return found, count
+
+
+def default(setting: str) -> object:
+    """ReLICv2's own value of one of `SWEPT`."""
+    return getattr(METHODS[RELICV2[OURS].method].settings(), setting)
+
+
+def sweeps(rows: Rows) -> dict[str, dict[str, str]]:
+    """Setting of `SWEPT`, or "crops" -> value in words -> system in `rows`, the smallest first.
+
+    Only settings of which `rows` hold ReLICv2 itself and a system that is there for the sweep.
+    """
+    here = set(own_systems(rows))
+    crops = {OURS: (default("large"), default("small"))} | CROPPED
+    orders = {setting: {OURS: default(setting)} | values for setting, values in SWEPT.items()} | {"crops": crops}
+    found = {}
+    for setting, values in orders.items():
+        own = {name: value for name, value in values.items() if name in here}
+        if OURS in own and any(RELICV2[name].role == "sweep" for name in own):
+            ordered = sorted(own.items(), key=lambda item: float("inf") if item[1] is None else item[1])
+            found[setting] = {_in_words(value): name for name, value in ordered}
+    return found
+
+
+def _in_words(value: object) -> str:
+    if value is None:
+        return "all"
+    return "+".join(map(str, value)) if isinstance(value, tuple) else f"{value:g}"
+
+
+def sweep_levels(rows: Rows) -> tuple[Rows, int]:
+    """One line a setting, value and set, `IN` or `OUT`: system, accuracy in percent; and over how many shifts `OUT` is.
+
+    All means of all settings stand on the same shifts.
+    """
+    found = [(setting, *own) for setting, values in sweeps(rows).items() for own in values.items()]
+    names = pd.DataFrame(found, columns=["setting", "value", "system"])
+    scores, count = in_and_out(rows, names["system"])
+    return names.merge(in_order(levels(scores, ["system", "set"]), system=RELICV2, set=(IN, OUT)), on="system"), count
+
+
+def sweep_gaps(rows: Rows) -> dict[tuple[str, str, str], Interval]:
+    """(setting, value in words, `IN` or `OUT`) -> a value's accuracy less the default's."""
+    found = sweeps(rows)
+    scores, _ = in_and_out(rows, {name for own in found.values() for name in own.values()})
+    return {
+        (setting, value, name): gap
+        for setting, own in found.items()
+        for value, system in own.items()
+        for name in (IN, OUT)
+        if system != OURS and (gap := paired(scores, {"system": system, "set": name}, {"system": OURS, "set": name}))
+    }
+
+
+# Backgrounds and pixels
+
+
+def part_levels(rows: Rows) -> Rows:
+    """One line a world of `WORLDS`, part of `PARTS` and system but for sweeps: accuracy in percent."""
+    systems = own_systems(rows)
+    own = measured_by(rows, "background_reliance")
+    cells = {(world, part): f"{world}: {part}" for world in WORLDS for part in PARTS}
+    parts = [picked(own, {"shift": shift}).assign(world=world, part=part) for (world, part), shift in cells.items()]
+    table = levels(pd.concat(parts), ["world", "part", "system"])
+    return in_order(table, world=WORLDS, part=PARTS, system=systems)
+
+
+def background_gaps(rows: Rows) -> Rows:
+    """One line a world of `WORLDS` and system: the background gap in percentage points."""
+    systems = own_systems(rows)
+    own = measured_by(rows, "background_reliance")
+    own = own[own["metric"] == GAP].rename(columns={"shift": "world"})
+    return in_order(levels(own, ["world", "system"]), world=WORLDS, system=systems)
+
+
+def background_differences(rows: Rows, pairs: Iterable[Pair], metric: str, shift: str) -> dict[Pair, Interval]:
+    """A cell of the background measure of the first system of each pair less the second's, where both have it."""
+    own = picked(measured_by(rows, "background_reliance"), {"metric": metric, "shift": shift})
+    found = {pair: paired(own, *({"system": name} for name in pair)) for pair in pairs}
+    return {pair: gap for pair, gap in found.items() if gap}
+
+
+def segmentation_levels(rows: Rows) -> Rows:
+    """One line a head of `HEADS`, main system, and class or `MEAN`: intersection over union in percent."""
+    systems = main_systems(rows)
+    own = measured_by(rows, "segmentation").rename(columns={"shift": "head"})
+    own = own.assign(of=own["metric"].str.removeprefix(OF_CLASS))
+    table = levels(own, ["head", "system", "of"])
+    return in_order(table, head=HEADS, system=systems, of=dict.fromkeys([MEAN, *own["of"]]))
+
+
+def segmentation_gaps(rows: Rows) -> dict[tuple[str, str], Interval]:
+    """(other, head) -> the mIoU of ReLICv2 less that of one of `OTHERS`."""
+    own = picked(measured_by(rows, "segmentation"), {"metric": MEAN})
+    found = {
+        (name, head): paired(picked(own, {"shift": head}), {"system": OURS}, {"system": name})
+        for name in OTHERS
+        for head in HEADS
+    }
+    return {key: gap for key, gap in found.items() if gap}

@@ -1,0 +1,174 @@
+"""What parts of ReLICv2 and its settings are worth."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterable
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.ticker import MaxNLocator
+
+from lib.chapters.relicv2.domains import zero
+from lib.chapters.relicv2.figures import IN_AND_OUT, PLACE_WORDS, SETTING_WORDS, mean_words, variant
+from lib.chapters.relicv2.numbers import (
+    ABLATIONS,
+    IN,
+    OTHER_WALL,
+    OURS,
+    OUT,
+    PLACES,
+    REMOVED,
+    ablation_gaps,
+    default,
+    sweep_levels,
+    sweeps,
+)
+from lib.figures.figure import Figure
+from lib.figures.levels import as_table, bars_told, data_of, needed, tally
+from lib.figures.marks import apart, bands, dot_of, dots, legend_above
+from lib.figures.prose import listed, signed
+from lib.figures.style import settle, use_style
+from lib.figures.systems_look import system_look, system_title
+from lib.runs.systems import RELICV2
+
+Rows = pd.DataFrame
+
+
+# Parts of the method
+
+
+def ablation_forest(rows: Rows, scope: str) -> Figure:
+    """A panel for each of `PLACES`, a line an ablation: its accuracy less that of what it was made of, in points."""
+    found, count = ablation_gaps(rows)
+    table = as_table(found, ["changed", "system", "less", "place"])
+    table = needed(table, f'accuracies of "{OURS}" and of one of its ablations')
+    places = [name for name in PLACES if name in set(table["place"])]
+    words = PLACE_WORDS | {OUT: mean_words(count)}
+    entries: list[tuple[str, str | None]] = []  # what is changed, and a system; None for a heading
+    for changed, (names, _) in ABLATIONS.items():
+        own = [name for name in names if name in set(table.loc[table["changed"] == changed, "system"])]
+        entries += [(changed, None), *((changed, name) for name in own)] if own else []
+    use_style()
+    drawing, cells = plt.subplots(
+        1,
+        len(places),
+        figsize=(5.4, 1.1 + 0.3 * len(entries)),
+        sharex=True,
+        sharey=True,
+        squeeze=False,
+        layout="constrained",
+    )
+    for axes, place in zip(cells.flat, places, strict=True):
+        zero(axes)
+        own = table[table["place"] == place]
+        at = [entries.index(key) for key in zip(own["changed"], own["system"], strict=True)]
+        dots(axes, own, at, dot_of(system_look(OURS)), flat=True)
+        axes.set_title("\n".join(textwrap.wrap(words.get(place, place), 10)), fontsize=10)
+        axes.tick_params(labelsize=9, pad=1)
+    bands(cells[0, 0], [_entry(*entry) for entry in entries])
+    for label, (_, name) in zip(cells[0, 0].get_yticklabels(), entries, strict=True):
+        label.set(fontweight="normal" if name else "bold", fontsize=9)
+    drawing.supxlabel("points gained by the change", fontsize=11)
+    settle(drawing)
+    outside = f"The mean is over {count} shift{'' if count == 1 else 's'}. " if OUT in places else ""
+    walls = "On other walls: objects of test scenes on walls of another class, read by a probe that was fitted where "
+    named = table.assign(
+        less=table["less"].map(system_title),
+        place=[words.get(place, place) for place in table["place"]],
+    )  # fmt: skip
+    return Figure(
+        drawing,
+        name="fig-ablations",
+        caption="What is changed in ReLICv2, a line a change: accuracy of the changed system less that of ReLICv2, or "
+        "in the last group of ReLICv2 that loses the background of "
+        f"{RELICV2[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
+        f"costs points. {outside}"
+        f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
+        f"{tally(found.values())} {_by_chance(found.values())}{scope}",
+        alt="Charts of dots: percentage points gained by a change. "
+        + "; ".join(
+            f"{words.get(place, place)}: "
+            + ", ".join(
+                variant(line.system)
+                + ("" if line.less == OURS else f" against {variant(REMOVED)}")
+                + f" {signed(line.mean)}"
+                for line in table[table["place"] == place].itertuples()
+            )
+            for place in places
+        )
+        + ".",
+        data=data_of(named, "points gained"),
+    )
+
+
+def _by_chance(gaps: Iterable) -> str:
+    """What is decided by chance; of one seed nothing is."""
+    if all(np.isnan(gap.low) for gap in gaps):
+        return ""
+    return "Of twenty such intervals about one misses zero by chance. "
+
+
+def _entry(changed: str, name: str | None) -> str:
+    if name is None:
+        return changed
+    words = variant(name)
+    if changed == "saliency, against 0.6":
+        words = words.removeprefix(f"{variant(REMOVED)} with ")
+    return "\n".join(textwrap.wrap(words, 28))
+
+
+def sweep_curves(rows: Rows, scope: str) -> Figure:
+    """A panel a setting that was swept: accuracy of ReLICv2 in domain and on the mean of shifts, by its value."""
+    table, count = sweep_levels(rows)
+    table = needed(table, f'accuracies of "{OURS}" with other settings, which are swept on scenes')
+    settings = {name: values for name, values in sweeps(rows).items() if name in set(table["setting"])}
+    use_style()
+    columns = min(2, len(settings))
+    lines = -(-len(settings) // columns)
+    drawing, cells = plt.subplots(
+        lines, columns, figsize=(5.4, 0.8 + 1.85 * lines), sharey=True, squeeze=False, layout="constrained"
+    )
+    for axes, (setting, values) in zip(cells.flat, settings.items(), strict=False):
+        places = list(values)
+        own = table[table["setting"] == setting]
+        for (name, look), aside in zip(IN_AND_OUT.items(), apart(2, 0.12), strict=True):
+            part = own[own["set"] == name]
+            at = part["value"].map(places.index) + aside
+            dots(axes, part, at, look | {"markersize": 4.5}, line=setting != "crops")
+        mark = list(values.values()).index(OURS)
+        axes.axvspan(mark - 0.3, mark + 0.3, color="#F3E3D3", zorder=0)
+        axes.set_xticks(range(len(places)), places)
+        axes.set_xlim(-0.5, len(places) - 0.5)
+        axes.set_title(SETTING_WORDS[setting], fontsize=10.5)
+        axes.tick_params(labelsize=9.5, pad=1)
+        axes.yaxis.set_major_locator(MaxNLocator(5))
+        axes.grid(axis="x", visible=False)
+    for axes in cells.flat[len(settings) :]:
+        axes.set_axis_off()
+    drawing.supylabel("accuracy (%)", fontsize=11)
+    words = {IN: IN, OUT: mean_words(count)}
+    legend_above(drawing, {words[name]: IN_AND_OUT[name] for name in words if name in set(table["set"])})
+    named = table.assign(setting=table["setting"].map(SETTING_WORDS), set=table["set"].map(words))
+    return Figure(
+        drawing,
+        name="fig-sweep",
+        caption="Accuracy of ReLICv2 in domain and averaged over the shifts, a panel a setting of which the sources "
+        f"say nothing; shaded: our choice. All systems were trained for about as many passes. {bars_told(table)}"
+        f"{scope}",
+        alt="Charts of accuracy in percent against the values of a setting. "
+        + "; ".join(
+            f"{setting}: " + ", ".join(f"{line.mean:.1f} with {line.value}" for line in own.itertuples())
+            for setting, own in named[named["set"] == IN].groupby("setting", sort=False)
+        )
+        + f". All in domain; ours are {listed([_default(setting) for setting in settings])}.",
+        data=data_of(named, "accuracy"),
+    )
+
+
+def _default(setting: str) -> str:
+    if setting == "crops":
+        return f"{default('large')}+{default('small')} crops"
+    value = default(setting)
+    return f"{SETTING_WORDS[setting]} {'all' if value is None else format(value, 'g')}"

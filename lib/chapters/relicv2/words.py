@@ -1,0 +1,377 @@
+"""Sentences of the notebook on ReLICv2 out of distribution, computed from rows; none is ever empty.
+
+What lies on one side of zero with its whole interval is said to be so; of the rest it is said that it is undecided.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import pandas as pd
+
+from lib.chapters.relicv2.backgrounds import class_sentence
+from lib.chapters.relicv2.claims import SHIFTED
+from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, SETTING_WORDS, mean_words, named_in_text, variant
+from lib.chapters.relicv2.numbers import (
+    GAP,
+    HEADS,
+    IN,
+    LIKE_FOR_LIKE,
+    MEAN,
+    NEIGHBOURS,
+    OTHERS,
+    OURS,
+    OUT,
+    PACS,
+    REMOVED,
+    WORLDS,
+    Pair,
+    ablation_gaps,
+    background_differences,
+    background_gaps,
+    default,
+    effective,
+    extended,
+    gaps_to_others,
+    in_and_out,
+    in_domain_levels,
+    own_systems,
+    part_levels,
+    scatter_of_controls,
+    segmentation_gaps,
+    segmentation_levels,
+    sweep_gaps,
+    sweep_levels,
+    sweeps,
+)
+from lib.figures.datasets import TITLES
+from lib.figures.levels import intervals, pair_gaps, picked, tally
+from lib.figures.marks import CHANCE
+from lib.figures.prose import UNTOLD, listed, lower, mark
+from lib.measures import Interval
+from lib.runs.systems import CROPPED, RELICV2
+
+Rows = pd.DataFrame
+
+
+MASKS = {  # share of the large crops without background: the system, and what it is compared with
+    default("removed"): (OURS, ("relicv2 no saliency", "relicv2 shuffled", "relicv2 exact")),
+    RELICV2[REMOVED].settings["removed"]: (
+        REMOVED, ("relicv2 no saliency", f"{REMOVED} shuffled", f"{REMOVED} exact"),
+    ),
+}  # fmt: skip
+
+
+MASK_WORDS = ("backgrounds kept", "masks of other pictures", "exact masks")
+
+
+PARTS_OF_METHOD = {  # what the method without it is called
+    "the invariance loss": "relicv2 no invariance", "the stopped gradient": "relicv2 unstopped",
+    "the removal of backgrounds": "relicv2 no saliency", "the small crops": "relicv2 2+0",
+}  # fmt: skip
+
+
+def swept(rows: Rows) -> bool:
+    """Whether there are systems of other settings to compare."""
+    return bool(sweeps(rows))
+
+
+def relicv2_words(rows: Rows) -> dict[str, str]:
+    """The words that the notebook glues into its text, of the rows of one data set."""
+    return {
+        "in-domain-words": in_domain_words(rows),
+        "ood-words": ood_words(rows),
+        "effective-words": effective_words(rows),
+        "ablation-words": ablation_words(rows),
+        "saliency-words": saliency_words(rows),
+        "crops-words": crops_words(rows),
+        "sweep-words": sweep_words(rows),
+        "background-words": background_words(rows),
+        "segmentation-words": segmentation_words(rows),
+    }
+
+
+def relicv2_answer(rows: Rows) -> str:
+    """Of rows of one data set or more: what ReLICv2 is worth beside supervision like for like, and which of its parts
+    are shown to help under shifts; two sentences."""
+    homes = {TITLES.get(name, name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
+    told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
+    first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
+    found: dict[str, dict[str, list[str]]] = {"helps": {}, "hurts": {}, "undecided": {}}
+    for part, without in PARTS_OF_METHOD.items():
+        pair = (OURS, without)
+        for words, own in homes.items():
+            gap = pair_gaps(in_and_out(own, pair)[0], [pair], [OUT]).get((*pair, OUT))
+            if gap:
+                found[_effect(gap)].setdefault(part, []).append(f"{words} {gap}")
+    told = [
+        f"{words}: {listed([f'{part} ({listed(gaps)})' for part, gaps in found[effect].items()])}"
+        for effect, words in (("helps", "shown to help"), ("hurts", "shown to hurt"), ("undecided", "undecided"))
+        if found[effect]
+    ]
+    second = f"Of its parts, in points on the mean of the shifts, {'; '.join(told)}." if told else ""
+    return f"{first} {second}".strip() or UNTOLD
+
+
+def _like_for_like(rows: Rows) -> str:
+    """is 1.2 [0.4, 2.0] points ahead in domain and ..."""
+    pair = (OURS, LIKE_FOR_LIKE)
+    scores, count = in_and_out(rows, pair)
+    gaps = pair_gaps(scores, [pair], (IN, OUT))
+    words = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
+    told = [beside(gap, words[name]) for (*_, name), gap in gaps.items()]
+    return " and ".join([*told[:1], *(part.removeprefix("is ") for part in told[1:])])
+
+
+def beside(gap: Interval, where: str) -> str:
+    """is 1.2 [0.4, 2.0] points ahead in domain"""
+    if gap.low > 0:
+        return f"is {gap} points ahead {where}"
+    if gap.high < 0:
+        return f"is {_turned(gap)} points behind {where}"
+    return f"differs by {gap} points {where} (undecided)"
+
+
+def standing(gaps: Mapping[str, Interval]) -> str:
+    """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; undecided against c (...)"""
+    parts = (
+        ("ahead of", [f"{words} by {gap}" for words, gap in gaps.items() if gap.low > 0]),
+        ("behind", [f"{words} by {_turned(gap)}" for words, gap in gaps.items() if gap.high < 0]),
+        ("undecided against", [f"{words} ({gap})" for words, gap in gaps.items() if _effect(gap) == "undecided"]),
+    )
+    return "; ".join(f"{begin} {listed(own)}" for begin, own in parts if own)
+
+
+def _effect(gap: Interval) -> str:
+    """Of what is there, less what is not."""
+    return "helps" if gap.low > 0 else "hurts" if gap.high < 0 else "undecided"
+
+
+def _turned(gap: Interval) -> Interval:
+    """The same difference the other way round."""
+    return Interval(-gap.mean, -gap.high, -gap.low)
+
+
+def in_domain_words(rows: Rows) -> str:
+    """What ReLICv2 reaches in domain, and whom it is ahead of and behind there."""
+    table = in_domain_levels(rows)
+    own = table[table["system"] == OURS]
+    told = [
+        f"{found} % by {'the linear probe' if read == IN else NEIGHBOURS}"
+        for read, found in zip(own["read"], intervals(own), strict=True)
+    ]
+    if not told:
+        return UNTOLD
+    gaps = {named_in_text(other): gap for (_, other, name), gap in gaps_to_others(rows).items() if name == IN}
+    beside_others = f" In points of the probe it is {standing(gaps)}." if gaps else ""
+    return f"In domain ReLICv2 reaches {listed(told)}.{beside_others}"
+
+
+def ood_words(rows: Rows) -> str:
+    """In how many shifts ReLICv2 is ahead of supervision like for like, and how it stands beside the others."""
+    found = gaps_to_others(rows)
+    sentences = []
+    shifts = {name: gap for (_, other, name), gap in found.items() if other == LIKE_FOR_LIKE and name in SHIFTED}
+    if shifts:
+        _, count = in_and_out(rows, (OURS, LIKE_FOR_LIKE))
+        mean = found.get((OURS, LIKE_FOR_LIKE, OUT))
+        told = f"{beside(mean, f'on the {mean_words(count)}')}; by shift it is" if mean else "is"
+        sentences.append(f"Beside {named_in_text(LIKE_FOR_LIKE)}, ReLICv2 {told} {_by_shift(shifts)}.")
+    others = {
+        named_in_text(other): gap for (_, other, name), gap in found.items() if other != LIKE_FOR_LIKE and name == OUT
+    }
+    if others:
+        sentences.append(f"On the mean of the shifts it is {standing(others)}.")
+    pacs = {name: gap for (_, other, name), gap in found.items() if other == LIKE_FOR_LIKE and name in PACS}
+    if pacs:
+        sentences.append(f"On PACS, with a probe that was fitted on photographs, it is {_by_shift(pacs)}.")
+    return " ".join(sentences) or UNTOLD
+
+
+def _by_shift(gaps: Mapping[str, Interval]) -> str:
+    """ahead on 1 of 3 (a), behind on 1 (b) and undecided on 1 (c)"""
+    parts = []
+    for effect, begin in (("helps", "ahead on"), ("hurts", "behind on"), ("undecided", "undecided on")):
+        own = [name for name, gap in gaps.items() if _effect(gap) == effect]
+        parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))
+    return f"{listed(parts)} of {len(gaps)}"
+
+
+def effective_words(rows: Rows) -> str:
+    """How far above the line through the controls ReLICv2 lies, beside how far off it these lie themselves."""
+    table, lines = effective(rows)
+    sentences = []
+    for name in lines:
+        own = table[(table["set"] == name) & (table["system"] == OURS)]
+        if own.empty:
+            continue
+        line = own.iloc[0]
+        above, off = Interval(line["above"], line["above_low"], line["above_high"]), scatter_of_controls(table, name)
+        sentences.append(
+            f"On {name} ReLICv2 lies {_height(above)}, where controls lie up to {off:.1f} points off the line through "
+            "the others"
+            + (
+                ", and outside of their accuracies in domain, where the line is extended."
+                if extended(table, name)
+                else "."
+            )
+        )
+    return " ".join(sentences) or UNTOLD
+
+
+def _height(above: Interval) -> str:
+    if above.low > 0:
+        return f"{above} points above the line through the controls"
+    if above.high < 0:
+        return f"{_turned(above)} points below the line through the controls"
+    return f"{above} points from the line through the controls (undecided)"
+
+
+def ablation_words(rows: Rows) -> str:
+    """Which changes of ReLICv2 are shown to cost or to gain, where."""
+    found, count = ablation_gaps(rows)
+    words = PLACE_WORDS | {OUT: f"on the {mean_words(count)}"}
+    gaps = {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
+    if not gaps:
+        return UNTOLD
+    cost = [f"{named} ({gap})" for named, gap in gaps.items() if gap.high < 0]
+    gain = [f"{named} ({gap})" for named, gap in gaps.items() if gap.low > 0]
+    told = [
+        f"Shown to cost points: {'; '.join(cost)}." if cost else "",
+        f"Shown to gain: {'; '.join(gain)}." if gain else "",
+    ]
+    return " ".join(filter(None, [f"What is changed in ReLICv2, less ReLICv2: {lower(tally(gaps.values()))}", *told]))
+
+
+def saliency_words(rows: Rows) -> str:
+    """What learned masks have over none, over those of other pictures and over exact ones."""
+    sentences = []
+    for share, (base, others) in MASKS.items():
+        pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
+        scores, count = in_and_out(rows, (base, *others))
+        gaps = pair_gaps(scores, pairs.values(), (IN, OUT))
+        where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
+        told = [
+            f"over {words} {listed([f'{gaps[*pair, name]} {where[name]}{mark(gaps[*pair, name])}' for name in here])}"
+            for words, pair in pairs.items()
+            if (here := [name for name in (IN, OUT) if (*pair, name) in gaps])
+        ]
+        if told:
+            verdicts = [_what_helps(gaps, base, others, name, words) for name, words in where.items()]
+            sentences.append(
+                f"Backgrounds removed from {share:g} of the large crops by learned masks gain, in points: "
+                f"{'; '.join(told)}. {' '.join(filter(None, verdicts))}".strip()
+            )
+    return " ".join(sentences) or UNTOLD
+
+
+def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, where: str) -> str:
+    """Whether removing helps at all, and whether it matters what is removed; empty where one was not measured."""
+    none, shuffled, *_ = (gaps.get((base, other, name)) for other in others)
+    if none is None or shuffled is None:
+        return ""
+    helps = {"helps": "removal helps", "hurts": "removal hurts", "undecided": "whether removal helps is undecided"}
+    matters = {
+        "helps": "learned masks beat masks of other pictures", "hurts": "masks of other pictures beat learned ones",
+        "undecided": "whether it matters what is removed is undecided",
+    }  # fmt: skip
+    return f"{where[0].upper()}{where[1:]}: {helps[_effect(none)]}, {matters[_effect(shuffled)]}."
+
+
+def crops_words(rows: Rows) -> str:
+    """What two large and two small crops have over other numbers, at equal passes."""
+    pairs = [(OURS, name) for name in CROPPED]
+    own = "{} large and {} small".format(default("large"), default("small"))
+    told, every = [], []
+    for pair in pairs:
+        scores, count = in_and_out(rows, pair)
+        gaps = pair_gaps(scores, [pair], (IN, OUT))
+        where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
+        parts = [f"{gap} {where[name]}{mark(gap)}" for (*_, name), gap in gaps.items()]
+        large, small = CROPPED[pair[1]]
+        told += [f"over {large} large and {small} small {listed(parts)}"] if parts else []
+        every += gaps.values()
+    if not told:
+        return UNTOLD
+    return f"At equal passes, {own} crops gain, in points: {'; '.join(told)}. {tally(every)}"
+
+
+def sweep_words(rows: Rows) -> str:
+    """How far the means of a sweep range beside the interval of our choice, and which values differ from it."""
+    table, count = sweep_levels(rows)
+    if table.empty:
+        return UNTOLD
+    where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
+    ours = table[table["system"] == OURS].drop_duplicates("set").set_index("set")
+    ranges = table.groupby(["setting", "set"], sort=False)["mean"].agg(lambda means: means.max() - means.min())
+    told = [
+        f"{SETTING_WORDS[setting]} {listed([f'{ranges[setting, name]:.1f} {where[name]}' for name in own])}"
+        for setting in table["setting"].unique()
+        if (own := [name for name in where if (setting, name) in ranges])
+    ]
+    sentences = [f"Between the best and the worst value lie, in points: {'; '.join(told)}."]
+    widths = (ours["high"] - ours["low"]).dropna()
+    if len(widths):
+        wide = [f"{width:.1f} {where[name]}" for name, width in widths.items()]
+        sentences.append(f"The interval of our choice is as wide as {listed(wide)}, in points.")
+    gaps = sweep_gaps(rows)
+    decided = [
+        f"{SETTING_WORDS[setting]} {value} {where[name]} ({gap})"
+        for (setting, value, name), gap in gaps.items()
+        if _effect(gap) != "undecided"
+    ]
+    sentences.append(f"Other values less our choice: {lower(tally(gaps.values()))}")
+    return " ".join([*sentences, *([f"Decided: {'; '.join(decided)}."] if decided else [])])
+
+
+def background_words(rows: Rows) -> str:
+    """How much a probe leans on walls that go with classes, and what the removal of backgrounds does to that."""
+    free, tied = WORLDS
+    own_systems(rows)
+    gaps, parts = background_gaps(rows), part_levels(rows)
+    main = [OURS, *OTHERS]
+    found = {line.system: Interval(line.mean, line.low, line.high) for line in gaps[gaps["world"] == tied].itertuples()}
+    sentences = []
+    if OURS in found:
+        differences = background_differences(rows, [(OURS, name) for name in OTHERS], GAP, tied)
+        named = {named_in_text(other): gap for (_, other), gap in differences.items()}
+        sentences.append(
+            f"Where walls go with classes the background gap of ReLICv2 is {found[OURS]} points"
+            + (
+                f"; less that of {listed([f'{words} {gap}{mark(gap)}' for words, gap in named.items()])}."
+                if named
+                else "."
+            )
+        )
+    wall = parts[(parts["world"] == tied) & (parts["part"] == "only background") & (parts["system"] == OURS)]
+    if len(wall):
+        sentences.append(f"From walls alone its probe is right for {intervals(wall)[0]} %, chance being "
+                         f"{CHANCE['scenes']:.0f} %.")  # fmt: skip
+    sentences += _of_removal(rows, tied)
+    nothing = gaps[(gaps["world"] == free) & gaps["system"].isin(main) & gaps["low"].notna()]
+    if len(nothing):
+        zero = int(((nothing["low"] <= 0) & (nothing["high"] >= 0)).sum())
+        sentences.append(f"Where walls say nothing, the intervals of {zero} of {len(nothing)} gaps hold zero.")
+    return " ".join(sentences) or UNTOLD
+
+
+def _of_removal(rows: Rows, world: str) -> list[str]:
+    pairs: dict[Pair, str] = {
+        (base, names[0]): f"removed from {share:g} of the large crops" for share, (base, names) in MASKS.items()
+    }
+    gaps = background_differences(rows, pairs, GAP, world)
+    told = [f"{words} {gaps[pair]}{mark(gaps[pair])}" for pair, words in pairs.items() if pair in gaps]
+    return [f"The gap with backgrounds removed less the gap with backgrounds kept: {'; '.join(told)}."] if told else []
+
+
+def segmentation_words(rows: Rows) -> str:
+    """What ReLICv2's features say of single pixels beside the others', and which shape is found best."""
+    table, gaps = segmentation_levels(rows), segmentation_gaps(rows)
+    own = picked(table, {"system": OURS, "of": MEAN}).set_index("head")
+    sentences = []
+    for head in HEADS:
+        if head in own.index:
+            against = {named_in_text(other): gap for (other, its), gap in gaps.items() if its == head}
+            reached = f"With the {HEAD_WORDS[head]} ReLICv2 reaches an mIoU of {intervals(own.loc[[head]])[0]} %"
+            sentences.append(f"{reached}; it is {standing(against)}." if against else f"{reached}.")
+    return " ".join(filter(None, [*sentences, class_sentence(table).strip()])) or UNTOLD

@@ -1,0 +1,163 @@
+"""The claims of Chhipa et al. (arXiv 2308.02525) on severity, what the constants predict, and the claims of others."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from lib.contrasts import (
+    Contrasts,
+    convolutional,
+    difference,
+    level,
+    method_cell,
+    negative,
+    of_metric,
+    present,
+    transformers,
+)
+from lib.measures.attention import CONTROL, SIMILARITY
+from lib.measures.corruption_error import ALL
+from lib.measures.rows import CLEAN
+from lib.methods import METHODS
+from lib.shifts.corruptions import GROUPS, SEVERITIES
+from lib.verdicts import Claim
+
+
+def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
+    """Steps are differences on the same images, so their intervals are those of pairs."""
+    return {
+        f"{METHODS[method].title}, severity {step} less {step - 1}": level(
+            rows, method_cell(method, ALL, step, "error step")
+        )
+        for method in present(of_metric(rows, "error step"))
+        for step in SEVERITIES[1:]
+    }
+
+
+def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
+    return {
+        f"{METHODS[method].title}, weather less {group}": difference(
+            rows, method_cell(method, "weather", 0), method_cell(method, group, 0)
+        )
+        for method in present(of_metric(rows, "error"))
+        for group in GROUPS
+        if group != "weather"
+    }
+
+
+def _step_to_three(shift: str, falls: bool, of: Callable[[pd.DataFrame], list[str]]):
+    """The error under `shift` falls from severity 2 to 3 (or rises), for each of some methods."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        words = "severity 2 less 3" if falls else "severity 3 less 2"
+        methods = of(of_metric(rows, "error step"))
+        found = {method: level(rows, method_cell(method, shift, 3, "error step")) for method in methods}
+        return {
+            f"{METHODS[method].title}, {words}": negative(step) if falls else step for method, step in found.items()
+        }
+
+    return contrasts
+
+
+def _supervised(rows: pd.DataFrame) -> list[str]:
+    return [method for method in present(rows, self_supervised=False) if method == "supervised"]
+
+
+def _trained(rows: pd.DataFrame) -> list[str]:
+    return present(rows, self_supervised=False)
+
+
+def _against_supervised(metric: str, sign: int = 1) -> Callable[[pd.DataFrame], Contrasts]:
+    """Each self-supervised method's mean less the supervised reference's; with a sign of -1 the other way round."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = of_metric(rows, metric)
+        if "supervised" not in set(rows["method"]):
+            return {}
+        found = {}
+        for method in present(rows):
+            pair = [(METHODS[name].title, method_cell(name, ALL, 0, metric)) for name in (method, "supervised")][::sign]
+            found[f"{pair[0][0]} less {pair[1][0]}"] = difference(rows, pair[0][1], pair[1][1])
+        return found
+
+    return contrasts
+
+
+def _attention_moves(rows: pd.DataFrame) -> Contrasts:
+    """Maps at severity 5 are less like the clean ones than maps at severity 1 are, for every corruption measured."""
+    shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 1 less 5": difference(
+            rows, method_cell(method, shift, 1, SIMILARITY), method_cell(method, shift, SEVERITIES[-1], SIMILARITY)
+        )
+        for method in present(of_metric(rows, SIMILARITY))
+        for shift in shifts
+    }
+
+
+def _attention_stays(rows: pd.DataFrame) -> Contrasts:
+    """Maps at severity 5 are more like the clean ones than two pictures' maps are like each other."""
+    shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
+    return {
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another picture": difference(
+            rows, method_cell(method, shift, SEVERITIES[-1], SIMILARITY), method_cell(method, CLEAN, 0, CONTROL)
+        )
+        for method in present(of_metric(rows, SIMILARITY))
+        for shift in shifts
+    }
+
+
+def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
+    """Of `metric` over all corruptions: each method's convolutional encoder less its transformer."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = of_metric(rows, metric)
+        ours, theirs = convolutional(rows), transformers(rows)
+        return {
+            f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": difference(
+                rows,
+                method_cell(method, ALL, 0, metric) | {"encoder": ours["encoder"].iloc[0]},
+                method_cell(method, ALL, 0, metric) | {"encoder": theirs["encoder"].iloc[0]},
+            )
+            for method in present(theirs, self_supervised=False)
+            if method in set(ours["method"])
+        }
+
+    return contrasts
+
+
+# Chhipa et al., arXiv 2308.02525 (ICCV workshops 2023); the questions are numbered as on their poster.
+SEVERITY_DEGRADATION = (
+    Claim("The mean error rises at every step of severity, for every paradigm.", "Q1, Q2", _rises_with_severity),
+    Claim("Weather is the group that hurts every paradigm most.", "Q3", _weather_is_worst),
+    Claim("Snow hurts less at severity 3 than at 2.", "Q4", _step_to_three("snow", True, present)),
+    Claim("Elastic transforms hurt less at severity 3 than at 2.", "Q4",
+          _step_to_three("elastic_transform", True, present)),
+    Claim("Saturation hurts less at severity 3 than at 2.", "Q4", _step_to_three("saturate", True, present)),
+    Claim("Attention moves further at severity 5 than at 1, under a corruption of each group.", "Q5", _attention_moves),
+    Claim("A transformer errs less on corrupted pictures than a convolutional network.", "Q6",
+          _transformers_have_less("error"), all_encoders=True),
+    Claim("Self-supervised encoders err more on corrupted pictures than the supervised one.", "figure 1",
+          _against_supervised("error")),
+)  # fmt: skip
+
+
+# What follows from the table of constants for 32 px, and not from a paradigm; and the other side of two claims above.
+PREDICTIONS = (
+    Claim("The supervised encoder's error falls at severity 3 of saturation, too.", "the constants",
+          _step_to_three("saturate", True, _supervised)),
+    Claim("The supervised encoder's error falls at severity 3 of snow, too.", "the constants",
+          _step_to_three("snow", True, _supervised)),
+    Claim("No trained encoder's error falls at severity 3 of elastic transforms.", "the constants",
+          _step_to_three("elastic_transform", False, _trained)),
+    Claim("At severity 5 attention is still nearer to where it was than to that of another picture.", "ours",
+          _attention_stays),
+    Claim("Self-supervised encoders lose more from clean to corrupted pictures than the supervised one.", "ours",
+          _against_supervised("relative error")),
+    Claim("Self-supervised encoders lose less: they are the more robust ones.", "Zhong et al.",
+          _against_supervised("relative error", -1)),
+    Claim("A transformer also loses less from clean to corrupted pictures.", "ours",
+          _transformers_have_less("relative error"), all_encoders=True),
+)  # fmt: skip

@@ -1,0 +1,145 @@
+"""The sentences of the chapter on severity, computed from its rows."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+
+from lib.chapters.severity.claims import PREDICTIONS
+from lib.contrasts import convolutional, difference, level, present, transformers
+from lib.figures.levels import summary
+from lib.figures.prose import listed, span
+from lib.figures.style import spaced, title
+from lib.measures import Interval
+from lib.measures.corruption_error import ALL, held
+from lib.measures.rows import CLEAN
+from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
+from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge
+
+
+def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
+    """The words that the severity notebook glues into its text, of the methods whose corruption errors are here."""
+    rows = rows[rows["method"].isin(rows.loc[rows["metric"] == "relative error", "method"])]
+    methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
+    errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
+    relative = relative.set_index(["method", "shift", "severity"])["mean"]
+    clean = [errors[method, CLEAN, 0] for method in methods]
+    strongest = [errors[method, ALL, SEVERITIES[-1]] for method in methods]
+    by_error = sorted(methods, key=lambda method: errors[method, ALL, 0])
+    by_loss = sorted(methods, key=lambda method: relative[method, ALL, 0])
+    harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
+    costs = _cost_at_last_severity(errors, harmless, methods)
+    best, steadiest = by_error[0], by_loss[0]
+    error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
+    loses = f"loses least from its own clean error ({loss})"
+    return {
+        "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
+        f"clean pictures to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
+        "answer-rank": f"{title(best)} errs least over all severities ({error}) "
+        + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
+        "order-by-error": ", ".join(title(method) for method in by_error),
+        "order-by-loss": ", ".join(title(method) for method in by_loss),
+        "least-loss": _least_loss(errors, relative),
+        "harmless": listed([spaced(name) for name in harmless]),
+        "harmless-cost": costs,
+        "falling": listed([spaced(name) for name in falling]),
+        "dipping": listed([spaced(name) for name in dipping]),
+    }
+
+
+VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}
+
+
+def predictions_answer(rows: pd.DataFrame) -> str:
+    """How the three predictions from the table of constants came out."""
+    what = ("saturation dips at severity 3", "snow dips there", "elastic transforms do not")
+    found = [judge(claim, rows) for claim in PREDICTIONS[:3]]
+    parts = [
+        f"that {words} {VERDICTS[verdict.verdict]}"
+        + (f" ({verdict.contrast}: {verdict.difference} points)" if verdict.difference else "")
+        for words, verdict in zip(what, found, strict=True)
+    ]
+    return f"Of the predictions, {listed(parts)}."
+
+
+def transformer_answer(rows: pd.DataFrame) -> str:
+    """What a transformer loses to corruptions beside a convolutional network, or that none is here."""
+    theirs = transformers(rows)
+    methods = [name for name in present(theirs, self_supervised=False) if name in set(convolutional(rows)["method"])]
+    if not methods:
+        return "The rows of this page hold none: the full preset trains one, and so the claim is not tested here."
+
+    def over_all(chosen: pd.DataFrame, method: str, metric: str) -> float:
+        own = summary(chosen[chosen["method"] == method], metric)
+        return float(own[(own["shift"] == ALL) & (own["severity"] == 0)]["mean"].iloc[0])
+
+    def pairs(metric: str) -> str:
+        both = [[over_all(chosen, m, metric) for chosen in (theirs, convolutional(rows))] for m in methods]
+        return listed([f"{title(m)} {its:.1f} and {other:.1f}" for m, (its, other) in zip(methods, both, strict=True)])
+
+    return (
+        "Its error on corrupted pictures, CE in percent, beside that of the convolutional network: "
+        f"{pairs('error')}. What it loses to corruptions, rCE in points, beside what the other loses: "
+        f"{pairs('relative error')}."
+        + _learnt_beside(theirs, convolutional(rows), methods)
+    )
+
+
+def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str]) -> str:
+    """How far training brought both encoders from their random weights, where these are among the rows."""
+
+    def gain(chosen: pd.DataFrame, method: str) -> float:
+        clean = chosen[(chosen["metric"] == "error") & (chosen["shift"] == CLEAN)].groupby("method")["value"].mean()
+        return float(clean["random"] - clean[method])
+
+    if "random" not in set(theirs["method"]) & set(ours["method"]):
+        return ""
+    pairs = [f"{gain(theirs, method):.1f} and {gain(ours, method):.1f} with {title(method)}" for method in methods]
+    return (
+        f" Training had brought the two below the clean error of random weights by so many points: {listed(pairs)}. A "
+        "verdict on architecture alone would need both to be trained equally far."
+    )
+
+
+def _least_loss(errors: pd.Series, relative: pd.Series) -> str:
+    """Who, of all methods, loses least from clean to corrupted pictures, and how much there was to lose."""
+    losses = relative.xs((ALL, 0), level=("shift", "severity"))
+    method = losses.idxmin()
+    return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN, 0]:.1f} %)"
+
+
+def _cost_at_last_severity(errors: pd.Series, shifts: list[str], methods: list[str]) -> str:
+    """What `shifts` at severity 5 add to the clean error of `methods`, and to the supervised reference's."""
+
+    def cost(method: str) -> float:
+        return float(np.mean([errors[method, shift, SEVERITIES[-1]] - errors[method, CLEAN, 0] for shift in shifts]))
+
+    if not shifts:
+        return "There is no such corruption in these rows."
+    mean = np.mean([cost(method) for method in methods])
+    sentence = f"On average they add {mean:.1f} points to the clean error of {listed([title(m) for m in methods])}"
+    if "supervised" not in methods and "supervised" in errors.index.get_level_values("method"):
+        sentence += f" and {cost('supervised'):.1f} points to that of the supervised reference"
+    return sentence + "."
+
+
+def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """Corruptions whose error averaged over `methods` is at severity 5 within the interval of the clean one;
+    falls at some step of severity by more than the interval; or falls at some step, but within the interval."""
+
+    def pooled(metric: str) -> pd.DataFrame:
+        chosen = rows[rows["method"].isin(methods) & (rows["metric"] == metric)]
+        return chosen.groupby(["shift", "severity", "seed"], as_index=False)[["value", "standard_error"]].mean()
+
+    errors, steps = pooled("error"), pooled("error step")
+    last = SEVERITIES[-1]
+
+    def loss(shift: str) -> Interval:
+        return difference(errors, {"shift": shift, "severity": last}, {"shift": CLEAN, "severity": 0})
+
+    measured = held(rows)
+    harmless = [name for name in measured if loss(name).low <= 0]
+    found = {name: [level(steps, {"shift": name, "severity": step}) for step in SEVERITIES[1:]] for name in measured}
+    falling = [name for name, of_steps in found.items() if any(step.high < 0 for step in of_steps)]
+    dipping = [n for n, of_steps in found.items() if n not in falling and any(step.mean < 0 for step in of_steps)]
+    return harmless, falling, dipping

@@ -1,0 +1,139 @@
+"""The claims of Ghofrani and Jamshidi (arXiv 2501.03507), our controls, and the quirks of their public code."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pandas as pd
+
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, Contrasts, between, within
+from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
+from lib.measures.rows import CLEAN
+from lib.runs.systems import SYSTEMS
+from lib.verdicts import Claim
+
+CELLS = {"clean": CLEAN_CELL, "PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
+
+
+ATTACKED_CELLS = {"PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
+
+
+DEFENDED = {  # system trained under attack: the same method without
+    "simclr pgd": "simclr", "simclr free": "simclr", "acl": "simclr", "deacl": "simclr",
+    "emp crops pgd": "emp crops", "cf-amc-ssl": "emp crops",
+    "supervised pgd": "supervised", "supervised free": "supervised", "supervised fgsm": "supervised",
+    "trades": "supervised",
+}  # fmt: skip
+
+
+DIM = ("fog", "contrast")  # corruptions that take contrast away
+
+
+FINE = ("gaussian_noise", "shot_noise", "impulse_noise", "jpeg_compression")  # that add or take what is fine
+
+
+def _ahead(*pairs: tuple[str, str], cells: dict[str, dict[str, object]] = CELLS) -> Callable[[pd.DataFrame], Contrasts]:
+    return lambda rows: between(rows, pairs, cells)
+
+
+def defended(rows: pd.DataFrame) -> list[str]:
+    """The systems in `rows` that were trained under attack, variants of them left out, in the order of the table."""
+    held = set(rows["system"])
+    return [name for name, system in SYSTEMS.items() if name in held and system.attack and system.role in COMPARED]
+
+
+def losses(rows: pd.DataFrame) -> pd.DataFrame:
+    """The mean corruption errors in `rows`, each less the clean error of its run.
+
+    Both come from the same pictures, whose errors go together; they are added as if not, which errs on the wide side.
+    """
+    errors = rows[(rows["metric"] == CORRUPTED["metric"]) & (rows["severity"] == CORRUPTED["severity"])]
+    clean = errors[errors["shift"] == CLEAN].set_index(["system", "seed"])
+    beside = clean[["value", "standard_error"]].add_suffix(" clean")
+    found = errors[errors["shift"] != CLEAN].join(beside, on=["system", "seed"])
+    return found.assign(
+        value=found["value"] - found["value clean"],
+        standard_error=np.hypot(found["standard_error"], found["standard_error clean"]),
+    )
+
+
+def _costs_clean(rows: pd.DataFrame) -> Contrasts:
+    return between(rows, [(plain, robust) for robust, plain in DEFENDED.items()], {"clean": CLEAN_CELL})
+
+
+def _no_masking(rows: pd.DataFrame) -> Contrasts:
+    square = PGD_CELL | {"shift": "square"}
+    return within(rows, defended(rows), square, PGD_CELL, "Square less PGD")
+
+
+def _probe_beats_aggregation(clean: bool, shift: str = "pgd per view") -> Callable[[pd.DataFrame], Contrasts]:
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        own = CLEAN_CELL if clean else PGD_CELL
+        other = CLEAN_CELL if clean else PGD_CELL | {"shift": shift}
+        found = {}
+        for kind in ("crops", "patches"):
+            cell = other | {"metric": f"accuracy of aggregated {kind}"}
+            found |= within(rows, ("cf-amc-ssl", "emp crops pgd"), own, cell, f"probe less aggregated {kind}")
+        return found
+
+    return contrasts
+
+
+def _corruption(shifts: Sequence[str], worse: bool) -> Callable[[pd.DataFrame], Contrasts]:
+    """By how much more defended encoders lose from clean to corrupted pictures than their undefended twins, or less."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        cells = {shift.replace("_", " "): CORRUPTED | {"shift": shift} for shift in shifts}
+        pairs = [(robust, plain) if worse else (plain, robust) for robust, plain in DEFENDED.items()]
+        return between(losses(rows), pairs, cells)
+
+    return contrasts
+
+
+# Ghofrani and Jamshidi, arXiv 2501.03507.
+ACCURACY_ROBUSTNESS = (
+    Claim("Crops of all sizes beat patches of one size, clean and under attack.", "their table",
+          _ahead(("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free"))),
+    Claim("At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
+          _ahead(("emp crops pgd", "simclr pgd"), ("cf-amc-ssl", "simclr free"))),
+    Claim("The standard probe beats aggregation on clean pictures.", "abstract", _probe_beats_aggregation(True)),
+    Claim("The standard probe beats aggregation under their attack, of every view by itself.", "abstract",
+          _probe_beats_aggregation(False)),
+    Claim("CF-AMC-SSL beats PGD training at equal passes, clean and under attack.", "their table",
+          _ahead(("cf-amc-ssl", "emp crops pgd"), ("cf-amc-ssl", "simclr pgd"))),
+    Claim("CF-AMC-SSL beats PGD training at equal updates, which costs six times its passes.", "their table",
+          _ahead(("cf-amc-ssl", "emp crops pgd long"), ("cf-amc-ssl", "simclr pgd long"))),
+    Claim("More crops are better at equal passes: sixteen beat two, clean and under attack.", "abstract",
+          _ahead(("cf-amc-ssl 16 views", "cf-amc-ssl 2 views"))),
+)  # fmt: skip
+
+
+# What has to hold for the numbers above to mean anything, and what follows from others' work.
+ROBUSTNESS_CONTROLS = (
+    Claim("Training under attack buys robustness: every system beats its twin without attack.", "ours",
+          lambda rows: between(rows, list(DEFENDED.items()), ATTACKED_CELLS)),
+    Claim("It costs clean accuracy.", "Tsipras et al.", _costs_clean),
+    Claim("No gradients are hidden: Square Attack, which sees none, leaves more than PGD does.", "ours", _no_masking),
+    Claim("Aggregation is no refuge: an adversary who knows the crops leaves no more than the standard probe.", "ours",
+          _probe_beats_aggregation(False, "pgd through known crops")),
+    Claim("A probe that was trained under attack is more robust than a standard one.", "RobustSSL",
+          lambda rows: within(rows, defended(rows), PGD_CELL | {"metric": BY_ADVERSARIAL_PROBE}, PGD_CELL,
+                              "adversarial less standard probe")),
+    Claim("Adversarial training costs robustness: more is lost to fog and low contrast.", "RobustBench",
+          _corruption(DIM, True)),
+    Claim("It buys robustness: less is lost to noise and compression.", "ours", _corruption(FINE, False)),
+)  # fmt: skip
+
+
+# The public code's quirks, each against the same system without.
+QUIRKS = (
+    Claim("PGD training of EMP-SSL needs an attack that sees batch norm as the encoder will be used, not as in "
+          "training.", "ours", _ahead(("emp crops pgd long", "emp crops pgd batch"), cells=ATTACKED_CELLS)),
+    Claim("PGD training with summed gradients is behind PGD training with clean ones, both attacked in training mode.",
+          "public code", _ahead(("emp crops pgd batch", "emp crops pgd summed"))),
+    Claim("Free training gains by the schedule that its replays made cyclic.", "public code",
+          _ahead(("cf-amc-ssl cyclic", "cf-amc-ssl"))),
+    Claim("Two steps of an attack flatter: less is left after many.", "public code",
+          lambda rows: within(rows, defended(rows), PGD_CELL | {"shift": "pgd-2"}, PGD_CELL, "PGD-2 less PGD")),
+)  # fmt: skip

@@ -1,0 +1,282 @@
+"""Sentences of the notebook on accuracy and robustness, computed from rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+
+from lib.chapters.tradeoff.claims import DEFENDED, defended
+from lib.chapters.tradeoff.numbers import WATCHED
+from lib.claims import BY_ADVERSARIAL_PROBE
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, between, has, level
+from lib.figures.prose import UNTOLD, listed
+from lib.figures.style import spaced
+from lib.figures.systems_look import pgd_name, system_title
+from lib.measures.corruption_error import MEASURED
+from lib.methods import METHODS
+from lib.runs import Results
+from lib.runs.systems import SYSTEMS
+from lib.shifts.corruptions import CORRUPTIONS
+
+
+def watched(results: Results) -> bool:
+    """Whether some training under attack was long enough to draw its course."""
+    return any(len(record.get("monitored", [])) >= WATCHED for record in results.records)
+
+
+def _of_role(results: Results, role: str) -> bool:
+    return any(SYSTEMS[record["system"]].role == role for record in results.records)
+
+
+def swept(results: Results) -> bool:
+    """Whether there are systems of several numbers of views."""
+    return _of_role(results, "sweep")
+
+
+def lengthened(results: Results) -> bool:
+    """Whether there are systems of equal updates."""
+    return _of_role(results, "updates")
+
+
+def read_otherwise(rows: pd.DataFrame) -> bool:
+    """Whether there are other read-outs than the standard probe."""
+    return rows["metric"].str.startswith("accuracy of").any()
+
+
+def quirky(rows: pd.DataFrame) -> bool:
+    """Whether there is a system with a quirk, or the weak attack, to compare."""
+    return (rows["shift"] == "pgd-2").any()
+
+
+def tradeoff_answer(results: Results) -> dict[str, str]:
+    """The words that the notebook glues into its text; a glued value must not be empty."""
+    rows = results.rows
+    return {
+        "answer-best": _best(rows),
+        "answer-crops": _crops(rows),
+        "answer-cost": _cost(results),
+        "attack-words": _flattery(rows),
+        "quirk-words": _modes(rows),
+        "summed-words": _summed(rows),
+        "aggregation-words": _aggregation(rows),
+        "probe-words": _adversarial_probe(rows),
+        "corruption-words": _corruptions(rows),
+        "similarity-words": _similarity(rows),
+        "machine-words": _machines(results),
+    }
+
+
+def mean(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> float:
+    """The mean over seeds of a system's cell."""
+    return level(rows, cell | {"system": system}).mean
+
+
+def _systems(held: Sequence[object]) -> str:
+    return f"{len(held)} system{'' if len(held) == 1 else 's'}"
+
+
+def _robust_cell(rows: pd.DataFrame) -> tuple[dict[str, object], str]:
+    """AutoAttack where it was run, else PGD; and its name."""
+    if any(has(rows, system, AUTO_CELL) for system in defended(rows)):
+        return AUTO_CELL, "AutoAttack"
+    return PGD_CELL, "PGD"
+
+
+def _best(rows: pd.DataFrame) -> str:
+    own = [name for name in defended(rows) if not METHODS[SYSTEMS[name].method].build.uses_labels]
+    others = [name for name in dict.fromkeys(rows["system"]) if SYSTEMS[name].attack is None]
+    cell, name = _robust_cell(rows)
+    if not own or not others:
+        return UNTOLD
+    robust = max(own, key=lambda system: mean(rows, system, cell))
+    clean = max(own, key=lambda system: mean(rows, system, CLEAN_CELL))
+    without = max(mean(rows, system, cell) for system in others)
+    beside = (
+        f"Without an adversary in training no encoder keeps more than {without:.1f} % of the pictures under {name} at "
+        "8/255. "
+    )
+    if len(own) == 1:
+        return beside + (
+            f"{system_title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
+            f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean pictures."
+        )
+    return beside + (
+        f"Of {len(own)} ways to train without labels and against one, {system_title(robust)} keeps most, "
+        f"{level(rows, cell | {'system': robust})} %; on clean pictures "
+        + ("it is the best as well, with " if robust == clean else f"{system_title(clean)} is the best, with ")
+        + f"{level(rows, CLEAN_CELL | {'system': clean})} %."
+    )
+
+
+def _crops(rows: pd.DataFrame) -> str:
+    pair = ("cf-amc-ssl", "emp patches free")
+    if not all(has(rows, system, PGD_CELL) for system in pair):
+        return UNTOLD
+    clean, robust = between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL}).values()
+    return f"Crops of all sizes gain {clean} points over patches on clean pictures and {robust} under PGD."
+
+
+def _cost(results: Results) -> str:
+    """CF-AMC-SSL against PGD training with as many updates, and SimCLR with as many passes."""
+    rows, passes = results.rows, {record["system"]: record.get("passes") for record in results.records}
+    found = []
+    for other, words in (
+        ("emp crops pgd long", "PGD training of the same method with as many updates"),
+        ("simclr free", "free training of SimCLR"),
+    ):
+        if all(has(rows, system, PGD_CELL) for system in ("cf-amc-ssl", other)):
+            gaps = between(rows, [("cf-amc-ssl", other)], {"clean": CLEAN_CELL, "PGD": PGD_CELL})
+            clean, robust = gaps.values()
+            ratio = passes[other] / passes["cf-amc-ssl"]
+            found.append(
+                f"{words}, which costs {ratio:.1f} times its passes ({clean} points clean, {robust} under PGD)"
+                if ratio > 1.05
+                else f"{words} at equal passes ({clean} points clean, {robust} under PGD)"
+            )
+    return f"CF-AMC-SSL less {'; less '.join(found)}." if found else UNTOLD
+
+
+def _flattery(rows: pd.DataFrame) -> str:
+    """What weak attacks leave that strong ones do not, as means over the systems trained under attack."""
+    steps = [("pgd-2", "PGD-2"), ("pgd", pgd_name(rows)), ("autoattack", "AutoAttack")]
+    names = [name for name in defended(rows) if all(has(rows, name, PGD_CELL | {"shift": shift}) for shift, _ in steps)]
+    if not names:
+        return UNTOLD
+    left = [
+        f"{sum(mean(rows, name, PGD_CELL | {'shift': shift}) for name in names) / len(names):.1f} % to {words}"
+        for shift, words in steps
+    ]
+    return f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}."
+
+
+def _summed(rows: pd.DataFrame) -> str:
+    """What is left after PGD training whose optimiser steps on the gradients of all attack passes, seed by seed."""
+    summed, clean = "emp crops pgd summed", "emp crops pgd batch"
+    if not all(has(rows, name, PGD_CELL) for name in (summed, clean)):
+        return UNTOLD
+    by_seed = rows[rows["system"] == summed]
+    for column, value in PGD_CELL.items():
+        by_seed = by_seed[by_seed[column] == value]
+    seeds = listed([f"{value:.1f}" for value in by_seed.sort_values("seed")["value"]])
+    return (
+        "If the optimiser steps on the sum of the gradients of all attack passes as well, the same attacks in training "
+        f"mode leave {seeds} % under PGD, one seed after the other, on average "
+        f"{level(rows, PGD_CELL | {'system': summed})} % where clean gradients leave "
+        f"{level(rows, PGD_CELL | {'system': clean})} %."
+    )
+
+
+def _modes(rows: pd.DataFrame) -> str:
+    """What is left of EMP-SSL after PGD training, by the mode of batch norm during the attacks of training."""
+    pair, fgsm = ("emp crops pgd long", "emp crops pgd batch"), PGD_CELL | {"shift": "fgsm"}
+    if not all(has(rows, system, cell) for system in pair for cell in (PGD_CELL, fgsm)):
+        return UNTOLD
+    ours, theirs = pair
+    weak, strong = mean(rows, theirs, fgsm), mean(rows, theirs, PGD_CELL)
+    masked = (
+        f" The latter withstands one step ({weak:.1f} % under FGSM) far better than twenty: it has learnt to lead its "
+        "own attack astray."
+        if weak > strong + 5
+        else ""
+    )
+    return (
+        "With as many updates as free training, PGD training of EMP-SSL on crops leaves "
+        f"{level(rows, PGD_CELL | {'system': ours})} % under PGD at 8/255 if its attacks see batch norm as the encoder "
+        f"will be used, and {level(rows, PGD_CELL | {'system': theirs})} % if they see it as in training, where it "
+        "normalises by the attacked batch itself." + masked
+    )
+
+
+def _aggregation(rows: pd.DataFrame) -> str:
+    metric, name = "accuracy of aggregated crops", "cf-amc-ssl"
+    cells = {
+        "on clean pictures": CLEAN_CELL,
+        "under the attack of the public code, of every crop by itself": PGD_CELL | {"shift": "pgd per view"},
+        "under one of the picture whose adversary does not know the crops": PGD_CELL | {"shift": "pgd through crops"},
+        "under one whose adversary does": PGD_CELL | {"shift": "pgd through known crops"},
+    }
+    cells = {words: cell | {"metric": metric} for words, cell in cells.items()}
+    if not all(has(rows, name, cell) for cell in cells.values()):
+        return UNTOLD
+    told = [f"{mean(rows, name, cell):.0f} % {words}" for words, cell in cells.items()]
+    return (
+        f"For {system_title(name)} the aggregate of crops is right for {listed(told)}; the standard probe for "
+        f"{mean(rows, name, CLEAN_CELL):.0f} % and {mean(rows, name, PGD_CELL):.0f} %."
+    )
+
+
+def _adversarial_probe(rows: pd.DataFrame) -> str:
+    cells = [cell | {"metric": BY_ADVERSARIAL_PROBE} for cell in (CLEAN_CELL, PGD_CELL)]
+    names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in cells)]
+    if not names:
+        return UNTOLD
+    gains = [
+        sum(mean(rows, name, cell) - mean(rows, name, own) for name in names) / len(names)
+        for cell, own in zip(cells, (CLEAN_CELL, PGD_CELL), strict=True)
+    ]
+    return (
+        f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
+        f"{_moves(gains[1])} under PGD and {_moves(gains[0])} on clean pictures."
+        + (" Part of what looks like a fragile encoder is a fragile probe." if gains[1] > 0 else "")
+    )
+
+
+def _moves(points: float) -> str:
+    return f"{'loses' if points < 0 else 'gains'} {abs(points):.1f} points"
+
+
+def _corruptions(rows: pd.DataFrame) -> str:
+    """Which corruptions an adversary in training helps against, and which it makes worse, on average over systems."""
+    pairs = [pair for pair in DEFENDED.items() if all(has(rows, name, CORRUPTED | {"shift": "fog"}) for name in pair)]
+    if not pairs:
+        return UNTOLD
+    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)]
+    means = errors.groupby(["shift", "system"])["value"].mean()
+    risen = {
+        shift: sum(means[shift, robust] - means[shift, plain] for robust, plain in pairs) / len(pairs)
+        for shift in dict.fromkeys(errors["shift"])
+    }
+    single = [shift for shift in risen if shift in MEASURED]
+    worst, best = sorted(single, key=risen.get)[::-1][:3], sorted(single, key=risen.get)[:3]
+    return (
+        f"An adversary in training costs {risen['none']:.1f} points on clean pictures, on average over "
+        f"{_systems(pairs)}, and {risen['all']:.1f} over the {len(CORRUPTIONS)} corruptions. It costs most under "
+        f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in worst])}, and least under "
+        f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in best])}."
+    )
+
+
+def _similarity(rows: pd.DataFrame) -> str:
+    """How far an adversary moves features, in percent of the way to another picture's."""
+    chance, alike = {"shift": "none", "severity": 0, "metric": "similarity chance"}, PGD_CELL | {"metric": "similarity"}
+
+    def moved(names: Sequence[str]) -> float:
+        shares = [
+            100 * (100 - mean(rows, name, alike)) / (100 - mean(rows, name, chance))
+            for name in names
+            if has(rows, name, alike)
+        ]
+        return sum(shares) / len(shares)
+
+    robust = [name for name in defended(rows) if has(rows, name, alike)]
+    plain = [name for name in dict.fromkeys(DEFENDED.values()) if has(rows, name, alike)]
+    if not robust or not plain:
+        return UNTOLD
+    return (
+        "In the representation, 100 being the distance (one minus the cosine) between two different pictures, PGD at "
+        f"8/255 moves a picture by {moved(plain):.0f} in encoders trained without an adversary and by "
+        f"{moved(robust):.0f} in those trained with one, on average."
+    )
+
+
+def _machines(results: Results) -> str:
+    devices = listed(sorted({record["device"] for record in results.records}))
+    trained = [
+        record for record in results.records if SYSTEMS[record["system"]].role in COMPARED and "passes" in record
+    ]
+    rates = sorted(record["passes"] / record["seconds"] for record in trained if record["seconds"])
+    if not rates:
+        return UNTOLD
+    range_of = " to ".join(dict.fromkeys(f"{rate:,.0f}" for rate in (rates[0], rates[-1])))
+    return f"On this machine ({devices}) training went through {range_of} passes a second."

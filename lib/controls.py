@@ -1,0 +1,33 @@
+"""Claims without which no other number means anything: every trained method beats random weights."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pandas as pd
+
+from lib.contrasts import Contrasts, difference, of_metric, present
+from lib.methods import METHODS
+from lib.verdicts import Claim
+
+
+def beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        rows = of_metric(rows, metric)
+        if "random" not in set(rows["method"]):
+            return {}
+        return {
+            f"{METHODS[method].title} less Random weights": difference(
+                rows, {"method": method, "metric": metric}, {"method": "random", "metric": metric}
+            )
+            for method in present(rows, self_supervised=False)
+        }
+
+    return contrasts
+
+
+# Ours: without these no other number means anything.
+CONTROLS = (
+    Claim("Every trained method beats random weights by nearest neighbours.", "ours", beats_control("knn accuracy")),
+    Claim("Every trained method beats random weights by the linear probe.", "ours", beats_control("probe accuracy")),
+)

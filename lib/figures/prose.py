@@ -1,0 +1,80 @@
+"""Numbers, lists and scopes as they are written in sentences and captions."""
+
+from __future__ import annotations
+
+from lib.contrasts import COMPARED
+from lib.measures import Interval
+from lib.runs import Results
+from lib.runs.systems import SYSTEMS
+
+
+def scope(results: Results, dataset: str | None = None) -> str:
+    """What the numbers of a page stand on, for captions; of a page with several data sets, those of one of them."""
+    records = [record for record in results.records if dataset in (None, record["config"]["dataset"])]
+    epochs = max(record["config"]["training"]["epochs"] for record in records)
+    return told_scope(results, records, f"{epochs} epochs, ")
+
+
+def told_scope(results: Results, records: list[dict], length: str) -> str:
+    """Preset, data, encoder and seeds of `records`; `length` says how long they were trained, with a comma behind."""
+    config, data = records[0]["config"], records[0]["data"]
+    seeds = len({record["config"]["seed"] for record in records})
+    return (
+        f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
+        f"{length}{seeds} {'seed' if seeds == 1 else 'seeds'}."
+        + (STALE if _stale(results, {record["config"]["dataset"] for record in records}) else "")
+    )
+
+
+# Which rows these are, and why, is a paragraph of its own: see `lib.figures.stale`.
+STALE = " Stale in part, as the top of this page says: of an older protocol or recipe than this code's."
+
+
+def _stale(results: Results, datasets: set[str]) -> bool:
+    """Whether a run on one of `datasets` is stale; where nothing is known of single runs, whether any is."""
+    own = [standing.stale for standing in results.standings if standing.config.dataset in datasets]
+    return any(own) if results.standings else results.stale
+
+
+def listed(words: list[str]) -> str:
+    """a; a and b; a, b and c."""
+    return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def span(values: list[float]) -> str:
+    """The range of some percentages in words: "41 to 45 %", or "41 %" where they agree."""
+    low, high = f"{min(values):.0f}", f"{max(values):.0f}"
+    return f"{low} %" if low == high else f"{low} to {high} %"
+
+
+UNTOLD = "The rows of this page do not hold what tells it."
+
+
+def systems_scope(results: Results) -> str:
+    """What the numbers of a page stand on, for captions."""
+    passes = [
+        record["passes"] / record["data"]["train_images"]
+        for record in results.records
+        if SYSTEMS[record["system"]].role in COMPARED and "passes" in record
+    ]
+    budget = f"about {sum(passes) / len(passes):.0f} passes of each, " if passes else ""
+    return told_scope(results, results.records, budget)
+
+
+NONE = "–"  # in a table, what was not measured
+
+
+def signed(value: float) -> str:
+    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def whole(value: float) -> str:
+    return f"{round(value)}"  # no minus before a zero
+
+
+def lower(sentence: str) -> str:
+    return sentence[0].lower() + sentence[1:]
+
+
+def mark(gap: Interval) -> str:
+    return "" if gap.low > 0 or gap.high < 0 else " (undecided)"
