@@ -21,6 +21,7 @@ import pandas as pd
 import torch
 
 from lib import paths
+from lib.chapters.methods.plan import PLAN
 from lib.errors import BadInput
 from lib.images import load
 from lib.methods import build_method
@@ -28,12 +29,10 @@ from lib.models import build_encoder
 from lib.precision import precision_on
 from lib.runs import grid
 from lib.runs.engine import device_name
-from lib.runs.presets import plan_of
 from lib.runs.store import COST_COLUMNS, write_costs
 from lib.shifts.saliency import without_background
 from lib.training import train
 
-STUDY = "methods"
 STEPS = 8  # that are timed
 
 
@@ -84,9 +83,9 @@ def main() -> int:
     parser.add_argument("--publish", action="store_true", help="keep them in results/, for the methods page")
     arguments = parser.parse_args()
     try:
-        found = rounds(plan_of(STUDY).methods, arguments.preset, arguments.rounds)
+        found = rounds(PLAN.methods, arguments.preset, arguments.rounds)
         if arguments.publish:
-            write_costs(paths.RESULTS / STUDY / arguments.preset, found)
+            write_costs(paths.RESULTS / PLAN.name / arguments.preset, found)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

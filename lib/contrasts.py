@@ -14,7 +14,6 @@ from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
-from lib.runs.systems import SYSTEMS
 
 Contrasts = dict[str, Interval]  # what is compared, in words -> the difference in percentage points
 
@@ -122,10 +121,18 @@ def has(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> bool:
     return bool(found.any())
 
 
-def between(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], cells: dict[str, dict[str, object]]) -> Contrasts:
-    """The first system less the second, for each of `pairs` and each of `cells` (by name) that rows hold of both."""
+def between(
+    rows: pd.DataFrame,
+    pairs: Sequence[tuple[str, str]],
+    cells: dict[str, dict[str, object]],
+    title: Callable[[str], str],
+) -> Contrasts:
+    """The first system less the second, for each of `pairs` and each of `cells` (by name) that rows hold of both.
+
+    `title` tells what a system is called, here and below.
+    """
     return {
-        f"{name}, {SYSTEMS[more].title} less {SYSTEMS[less].title}": difference(
+        f"{name}, {title(more)} less {title(less)}": difference(
             rows, cell | {"system": more}, cell | {"system": less}
         )
         for more, less in pairs
@@ -135,11 +142,16 @@ def between(rows: pd.DataFrame, pairs: Sequence[tuple[str, str]], cells: dict[st
 
 
 def within(
-    rows: pd.DataFrame, systems: Sequence[str], more: dict[str, object], less: dict[str, object], words: str
+    rows: pd.DataFrame,
+    systems: Sequence[str],
+    more: dict[str, object],
+    less: dict[str, object],
+    words: str,
+    title: Callable[[str], str],
 ) -> Contrasts:
     """One cell less another of the same system, for each of `systems` that has both; `words` say what they are."""
     return {
-        f"{SYSTEMS[name].title}, {words}": difference(rows, more | {"system": name}, less | {"system": name})
+        f"{title(name)}, {words}": difference(rows, more | {"system": name}, less | {"system": name})
         for name in systems
         if has(rows, name, more) and has(rows, name, less)
     }
@@ -210,7 +222,9 @@ def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
 
 
 def on_average(
-    *pairs: tuple[str, str], mean: Callable[[pd.DataFrame], pd.DataFrame] = mean_out_of_domain
+    *pairs: tuple[str, str],
+    title: Callable[[str], str],
+    mean: Callable[[pd.DataFrame], pd.DataFrame] = mean_out_of_domain,
 ) -> Callable[[pd.DataFrame], Contrasts]:
     """The first system of each pair less the second in the `mean` over the sets that both have."""
 
@@ -218,7 +232,7 @@ def on_average(
         found = {}
         for pair in pairs:
             means = mean(rows[rows["system"].isin(pair)])
-            found |= between(means, [pair], {f"mean of {means['sets'].max()} sets": {}})
+            found |= between(means, [pair], {f"mean of {means['sets'].max()} sets": {}}, title)
         return found
 
     return contrasts

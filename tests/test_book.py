@@ -13,13 +13,13 @@ import nbformat
 import pytest
 
 from lib import book, paths
+from lib.chapters import PLANS
+from lib.chapters.severity.__main__ import README_FIGURE, picture
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures import standing_words
-from lib.figures.__main__ import README_FIGURE, picture
 from lib.runs import PRESETS, Study
-from lib.runs.presets import STUDIES, all_systems, configs_of, datasets_of
-from lib.runs.systems import SYSTEMS
+from lib.runs.plan import all_systems, configs_of, datasets_of
 
 PAGES = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb"))  # each is a study's name
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
@@ -77,7 +77,7 @@ def test_published_book_is_whole(clone, tmp_path):
     page = (html / "notebooks" / "severity_degradation.html").read_text()
     assert len(re.findall(r"<figure ", page)) >= 5 and "Preset " in page and "cifar10" in page
     for name in PAGES:  # what is stale or left out is said at the top, and nothing else is called stale
-        page, results = (html / "notebooks" / f"{name}.html").read_text(), Study(name).results()
+        page, results = (html / "notebooks" / f"{name}.html").read_text(), Study(PLANS[name]).results()
         assert escape(standing_words(results), quote=False) in page.replace("’", "'")
         assert ("Stale in part" in page) == results.stale
     for found in html.rglob("*.html"):
@@ -110,7 +110,7 @@ def test_quick_book_is_trained_here_and_now(clone, tmp_path):
     for name in PAGES:
         assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
-    studies = [set(configs_of(name, "quick", Study(name, preset="quick").methods, [0])) for name in PAGES]
+    studies = [set(configs_of(PLANS[name], "quick", Study(PLANS[name], preset="quick").methods, [0])) for name in PAGES]
     assert runs == len(set.union(*studies)) + 1  # what studies share is trained once; and the methods page's toy
 
 
@@ -194,7 +194,7 @@ def test_runs_command_refuses_with_a_sentence():
         (["severity_degradation", "--preset", "quik"], "did you mean 'quick'?"),
         (["severity_degradation", "--preset", "quick", "--methods", "simclr"], "methods is a list such as"),
     ):
-        done = run("lib.runs", *arguments, cwd=paths.ROOT)
+        done = run("lib.chapters", *arguments, cwd=paths.ROOT)
         assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
 
 
@@ -202,18 +202,19 @@ def test_runs_command_refuses_with_a_sentence():
 def test_published_grid_is_complete(name):
     """The committed rows answer the committed notebook: every run of the preset, every measure; what is stale or left
     out is said there."""
-    results = Study(name).results()
+    results = Study(PLANS[name]).results()
     seeds = PRESETS[results.preset].seeds
     out = [one for one in results.standings if one.left_out]
-    if STUDIES[name].systems:  # those that have all seeds are shown, and none of what is compared may lack
+    systems = PLANS[name].systems
+    if systems:  # those that have all seeds are shown, and none of what is compared may lack
         held = {(record["system"], record["config"]["dataset"]) for record in results.records}
         without = {(one.system, one.config.dataset) for one in out}
-        for home in datasets_of(name, results.preset):
-            compared = [system for system in all_systems(name, home) if SYSTEMS[system].role in COMPARED]
+        for home in datasets_of(PLANS[name], results.preset):
+            compared = [system for system in all_systems(PLANS[name], home) if systems[system].role in COMPARED]
             assert {(system, home) for system in compared} <= held | without
         runs = len(held) * len(seeds)
     else:
-        runs = len(configs_of(name, results.preset, STUDIES[name].methods)) - len(out)
+        runs = len(configs_of(PLANS[name], results.preset, PLANS[name].methods)) - len(out)
     assert len(results.records) == runs > len(out)
     told = standing_words(results)
     assert ("Stale" in told) == results.stale and ("left out:" in told) == any(

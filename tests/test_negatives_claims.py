@@ -11,6 +11,7 @@ from scipy import stats
 
 from lib.chapters.negatives import claims
 from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
+from lib.chapters.negatives.plan import SYSTEMS
 from lib.contrasts import (
     CLEAN_CELL,
     IN_DOMAIN,
@@ -22,7 +23,6 @@ from lib.contrasts import (
     out_of_domain,
 )
 from lib.errors import BadInput
-from lib.runs.systems import NEGATIVES, SYSTEMS
 from lib.verdicts import judge, verdicts
 
 ALL = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)
@@ -107,7 +107,7 @@ def cells_of(system):
     return [*cells, ROBUST, PGD, *ALIKE.values()]
 
 
-def rows(world=truth, systems=NEGATIVES, seeds=3, jitter=0.01, standard_error=0.01):
+def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01):
     generator = np.random.default_rng(0)
     lines = [
         (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, float(severity), metric,
@@ -129,7 +129,7 @@ def true():
 
 
 def test_claims_speak_of_what_there_is():
-    assert set(SCORES) == set(NEGATIVES)
+    assert set(SCORES) == set(SYSTEMS)
     assert len({claim.statement for claim in ALL}) == len(ALL) == 27
     assert {name: (cell[1], cell[3], -1 if error(cell) else 1) for name, cell in SETS.items()} == OUT_OF_DOMAIN
     plain = [name for name in claims.PLAIN if "negatives" in SYSTEMS[name].settings or SYSTEMS[name].role == "sweep"]
@@ -221,7 +221,7 @@ def test_one_set_does_not_refute_the_mean_but_the_claim_on_every_set():
 
 def test_what_is_within_the_noise_is_undecided(true):
     """Wide errors over images; seeds that part every two cells to either side; one seed."""
-    names, cells = list(NEGATIVES), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
+    names, cells = list(SYSTEMS), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index)) ** 2
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
@@ -297,8 +297,8 @@ def test_the_numbers_of_contrasts_by_hand(true):
     }  # fmt: skip
     for claim, expected in near.items():
         assert list(means[claim].values()) == pytest.approx(expected, abs=0.06), claim.statement
-    assert len(means[PROBE]) == len(NEGATIVES) - 1
-    assert len(means[POSITIVE]) == sum(system.role != "sweep" for system in NEGATIVES.values()) - 1
+    assert len(means[PROBE]) == len(SYSTEMS) - 1
+    assert len(means[POSITIVE]) == sum(system.role != "sweep" for system in SYSTEMS.values()) - 1
 
 
 # The parts

@@ -18,9 +18,9 @@ from lib.chapters.relicv2.claims import (
     mean_shifted,
     shifted,
 )
+from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
 from lib.contrasts import OWN_PICTURES
 from lib.errors import BadInput
-from lib.runs.systems import CROPPED, RELICV2, SYSTEMS
 from lib.verdicts import judge, verdicts
 
 ALL = (*RELICV2_OOD, *RELICV2_PREDICTIONS, *RELICV2_CONTROLS)
@@ -108,7 +108,7 @@ def cells_of(system, dataset):
     return cells if SYSTEMS[system].role == "ablation" else [*cells, *MIOU.values(), IOU]
 
 
-def rows(world=truth, systems=RELICV2, seeds=3, jitter=0.01, standard_error=0.01, dataset="scenes"):
+def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01, dataset="scenes"):
     generator = np.random.default_rng(0)
     lines = [
         (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, float(severity), metric,
@@ -130,7 +130,7 @@ def true():
 
 
 def test_claims_speak_of_what_there_is():
-    assert set(SCORES) <= set(RELICV2)
+    assert set(SCORES) <= set(SYSTEMS)
     assert len({claim.statement for claim in ALL}) == len(ALL) == 36
     known = OWN_SETS | SCENE_SETS | PHOTOGRAPHS
     assert list(SHIFTED.items()) == [(name, (*cell[:2], cell[3])) for name, cell in known.items()]
@@ -138,13 +138,13 @@ def test_claims_speak_of_what_there_is():
         "supervised", "supervised same crops", "simclr", "byol sgd", "dino", "relic", "relicv2"
     }  # fmt: skip
     assert claims.BY_CHANCE == 10
-    whole, shuffled, none, six, six_shuffled, exact = (RELICV2[name].settings for name in (
+    whole, shuffled, none, six, six_shuffled, exact = (SYSTEMS[name].settings for name in (
         "relicv2", "relicv2 shuffled", "relicv2 no saliency", "relicv2 removed 0.6", "relicv2 removed 0.6 shuffled",
         "relicv2 removed 0.6 exact"))  # fmt: skip
     assert (whole, shuffled, none, six) == ({}, {"masks": "shuffled"}, {"removed": 0.0}, {"removed": 0.6})
     assert (six_shuffled, exact) == (six | {"masks": "shuffled"}, six | {"masks": "exact"})
     assert (CROPPED["relicv2 2+0"], CROPPED["relicv2 4+2"]) == ((2, 0), (4, 2))
-    assert RELICV2["supervised same crops"].settings["crops"] == "relicv2"
+    assert SYSTEMS["supervised same crops"].settings["crops"] == "relicv2"
 
 
 def test_claims_hold_where_they_are_true(true):
@@ -239,7 +239,7 @@ def test_one_of_four_does_not_refute_their_mean():
 
 def test_what_is_within_the_noise_is_undecided(true):
     """Wide errors over images; seeds that part every two cells to either side; one seed."""
-    names, cells = list(RELICV2), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
+    names, cells = list(SYSTEMS), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index)) ** 2
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
@@ -293,7 +293,7 @@ def test_in_class_there_are_four_systems(true):
 
 
 def test_on_photographs_there_are_no_exact_masks_and_no_sweep():
-    systems = [name for name in RELICV2 if RELICV2[name].role != "sweep" and not name.endswith("exact")]
+    systems = [name for name in SYSTEMS if SYSTEMS[name].role != "sweep" and not name.endswith("exact")]
     data = rows(systems=systems, dataset="cifar10")
     for claim in ALL:
         untested = claim in {MANY, EXACT, CONFLICT}
@@ -337,7 +337,7 @@ def test_the_numbers_of_contrasts_by_hand(true):
     }  # fmt: skip
     for claim, expected in near.items():
         assert sorted(means[claim].values()) == pytest.approx(sorted(expected), abs=0.06), claim.statement
-    assert len(means[PROBE]) == len(RELICV2) - 1
+    assert len(means[PROBE]) == len(SYSTEMS) - 1
 
 
 # The parts

@@ -16,12 +16,14 @@ from lib.chapters.tradeoff.claims import (
     DEFENDED,
     QUIRKS,
     ROBUSTNESS_CONTROLS,
+    between,
     defended,
     losses,
+    within,
 )
-from lib.contrasts import between, has, within
+from lib.chapters.tradeoff.plan import SYSTEMS
+from lib.contrasts import has
 from lib.measures.corruption_error import MEASURED
-from lib.runs.systems import ATTACKED as SYSTEMS
 from lib.verdicts import judge, verdicts
 
 ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)

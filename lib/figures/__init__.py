@@ -5,7 +5,6 @@ from lib.figures.figure import Figure, Slider, Tabs
 from lib.figures.pictures import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.stale import standing, standing_words
-from lib.figures.systems_look import system_title
 from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table
 
 __all__ = [
@@ -24,7 +23,6 @@ __all__ = [
     "stacked_tables",
     "standing",
     "standing_words",
-    "system_title",
     "systems_scope",
     "systems_table",
     "table",

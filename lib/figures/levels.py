@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,9 @@ from scipy.special import expit, logit
 from lib.contrasts import difference
 from lib.errors import BadInput
 from lib.figures.marks import on_line
-from lib.figures.systems_look import system_title
 from lib.measures import Interval, cell_interval, interval
 from lib.measures.statistics import LEVEL
-from lib.runs.systems import NEGATIVES
+from lib.runs import Plan
 
 Rows = pd.DataFrame
 Cell = dict[str, object]
@@ -125,9 +124,9 @@ def needed(table: Rows, what: str) -> Rows:
     return table
 
 
-def data_of(table: Rows, mean: str) -> Rows:
-    """The data behind a figure: titles of systems, and no ends of intervals where none is known."""
-    told = table.assign(system=table["system"].map(system_title)) if "system" in table else table
+def data_of(table: Rows, mean: str, title: Callable[[str], str]) -> Rows:
+    """The data behind a figure: the `title` of each system, and no ends of intervals where none is known."""
+    told = table.assign(system=table["system"].map(title)) if "system" in table else table
     told = told if table["low"].notna().any() else told.drop(columns=["low", "high"])
     return told.rename(columns={"mean": mean})
 
@@ -143,12 +142,12 @@ def intervals(table: Rows) -> list[Interval]:
 ENDS = ["mean", "low", "high"]
 
 
-def held(rows: Rows, systems: Iterable[str] = NEGATIVES, study: str = "non_semantic_negatives") -> list[str]:
-    """Those of a study's `systems` that are in `rows`, in their order."""
+def held(rows: Rows, plan: Plan) -> list[str]:
+    """The systems of a plan that are in `rows`, in its order."""
     if "system" not in rows:
-        raise BadInput(f"these figures compare systems: take the rows of the study {study}")
+        raise BadInput(f"these figures compare systems: take the rows of the study {plan.name}")
     own = set(rows["system"])
-    return [name for name in systems if name in own]
+    return [name for name in plan.systems if name in own]
 
 
 def picked(rows: Rows, cell: Cell) -> Rows:

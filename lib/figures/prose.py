@@ -5,7 +5,6 @@ from __future__ import annotations
 from lib.contrasts import COMPARED
 from lib.measures import Interval
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 
 
 def scope(results: Results, dataset: str | None = None) -> str:
@@ -55,7 +54,7 @@ def systems_scope(results: Results) -> str:
     passes = [
         record["passes"] / record["data"]["train_images"]
         for record in results.records
-        if SYSTEMS[record["system"]].role in COMPARED and "passes" in record
+        if results.systems[record["system"]].role in COMPARED and "passes" in record
     ]
     budget = f"about {sum(passes) / len(passes):.0f} passes of each, " if passes else ""
     return told_scope(results, results.records, budget)

@@ -10,7 +10,6 @@ from lib.figures.prose import listed
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.published import Standing
-from lib.runs.systems import SYSTEMS
 
 PARAMETERS = {"warmup_epochs": "warm-up epochs", "learning_rate": "rate"}  # others as they are spelt
 DIFFERING = ("dataset", "encoder", "augmentation")  # what else tells runs of one name apart
@@ -118,7 +117,7 @@ def _told_apart(parts: list[str]) -> str:
 
 
 def _name(one: Standing) -> str:
-    return SYSTEMS[one.system].title if one.system else METHODS[one.config.method].title
+    return one.title or METHODS[one.config.method].title
 
 
 def _runs(count: int) -> str:

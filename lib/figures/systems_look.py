@@ -6,10 +6,9 @@ import re
 
 import pandas as pd
 
-from lib.errors import one_of
 from lib.figures.style import look
 from lib.methods import METHODS
-from lib.runs.systems import SYSTEMS, System
+from lib.runs.systems import System
 
 # How a system differs from its plain method says another marker and line; the colour stays the method's.
 _ATTACKS = {
@@ -42,19 +41,13 @@ def pgd_name(rows: pd.DataFrame) -> str:
     return f"PGD-{steps.pop()}" if len(steps) == 1 else "PGD"
 
 
-def system_title(name: str) -> str:
-    return SYSTEMS[one_of(name, SYSTEMS, "system")].title
-
-
-def system_look(name: str) -> dict[str, object]:
-    """Colour, marker and line style of one of `lib.runs.systems.SYSTEMS`, as Matplotlib's lines take them.
+def system_look(system: System) -> dict[str, object]:
+    """Colour, marker and line style of a system, as Matplotlib's lines take them.
 
     Where a system is its method as it is, that is the method's look in the whole book. An attack or negatives have a
     marker and a line of their own, other settings leave the marker hollow. Systems that differ in the number of views,
-    the length of training or a quirk alone look alike: words, or the axis, tell them apart. Raises BadInput for a name
-    that is none.
+    the length of training or a quirk alone look alike: words, or the axis, tell them apart.
     """
-    system = SYSTEMS[one_of(name, SYSTEMS, "system")]
     return look(system.method) | _difference(system)
 
 

@@ -16,7 +16,6 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS, views_of
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 from lib.views import View
 
 OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are written
@@ -86,7 +85,7 @@ def systems_table(results: Results) -> pd.DataFrame:
     lines = []
     for name in dict.fromkeys(record["system"] for record in results.records):
         records = [record for record in results.records if record["system"] == name]
-        config, system = records[0]["config"], SYSTEMS[name]
+        config, system = records[0]["config"], results.systems[name]
         training, trained = config["training"], METHODS[system.method].trained
         lines.append(
             {

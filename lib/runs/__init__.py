@@ -2,7 +2,8 @@
 
 from lib.runs.config import RunConfig
 from lib.runs.engine import compute
-from lib.runs.presets import PRESETS, grid
+from lib.runs.plan import Plan, grid
+from lib.runs.presets import PRESETS
 from lib.runs.study import Results, Study, publish
 
-__all__ = ["PRESETS", "Results", "RunConfig", "Study", "compute", "grid", "publish"]
+__all__ = ["PRESETS", "Plan", "Results", "RunConfig", "Study", "compute", "grid", "publish"]

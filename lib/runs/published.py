@@ -13,7 +13,8 @@ from lib import paths
 from lib.methods import METHODS
 from lib.runs import store
 from lib.runs.config import RECIPE, RunConfig
-from lib.runs.presets import PRESETS, STUDIES, all_systems, configs_of, runs_of_systems
+from lib.runs.plan import Plan, all_systems, configs_of, runs_of_systems
+from lib.runs.presets import PRESETS
 
 
 @dataclass(frozen=True)
@@ -23,11 +24,13 @@ class Standing:
     `recipe` holds each parameter in which a published run was trained otherwise, with its value then and now.
     `training` is true where it was trained under an older protocol of its method, `measures` are the measures whose
     rows are of an older protocol, and `lacking` those without published rows. A run that is `left_out` is published
-    with other seeds at most; one that was computed for the page has nothing of all this.
+    with other seeds at most; one that was computed for the page has nothing of all this. `title` is that of its
+    `system`; None where methods are compared.
     """
 
     config: RunConfig
     system: str | None = None
+    title: str | None = None
     recipe: tuple[tuple[str, object, object], ...] = ()
     training: bool = False
     measures: tuple[str, ...] = ()
@@ -47,6 +50,7 @@ class Wanted:
     config: RunConfig
     measures: Sequence
     system: str | None = None
+    title: str | None = None
 
 
 @dataclass(frozen=True)
@@ -66,20 +70,20 @@ class _Published:
     rows: pd.DataFrame
 
 
-def find(study: str, wanted: Sequence[Wanted], partly: bool = False) -> list[Found | None]:
+def find(plan: Plan, wanted: Sequence[Wanted], partly: bool = False) -> list[Found | None]:
     """The published run that answers each of `wanted`, or None. Each published run answers one of them.
 
     An answer has rows of every measure; `partly`, it may lack some, but not all. Of several the best is taken: first
     by fewest measures lacking, then by fewest parameters of its recipe that differ, then by what is of an older
     protocol, and then the study's own before another study's, since the same config trained on another machine has
-    other weights. Rows of one run all come from one place.
+    other weights; another study's must be of the very recipe. Rows of one run all come from one place.
     """
     pairs = []
     for place, one in enumerate(wanted):
         for published in _index().get(_question(one.config), []):
-            found = _answer(published, one)
+            found = _answer(plan, published, one)
             if found and (partly or not found.standing.lacking):
-                pairs.append((_rank(found.standing, published.place[0] != study), place, found))
+                pairs.append((_rank(found.standing, published.place[0] != plan.name), place, found))
     answers: list[Found | None] = [None] * len(wanted)
     taken: set[int] = set()
     for _, place, found in sorted(pairs, key=lambda pair: pair[:2]):
@@ -104,13 +108,15 @@ def _rank(standing: Standing, foreign: bool) -> tuple:
     return len(standing.lacking), len(standing.recipe), standing.training, len(standing.measures), foreign
 
 
-def _answer(published: _Published, wanted: Wanted) -> Found | None:
+def _answer(plan: Plan, published: _Published, wanted: Wanted) -> Found | None:
     """What a published run of the same question tells of `wanted`; None if that is nothing, or its recipe is another's.
 
-    A run that its own study still wants as it is has no older recipe but a different one.
+    A run that the plan still wants as it is has no older recipe but a different one; and whether that of another
+    study's run is older or was chosen there, the plan cannot know.
     """
     recipe = _differing(published.config, wanted.config)
-    if recipe and identity(published.config) in _current(*published.place):
+    study, preset = published.place
+    if recipe and (study != plan.name or identity(published.config) in _current(plan, preset)):
         return None
     names = [name.split("#")[0] for name in published.rows["measure"]]
     tables = {
@@ -124,6 +130,7 @@ def _answer(published: _Published, wanted: Wanted) -> Found | None:
     standing = Standing(
         wanted.config,
         wanted.system,
+        wanted.title,
         recipe,
         _older(published.record, wanted.config),
         tuple(name.split("(")[0] for name in older),
@@ -172,14 +179,14 @@ def _index() -> dict[str, list[_Published]]:
 
 
 @functools.lru_cache
-def _current(study: str, preset: str) -> frozenset[str]:
-    """The identities of all runs that a study wants in a preset."""
-    if study not in STUDIES or preset not in PRESETS:
+def _current(plan: Plan, preset: str) -> frozenset[str]:
+    """The identities of all runs that a plan wants in a preset."""
+    if preset not in PRESETS:
         return frozenset()
-    if systems := all_systems(study):
-        configs = [config for _, config in runs_of_systems(study, preset, systems)]
+    if systems := all_systems(plan):
+        configs = [config for _, config in runs_of_systems(plan, preset, systems)]
     else:
-        configs = configs_of(study, preset, STUDIES[study].methods)
+        configs = configs_of(plan, preset, plan.methods)
     return frozenset(map(identity, configs))
 
 

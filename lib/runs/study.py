@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, fields
 
 import pandas as pd
 
@@ -14,17 +14,10 @@ from lib.inputs import whole
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.presets import (
-    PRESETS,
-    all_systems,
-    configs_of,
-    measures_of,
-    plan_of,
-    runs_of_systems,
-    systems_of,
-)
+from lib.runs.plan import Plan, all_systems, configs_of, measures_of, runs_of_systems, systems_of
+from lib.runs.presets import PRESETS
 from lib.runs.published import Found, Standing, Wanted, find, identity, unbalanced
-from lib.runs.systems import SYSTEMS
+from lib.runs.systems import System
 
 PUBLISHED = "published"
 DESCRIBED = ("method", "seed", "encoder", "dataset", "augmentation")
@@ -36,6 +29,7 @@ class Results:
     """`records`: a dict a run. `rows`: tidy rows with the columns of DESCRIBED beside them.
 
     `standings`: of each run that was wanted and not computed now, what is older than this code's and what is left out.
+    `systems`: those that the study's plan compares, by the names that rows have in the column "system".
     """
 
     records: list[dict]
@@ -44,13 +38,14 @@ class Results:
     stale: bool  # true where published rows come from an older protocol or recipe than this code's
     costs: pd.DataFrame | None = None  # measured in turns, where all rows are published and somebody did
     standings: tuple[Standing, ...] = ()
+    systems: Mapping[str, System] = field(default_factory=dict)
 
     def provenance(self) -> pd.DataFrame:
         """One line a run: what was computed, on what, by what, and how long it took."""
         lines = pd.DataFrame(
             {
                 "method": METHODS[record["config"]["method"]].title,
-                "system": SYSTEMS[record["system"]].title if "system" in record else "",
+                "system": self.systems[record["system"]].title if "system" in record else "",
                 "seed": record["config"]["seed"],
                 "encoder": record["config"]["encoder"],
                 "augmentation": record["config"].get("augmentation") or "",
@@ -75,20 +70,21 @@ class Results:
 
 @dataclass(frozen=True)
 class Study:
-    """The parameters that every notebook has. Lists may arrive as JSON strings, as papermill's `-p` hands them over."""
+    """A plan, and the parameters that every notebook has. Lists may arrive as JSON strings, as papermill's `-p` hands
+    them over."""
 
-    name: str
+    plan: Plan
     preset: str = PUBLISHED
     dataset: str | None = None  # None: the preset's own
     methods: Sequence[str] | None = None  # None: the study's own
     seeds: Sequence[int] | None = None  # None: the preset's own
-    systems: Sequence[str] | None = None  # of `lib.runs.systems`, in a study of them; None: the study's own
+    systems: Sequence[str] | None = None  # of the plan's, where it has any; None: the study's own
     recompute: bool = False  # train also what is published
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
-        plan = plan_of(self.name)
-        own = plan.in_class if self.preset == "quick" and self.systems is None else plan.methods
+        in_class = self.preset == "quick" and self.systems is None
+        own = self.plan.in_class if in_class else self.plan.methods
         methods = own if self.methods is None else as_list(self.methods, "methods", METHODS)
         object.__setattr__(self, "methods", tuple(one_of(method, METHODS, "method") for method in methods))
         if self.seeds is not None:
@@ -98,19 +94,20 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
-        object.__setattr__(self, "systems", self._chosen_systems(all_systems(self.name)))
+        object.__setattr__(self, "systems", self._chosen_systems(all_systems(self.plan)))
 
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
         """The systems named, or the study's own, of which only those with one of `methods` are left."""
         if not allowed:
             if self.systems not in (None, ()):  # the latter is what this makes of the former
-                raise BadInput(f"{self.name} compares methods, not systems: its systems are None")
+                raise BadInput(f"{self.plan.name} compares methods, not systems: its systems are None")
             return ()
         if self.systems is not None:
             systems = as_list(self.systems, "systems", allowed)
         else:
-            systems = systems_of(self.name, self._scale(), self.dataset)
-        chosen = tuple(name for name in systems if SYSTEMS[one_of(name, allowed, "system")].method in self.methods)
+            systems = systems_of(self.plan, self._scale(), self.dataset)
+        own = self.plan.systems
+        chosen = tuple(name for name in systems if own[one_of(name, allowed, "system")].method in self.methods)
         if not chosen:
             raise BadInput(
                 f"no system is left: none of {', '.join(systems)} is trained by {' or '.join(self.methods)}; "
@@ -120,22 +117,25 @@ class Study:
 
     def _scale(self) -> str:
         """The name of the preset that says how large the study is."""
-        return largest_published(self.name) if self.preset == PUBLISHED else self.preset
+        return largest_published(self.plan) if self.preset == PUBLISHED else self.preset
 
     def _wanted(self, preset: str) -> list[Wanted]:
         """The study's runs, each with its measures and its system; None where methods are compared."""
         if self.systems:
-            named = runs_of_systems(self.name, preset, self.systems, self.seeds, self.dataset)
+            named = runs_of_systems(self.plan, preset, self.systems, self.seeds, self.dataset)
         else:
-            configs = configs_of(self.name, preset, self.methods, self.seeds, self.dataset)
+            configs = configs_of(self.plan, preset, self.methods, self.seeds, self.dataset)
             named = [(None, config) for config in configs]
-        wanted = [Wanted(config, measures_of(self.name, preset, system), system) for system, config in named]
+        wanted = [
+            Wanted(config, measures_of(self.plan, preset, system), system, system and self.plan.title(system))
+            for system, config in named
+        ]
         return list({identity(one.config): one for one in wanted}.values())
 
     @classmethod
-    def from_notebook(cls, name: str, namespace: dict) -> Study:
+    def from_notebook(cls, plan: Plan, namespace: dict) -> Study:
         """From the global names of a notebook, whose plain values are its parameters; an unknown one is refused."""
-        without = {"name"} if plan_of(name).systems else {"name", "systems"}
+        without = {"plan"} if plan.systems else {"plan", "systems"}
         allowed = [field.name for field in fields(cls) if field.name not in without]
         skip = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
         given = {
@@ -144,7 +144,7 @@ class Study:
         }  # fmt: skip
         for key in given:
             one_of(key, allowed, "parameter")
-        return cls(name, **given)
+        return cls(plan, **given)
 
     def results(self, time_limit: float | None = None) -> Results:
         """Rows of all runs: published ones where they fit, stored ones where they are there, else computed now.
@@ -155,7 +155,7 @@ class Study:
         wanted = self._wanted(preset)
         if self.preset == PUBLISHED and not self.recompute:
             return self._published(preset, wanted)
-        found = [None] * len(wanted) if self.recompute else find(self.name, wanted)
+        found = [None] * len(wanted) if self.recompute else find(self.plan, wanted)
         missing = {identity(one.config): one for one, hit in zip(wanted, found, strict=True) if hit is None}
         if not missing:
             return self._told(preset, found)
@@ -168,7 +168,7 @@ class Study:
 
     def _published(self, preset: str, wanted: list[Wanted]) -> Results:
         """What is published of `wanted`, in equal seeds."""
-        found = find(self.name, wanted, partly=True)
+        found = find(self.plan, wanted, partly=True)
         without = unbalanced(wanted, found)
         if all(without):
             raise BadInput(
@@ -176,7 +176,7 @@ class Study:
                 f"({', '.join(PRESETS)}) to compute what is missing"
             )
         left_out = [
-            Standing(one.config, one.system, published=hit is not None, left_out=True)
+            Standing(one.config, one.system, one.title, published=hit is not None, left_out=True)
             for one, hit, out in zip(wanted, found, without, strict=True)
             if out
         ]
@@ -195,13 +195,15 @@ class Study:
         records = [*computed, *({**hit.record, **_system(hit.standing.system)} for hit in hits)]
         tables = [table for table in (rows, *(hit.rows for hit in hits)) if table is not None]
         standings = (*(hit.standing for hit in hits), *left_out)
+        methods = [hit.standing.config.method for hit in hits]
         return Results(
             records,
-            _describe(pd.concat(tables), records),
+            _describe(pd.concat(tables), records, tuple(self.plan.systems)),
             preset,
             any(standing.stale for standing in standings),
-            None if computed else _published_costs(self.name, preset, [hit.standing.config.method for hit in hits]),
+            None if computed else _published_costs(self.plan.name, preset, methods),
             standings,
+            self.plan.systems,
         )
 
     def _named(self, records: list[dict], missing: dict[str, Wanted]) -> list[dict]:
@@ -229,8 +231,8 @@ def as_list(value: object, what: str, examples: Sequence[str]) -> list:
     return list(value)
 
 
-def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
-    """Rows with the columns that tell runs apart in a figure, in the order of the methods' table."""
+def _describe(rows: pd.DataFrame, records: list[dict], systems: Sequence[str]) -> pd.DataFrame:
+    """Rows with the columns that tell runs apart in a figure, in the order of `systems`, or of the methods' table."""
     runs = pd.DataFrame(
         [{"run": record["key"], **{name: record["config"].get(name) for name in DESCRIBED}} for record in records]
     )
@@ -238,7 +240,7 @@ def _describe(rows: pd.DataFrame, records: list[dict]) -> pd.DataFrame:
         runs["system"] = [record["system"] for record in records]
     joined = runs.merge(rows, on="run", validate="one_to_many")
     if "system" in joined:
-        order = joined["system"].map(list(SYSTEMS).index)
+        order = joined["system"].map(systems.index)
     else:
         order = joined["method"].map(list(METHODS).index)
     return joined.iloc[order.argsort(kind="stable")].reset_index(drop=True)
@@ -252,17 +254,17 @@ def _published_costs(study: str, preset: str, methods: Sequence[str]) -> pd.Data
     return costs[costs["method"].isin(methods)]
 
 
-def largest_published(study: str) -> str:
-    """The name of the largest preset with published rows of `study`."""
+def largest_published(plan: Plan) -> str:
+    """The name of the largest preset with published rows of `plan`."""
     for preset in reversed(PRESETS):
-        if (paths.RESULTS / study / preset / "rows.csv").exists():
+        if (paths.RESULTS / plan.name / preset / "rows.csv").exists():
             return preset
-    raise BadInput(f"nothing is published for {study}; name a preset to compute it: {', '.join(PRESETS)}")
+    raise BadInput(f"nothing is published for {plan.name}; name a preset to compute it: {', '.join(PRESETS)}")
 
 
-def publish(study: str, results: Results) -> None:
-    """Write records and rows, but those that no page reads, to `results/<study>/<preset>/`, in the place of others."""
-    read = results.rows[~plan_of(study).unread(results.rows)]
+def publish(plan: Plan, results: Results) -> None:
+    """Write records and rows, but those that no page reads, to `results/<plan>/<preset>/`, in the place of others."""
+    read = results.rows[~plan.unread(results.rows)]
     columns = list(store.PUBLISHED_COLUMNS)
     records = [{name: value for name, value in record.items() if name != "system"} for record in results.records]
-    store.write_published(paths.RESULTS / study / results.preset, records, read[columns])
+    store.write_published(paths.RESULTS / plan.name / results.preset, records, read[columns])

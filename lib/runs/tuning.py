@@ -9,7 +9,8 @@ import pandas as pd
 
 from lib.methods import METHODS, PLAIN
 from lib.runs.config import RunConfig
-from lib.runs.presets import Preset, grid
+from lib.runs.plan import grid
+from lib.runs.presets import Preset
 from lib.runs.recipes import recipe_of
 
 TUNED = tuple(name for name in PLAIN if METHODS[name].trained)

@@ -19,13 +19,13 @@ from scipy import stats
 
 from lib import paths
 from lib.chapters.tradeoff import attacks
+from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
 from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
 from lib.errors import BadInput
 from lib.figures.figure import Slider
 from lib.figures.systems_look import system_look
 from lib.measures import share_interval
-from lib.runs.systems import ATTACKED as SYSTEMS
 from lib.shifts.transforms import TRANSFORMS
 
 COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system"]
@@ -159,7 +159,7 @@ def test_dots_of_attacks_are_means_of_the_rows(shown):
     for collection, name in zip(axes.collections, SHOWN, strict=True):  # from the lowest dot to the highest
         values = [STRONG[name][place] for place in (1, 2, 3, 4, 6, 7)]
         assert collection.get_segments()[0][:, 0] == pytest.approx([min(values), max(values)])
-        assert to_hex(collection.get_color()[0]).upper() == system_look(name)["color"].upper()
+        assert to_hex(collection.get_color()[0]).upper() == system_look(SYSTEMS[name])["color"].upper()
     data = shown[0].data.set_index(["system", "attack"]).loc["DeACL", "AutoAttack"]
     assert list(data) == pytest.approx([46, share(46).low, share(46).high])
 
@@ -570,7 +570,7 @@ def test_the_frame_shows_the_picture_and_what_was_added():
     assert clean[75, 75] == pytest.approx([0.5] * 3, abs=0.01) and clean[220, 75] == pytest.approx([0.5] * 3, abs=0.01)
     assert attacked[12, 75] == pytest.approx([0.5 + 8 / 255] * 3, abs=0.01)
     assert attacked[160, 75] == pytest.approx([0.5 + 64 / 255] * 3, abs=0.01)  # amplified 8 times
-    blue = np.array([int(system_look("simclr")["color"][i : i + 2], 16) / 255 for i in (1, 3, 5)])
+    blue = np.array([int(system_look(SYSTEMS["simclr"])["color"][i : i + 2], 16) / 255 for i in (1, 3, 5)])
     share = [(np.abs(picture - blue).max(axis=-1) < 0.02).mean() for picture in (clean, attacked)]
     assert share[0] > 0.02 and share[1] == 0  # a bar as long as the axis, and none
 

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from lib import figures, paths
+from lib.chapters import PLANS
 from lib.chapters.severity import claims, words
 from lib.contrasts import convolutional
 from lib.controls import CONTROLS
@@ -39,7 +40,7 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", ["moco_v3", "simclr", "random"])
 def test_the_methods_page_without_a_method(home, method):
     without(home, "methods", method)
-    results = Study("methods").results()
+    results = Study(PLANS["methods"]).results()
     name, count = METHODS[method].title, len(results.records) + 3
     assert f"3 of {count} runs are not published and left out: {name}." in figures.standing_words(results)
     table = figures.results_table(results)
@@ -54,13 +55,13 @@ def test_the_methods_page_without_a_method(home, method):
 @pytest.mark.parametrize(("method", "measure"), [("simclr", ""), ("byol", "corruption_error")])
 def test_the_severity_page_without_a_method(home, method, measure):
     without(home, "severity_degradation", method, measure)
-    results = Study("severity_degradation", seeds=[0, 1]).results()  # two are enough, and faster
+    results = Study(PLANS["severity_degradation"], seeds=[0, 1]).results()  # two are enough, and faster
     name, told = METHODS[method].title, figures.standing_words(results)
     assert (f"rows of corruption error of {name}." if measure else f"not published and left out: {name}.") in told
     rows = convolutional(results.rows)
-    ranked = figures.ranking(rows, Study("severity_degradation").methods)
+    ranked = figures.ranking(rows, Study(PLANS["severity_degradation"]).methods)
     assert list(ranked["method"]) == [
-        METHODS[own].title for own in Study("severity_degradation").methods if own != method
+        METHODS[own].title for own in Study(PLANS["severity_degradation"]).methods if own != method
     ]
     assert all(words.severity_answer(rows).values())
     assert words.transformer_answer(results.rows) and words.predictions_answer(rows)

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from lib import paths
+from lib.chapters import PLANS
 from lib.chapters.methods import figures as page
 from lib.chapters.methods.diagrams import DIAGRAMS, diagram
 from lib.errors import BadInput
@@ -167,7 +168,7 @@ def test_a_machine_that_changes_its_speed_does_not_change_the_multiples():
 
 
 def test_the_dots_are_the_means_of_published_rows():
-    rows = Study("severity_degradation").results().rows
+    rows = Study(PLANS["severity_degradation"]).results().rows
     figure = page.accuracy_by_method(rows, "Scope.")
     probe = rows[rows["metric"] == "probe accuracy"].groupby("method")["value"].mean()
     dots = [line.get_xdata()[0] for line in figure.drawing.axes[0].get_lines() if line.get_markersize() == 7]

@@ -17,6 +17,7 @@ from lib.chapters.negatives import words as negatives_words
 from lib.chapters.negatives.arms import arms_forest, arms_table
 from lib.chapters.negatives.attacked import negatives_under_attack
 from lib.chapters.negatives.hardness import negative_gallery, query_similarity
+from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
 from lib.chapters.negatives.published import published_negatives_table
 from lib.chapters.negatives.strength import alpha_curve, queue_curve
 from lib.errors import BadInput
@@ -25,7 +26,6 @@ from lib.figures.prose import UNTOLD
 from lib.figures.systems_look import kind_look, system_look
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Interval, share_interval
-from lib.runs.systems import NEGATIVES
 
 COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
 MEASURES = {  # as their identities are
@@ -221,10 +221,10 @@ def test_nothing_to_draw(draw, rows):
 
 @pytest.mark.parametrize("name", NEGATIVES)
 def test_looks(name):
-    own, (method, kind, _, _) = system_look(name), parts_of(name)
+    own, (method, kind, _, _) = system_look(NEGATIVES[name]), parts_of(name)
     if kind:  # the marker says which negatives, whatever the method
         assert own["marker"] == {"patch": "X", "texture": "P"}[kind] == kind_look(kind)["marker"]
-    assert own["color"] == system_look(method)["color"]
+    assert own["color"] == system_look(NEGATIVES[method])["color"]
 
 
 # Numbers

@@ -17,12 +17,12 @@ from lib.chapters.relicv2 import words as relicv2_words
 from lib.chapters.relicv2.backgrounds import background_reliance_figure, segmentation_bars
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
+from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
 from lib.errors import BadInput
 from lib.figures.prose import UNTOLD
 from lib.figures.systems_look import system_look
 from lib.images.scenes import SHAPES
 from lib.measures import Interval, share_interval
-from lib.runs.systems import RELICV2
 
 COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
 MEASURES = {
@@ -243,10 +243,10 @@ def test_sweeps_are_on_scenes():
 
 
 def test_looks_differ():
-    looks = [system_look(name) for name, system in RELICV2.items() if system.role in ("main", "yardstick")]
+    looks = [system_look(RELICV2[name]) for name, system in RELICV2.items() if system.role in ("main", "yardstick")]
     dots = {(look["color"], str(look["marker"]), look.get("markerfacecolor")) for look in looks}
     assert len(dots) == len(looks) == 8
-    assert system_look("relicv2 4+0") == system_look("relicv2 4+2")
+    assert system_look(RELICV2["relicv2 4+0"]) == system_look(RELICV2["relicv2 4+2"])
 
 
 # Numbers by hand

@@ -13,10 +13,12 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
 
+from lib.chapters import PLANS
 from lib.chapters.tradeoff import numbers as tradeoff
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import free_places, pareto_front, trade_off
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
+from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.chapters.tradeoff.strength import robust_by_epsilon
 from lib.errors import BadInput
 from lib.figures.style import LOOK, OTHER, look
@@ -24,9 +26,7 @@ from lib.figures.systems_look import system_look
 from lib.measures import share_interval
 from lib.methods import METHODS
 from lib.runs import Results
-from lib.runs.presets import configs_of_systems, systems_of
-from lib.runs.systems import ATTACKED as SYSTEMS
-from lib.runs.systems import SYSTEMS as EVERY_SYSTEM
+from lib.runs.plan import configs_of_systems, systems_of
 
 STUDY = "accuracy_robustness_tradeoff"
 COMPARED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick")]
@@ -62,9 +62,9 @@ def passes_of(config):
 
 def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "autoattack"), epsilons=EPSILONS):
     """Known means of at least 1: seeds lie at -1, 0 and 1 points around them."""
-    systems = systems_of(STUDY, preset) if systems is None else systems
+    systems = systems_of(PLANS[STUDY], preset) if systems is None else systems
     records, lines = [], []
-    for (name, seed), config in configs_of_systems(STUDY, preset, systems, seeds).items():
+    for (name, seed), config in configs_of_systems(PLANS[STUDY], preset, systems, seeds).items():
         record = {"key": f"{name} {seed}", "config": config.to_dict(), "system": name, "seconds": 100.0 + seed,
                   "data": {"train_images": IMAGES}, "device": "cpu"}  # fmt: skip
         batch, epochs = config.training.batch_size, config.training.epochs
@@ -94,7 +94,7 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
                           config.method, seed, "cifar10"))  # fmt: skip
     columns = ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images", "system", "method",
                "seed", "dataset"]  # fmt: skip
-    return Results(records, pd.DataFrame(lines, columns=columns), preset, False)
+    return Results(records, pd.DataFrame(lines, columns=columns), preset, False, systems=SYSTEMS)
 
 
 DRAWN = {
@@ -197,7 +197,7 @@ def test_in_class_and_with_one_seed_all_are_drawn(in_class):
 
 
 def test_nothing_to_draw_is_one_sentence(results, in_class):
-    none = Results([], results.rows[:0], "small", False)
+    none = Results([], results.rows[:0], "small", False, systems=SYSTEMS)
     for draw in DRAWN.values():
         with pytest.raises(BadInput) as refusal:
             draw(none, "Scope.")
@@ -206,7 +206,7 @@ def test_nothing_to_draw_is_one_sentence(results, in_class):
         robust_by_epsilon(results.rows.drop(columns="system"), "Scope.")
     twice = pd.concat([results.rows, results.rows.assign(encoder="another")])
     with pytest.raises(BadInput, match="one accuracy for each system and seed"):
-        trade_off(Results(results.records, twice, "small", False), "Scope.")
+        trade_off(Results(results.records, twice, "small", False, systems=SYSTEMS), "Scope.")
     with pytest.raises(BadInput, match="no system that was trained"):
         seconds_table(made_up(systems=("random",)))
 
@@ -215,24 +215,24 @@ def test_nothing_to_draw_is_one_sentence(results, in_class):
 
 
 def test_systems_that_share_a_chart_look_different():
-    looks = [system_look(name) for name in COMPARED]
+    looks = [system_look(SYSTEMS[name]) for name in COMPARED]
     dots = {(look["color"], str(look["marker"]), look.get("markerfacecolor")) for look in looks}
     assert len(dots) == len(COMPARED)  # told apart without lines, too
-    assert system_look("cf-amc-ssl")["marker"] == system_look("simclr free")["marker"]
+    assert system_look(SYSTEMS["cf-amc-ssl"])["marker"] == system_look(SYSTEMS["simclr free"])["marker"]
 
 
 def test_a_method_has_one_look_in_the_whole_book():
-    for name, system in EVERY_SYSTEM.items():
-        assert system_look(name)["color"] == LOOK[system.method]["color"]
+    for system in (system for plan in PLANS.values() for system in plan.systems.values()):
+        assert system_look(system)["color"] == LOOK[system.method]["color"]
         if not system.settings and system.attack is None:
-            assert system_look(name) == LOOK[system.method]
+            assert system_look(system) == LOOK[system.method]
     with pytest.raises(BadInput, match="unknown system 'simclrr'"):
-        system_look("simclrr")
+        PLANS[STUDY].title("simclrr")
 
 
 def test_every_system_has_a_look():
     for name in SYSTEMS:
-        assert set(system_look(name)) >= {"color", "marker", "linestyle"}
+        assert set(system_look(SYSTEMS[name])) >= {"color", "marker", "linestyle"}
 
 
 def test_a_method_without_a_look_has_its_familys_colour(monkeypatch):
@@ -280,7 +280,7 @@ def test_trade_off_shows_the_rows(results, shown):
             assert x == pytest.approx(mean(results.rows, name, "none", 0))
             assert name not in KNOWN or x == pytest.approx(KNOWN[name][0])
             assert y == pytest.approx(mean(results.rows, name, shift, 8))
-            assert to_hex(dots.get_edgecolor()[0]) == system_look(name)["color"].lower()
+            assert to_hex(dots.get_edgecolor()[0]) == system_look(SYSTEMS[name])["color"].lower()
     assert [axes.get_title() for axes in panels_of(figure)] == ["PGD-20", "AutoAttack"]
     assert "on the first 500 test images" in figure.caption and "on the first 200 test images" in figure.caption
     assert "CF-AMC-SSL 18 at 44" in figure.alt and "TRADES 25 at 53" in figure.alt
@@ -355,7 +355,7 @@ def test_trade_off_without_autoattack_and_labels(in_class):
 def test_labels_of_a_crowd_stand_apart_beside_their_points():
     results = made_up(systems=COMPARED)
     together = results.rows.assign(value=30 + results.rows["seed"] + results.rows["value"] / 100)
-    figure = trade_off(Results(results.records, together, "small", False), "Scope.")
+    figure = trade_off(Results(results.records, together, "small", False, systems=SYSTEMS), "Scope.")
     check_apart(figure)
     for axes in panels_of(figure):
         labels = [text for text in axes.texts if isinstance(text, Annotation)]
@@ -503,7 +503,7 @@ def test_costs_of_what_is_there(in_class, results):
         "SimCLR", "EMP-SSL, crops", "free training", "clean", "under attack"
     ]  # fmt: skip
     kept = [record for record in results.records if not record["system"].endswith(" long")]
-    same = cost_of_training(Results(kept, results.rows, "small", False), "Scope.")
+    same = cost_of_training(Results(kept, results.rows, "small", False, systems=SYSTEMS), "Scope.")
     assert "dotted lines lead" in same.caption and "arrows" not in same.caption
     assert "at equal passes; EMP-SSL" in same.caption and "equal updates" not in same.caption
     assert not any(axes.texts for axes in panels_of(same))  # no arrow
@@ -518,7 +518,7 @@ def collapsed(results, name, seeds):
     for record in records:
         if record["system"] == name and record["config"]["seed"] in seeds:
             record["monitored"][-1]["pgd accuracy"] = 0.0
-    return Results(records, results.rows, results.preset, False)
+    return Results(records, results.rows, results.preset, False, systems=SYSTEMS)
 
 
 def test_courses_are_means_over_seeds(results, shown):
@@ -559,7 +559,7 @@ def test_overfitting_is_a_wide_gap_over_little(results, fgsm, pgd, overfitted):
     records = [record for record in copy.deepcopy(results.records) if record["system"] == "acl"]
     for record in records:
         record["monitored"][-1] |= {"fgsm accuracy": fgsm, "pgd accuracy": pgd}
-    figure = overfitting_monitor(Results(records, results.rows, "small", False), "Scope.")
+    figure = overfitting_monitor(Results(records, results.rows, "small", False, systems=SYSTEMS), "Scope.")
     assert ("for ACL (3 of 3 seeds" in figure.caption) == overfitted
 
 
@@ -589,9 +589,9 @@ def test_devices_are_named_where_they_differ(results):
     records = copy.deepcopy(results.records)
     for record in records:
         record["device"] = "cpu" if record["config"]["seed"] else "gpu"
-    table = seconds_table(Results(records, results.rows, "small", False))
+    table = seconds_table(Results(records, results.rows, "small", False, systems=SYSTEMS))
     assert "device" not in table  # all have the same two
     for record in records:
         record["device"] = "gpu" if record["system"] == "acl" else "cpu"
-    table = seconds_table(Results(records, results.rows, "small", False)).set_index("system")
+    table = seconds_table(Results(records, results.rows, "small", False, systems=SYSTEMS)).set_index("system")
     assert table.loc["ACL", "device"] == "gpu" and table.loc["SimCLR", "device"] == "cpu"

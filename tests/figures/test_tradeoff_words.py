@@ -10,14 +10,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from lib.chapters import PLANS
 from lib.chapters.tradeoff import words
 from lib.chapters.tradeoff.claims import DEFENDED
+from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.figures import tables
 from lib.figures.prose import UNTOLD, systems_scope
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.runs import Results
-from lib.runs.presets import configs_of_systems
-from lib.runs.systems import ATTACKED as SYSTEMS
+from lib.runs.plan import configs_of_systems
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
@@ -79,7 +80,7 @@ def made_up(preset="small", systems=tuple(SYSTEMS), seeds=(0, 1, 2), speeds=None
     """Results as a study hands them over: of each number the seeds lie 1 apart. Training went through 1,000 passes a
     second, or `speeds` of a system."""
     records, lines = [], []
-    for (name, seed), config in configs_of_systems(NAME, preset, systems, seeds).items():
+    for (name, seed), config in configs_of_systems(PLANS[NAME], preset, systems, seeds).items():
         attack, views = config.attack, getattr(config.settings, "views", 2 if config.method in ("simclr", "acl") else 1)
         attacks, replays = (attack.steps, attack.replays) if attack else (0, 1)
         both = 2 if config.method in ("acl", "deacl", "trades") else 1
@@ -100,7 +101,7 @@ def made_up(preset="small", systems=tuple(SYSTEMS), seeds=(0, 1, 2), speeds=None
             for shift, severity, metric in cells_of(name, preset)
         ]  # fmt: skip
     rows = pd.DataFrame(lines, columns=COLUMNS).assign(measure="robust_accuracy(images=500, steps=20, restarts=2)#1")
-    return Results(records, rows, preset, False)
+    return Results(records, rows, preset, False, systems=SYSTEMS)
 
 
 @pytest.fixture(scope="module")

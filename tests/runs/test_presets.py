@@ -3,11 +3,15 @@
 import pandas as pd
 import pytest
 
+from lib import paths
+from lib.chapters import PLANS
+from lib.chapters.__main__ import main
 from lib.errors import BadInput
 from lib.methods import METHODS, PLAIN
 from lib.models import ENCODERS, build_encoder
 from lib.runs import Study, grid
-from lib.runs.presets import PRESETS, STUDIES, configs_of, measures_of, plan_of
+from lib.runs.plan import configs_of, measures_of
+from lib.runs.presets import PRESETS
 from lib.runs.recipes import RECIPES, recipe_of
 from lib.views import AUGMENTATIONS
 
@@ -26,30 +30,30 @@ def test_a_recipe_becomes_a_training_plan():
 
 
 def test_the_methods_page_compares_all_and_in_class_one_of_each_paradigm():
-    assert Study("methods", preset="small").methods == PLAIN
-    shown = [METHODS[name].paradigm for name in Study("methods", preset="quick").methods]
+    assert Study(PLANS["methods"], preset="small").methods == PLAIN
+    shown = [METHODS[name].paradigm for name in Study(PLANS["methods"], preset="quick").methods]
     assert set(shown) == {method.paradigm for method in METHODS.values()}
-    for plan in STUDIES.values():
+    for plan in PLANS.values():
         assert set(plan.in_class) <= set(plan.methods)
 
 
 def test_transformers_are_trained_where_a_preset_has_one_and_the_plan_asks():
     methods = ["simclr", "byol", "random"]
-    assert configs_of("severity_degradation", "quick", methods) == grid("quick", methods)
-    configs = configs_of("severity_degradation", "full", methods, seeds=[0], dataset="mine")
+    assert configs_of(PLANS["severity_degradation"], "quick", methods) == grid("quick", methods)
+    configs = configs_of(PLANS["severity_degradation"], "full", methods, seeds=[0], dataset="mine")
     assert configs[:3] == grid("full", methods, [0], "mine")
     also = [(config.method, config.encoder, config.dataset) for config in configs[3:]]
     assert also == [("simclr", "vit_tiny_patch4", "mine"), ("random", "vit_tiny_patch4", "mine")]
     assert all(config.training == grid("full", [config.method], [0])[0].training for config in configs[3:])
-    assert configs_of("methods", "full", methods) == grid("full", methods)
+    assert configs_of(PLANS["methods"], "full", methods) == grid("full", methods)
     with pytest.raises(BadInput, match="unknown preset 'smal'.*quick, small, full"):
-        configs_of("methods", "smal", methods)
+        configs_of(PLANS["methods"], "smal", methods)
 
 
 def test_wide_encoders_and_scenes_are_added_where_a_plan_asks():
     """The study of augmentations: by hand, one seed of MoCo v2 in `small`."""
     study = "augmentation_invariance"
-    configs = configs_of(study, "small", ["moco_v2", "byol"], seeds=[0])
+    configs = configs_of(PLANS[study], "small", ["moco_v2", "byol"], seeds=[0])
     runs = [(config.dataset, config.method, config.encoder, config.augmentation) for config in configs]
     recipes = ["default", "spatial", "appearance", "fusion"]
     assert runs[:5] == [("cifar10", "moco_v2", "resnet10", name) for name in (*recipes, "three defaults")]
@@ -57,9 +61,9 @@ def test_wide_encoders_and_scenes_are_added_where_a_plan_asks():
     assert runs[8] == ("cifar10", "moco_v2", "resnet10_wide", "default")
     assert {run[:3] for run in runs[9:]} == {("scenes", "moco_v2", "resnet10")}
     assert [run[3] for run in runs[9:]] == [*recipes, *list(AUGMENTATIONS)[3:]]
-    alone = configs_of(study, "small", ["moco_v2"], seeds=[0], dataset="cifar10")
-    assert alone == configs_of(study, "small", ["moco_v2"], seeds=[0])[: len(alone)] and len(alone) == 6
-    assert {config.dataset for config in configs_of(study, "quick", ["moco_v2"])} == {"scenes"}
+    alone = configs_of(PLANS[study], "small", ["moco_v2"], seeds=[0], dataset="cifar10")
+    assert alone == configs_of(PLANS[study], "small", ["moco_v2"], seeds=[0])[: len(alone)] and len(alone) == 6
+    assert {config.dataset for config in configs_of(PLANS[study], "quick", ["moco_v2"])} == {"scenes"}
 
 
 def test_a_wide_encoder_has_as_many_features_as_three():
@@ -82,20 +86,27 @@ def test_rows_that_no_page_reads_by_hand():
         ],
         columns=["method", "augmentation", "severity", "metric", "unread"],
     )
-    assert plan_of("augmentation_invariance").unread(rows).tolist() == rows["unread"].tolist()
-    assert not plan_of("severity_degradation").unread(rows).any()
+    assert PLANS["augmentation_invariance"].unread(rows).tolist() == rows["unread"].tolist()
+    assert not PLANS["severity_degradation"].unread(rows).any()
 
 
 def test_what_needs_many_pictures_is_measured_on_fewer():
-    identities = [measure.identity.split("#")[0] for measure in measures_of("severity_degradation", "small")]
+    identities = [measure.identity.split("#")[0] for measure in measures_of(PLANS["severity_degradation"], "small")]
     assert identities[1] == "corruption_error(images=1000)" and "raw_input(images=250)" in identities
-    everything = [measure.identity.split("#")[0] for measure in measures_of("severity_degradation", "full")]
+    everything = [measure.identity.split("#")[0] for measure in measures_of(PLANS["severity_degradation"], "full")]
     assert everything[1] == "corruption_error(images=all)" and "raw_input(images=all)" in everything
 
 
-def test_an_unknown_study():
-    with pytest.raises(BadInput, match="unknown study 'metods'.*allowed: methods, severity"):
-        plan_of("metods")
+def test_an_unknown_study_is_one_sentence(monkeypatch, capsys):
+    monkeypatch.setattr("sys.argv", ["lib.chapters", "metods", "--preset", "quick"])
+    assert main() == 2
+    assert capsys.readouterr().err.startswith("unknown study 'metods' (did you mean 'methods'?); allowed: methods, sev")
+
+
+def test_every_chapter_has_a_plan_of_the_name_of_its_results_and_its_page():
+    assert [plan.name for plan in PLANS.values()] == list(PLANS)
+    assert {path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb")} == set(PLANS)
+    assert {path.parent.parent.name for path in paths.RESULTS.glob("*/*/rows.csv")} <= set(PLANS)
 
 
 def test_a_method_without_a_recipe_takes_simclr_s():

@@ -8,15 +8,17 @@ import pandas as pd
 import pytest
 
 from lib import paths
+from lib.chapters import PLANS
 from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.figures.prose import scope
 from lib.methods import METHODS
 from lib.runs import PRESETS, RunConfig, Study, grid, published, recipes, store, study
-from lib.runs.presets import STUDIES, configs_of, measures_of
+from lib.runs.plan import configs_of, measures_of
 
 NAME = "severity_degradation"
-MEASURES = len(measures_of(NAME, "small"))
+PLAN = PLANS[NAME]
+MEASURES = len(measures_of(PLAN, "small"))
 PAGE = ["simclr", "byol", "random"]
 
 
@@ -40,7 +42,7 @@ def made_up(configs, value=50.0, without=(), protocol=None):
         own = METHODS[config.method].protocol if protocol is None else protocol
         record = {"key": key, "config": config.to_dict(), "protocol": own, "data": data}
         records.append(json.loads(json.dumps(record)))
-        for measure in measures_of(NAME, "small"):
+        for measure in measures_of(PLAN, "small"):
             if measure.identity.split("(")[0] not in without:
                 rows.append((key, measure.identity, "none", 0, "error", value, 0.5, 100))
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
@@ -57,7 +59,7 @@ def older(config, **changes):
 
 
 def page(**parameters):
-    return Study(NAME, **{"methods": PAGE} | parameters).results()
+    return Study(PLAN, **{"methods": PAGE} | parameters).results()
 
 
 def test_a_whole_page_says_that_it_is(home):
@@ -95,7 +97,7 @@ def test_a_temperature_is_of_the_recipe_and_a_queue_is_not(home):
     for settings, answered in (({"temperature": 0.5}, True), ({"momentum": 0.5}, True), ({"queue": 512}, False),
                                ({"hidden": 64}, False), ({"negatives": "patch"}, False)):  # fmt: skip
         put(home, made_up([replace(config, settings=METHODS["moco_v2"].settings(**settings))]))
-        (found,) = published.find(NAME, [published.Wanted(config, measures_of(NAME, "small"))])
+        (found,) = published.find(PLAN, [published.Wanted(config, measures_of(PLAN, "small"))])
         assert (found is not None) is answered, settings
         if answered:
             assert [name for name, _, _ in found.standing.recipe] == list(settings)
@@ -137,23 +139,34 @@ def test_a_run_that_its_study_still_wants_is_no_older_recipe(tmp_path, monkeypat
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
     published.forget()
     other, plain = (
-        published.runs_of_systems("relicv2_ood", "small", [name], [0, 1, 2], "scenes")
+        published.runs_of_systems(PLANS["relicv2_ood"], "small", [name], [0, 1, 2], "scenes")
         for name in ("relicv2 temperature 0.05", "relicv2")
     )
     put(tmp_path / "relicv2_ood" / "small", made_up([config for _, config in other]))
-    wanted = [published.Wanted(config, measures_of(NAME, "small")) for _, config in plain]
-    assert published.find("relicv2_ood", wanted) == [None] * 3
+    wanted = [published.Wanted(config, measures_of(PLAN, "small")) for _, config in plain]
+    assert published.find(PLANS["relicv2_ood"], wanted) == [None] * 3
     moved = [replace(config, settings=replace(config.settings, temperature=0.07)) for _, config in other]
     put(tmp_path / "relicv2_ood" / "small", made_up(moved))  # no system of today
-    assert all(published.find("relicv2_ood", wanted))
+    assert all(published.find(PLANS["relicv2_ood"], wanted))
     published.forget()
+
+
+def test_of_another_study_only_a_run_of_the_same_recipe_answers(home):
+    """Whether another recipe is older there, or that study's own choice, this plan does not know."""
+    now = grid("small", ["simclr"])
+    elsewhere = home.parent.parent / "methods" / "small"
+    put(elsewhere, made_up([older(config, learning_rate=0.3) for config in now]))
+    wanted = [published.Wanted(config, measures_of(PLAN, "small")) for config in now]
+    assert published.find(PLAN, wanted) == [None] * 3
+    put(elsewhere, made_up(now))
+    assert all(published.find(PLAN, wanted))
 
 
 def test_each_published_run_answers_once(home):
     config = grid("small", ["simclr"], [0])[0]
     put(home, made_up([older(config, learning_rate=0.3)]))
-    wanted = [published.Wanted(one, measures_of(NAME, "small")) for one in (config, older(config, learning_rate=0.2))]
-    found = published.find(NAME, wanted)
+    wanted = [published.Wanted(one, measures_of(PLAN, "small")) for one in (config, older(config, learning_rate=0.2))]
+    found = published.find(PLAN, wanted)
     assert found[0] is not None and found[1] is None
 
 
@@ -223,9 +236,9 @@ def test_older_protocols_are_told_apart(home):
 def test_a_teacher_warms_up_for_the_same_share_and_so_does_every_run():
     """Every preset, study, method, seed, encoder and data set, and every teacher behind one."""
     seen = set()
-    for name, plan in STUDIES.items():
+    for name, plan in PLANS.items():
         for preset in PRESETS:
-            for config in configs_of(name, preset, plan.methods):
+            for config in configs_of(plan, preset, plan.methods):
                 for run in filter(None, (config, config.teacher())):
                     assert run.training.warmup_epochs == pytest.approx(run.training.epochs / 10), (name, preset, run)
                     seen.add(run.method)

@@ -7,12 +7,15 @@ import pandas as pd
 import pytest
 
 from lib import paths
+from lib.chapters import PLANS
 from lib.errors import BadInput
 from lib.measures import Accuracy, CorruptionError
 from lib.methods import METHODS
 from lib.runs import PRESETS, Study, grid, publish, published, store, study
-from lib.runs.presets import measures_of
+from lib.runs.plan import measures_of
 from lib.runs.study import as_list, largest_published
+
+PLAN = PLANS["severity_degradation"]
 
 
 @pytest.fixture
@@ -36,15 +39,15 @@ def fake(preset, methods, seeds=None, value=50.0, **changes):
     records, rows = [], []
     for config in grid(preset, methods, seeds):
         records.append(record_of(config, **changes))
-        for measure in measures_of("severity_degradation", preset):
+        for measure in measures_of(PLAN, preset):
             rows.append((records[-1]["key"], measure.identity, "none", 0, "error", value, 0.5, 100))
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 
 @pytest.mark.parametrize("given", [["simclr", "byol"], ("simclr", "byol"), '["simclr", "byol"]', '["simclr","byol"]'])
 def test_lists_and_lists_as_strings(given):
-    assert Study("severity_degradation", methods=given).methods == ("simclr", "byol")
-    assert Study("severity_degradation", seeds="[0, 2]").seeds == (0, 2)
+    assert Study(PLAN, methods=given).methods == ("simclr", "byol")
+    assert Study(PLAN, seeds="[0, 2]").seeds == (0, 2)
 
 
 @pytest.mark.parametrize(("parameters", "words"), [
@@ -61,7 +64,7 @@ def test_lists_and_lists_as_strings(given):
 ])  # fmt: skip
 def test_bad_parameters_are_one_sentence(parameters, words):
     with pytest.raises(BadInput) as error:
-        Study("severity_degradation", **parameters)
+        Study(PLAN, **parameters)
     assert words in str(error.value)
 
 
@@ -70,8 +73,8 @@ def test_parameters_come_from_the_notebook_s_names():
 
     namespace = {"preset": "quick", "methods": '["byol"]', "Study": Study, "math": math, "_oh": {}, "In": [], "Out": {},
                  "__name__": "__main__", "PAPERMILL_OUTPUT_PATH": "x", "get_ipython": print}  # fmt: skip
-    found = Study.from_notebook("severity_degradation", namespace)
-    assert found == Study("severity_degradation", preset="quick", methods=["byol"])
+    found = Study.from_notebook(PLAN, namespace)
+    assert found == Study(PLAN, preset="quick", methods=["byol"])
 
 
 @pytest.mark.parametrize("typo", ["severitys", "seed", "preste"])
@@ -79,19 +82,19 @@ def test_a_misspelt_parameter_is_refused_by_name(typo):
     with pytest.raises(
         BadInput, match=f"unknown parameter '{typo}'.*allowed: preset, dataset, methods, seeds, recompute"
     ):
-        Study.from_notebook("severity_degradation", {"preset": "quick", typo: [1]})
+        Study.from_notebook(PLAN, {"preset": "quick", typo: [1]})
 
 
 def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
     monkeypatch.setattr(study.engine, "compute", None)
     store.write_published(results / "severity_degradation" / "small", *fake("small", ["simclr", "random"]))
-    found = Study("severity_degradation", methods=["simclr", "random"]).results()
+    found = Study(PLAN, methods=["simclr", "random"]).results()
     assert found.preset == "small" and not found.stale and len(found.records) == 6
     assert list(found.rows["method"].unique()) == ["simclr", "random"]
     assert set(found.rows.columns) >= {"run", "method", "seed", "encoder", "dataset", "value"}
     # The same rows serve when the preset is named.
-    assert len(Study("severity_degradation", preset="small", methods=["simclr"]).results().rows) == 3 * len(
-        measures_of("severity_degradation", "small")
+    assert len(Study(PLAN, preset="small", methods=["simclr"]).results().rows) == 3 * len(
+        measures_of(PLAN, "small")
     )
 
 
@@ -99,7 +102,7 @@ def test_published_costs_come_with_published_rows_alone(results, monkeypatch):
     """Measured on the machine that published them, they say nothing about runs that are computed here."""
     home = results / "severity_degradation" / "small"
     store.write_published(home, *fake("small", ["random"]))
-    asked = Study("severity_degradation", preset="small", methods=["random"])
+    asked = Study(PLAN, preset="small", methods=["random"])
     assert asked.results().costs is None
     costs = pd.DataFrame([("random", 0, 1.5, "CPU", "fp32", "2.x", "2026-01-01")], columns=store.COST_COLUMNS)
     store.write_costs(home, costs)
@@ -116,15 +119,15 @@ def test_published_costs_come_with_published_rows_alone(results, monkeypatch):
 def test_the_largest_published_preset_is_shown(results):
     for preset in ("quick", "small"):
         store.write_published(results / "severity_degradation" / preset, *fake(preset, ["random"]))
-    assert largest_published("severity_degradation") == "small"
+    assert largest_published(PLAN) == "small"
 
 
 def test_what_is_not_published_is_not_computed_behind_the_reader_s_back(results):
     with pytest.raises(BadInput, match="nothing is published for severity_degradation; name a preset"):
-        Study("severity_degradation").results()
+        Study(PLAN).results()
     store.write_published(results / "severity_degradation" / "small", *fake("small", ["random"]))
     with pytest.raises(BadInput, match="none of the 3 runs of this grid is published with all its seeds; name a pre"):
-        Study("severity_degradation", methods=["simclr"]).results()
+        Study(PLAN, methods=["simclr"]).results()
 
 
 def test_what_is_missing_is_computed(results, monkeypatch):
@@ -134,7 +137,7 @@ def test_what_is_missing_is_computed(results, monkeypatch):
         return fake("small", dict.fromkeys(config.method for config in configs), value=2.0)
 
     monkeypatch.setattr(study.engine, "compute", compute)
-    asked = Study("severity_degradation", preset="small", methods=["random", "simclr"])
+    asked = Study(PLAN, preset="small", methods=["random", "simclr"])
     for recompute, expected in (
         (False, {"random": [1.0], "simclr": [2.0]}),
         (True, {"random": [2.0], "simclr": [2.0]}),
@@ -146,21 +149,21 @@ def test_what_is_missing_is_computed(results, monkeypatch):
 def test_an_older_protocol_is_stale(results):
     records, rows = fake("small", ["random"], protocol=0)
     store.write_published(results / "severity_degradation" / "small", records, rows)
-    assert Study("severity_degradation", methods=["random"]).results().stale
+    assert Study(PLAN, methods=["random"]).results().stale
     published.forget()
     records, rows = fake("small", ["random"])
     rows["measure"] = rows["measure"].str.replace(CorruptionError(1000).identity, "corruption_error(images=1000)#0.0.0")
     store.write_published(results / "severity_degradation" / "small", records, rows)
-    assert Study("severity_degradation", methods=["random"]).results().stale
+    assert Study(PLAN, methods=["random"]).results().stale
 
 
 def test_a_measure_with_other_parameters_is_not_taken(results):
     records, rows = fake("small", ["random"])
     rows["measure"] = rows["measure"].str.replace("images=1000", "images=999")
     store.write_published(results / "severity_degradation" / "small", records, rows)
-    found = Study("severity_degradation", methods=["random"]).results()
+    found = Study(PLAN, methods=["random"]).results()
     assert not found.stale and {one.lacking for one in found.standings} == {("corruption_error",)}
-    assert len(found.rows) == 3 * (len(measures_of("severity_degradation", "small")) - 1)
+    assert len(found.rows) == 3 * (len(measures_of(PLAN, "small")) - 1)
 
 
 def test_a_record_older_than_a_parameter_is_still_found(results):
@@ -168,7 +171,7 @@ def test_a_record_older_than_a_parameter_is_still_found(results):
     for record in records:
         del record["config"]["training"]["compile"]
     store.write_published(results / "severity_degradation" / "small", records, rows)
-    assert len(Study("severity_degradation", methods=["random"]).results().records) == 3
+    assert len(Study(PLAN, methods=["random"]).results().records) == 3
 
 
 def test_of_a_run_that_two_studies_published_each_shows_its_own(results):
@@ -176,20 +179,20 @@ def test_of_a_run_that_two_studies_published_each_shows_its_own(results):
     for place, value in (("methods", 1.0), ("severity_degradation", 2.0)):
         store.write_published(results / place / "quick", *fake("quick", ["random"], value=value))
     for name, value in (("methods", 1.0), ("severity_degradation", 2.0)):
-        found = Study(name, preset="quick", methods=["random"]).results()
+        found = Study(PLANS[name], preset="quick", methods=["random"]).results()
         assert set(found.rows["value"]) == {value} and not found.rows.duplicated(["run", "measure"]).any()
 
 
 def test_a_run_that_another_study_published_serves_if_it_has_every_measure(results):
     store.write_published(results / "severity_degradation" / "quick", *fake("quick", ["random"], value=2.0))
-    assert set(Study("methods", preset="quick", methods=["random"]).results().rows["value"]) == {2.0}
+    assert set(Study(PLANS["methods"], preset="quick", methods=["random"]).results().rows["value"]) == {2.0}
     records, rows = fake("quick", ["simclr"])
     whole = rows["measure"] == Accuracy().identity
     store.write_published(results / "methods" / "quick", records, rows[whole])
     published.forget()
-    wanted = published.Wanted(grid("quick", ["simclr"])[0], measures_of("severity_degradation", "quick"))
-    assert published.find("severity_degradation", [wanted]) == [None]
-    (part,) = published.find("severity_degradation", [wanted], partly=True)
+    wanted = published.Wanted(grid("quick", ["simclr"])[0], measures_of(PLAN, "quick"))
+    assert published.find(PLAN, [wanted]) == [None]
+    (part,) = published.find(PLAN, [wanted], partly=True)
     assert list(part.rows["measure"]) == [Accuracy().identity] and "corruption_error" in part.standing.lacking
 
 
@@ -207,8 +210,8 @@ def test_publishing_twice_changes_nothing(results):
 
 def test_publish_writes_what_results_hold(results):
     store.write_published(results / "severity_degradation" / "quick", *fake("quick", ["random"]))
-    found = Study("severity_degradation", methods=["random"]).results()
-    publish("methods", dataclasses.replace(found, preset="small"))
+    found = Study(PLAN, methods=["random"]).results()
+    publish(PLANS["methods"], dataclasses.replace(found, preset="small"))
     records, rows = store.read_published(results / "methods" / "small")
     assert records == sorted(found.records, key=lambda record: record["key"]) and len(rows) == len(found.rows)
 
@@ -245,7 +248,5 @@ def test_as_list_reads_what_papermill_hands_over():
     assert as_list(json.dumps(["a", "b"]), "x", ["a"]) == ["a", "b"]
 
 
-def test_measures_of_an_unknown_study():
-    with pytest.raises(BadInput, match="unknown study 'sevrity'.*allowed: methods, severity_degradation"):
-        measures_of("sevrity", "quick")
-    assert [type(m) for m in measures_of("severity_degradation", "quick")][:2] == [Accuracy, CorruptionError]
+def test_measures_of_a_plan():
+    assert [type(m) for m in measures_of(PLAN, "quick")][:2] == [Accuracy, CorruptionError]

@@ -9,36 +9,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import paths
+from lib.chapters import PLANS
+from lib.chapters.negatives.plan import QUEUE
+from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
+from lib.chapters.relicv2.plan import CROPPED, SWEPT
+from lib.chapters.relicv2.plan import IN_SHORT as RELICV2_IN_SHORT
+from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
+from lib.chapters.tradeoff.plan import SYSTEMS as ATTACKED
 from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.methods import METHODS, views_of
 from lib.runs import PRESETS, Study, publish, published, store, study
-from lib.runs.presets import (
-    STUDIES,
-    all_systems,
-    configs_of,
-    configs_of_systems,
-    datasets_of,
-    measures_of,
-    plan_of,
-    systems_of,
-)
-from lib.runs.systems import (
-    ATTACKED,
-    CROPPED,
-    NEGATIVES,
-    QUEUE,
-    RELICV2,
-    RELICV2_IN_SHORT,
-    SWEPT,
-    SYSTEMS,
-    epochs_of,
-    settings_of,
-)
+from lib.runs.plan import all_systems, configs_of, configs_of_systems, datasets_of, measures_of, systems_of
+from lib.runs.systems import epochs_of, settings_of
 from lib.training import needs_attack, passes
 from lib.views import cost
 
 NAME = "accuracy_robustness_tradeoff"
+PLAN, RELICV2_PLAN = PLANS[NAME], PLANS["relicv2_ood"]
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
 # System: epochs with 8 views and 48 passes an image, and with 16 views and 480. By hand: an epoch costs a pass a view,
 # three times as many in free(3) and six times under pgd(5); ACL 14, DeACL and TRADES, which see both, 7.
@@ -77,7 +65,7 @@ EPOCHS = {
 
 
 def all_configs(preset, **options):
-    return configs_of_systems(NAME, preset, tuple(ATTACKED), **options)
+    return configs_of_systems(PLAN, preset, tuple(ATTACKED), **options)
 
 
 def twin_of(name):
@@ -142,12 +130,12 @@ def test_a_variant_differs_from_its_system_by_what_its_name_says():
 
 @pytest.mark.parametrize("name", ATTACKED)
 def test_epochs_by_hand(name):
-    assert (epochs_of(name, 8, 48), epochs_of(name, 16, 480)) == EPOCHS[name]
+    assert (epochs_of(ATTACKED[name], 8, 48), epochs_of(ATTACKED[name], 16, 480)) == EPOCHS[name]
 
 
 @given(st.sampled_from([name for name in ATTACKED if name != "random"]), st.integers(2, 64), st.integers(1, 5_000))
 def test_a_system_costs_its_budget_within_half_an_epoch(name, views, budget):
-    epochs, each = epochs_of(name, views, budget), own_passes(name, views)
+    epochs, each = epochs_of(ATTACKED[name], views, budget), own_passes(name, views)
     assert type(epochs) is int and epochs >= 1
     if epochs > 1:
         assert abs(epochs * each - budget * ATTACKED[name].budget) <= each / 2
@@ -171,20 +159,20 @@ def test_equal_updates_are_as_many_as_those_of_free_training(preset):
 
 def test_settings_by_hand():
     def views(name):
-        return settings_of(name, 8, 48).views, settings_of(name, 8, 48).crop
+        settings = settings_of(ATTACKED[name], 8, 48)
+        return settings.views, settings.crop
 
     assert views("cf-amc-ssl") == (8, "crop") and views("emp patches pgd") == (8, "patch")
     assert views("cf-amc-ssl 32 views") == (32, "crop") and views("emp patches free 2 views") == (2, "patch")
-    assert settings_of("deacl", 8, 48).teacher_epochs == 24 == EPOCHS["simclr"][0]
-    assert settings_of("simclr pgd", 8, 48) == METHODS["simclr"].settings()
+    assert settings_of(ATTACKED["deacl"], 8, 48).teacher_epochs == 24 == EPOCHS["simclr"][0]
+    assert settings_of(ATTACKED["simclr pgd"], 8, 48) == METHODS["simclr"].settings()
 
 
 @pytest.mark.parametrize("call", [
-    lambda: settings_of("cf-amc", 8, 48),
-    lambda: epochs_of("cf-amc", 8, 48),
-    lambda: configs_of_systems(NAME, "small", ["cf-amc"]),
-    lambda: measures_of(NAME, "small", "cf-amc"),
-    lambda: Study(NAME, preset="small", systems=["cf-amc"]),
+    lambda: PLAN.title("cf-amc"),
+    lambda: configs_of_systems(PLAN, "small", ["cf-amc"]),
+    lambda: measures_of(PLAN, "small", "cf-amc"),
+    lambda: Study(PLAN, preset="small", systems=["cf-amc"]),
 ])  # fmt: skip
 def test_an_unknown_system_is_one_sentence(call):
     with pytest.raises(BadInput) as error:
@@ -202,7 +190,7 @@ def test_a_run_of_every_system_by_hand():
         assert (config.seed, config.method, config.attack) == (seed, ATTACKED[name].method, ATTACKED[name].attack)
         assert config.training.batch_size == 64 and config.training.epochs == EPOCHS[name][0]
         assert config.training.warmup_epochs == config.training.epochs / 10
-        assert config.settings == settings_of(name, 8, 48)
+        assert config.settings == settings_of(ATTACKED[name], 8, 48)
     lars = configs["cf-amc-ssl", 0].training
     assert (lars.optimiser, lars.learning_rate, lars.weight_decay) == ("lars", 6.0 * 64 / 256, 1e-4)
     sgd = configs["simclr free", 0].training
@@ -210,7 +198,7 @@ def test_a_run_of_every_system_by_hand():
 
 
 def test_seeds_and_data_set_can_be_others():
-    configs = configs_of_systems(NAME, "full", ["simclr", "random"], seeds=[7], dataset="mine")
+    configs = configs_of_systems(PLAN, "full", ["simclr", "random"], seeds=[7], dataset="mine")
     assert list(configs) == [("simclr", 7), ("random", 7)]
     config = configs["simclr", 7]
     assert (config.seed, config.dataset, config.encoder, config.train_images) == (7, "mine", "resnet18", None)
@@ -228,9 +216,9 @@ def test_what_a_preset_makes_equal_is_computed_once(preset, twins):
     keys = [config.key("0" * 64) for config in configs.values()]
     assert len(set(keys)) == len(keys)
     for twin in twins:
-        alone = configs_of_systems(NAME, preset, [twin], seeds=[0])
+        alone = configs_of_systems(PLAN, preset, [twin], seeds=[0])
         assert alone == {(twin, 0): configs[twin_of(twin), 0]}
-    assert list(configs_of_systems(NAME, preset, ["simclr", "simclr"], seeds=[0])) == [("simclr", 0)]
+    assert list(configs_of_systems(PLAN, preset, ["simclr", "simclr"], seeds=[0])) == [("simclr", 0)]
 
 
 @pytest.mark.parametrize("preset", PRESETS)
@@ -243,39 +231,39 @@ def test_the_teacher_of_deacl_is_the_study_s_own_simclr(preset):
 
 
 def test_systems_of_a_study():
-    assert systems_of(NAME, "quick") == IN_CLASS
-    assert systems_of(NAME, "small") == systems_of(NAME, "full") == tuple(ATTACKED)
-    assert systems_of("non_semantic_negatives", "quick") == ("random", "moco", "moco patch", "moco texture")
-    assert systems_of("non_semantic_negatives", "small") == tuple(NEGATIVES)
-    for name, plan in STUDIES.items():
+    assert systems_of(PLAN, "quick") == IN_CLASS
+    assert systems_of(PLAN, "small") == systems_of(PLAN, "full") == tuple(ATTACKED)
+    assert systems_of(PLANS["non_semantic_negatives"], "quick") == ("random", "moco", "moco patch", "moco texture")
+    assert systems_of(PLANS["non_semantic_negatives"], "small") == tuple(NEGATIVES)
+    for name, plan in PLANS.items():
         if name not in (NAME, "non_semantic_negatives", "relicv2_ood"):
-            assert systems_of(name, "quick") == systems_of(name, "full") == () and plan.systems == ()
+            assert systems_of(plan, "quick") == systems_of(plan, "full") == () and not plan.systems
     methods = {system.method for system in ATTACKED.values()}
-    assert set(plan_of(NAME).methods) == methods
-    assert {ATTACKED[name].method for name in IN_CLASS} == set(plan_of(NAME).in_class)
+    assert set(PLAN.methods) == methods
+    assert {ATTACKED[name].method for name in IN_CLASS} == set(PLAN.in_class)
 
 
 def test_a_study_of_two_data_sets():
-    assert datasets_of("relicv2_ood", "small") == datasets_of("relicv2_ood", "full") == ("cifar10", "scenes")
-    assert datasets_of("relicv2_ood", "quick") == datasets_of("relicv2_ood", "small", "scenes") == ("scenes",)
-    assert datasets_of(NAME, "small") == ("cifar10",)
-    assert systems_of("relicv2_ood", "small", "cifar10") == RELICV2_IN_SHORT
-    assert systems_of("relicv2_ood", "small", "scenes") == tuple(RELICV2)
-    assert set(all_systems("relicv2_ood")) == set(RELICV2)
+    assert datasets_of(RELICV2_PLAN, "small") == datasets_of(RELICV2_PLAN, "full") == ("cifar10", "scenes")
+    assert datasets_of(RELICV2_PLAN, "quick") == datasets_of(RELICV2_PLAN, "small", "scenes") == ("scenes",)
+    assert datasets_of(PLAN, "small") == ("cifar10",)
+    assert systems_of(RELICV2_PLAN, "small", "cifar10") == RELICV2_IN_SHORT
+    assert systems_of(RELICV2_PLAN, "small", "scenes") == tuple(RELICV2)
+    assert set(all_systems(RELICV2_PLAN)) == set(RELICV2)
     assert not [name for name in RELICV2_IN_SHORT if RELICV2[name].settings.get("masks") == "exact"]  # known of scenes
-    homes = [record.dataset for record in configs_of("relicv2_ood", "small", plan_of("relicv2_ood").methods, [0])]
+    homes = [record.dataset for record in configs_of(RELICV2_PLAN, "small", RELICV2_PLAN.methods, [0])]
     assert homes == ["cifar10"] * len(RELICV2_IN_SHORT) + ["scenes"] * len(RELICV2)
-    chosen = Study("relicv2_ood", "small", systems=["relicv2", "relicv2 exact"], seeds=[0])
+    chosen = Study(RELICV2_PLAN, "small", systems=["relicv2", "relicv2 exact"], seeds=[0])
     assert [(one.system, one.config.dataset) for one in chosen._wanted("small")] == [
         ("relicv2", "cifar10"), ("relicv2", "scenes"), ("relicv2 exact", "scenes")
     ]  # fmt: skip
     with pytest.raises(BadInput, match="unknown system 'relicv3'.*allowed: random, supervised, supervised same crops"):
-        Study("relicv2_ood", "small", systems=["relicv3"])
+        Study(RELICV2_PLAN, "small", systems=["relicv3"])
 
 
 def test_systems_of_relicv2_by_hand():
     """Alike in passes, and each ablation and sweep differs from the whole method by what its name says."""
-    configs = configs_of_systems("relicv2_ood", "small", tuple(RELICV2), seeds=[0], dataset="scenes")
+    configs = configs_of_systems(RELICV2_PLAN, "small", tuple(RELICV2), seeds=[0], dataset="scenes")
     whole = configs["relicv2", 0]
     assert len({config.key("0" * 64) for config in configs.values()}) == len(RELICV2)
     for (name, _), config in configs.items():
@@ -304,7 +292,7 @@ def test_systems_of_relicv2_by_hand():
 
 def test_what_is_measured_of_a_part_of_relicv2():
     def names(system, preset="small"):
-        return [measure.identity.split("(")[0] for measure in measures_of("relicv2_ood", preset, system)]
+        return [measure.identity.split("(")[0] for measure in measures_of(RELICV2_PLAN, preset, system)]
 
     assert names("relicv2 size 12") == ["accuracy", "out_of_distribution"]
     assert names("relicv2 shuffled") == [*names("relicv2 size 12"), "background_reliance"]
@@ -313,7 +301,7 @@ def test_what_is_measured_of_a_part_of_relicv2():
 
 
 def measured(preset, system=None):
-    return [measure.identity.split("(")[0] for measure in measures_of(NAME, preset, system)]
+    return [measure.identity.split("(")[0] for measure in measures_of(PLAN, preset, system)]
 
 
 def test_what_is_measured_by_role():
@@ -337,7 +325,7 @@ def test_what_is_measured_by_role():
 
 def test_sizes_of_what_is_measured_by_hand():
     def identities(preset):
-        return [measure.identity.split("#")[0] for measure in measures_of(NAME, preset)]
+        return [measure.identity.split("#")[0] for measure in measures_of(PLAN, preset)]
 
     assert identities("quick") == [
         "robust_accuracy(images=100, epsilons=2 8, steps=10, restarts=1)",
@@ -358,9 +346,9 @@ def test_sizes_of_what_is_measured_by_hand():
 
 def test_other_presets_are_as_they_were():
     """What this study makes of a preset is its own: the others keep their encoder and their images."""
-    assert plan_of("methods").scale(PRESETS["small"]) == PRESETS["small"]
-    assert plan_of(NAME).scale(PRESETS["quick"]) == PRESETS["quick"]
-    assert plan_of(NAME).scale(PRESETS["full"]) == PRESETS["full"]
+    assert PLANS["methods"].scale(PRESETS["small"]) == PRESETS["small"]
+    assert PLAN.scale(PRESETS["quick"]) == PRESETS["quick"]
+    assert PLAN.scale(PRESETS["full"]) == PRESETS["full"]
     assert (PRESETS["small"].encoder, PRESETS["small"].train_images) == ("resnet10", 10_000)
 
 
@@ -369,16 +357,16 @@ def test_other_presets_are_as_they_were():
 
 @pytest.mark.parametrize("given", [["simclr", "cf-amc-ssl"], ("simclr", "cf-amc-ssl"), '["simclr", "cf-amc-ssl"]'])
 def test_systems_as_lists_and_strings(given):
-    assert Study(NAME, preset="quick", systems=given).systems == ("simclr", "cf-amc-ssl")
+    assert Study(PLAN, preset="quick", systems=given).systems == ("simclr", "cf-amc-ssl")
 
 
 def test_the_study_s_own_systems_and_those_of_some_methods():
-    assert Study(NAME, preset="quick").systems == IN_CLASS
-    assert Study(NAME, preset="small").systems == tuple(ATTACKED)
-    assert Study(NAME, preset="quick", systems=["acl"]).systems == ("acl",)  # though no method of the class's
-    assert Study(NAME, preset="small", methods=["acl", "trades"]).systems == ("acl", "trades")
-    assert Study(NAME, preset="small", methods=["simclr"], systems=["acl", "simclr pgd"]).systems == ("simclr pgd",)
-    assert Study("methods", preset="quick").systems == ()
+    assert Study(PLAN, preset="quick").systems == IN_CLASS
+    assert Study(PLAN, preset="small").systems == tuple(ATTACKED)
+    assert Study(PLAN, preset="quick", systems=["acl"]).systems == ("acl",)  # though no method of the class's
+    assert Study(PLAN, preset="small", methods=["acl", "trades"]).systems == ("acl", "trades")
+    assert Study(PLAN, preset="small", methods=["simclr"], systems=["acl", "simclr pgd"]).systems == ("simclr pgd",)
+    assert Study(PLANS["methods"], preset="quick").systems == ()
 
 
 @pytest.mark.parametrize(("parameters", "words"), [
@@ -394,25 +382,25 @@ def test_the_study_s_own_systems_and_those_of_some_methods():
 ])  # fmt: skip
 def test_bad_systems_are_one_sentence(parameters, words):
     with pytest.raises(BadInput) as error:
-        Study(NAME, preset="quick", **parameters)
+        Study(PLAN, preset="quick", **parameters)
     assert str(error.value).startswith(words) and "\n" not in str(error.value)
 
 
 def test_a_study_of_methods_takes_no_systems():
     with pytest.raises(BadInput) as error:
-        Study("severity_degradation", preset="quick", systems=["simclr"])
+        Study(PLANS["severity_degradation"], preset="quick", systems=["simclr"])
     assert str(error.value) == "severity_degradation compares methods, not systems: its systems are None"
 
 
 def test_a_copy_of_a_study_is_one():
-    for asked in (Study(NAME, preset="quick", systems=["acl"]), Study("methods", preset="quick")):
+    for asked in (Study(PLAN, preset="quick", systems=["acl"]), Study(PLANS["methods"], preset="quick")):
         assert dataclasses.replace(asked) == asked
         assert dataclasses.replace(asked, seeds=[1]).systems == asked.systems
 
 
 def test_systems_come_from_the_notebook_s_names():
     namespace = {"preset": "quick", "systems": '["simclr"]', "seeds": None, "In": [], "__name__": "__main__"}
-    assert Study.from_notebook(NAME, namespace) == Study(NAME, preset="quick", systems=["simclr"])
+    assert Study.from_notebook(PLAN, namespace) == Study(PLAN, preset="quick", systems=["simclr"])
 
 
 @pytest.fixture
@@ -427,7 +415,7 @@ def results(tmp_path, monkeypatch):
 def made_up(names, preset="quick", seeds=(0, 1)):
     """Records and rows of systems: of each measure one row, whose value says which system it is."""
     records, rows = [], []
-    for (name, _), config in configs_of_systems(NAME, preset, names, seeds).items():
+    for (name, _), config in configs_of_systems(PLAN, preset, names, seeds).items():
         data = {"source": "made up", "checksum": "0" * 64, "train_images": 5}
         key = config.key("0" * 64)
         record = {"key": key, "config": json.loads(json.dumps(config.to_dict())), "data": data, "seconds": 1.0,
@@ -438,14 +426,14 @@ def made_up(names, preset="quick", seeds=(0, 1)):
             record["monitored"] = [{"epoch": 1, "seconds": 1.0, "accuracy": 50.0}]
         records.append(record)
         value = float(list(ATTACKED).index(name))
-        rows += [(key, one.identity, "none", 0, "accuracy", value, 0.5, 9) for one in measures_of(NAME, preset, name)]
+        rows += [(key, one.identity, "none", 0, "accuracy", value, 0.5, 9) for one in measures_of(PLAN, preset, name)]
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 
 def test_published_rows_are_told_apart_by_system(results, monkeypatch):
     monkeypatch.setattr(study.engine, "compute", None)
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
-    for asked in (Study(NAME, seeds=[0, 1]), Study(NAME, preset="quick", seeds=[0, 1])):
+    for asked in (Study(PLAN, seeds=[0, 1]), Study(PLAN, preset="quick", seeds=[0, 1])):
         found = asked.results()
         assert found.preset == "quick" and not found.stale and len(found.records) == 10
         assert tuple(found.rows["system"].unique()) == IN_CLASS  # in the order of the table
@@ -455,16 +443,16 @@ def test_published_rows_are_told_apart_by_system(results, monkeypatch):
     told = found.provenance()
     assert list(told["system"]) == [ATTACKED[record["system"]].title for record in found.records]
     assert set(told["method"]) == {"Random weights", "SimCLR", "EMP-SSL", "Supervised"} and "augmentation" not in told
-    two = Study(NAME, systems=["cf-amc-ssl", "simclr"], seeds=[1]).results()
+    two = Study(PLAN, systems=["cf-amc-ssl", "simclr"], seeds=[1]).results()
     assert list(two.rows["system"].unique()) == ["simclr", "cf-amc-ssl"] and set(two.rows["seed"]) == {1}
 
 
 def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_seeds(results):
     records, rows = made_up(IN_CLASS, seeds=(0, 1, 2))
-    of_simclr = configs_of_systems(NAME, "quick", ["simclr"], [2])["simclr", 2].key("0" * 64)
+    of_simclr = configs_of_systems(PLAN, "quick", ["simclr"], [2])["simclr", 2].key("0" * 64)
     kept = [record for record in records if record["key"] != of_simclr]
     store.write_published(results / NAME / "quick", kept, rows[rows["run"] != of_simclr])
-    found = Study(NAME).results()
+    found = Study(PLAN).results()
     assert tuple(found.rows["system"].unique()) == tuple(name for name in IN_CLASS if name != "simclr")
     assert len(found.records) == 4 * 3 and not found.stale
     left_out = [(one.system, one.config.seed, one.published) for one in found.standings if one.left_out]
@@ -472,11 +460,11 @@ def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_
     assert standing_words(found) == (
         "1 of 15 runs is not published and left out (and with it 2 runs of other seeds): SimCLR."
     )
-    assert tuple(Study(NAME, seeds=[0, 1]).results().rows["system"].unique()) == IN_CLASS
-    assert Study(NAME, preset="quick").systems == IN_CLASS  # what is missing is computed
+    assert tuple(Study(PLAN, seeds=[0, 1]).results().rows["system"].unique()) == IN_CLASS
+    assert Study(PLAN, preset="quick").systems == IN_CLASS  # what is missing is computed
     for parameters in ({"seeds": [7]}, {"dataset": "cifar10"}):
         with pytest.raises(BadInput) as error:
-            Study(NAME, **parameters).results()
+            Study(PLAN, **parameters).results()
         assert str(error.value) == (
             f"none of the {5 if 'seeds' in parameters else 15} runs of this grid is published with all its seeds; name "
             "a preset (quick, small, full) to compute what is missing"
@@ -485,7 +473,7 @@ def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_
 
 def test_a_system_that_is_not_published_is_left_out_by_name(results):
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
-    found = Study(NAME, systems=["simclr", "acl"], seeds=[0, 1]).results()
+    found = Study(PLAN, systems=["simclr", "acl"], seeds=[0, 1]).results()
     assert {record["system"] for record in found.records} == {"simclr"}
     assert standing_words(found) == "2 of 4 runs are not published and left out: ACL."
 
@@ -502,7 +490,7 @@ def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, mo
     monkeypatch.setattr(study.engine, "compute", compute)
     store.write_published(results / NAME / "small", *made_up(["simclr"], "small"))
     systems = ["simclr", "acl", "cf-amc-ssl", "cf-amc-ssl 2 views"]
-    found = Study(NAME, preset="small", systems=systems, seeds=[0]).results()
+    found = Study(PLAN, preset="small", systems=systems, seeds=[0]).results()
     assert {name: len(kinds) for name, kinds in asked_of.items()} == {
         "acl": 5, "cf-amc-ssl": 7, "cf-amc-ssl 2 views": 1
     }  # fmt: skip
@@ -514,12 +502,12 @@ def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, mo
 def test_what_is_published_names_no_system_and_is_found_again(results):
     """A run is its config: the same one may be another system of another preset."""
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
-    found = Study(NAME, seeds=[0, 1]).results()
-    publish(NAME, dataclasses.replace(found, preset="quick"))
+    found = Study(PLAN, seeds=[0, 1]).results()
+    publish(PLAN, dataclasses.replace(found, preset="quick"))
     published.forget()
     records, rows = store.read_published(results / NAME / "quick")
     assert not any("system" in record for record in records) and len(rows) == len(found.rows)
-    again = Study(NAME, seeds=[0, 1]).results()
+    again = Study(PLAN, seeds=[0, 1]).results()
     pd.testing.assert_frame_equal(again.rows, found.rows)
 
 
@@ -532,15 +520,16 @@ def test_rows_that_no_page_reads_are_not_published():
         ("hue", 0.5, "whitened similarity along", True), ("hue", 0, "sensitivity", True),
     ]  # fmt: skip
     rows = pd.DataFrame(cells, columns=["shift", "severity", "metric", "unread"])
-    assert plan_of("accuracy_robustness_tradeoff").unread(rows).tolist() == rows["unread"].tolist()
+    assert PLANS["accuracy_robustness_tradeoff"].unread(rows).tolist() == rows["unread"].tolist()
 
 
 def test_systems_of_negatives_by_hand():
     """One look of a picture a method, each alone changed; what chapters share is one run."""
-    configs = configs_of_systems("non_semantic_negatives", "small", tuple(NEGATIVES), seeds=[0])
+    configs = configs_of_systems(PLANS["non_semantic_negatives"], "small", tuple(NEGATIVES), seeds=[0])
     assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
     every = len(ATTACKED) + len(NEGATIVES) - 3 + len(RELICV2) - 3  # what chapters share is one system
-    assert len({system.title for system in SYSTEMS.values()}) == len(SYSTEMS) == every
+    systems = [(name, system.title) for plan in PLANS.values() for name, system in plan.systems.items()]
+    assert len(set(systems)) == len(dict(systems)) == len({title for _, title in systems}) == every
     for name in set(ATTACKED) & set(NEGATIVES):
         assert configs[name, 0] == all_configs("small", seeds=[0])[name, 0]
     for (name, _), config in configs.items():

@@ -5,6 +5,7 @@ from lib.chapters.augmentation.curves import similarity_curves
 from lib.chapters.augmentation.erasure import erasure_bars
 from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
 from lib.chapters.augmentation.neighbours import nearest_neighbours, read_before_after
+from lib.chapters.augmentation.plan import PLAN
 from lib.chapters.augmentation.tables import measures_agree, sensitivity_table
 from lib.chapters.augmentation.transfer import (
     fusion_dots,
@@ -17,6 +18,7 @@ from lib.chapters.augmentation.views import real_views
 from lib.chapters.augmentation.words import invariance_answer, invariance_causes
 
 __all__ = [
+    "PLAN",
     "AUGMENTATION_CAUSES",
     "AUGMENTATION_INVARIANCE",
     "erasure_bars",

@@ -10,7 +10,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from lib.chapters.augmentation.invariance import ARM, RECIPES, Arm
 from lib.contrasts import difference
 from lib.errors import BadInput
 from lib.figures.prose import listed
@@ -18,6 +17,10 @@ from lib.figures.style import RECIPE_LOOK, arm, look
 from lib.measures import cell_interval
 
 Rows = pd.DataFrame
+Arm = tuple[str, str]  # a method and its augmentation, "" where it has none
+
+ARM = ["method", "augmentation"]
+RECIPES = ("default", "spatial", "appearance")  # the paper's; the others of `AUGMENTATIONS` take one part or leave it
 
 
 # Rows and arms

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from lib.chapters.augmentation.arms import arms_of, chosen_arms, number
+from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms, number
 from lib.contrasts import WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
@@ -28,15 +28,6 @@ from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
 
 Rows = pd.DataFrame
-
-
-Arm = tuple[str, str]  # a method and its augmentation, "" where it has none
-
-
-ARM = ["method", "augmentation"]
-
-
-RECIPES = ("default", "spatial", "appearance")  # the paper's; the others of `AUGMENTATIONS` take one part or leave it
 
 
 METHOD = "moco_v2"  # the paper's, and the one that is trained with all `AUGMENTATIONS`

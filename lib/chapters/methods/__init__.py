@@ -2,9 +2,11 @@
 
 from lib.chapters.methods.diagrams import diagram
 from lib.chapters.methods.figures import accuracy_by_method, methods_answer, recipes_table, results_table
+from lib.chapters.methods.plan import PLAN
 from lib.chapters.methods.tuning import tuning, tuning_table, tuning_words
 
 __all__ = [
+    "PLAN",
     "accuracy_by_method",
     "diagram",
     "methods_answer",

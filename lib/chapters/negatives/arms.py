@@ -11,12 +11,13 @@ from matplotlib.ticker import MaxNLocator
 
 from lib.chapters.negatives.figures import WORDS, words
 from lib.chapters.negatives.numbers import ARMS, KINDS, SETS, kind_of, main_systems, set_scores
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, intervals, levels, needed, pair_gaps, tally
 from lib.figures.marks import apart, bands, dot_of, dots, legend_above
 from lib.figures.prose import NONE, signed
 from lib.figures.style import use_style
-from lib.figures.systems_look import kind_look, system_look, system_title
+from lib.figures.systems_look import kind_look, system_look
 
 Rows = pd.DataFrame
 
@@ -31,7 +32,7 @@ def arms_forest(rows: Rows, scope: str) -> Figure:
         as_table(gaps, ["system", "less", "set"]), f"accuracies of one of {', '.join(ARMS)} with negatives and without"
     )
     sets = [name for name in SETS if name in set(table["set"])]
-    named = table.assign(less=table["less"].map(system_title), set=table["set"].map(words))
+    named = table.assign(less=table["less"].map(PLAN.title), set=table["set"].map(words))
     return Figure(
         _draw_forest(table, sets),
         name="fig-arms",
@@ -39,11 +40,11 @@ def arms_forest(rows: Rows, scope: str) -> Figure:
         f"test set. {bars_told(table)}{tally(gaps.values())} {scope}",
         alt="Charts of dots: percentage points gained by negatives, a panel a test set. "
         + "; ".join(
-            f"{name}: " + ", ".join(f"{system_title(line.system)} {signed(line.mean)}" for line in own.itertuples())
+            f"{name}: " + ", ".join(f"{PLAN.title(line.system)} {signed(line.mean)}" for line in own.itertuples())
             for name, own in ((words(name), table[table["set"] == name]) for name in sets)
         )
         + ".",
-        data=data_of(named, "points gained"),
+        data=data_of(named, "points gained", PLAN.title),
     )
 
 
@@ -62,12 +63,12 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
         for kind, aside in zip(KINDS, apart(len(KINDS), 0.34), strict=True):
             for _, own in table[(table["set"] == name) & (kinds == kind)].groupby("less"):
                 heights = own["less"].map(plains.index) + aside
-                dots(axes, own, heights, system_look(own["system"].iloc[0]), flat=True)
+                dots(axes, own, heights, system_look(SYSTEMS[own["system"].iloc[0]]), flat=True)
         axes.set_title(words(name), fontsize=10.5)
         axes.grid(axis="y", visible=False)
         axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         axes.tick_params(labelsize=9.5, pad=1, labelbottom=place + columns >= len(sets))
-    bands(cells[0, 0], [system_title(name) for name in plains])
+    bands(cells[0, 0], [PLAN.title(name) for name in plains])
     for axes in cells.flat[len(sets) :]:
         axes.set_axis_off()
     drawing.supxlabel("points gained over the plain method", fontsize=11)
@@ -83,7 +84,7 @@ def arms_table(rows: Rows) -> Rows:
     systems = [name for name in main_systems(rows) if name in set(table["system"])]
     sets = [name for name in SETS if name in set(table["set"])]
     return pd.DataFrame(
-        {"system": system_title(system)}
+        {"system": PLAN.title(system)}
         | {f"{words(name)} (%)": str(found.get((system, name), NONE)) for name in sets}
         for system in systems
     )

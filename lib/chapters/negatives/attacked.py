@@ -7,12 +7,13 @@ import pandas as pd
 
 from lib.chapters.negatives.figures import WORDS, told
 from lib.chapters.negatives.numbers import ARMS, KINDS, PLAIN, REFERENCES, attack_levels, kind_of
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
 from lib.figures.marks import apart, dots, legend_above
 from lib.figures.prose import whole
 from lib.figures.style import use_style
-from lib.figures.systems_look import kind_look, pgd_name, system_look, system_title
+from lib.figures.systems_look import kind_look, pgd_name, system_look
 
 Rows = pd.DataFrame
 
@@ -38,22 +39,22 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
         systems = [*references, *arms]
         for system, aside in zip(systems, apart(len(systems), 0.08), strict=True):
             own = table[table["system"] == system]
-            look = system_look(system) | {"markersize": 4.5, "elinewidth": 1}
+            look = system_look(SYSTEMS[system]) | {"markersize": 4.5, "elinewidth": 1}
             dots(axes, own, own["epsilon"].map(epsilons.index) + aside, look, line=True)
-        axes.set_title(system_title(name))
+        axes.set_title(PLAN.title(name))
         axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     cells[0, 0].set(ylabel="accuracy (%)", ylim=(0, None))
     drawing.supxlabel("epsilon (255ths)", fontsize=11)
     kinds = {kind_of(arm) for arms in panels.values() for arm in arms}
     lines = {WORDS[kind]: kind_look(kind) for kind in (PLAIN, *KINDS) if kind in kinds}
-    legend_above(drawing, lines | {system_title(name): system_look(name) for name in references})
+    legend_above(drawing, lines | {PLAN.title(name): system_look(SYSTEMS[name]) for name in references})
     return Figure(
         drawing,
         name="fig-negatives-attacked",
         caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders that were "
         f"trained with negatives and without, none of them under attack. {bars_told(table)}{scope}",
         alt="Line charts of accuracy in percent under PGD against epsilon. "
-        + told(table.assign(line=table["system"].map(system_title)), "epsilon", "line", whole)
+        + told(table.assign(line=table["system"].map(PLAN.title)), "epsilon", "line", whole)
         + ".",
-        data=data_of(table, "accuracy"),
+        data=data_of(table, "accuracy", PLAN.title),
     )

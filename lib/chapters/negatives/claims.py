@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 
 import pandas as pd
 
+from lib import contrasts
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.contrasts import (
     CLEAN_CELL,
     IN_DOMAIN,
@@ -13,7 +16,6 @@ from lib.contrasts import (
     OUT_OF_DOMAIN,
     PGD_CELL,
     Contrasts,
-    between,
     combined,
     difference,
     has,
@@ -21,15 +23,17 @@ from lib.contrasts import (
     mean_out_of_domain,
     measured_by,
     near,
-    on_average,
     out_of_domain,
     raised,
     together,
-    within,
 )
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
-from lib.runs.systems import NEGATIVES, SYSTEMS
 from lib.verdicts import Claim
+
+# Contrasts in words that have the titles of this chapter's systems
+between = functools.partial(contrasts.between, title=PLAN.title)
+within = functools.partial(contrasts.within, title=PLAN.title)
+on_average = functools.partial(contrasts.on_average, title=PLAN.title)
 
 TEXTURE_CELL = CLEAN_CELL | {"shift": "texture"}
 
@@ -132,7 +136,7 @@ def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
         for metric, weight in signs.items()
         for system, sign in (("moco", 1), ("moco texture", -1))
     ]
-    titles = f"{SYSTEMS['moco'].title} less {SYSTEMS['moco texture'].title}"
+    titles = f"{PLAN.title('moco')} less {PLAN.title('moco texture')}"
     return {f"{titles}, the {half} classes told best by texture less the {half} told worst": combined(cues, parts)}
 
 
@@ -144,7 +148,7 @@ def _loses_less(
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         found = measured_by(rows, measure)
         return {
-            f"lost to {words}, {SYSTEMS[plain].title} less {SYSTEMS[repelled].title}": combined(
+            f"lost to {words}, {PLAN.title(plain)} less {PLAN.title(repelled)}": combined(
                 found,
                 [
                     (sign, cell | {"system": name})
@@ -172,7 +176,7 @@ def _texture_above_chance(rows: pd.DataFrame) -> Contrasts:
     for name in PLAIN:
         if classes and has(cues, name, TEXTURE_CELL):
             on = level(cues, TEXTURE_CELL | {"system": name})
-            found[f"{SYSTEMS[name].title}, textures less chance"] = raised(on, -100 / classes)
+            found[f"{PLAN.title(name)}, textures less chance"] = raised(on, -100 / classes)
     return found
 
 
@@ -185,12 +189,12 @@ def _patches_are_textures(rows: pd.DataFrame) -> Contrasts:
         image, texture, patch = (cell | {"system": name} for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL))
         if all(has(cues, name, cell) for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL)):
             middle = [(0.5, image), (0.5, texture), (-1, patch)]
-            found[f"{SYSTEMS[name].title}, middle of images and textures less patches"] = combined(cues, middle)
-            found[f"{SYSTEMS[name].title}, images less textures"] = difference(cues, image, texture)
+            found[f"{PLAN.title(name)}, middle of images and textures less patches"] = combined(cues, middle)
+            found[f"{PLAN.title(name)}, images less textures"] = difference(cues, image, texture)
     return found
 
 
-_TRAINED = [name for name in NEGATIVES if name != "random"]
+_TRAINED = [name for name in SYSTEMS if name != "random"]
 
 
 _ANALYSES = "analyses, second-hand"  # the paper's, known to us from others' notes on it

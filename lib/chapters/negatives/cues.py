@@ -30,16 +30,16 @@ from lib.chapters.negatives.numbers import (
     kind_of,
     main_systems,
 )
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed, tally
 from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
 from lib.figures.prose import listed, lower, whole
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import kind_look, system_look, system_title
+from lib.figures.systems_look import kind_look, system_look
 from lib.measures import Interval
 from lib.methods import METHODS
-from lib.runs.systems import NEGATIVES
 
 Rows = pd.DataFrame
 
@@ -59,13 +59,14 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
     )
     for axes, name in zip(cells.flat, sets, strict=True):
         for system, own in table[table["conflicts"] == name].groupby("system"):
-            dots(axes, own, [systems.index(system)], system_look(system) | {"markersize": 6}, flat=True)
+            dots(axes, own, [systems.index(system)], system_look(SYSTEMS[system]) | {"markersize": 6}, flat=True)
             if system == "random":
-                axes.axvline(own["mean"].iloc[0], color=system_look("random")["color"], linestyle=":", zorder=1)
+                colour = system_look(SYSTEMS["random"])["color"]
+                axes.axvline(own["mean"].iloc[0], color=colour, linestyle=":", zorder=1)
         axes.set_title(CONFLICTS[name], fontsize=10.5)
         axes.xaxis.set_major_locator(MaxNLocator(5))
         axes.grid(axis="y", visible=False)
-    bands(cells[0, 0], [system_title(name) for name in systems])
+    bands(cells[0, 0], [PLAN.title(name) for name in systems])
     drawing.supxlabel("shape bias (%)", fontsize=11)
     settle(drawing)
     gaps = bias_gaps(rows)
@@ -78,11 +79,11 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
         alt="Charts of dots: shape bias in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}: "
-            + ", ".join(f"{system_title(line.system)} {line.mean:.0f}" for line in own.itertuples())
+            + ", ".join(f"{PLAN.title(line.system)} {line.mean:.0f}" for line in own.itertuples())
             for name, own in table.groupby("conflicts", sort=False)
         )
         + ".",
-        data=data_of(table.assign(conflicts=table["conflicts"].map(CONFLICTS)), "shape bias"),
+        data=data_of(table.assign(conflicts=table["conflicts"].map(CONFLICTS)), "shape bias", PLAN.title),
     )
 
 
@@ -99,8 +100,8 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
     told = {name: rho(bias_correlation(points)) for name, points in panels.items()}
     for axes, (name, points) in zip(cells.flat, panels.items(), strict=True):
         for system, point in points.iterrows():
-            size = 4.5 if NEGATIVES[system].role == "sweep" else 7.5
-            axes.plot(point["bias"], point["error"], alpha=0.9, **system_look(system) | {"markersize": size})
+            size = 4.5 if SYSTEMS[system].role == "sweep" else 7.5
+            axes.plot(point["bias"], point["error"], alpha=0.9, **system_look(SYSTEMS[system]) | {"markersize": size})
         axes.set_title(f"{CONFLICTS[name]}\n{told[name]}", fontsize=10.5)
         axes.locator_params(nbins=5)
         axes.margins(0.1)
@@ -120,11 +121,11 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
         alt="Scatter charts of mean corruption error against shape bias, in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}, {told[name]}: "
-            + ", ".join(f"{system_title(own.Index)} {own.error:.0f} at {own.bias:.0f}" for own in points.itertuples())
+            + ", ".join(f"{PLAN.title(own.Index)} {own.error:.0f} at {own.bias:.0f}" for own in points.itertuples())
             for name, points in panels.items()
         )
         + ".",
-        data=table.assign(system=table["system"].map(system_title)),
+        data=table.assign(system=table["system"].map(PLAN.title)),
     )
 
 
@@ -139,12 +140,16 @@ def _looks(systems: Iterable[str]) -> dict[str, dict[str, object]]:
     """A legend of colours, of markers where there are several methods, and of references, of `systems`."""
     systems = list(systems)
     arms = [name for name in systems if name not in REFERENCES]
-    kinds, methods = ({of(name) for name in arms} for of in (kind_of, lambda name: NEGATIVES[name].method))
+    kinds, methods = ({of(name) for name in arms} for of in (kind_of, lambda name: SYSTEMS[name].method))
     looks = {WORDS[kind]: dot_of(kind_look(kind)) for kind in (PLAIN, *KINDS) if kind in kinds}
     if len(methods) > 1:
-        plain = {NEGATIVES[name].method: name for name in ARMS}
-        looks |= {METHODS[method].title: dot_of(system_look(plain[method])) for method in plain if method in methods}
-    return looks | {system_title(name): dot_of(system_look(name)) for name in REFERENCES if name in systems}
+        plain = {SYSTEMS[name].method: name for name in ARMS}
+        looks |= {
+            METHODS[method].title: dot_of(system_look(SYSTEMS[name]))
+            for method, name in plain.items()
+            if method in methods
+        }
+    return looks | {PLAN.title(name): dot_of(system_look(SYSTEMS[name])) for name in REFERENCES if name in systems}
 
 
 def texture_reliance(rows: Rows, scope: str) -> Figure:
@@ -161,7 +166,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
     for axes, (name, words) in zip(cells.flat, pictures.items(), strict=True):
         for system, aside in zip(systems, apart(len(systems), 0.2), strict=True):
             own = table[(table["system"] == system) & (table["pictures"] == name)]
-            look = system_look(system) | {"markersize": 4.5}
+            look = system_look(SYSTEMS[system]) | {"markersize": 4.5}
             dots(axes, own, own["class"].map(classes.index) + aside, look, flat=True)
         axes.axvline(100 / len(classes), **DOTTED)
         borders(axes, len(classes))
@@ -169,7 +174,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
         axes.grid(axis="y", visible=False)
     bands(cells[0, 0], classes)
     drawing.supxlabel("accuracy (%)", fontsize=11)
-    legend_above(drawing, {system_title(name): dot_of(system_look(name)) for name in systems}, 2)
+    legend_above(drawing, {PLAN.title(name): dot_of(system_look(SYSTEMS[name])) for name in systems}, 2)
     on = table[table["pictures"] == TEXTURES]
     return Figure(
         drawing,
@@ -177,13 +182,13 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
         caption="Accuracy by class, on textures that were made of test images and on the images themselves; the class "
         f"that is told best by its texture on average stands at the top. Dotted: chance. {bars_told(table)}{scope}",
         alt="Charts of dots: accuracy in percent by class, on textures and on clean images. On textures, of "
-        f"{listed([system_title(name) for name in systems])}: "
+        f"{listed([PLAN.title(name) for name in systems])}: "
         + "; ".join(
             f"{name} " + ", ".join(f"{mean:.0f}" for mean in own["mean"])
             for name, own in on.groupby("class", sort=False)
         )
         + f". Chance is {100 / len(classes):.0f}.",
-        data=data_of(table, "accuracy"),
+        data=data_of(table, "accuracy", PLAN.title),
     )
 
 
@@ -225,7 +230,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         axes.set_axis_off()
     cells[0, 0].set_ylim(bottom=0)
     drawing.supylabel("accuracy (%)", fontsize=11)
-    legend_above(drawing, {system_title(name): system_look(name) for name in systems}, 2)
+    legend_above(drawing, {PLAN.title(name): system_look(SYSTEMS[name]) for name in systems}, 2)
     named = table.assign(version=[CUE_WORDS[name][0] if name in CUES else name for name in table["version"]])
     return Figure(
         drawing,
@@ -237,7 +242,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         + scope,
         alt="Charts of accuracy in percent on versions of the test images. "
         + "; ".join(
-            f"{system_title(system)}: "
+            f"{PLAN.title(system)}: "
             + ", ".join(
                 f"{version} " + " to ".join(dict.fromkeys(whole(its["mean"].iloc[end]) for end in (0, -1)))
                 for version, its in own.groupby("version", sort=False)
@@ -245,12 +250,12 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
             for system, own in named[named["system"].isin(systems)].groupby("system", sort=False)
         )
         + ".",
-        data=data_of(named, "accuracy"),
+        data=data_of(named, "accuracy", PLAN.title),
     )
 
 
 def _draw_versions(axes: Axes, table: Rows, places: pd.Series, systems: Sequence[str], line: bool = False) -> None:
     aside = dict(zip(systems, apart(len(systems), 0.08 if line else 0.13), strict=True))
     for system, own in table.groupby("system"):
-        look = system_look(system) | {"markersize": 4.5, "elinewidth": 1}
+        look = system_look(SYSTEMS[system]) | {"markersize": 4.5, "elinewidth": 1}
         dots(axes, own, places[own.index] + aside[system], look, line=line)

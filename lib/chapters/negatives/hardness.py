@@ -11,13 +11,13 @@ from torch import Tensor
 
 from lib.chapters.negatives.figures import LIKENED_COLOURS, LIKENED_WORDS
 from lib.chapters.negatives.numbers import LIKENED, PERCENTILES, SIMILAR, similarities
+from lib.chapters.negatives.plan import PLAN
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import needed
 from lib.figures.marks import apart, bands, borders, legend_above
 from lib.figures.prose import listed, whole
 from lib.figures.style import use_style
-from lib.figures.systems_look import system_title
 from lib.shifts.transforms import image_distance
 
 Rows = pd.DataFrame
@@ -111,12 +111,12 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
             for name, own in table.groupby("system", sort=False)
         )
         + ".",
-        data=table.assign(system=table["system"].map(system_title), pair=table["pair"].map(LIKENED_WORDS)).rename(
+        data=table.assign(system=table["system"].map(PLAN.title), pair=table["pair"].map(LIKENED_WORDS)).rename(
             columns={"pair": "compared with"} | columns
         ),
     )
 
 
 def _when(name: str, gap: str = " ") -> str:
-    words = "before training" if name == "random" else system_title(name)
+    words = "before training" if name == "random" else PLAN.title(name)
     return gap.join(textwrap.wrap(words, 12))

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from lib.chapters.negatives.claims import BIASES, LIKENESS, OF_CLASS, TEXTURE_CELL
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain
 from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, picked, with_images
 from lib.measures import Interval
@@ -18,7 +19,6 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.measures.statistics import correlation
 from lib.methods import METHODS
-from lib.runs.systems import NEGATIVES
 
 Rows = pd.DataFrame
 
@@ -72,8 +72,8 @@ SINGLE_CUES = ("silhouette", "edges", "recoloured", "stylised", "texture", "patc
 
 
 def setting(name: str, what: str) -> object:
-    """A setting of the method of one of `NEGATIVES`."""
-    system = NEGATIVES[name]
+    """A setting of the method of one of `SYSTEMS`."""
+    system = SYSTEMS[name]
     return getattr(METHODS[system.method].settings(**system.settings), what)
 
 
@@ -84,12 +84,12 @@ def kind_of(name: str) -> str:
 
 def main_systems(rows: Rows) -> list[str]:
     """The systems in `rows` but for those of another alpha or queue."""
-    return [name for name in held(rows) if NEGATIVES[name].role != "sweep"]
+    return [name for name in held(rows, PLAN) if SYSTEMS[name].role != "sweep"]
 
 
 def family(rows: Rows) -> list[str]:
     """The references in `rows`, and the first method in them with its negatives: what one chart can show."""
-    here = held(rows)
+    here = held(rows, PLAN)
     arms = ([arm for arm in (name, *arms) if arm in here] for name, arms in ARMS.items())
     return [name for name in REFERENCES if name in here] + next(filter(None, arms), [])
 
@@ -99,7 +99,7 @@ def family(rows: Rows) -> list[str]:
 
 def set_scores(rows: Rows) -> Rows:
     """One row a run and set of `SETS` that it has: system, seed, set, value (accuracy in percent), standard_error."""
-    held(rows)
+    held(rows, PLAN)
     clean, textures = picked(rows, IN_DOMAIN), picked(measured_by(rows, "cue_accuracy"), TEXTURE_CELL)
     parts = [clean.assign(set=IN), out_of_domain(rows), textures.assign(set=TEXTURES)]
     return with_images(pd.concat(parts, ignore_index=True), ["system", "seed", "set", "value", "standard_error"])
@@ -122,8 +122,8 @@ def with_pacs(scores: Rows) -> Rows:
 def alpha_systems(rows: Rows) -> dict[str, dict[float, str]]:
     """Kind of negatives -> alpha -> system of MoCo v2 with the usual queue, the smallest alpha first."""
     found: dict[str, dict[float, str]] = {kind: {} for kind in KINDS}
-    for name in held(rows):
-        moco = NEGATIVES[name].method == "moco_v2" and kind_of(name) != PLAIN
+    for name in held(rows, PLAN):
+        moco = SYSTEMS[name].method == "moco_v2" and kind_of(name) != PLAIN
         if moco and setting(name, "queue") == setting("moco", "queue"):
             found[kind_of(name)][setting(name, "alpha")] = name
     return {kind: dict(sorted(own.items())) for kind, own in found.items()}
@@ -147,8 +147,8 @@ def queue_levels(rows: Rows) -> Rows:
     alpha = setting("moco patch", "alpha")
     systems = {
         name: (kind_of(name), setting(name, "queue"))
-        for name in held(rows)
-        if NEGATIVES[name].method == "moco_v2"
+        for name in held(rows, PLAN)
+        if SYSTEMS[name].method == "moco_v2"
         and kind_of(name) in (PLAIN, "patch")
         and (kind_of(name) == PLAIN or setting(name, "alpha") == alpha)
     }
@@ -174,7 +174,7 @@ def queue_gaps(rows: Rows) -> dict[tuple[str, int], Interval]:
 
 def similarities(rows: Rows) -> Rows:
     """One line a system of `SIMILAR` and pair of `LIKENESS`: percentiles in hundredths as p5, ...; means over seeds."""
-    systems = [name for name in held(rows) if name in SIMILAR]
+    systems = [name for name in held(rows, PLAN) if name in SIMILAR]
     own = rows[(rows["metric"] == LIKENESS["other"]["metric"]) & rows["severity"].isin(PERCENTILES)]
     means = own.groupby(["system", "shift", "severity"])["value"].mean().unstack().reindex(columns=list(PERCENTILES))
     table = means.dropna().set_axis([f"p{percent}" for percent in PERCENTILES], axis=1).reset_index()
@@ -196,7 +196,7 @@ def hardness(rows: Rows) -> dict[tuple[str, str], Interval]:
 
 def biases(rows: Rows) -> Rows:
     """One line a set of conflicts of `BIASES` and system: shape bias in percent."""
-    systems = held(rows)
+    systems = held(rows, PLAN)
     parts = [picked(rows, cell).assign(conflicts=name) for name, cell in BIASES.items()]
     table = levels(pd.concat(parts), ["conflicts", "system"])
     return in_order(table, conflicts=BIASES, system=systems)

@@ -8,6 +8,7 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lib.chapters.negatives.figures import CURVE_LOOK, WORDS, told, words
 from lib.chapters.negatives.numbers import CURVES, KINDS, PLAIN, QUEUED, alpha_gaps, queue_levels
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, intervals, needed, tally
 from lib.figures.marks import apart, dots, legend_above
@@ -54,7 +55,7 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
         alt="Charts of percentage points gained against alpha. "
         + told(named.assign(line=named["negatives"] + ", " + named["set"]), "alpha", "line")
         + ".",
-        data=data_of(named, "points gained"),
+        data=data_of(named, "points gained", PLAN.title),
     )
 
 
@@ -88,10 +89,10 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
         alt="Charts of accuracy in percent against the number of keys. "
         + told(named.assign(line=named["set"] + ", " + named["negatives"]), "queue", "line", "{:.1f}".format)
         + ".",
-        data=data_of(named, "accuracy"),
+        data=data_of(named, "accuracy", PLAN.title),
     )
 
 
 def _arm_look(kind: str) -> dict[str, object]:
     """Of an arm of MoCo v2."""
-    return system_look("moco" if kind == PLAIN else f"moco {kind}")
+    return system_look(SYSTEMS["moco" if kind == PLAIN else f"moco {kind}"])

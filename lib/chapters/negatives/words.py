@@ -37,10 +37,11 @@ from lib.chapters.negatives.numbers import (
     queue_gaps,
     set_scores,
 )
+from lib.chapters.negatives.plan import PLAN
 from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain
 from lib.figures.levels import pair_gaps, paired, tally
 from lib.figures.prose import UNTOLD, listed, lower, mark
-from lib.figures.systems_look import pgd_name, system_title
+from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 from lib.measures.published import ge2021
 
@@ -102,7 +103,7 @@ def negatives_answer(rows: Rows) -> str:
     told = []
     for kind in KINDS:
         pairs = [pair for pair in PAIRS if kind_of(pair[0]) == kind]
-        sentences = (_both(rows, *pair, f"With {WORDS[kind]} {system_title(pair[1])}") for pair in pairs)
+        sentences = (_both(rows, *pair, f"With {WORDS[kind]} {PLAN.title(pair[1])}") for pair in pairs)
         told.append(next(filter(None, sentences), ""))
     return " ".join(filter(None, told)) or UNTOLD
 
@@ -188,7 +189,7 @@ def arms_words(rows: Rows) -> str:
     gaps = pair_gaps(set_scores(rows), PAIRS, SETS)
     if not gaps:
         return UNTOLD
-    named = {f"{system_title(arm)}, on {SET_WORDS.get(name, name)}": gap for (arm, _, name), gap in gaps.items()}
+    named = {f"{PLAN.title(arm)}, on {SET_WORDS.get(name, name)}": gap for (arm, _, name), gap in gaps.items()}
     told = [
         f"{where} zero: {'; '.join(own)}."
         for where, own in (
@@ -248,14 +249,14 @@ def texture_words(rows: Rows) -> str:
     own = table[(table["system"] == name) & (table["pictures"] == TEXTURES)].sort_values("mean")
     chance, best, worst = 100 / len(own), own.iloc[-1], own.iloc[0]
     sentence = (
-        f"By texture alone {system_title(name)} tells {best['class']} best ({best['mean']:.0f} %) and {worst['class']} "
+        f"By texture alone {PLAN.title(name)} tells {best['class']} best ({best['mean']:.0f} %) and {worst['class']} "
         f"worst ({worst['mean']:.0f} %)."
     )
     if own["low"].notna().any():
         sentence += f" Of {len(own)} classes, {(own['low'] > chance).sum()} lie above chance with their whole interval."
     gaps = {arm: gap for (arm, _, _), gap in pair_gaps(set_scores(rows), PAIRS, [TEXTURES]).items() if arm in plain}
     told = [f"with {WORDS[kind_of(arm)]} {moved(gap, 'on them')}" for arm, gap in gaps.items()]
-    return f"{sentence} Over all classes, {system_title(name)} {listed(told)}." if told else sentence
+    return f"{sentence} Over all classes, {PLAN.title(name)} {listed(told)}." if told else sentence
 
 
 def cue_words(rows: Rows) -> str:
@@ -268,7 +269,7 @@ def cue_words(rows: Rows) -> str:
     names = [_version(line.version, line.severity) for line in own.itertuples()]
     best, worst = own["mean"].argmax(), own["mean"].argmin()
     sentence = (
-        f"Of {len(own)} versions of the test images, {system_title(arms[0])} reads {names[best]} best "
+        f"Of {len(own)} versions of the test images, {PLAN.title(arms[0])} reads {names[best]} best "
         f"({own['mean'].iloc[best]:.0f} %) and {names[worst]} worst ({own['mean'].iloc[worst]:.0f} %)."
     )
     gaps = cue_gaps(rows)
@@ -285,7 +286,7 @@ def attack_words(rows: Rows) -> str:
     if not gaps:
         return UNTOLD
     least = min(epsilon for _, epsilon in gaps)
-    own = [f"{system_title(arm)} {gap}" for (arm, epsilon), gap in gaps.items() if epsilon == least]
+    own = [f"{PLAN.title(arm)} {gap}" for (arm, epsilon), gap in gaps.items() if epsilon == least]
     return (
         f"Under {pgd_name(rows)} at {least:g}/255, negatives add, in points: {'; '.join(own)}. Over all methods and "
         f"radii: {lower(tally(gaps.values()))}"

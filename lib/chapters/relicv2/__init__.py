@@ -6,6 +6,7 @@ from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
+from lib.chapters.relicv2.plan import PLAN
 from lib.chapters.relicv2.published import published_relicv2_table, published_relicv2_words
 from lib.chapters.relicv2.saliency import (
     background_sheet,
@@ -17,6 +18,7 @@ from lib.chapters.relicv2.saliency import (
 from lib.chapters.relicv2.words import relicv2_answer, relicv2_words, swept
 
 __all__ = [
+    "PLAN",
     "RELICV2_CONTROLS",
     "RELICV2_OOD",
     "RELICV2_PREDICTIONS",

@@ -23,13 +23,13 @@ from lib.chapters.relicv2.numbers import (
     part_levels,
     segmentation_levels,
 )
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
 from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
 from lib.figures.prose import signed, whole
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_look, system_title
-from lib.runs.systems import RELICV2
+from lib.figures.systems_look import system_look
 
 Rows = pd.DataFrame
 
@@ -56,10 +56,10 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
     for (upper, below), world in zip(cells.T, worlds, strict=True):
         for system, aside in zip(systems, apart(len(systems), 0.8 / len(systems)), strict=True):
             own = parts[(parts["world"] == world) & (parts["system"] == system)]
-            look = system_look(system) | {"markersize": 4}
+            look = system_look(SYSTEMS[system]) | {"markersize": 4}
             dots(upper, own, own["part"].map(kinds.index) + aside, look, flat=True)
             gap = gaps[(gaps["world"] == world) & (gaps["system"] == system)]
-            dots(below, gap, [systems.index(system)] * len(gap), system_look(system), flat=True)
+            dots(below, gap, [systems.index(system)] * len(gap), system_look(SYSTEMS[system]), flat=True)
         upper.axvline(chance, **DOTTED)
         borders(upper, len(kinds))
         zero(below)
@@ -71,8 +71,8 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
             axes.grid(axis="y", visible=False)
             axes.tick_params(labelsize=9.5, pad=1)
     bands(cells[0, 0], ["\n".join(textwrap.wrap(part, 12)) for part in kinds])
-    bands(cells[1, 0], [system_title(name) for name in systems])
-    legend_above(drawing, {system_title(name): dot_of(system_look(name)) for name in systems})
+    bands(cells[1, 0], [PLAN.title(name) for name in systems])
+    legend_above(drawing, {PLAN.title(name): dot_of(system_look(SYSTEMS[name])) for name in systems})
     return Figure(
         drawing,
         name="fig-background",
@@ -92,7 +92,7 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
             if len(own := both[(both["world"] == world) & (both["part"] == part)])
         )
         + f". Chance is {chance:.0f} percent.",
-        data=data_of(both, "value"),
+        data=data_of(both, "value", PLAN.title),
     )
 
 
@@ -101,7 +101,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
     table = segmentation_levels(rows)
     means = needed(table[table["of"] == MEAN], f"{MEAN} of systems like {OURS}")
     systems, heads = list(means["system"].unique()), list(means["head"].unique())
-    systems = [name for name in RELICV2 if name in systems]
+    systems = [name for name in SYSTEMS if name in systems]
     use_style()
     drawing, cells = plt.subplots(
         1, len(heads), figsize=(5.4, 0.9 + 0.32 * len(systems)), sharey=True, sharex=True, squeeze=False,
@@ -112,7 +112,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
         ends = np.stack([own["mean"] - own["low"], own["high"] - own["mean"]])
         axes.barh(
             own["system"].map(systems.index), own["mean"], xerr=ends, height=0.66,
-            color=[system_look(name)["color"] for name in own["system"]],
+            color=[system_look(SYSTEMS[name])["color"] for name in own["system"]],
             error_kw={"elinewidth": 1.2, "ecolor": "#777777"},
         )  # fmt: skip
         for line in own.itertuples():
@@ -123,7 +123,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
         axes.grid(axis="y", visible=False)
         axes.tick_params(labelsize=9.5, pad=1)
     cells[0, 0].set_xlim(0, 1.3 * means[["mean", "high"]].max(axis=None))
-    bands(cells[0, 0], [system_title(name) for name in systems])
+    bands(cells[0, 0], [PLAN.title(name) for name in systems])
     drawing.supxlabel("mean intersection over union (%)", fontsize=11)
     settle(drawing)
     named = table.assign(head=table["head"].map(HEAD_WORDS)).rename(columns={"of": "class"})
@@ -139,7 +139,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
             for head, own in means.groupby("head", sort=False)
         )
         + ".",
-        data=data_of(named.assign(**{"class": named["class"].replace(MEAN, f"mean ({MEAN})")}), "IoU"),
+        data=data_of(named.assign(**{"class": named["class"].replace(MEAN, f"mean ({MEAN})")}), "IoU", PLAN.title),
     )
 
 

@@ -7,20 +7,20 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from lib import contrasts
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.contrasts import (
     CLEAN_CELL,
     COMPARED,
     IN_DOMAIN,
     NEAR,
     Contrasts,
-    between,
     combined,
     has,
     in_sets,
     mean_of_sets,
     near,
     negative,
-    on_average,
     raised,
     together,
 )
@@ -29,8 +29,11 @@ from lib.images.scenes import SHAPES
 from lib.measures import Interval, interval
 from lib.measures.background import OTHER
 from lib.measures.corruption_error import ALL
-from lib.runs.systems import RELICV2, SYSTEMS
 from lib.verdicts import Claim
+
+# Contrasts in words that have the titles of this chapter's systems
+between = functools.partial(contrasts.between, title=PLAN.title)
+on_average = functools.partial(contrasts.on_average, title=PLAN.title)
 
 # Systems of the study of ReLICv2
 
@@ -74,7 +77,7 @@ LITTLE = 5.0  # points: about twice what an interval over 1,000 pictures spans t
 EARLIER = ("simclr", "byol sgd", "dino", "relic")  # without labels
 
 
-WHOLE = [name for name, system in RELICV2.items() if system.role in COMPARED and name != "random"]
+WHOLE = [name for name, system in SYSTEMS.items() if system.role in COMPARED and name != "random"]
 
 
 def shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:
@@ -118,7 +121,7 @@ def _relies_less(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
 def _above_earlier(outside: bool) -> Callable[[pd.DataFrame], Contrasts]:
     """ReLICv2 less the mean of all of `EARLIER`, in domain or, with `outside`, in the mean over shifts."""
     signs = {"relicv2": 1} | dict.fromkeys(EARLIER, -1 / len(EARLIER))
-    words = f"{SYSTEMS['relicv2'].title} less the mean of {', '.join(SYSTEMS[name].title for name in EARLIER)}"
+    words = f"{PLAN.title('relicv2')} less the mean of {', '.join(PLAN.title(name) for name in EARLIER)}"
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         own, cell, place = rows[rows["system"].isin(signs)], IN_DOMAIN, "in domain"
@@ -258,7 +261,7 @@ RELICV2_PREDICTIONS = (
 # Without these, no number above means anything.
 RELICV2_CONTROLS = (
     Claim("Every trained system beats random weights by the linear probe.", "ours",
-          _inside(*((name, "random") for name in RELICV2 if name != "random"))),
+          _inside(*((name, "random") for name in SYSTEMS if name != "random"))),
     Claim("Every one that is compared as a whole beats random weights in segmentation.", "ours",
           lambda rows: between(rows, [(name, "random") for name in WHOLE], MIOU_CELLS)),
     Claim("A texture of another class is no shift where textures tell nothing of the class: less than "

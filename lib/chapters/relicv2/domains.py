@@ -25,12 +25,13 @@ from lib.chapters.relicv2.numbers import (
     main_systems,
     set_levels,
 )
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, intervals, needed, tally
 from lib.figures.marks import bands, dots
 from lib.figures.prose import NONE, lower, signed
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_look, system_title
+from lib.figures.systems_look import system_look
 
 Rows = pd.DataFrame
 
@@ -58,7 +59,7 @@ def _across(table: Rows, along: str, words: Mapping[str, str]) -> Rows:
     found = dict(zip(zip(table["system"], table[along], strict=True), intervals(table), strict=True))
     columns = [name for name in (IN, NEIGHBOURS, *SHIFTED, OUT, *PACS) if name in set(table[along])]
     return pd.DataFrame(
-        {"system": system_title(system)}
+        {"system": PLAN.title(system)}
         | {f"{words.get(name, name)} (%)": str(found.get((system, name), NONE)) for name in columns}
         for system in table["system"].unique()
     )
@@ -90,10 +91,10 @@ def ood_forest(rows: Rows, scope: str) -> Figure:
         own = table[table["set"] == sets[place]]
         for line in own.index:
             system = own.loc[line, "system"]
-            dots(axes, own.loc[[line]], [systems.index(system)], system_look(system), flat=True)
+            dots(axes, own.loc[[line]], [systems.index(system)], system_look(SYSTEMS[system]), flat=True)
         axes.set_title(words.get(sets[place], sets[place]), fontsize=10)
         axes.tick_params(labelsize=9, pad=1, labelbottom=place + columns >= len(sets))
-    bands(cells[0, 0], [system_title(name) for name in systems])
+    bands(cells[0, 0], [PLAN.title(name) for name in systems])
     drawing.supxlabel("points that ReLICv2 is ahead", fontsize=11)
     settle(drawing)
     named = table.assign(set=[words.get(name, name) for name in table["set"]]).rename(columns={"system": "other"})
@@ -112,7 +113,7 @@ def ood_forest(rows: Rows, scope: str) -> Figure:
             for name, own in ((name, table[table["set"] == name]) for name in sets)
         )
         + ".",
-        data=data_of(named.assign(other=named["other"].map(system_title)), "points ahead"),
+        data=data_of(named.assign(other=named["other"].map(PLAN.title)), "points ahead", PLAN.title),
     )
 
 

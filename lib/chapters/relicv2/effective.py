@@ -11,13 +11,13 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.relicv2.figures import is_main, named_in_text
 from lib.chapters.relicv2.numbers import CONTROLS, FEWEST_CONTROLS, effective, scatter_of_controls
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import data_of, needed
 from lib.figures.marks import CHANCE, DOTTED, dot_of, dots, legend_above, logit_axes, logit_span, on_line
 from lib.figures.prose import NONE, listed, signed
 from lib.figures.style import use_style
-from lib.figures.systems_look import system_look, system_title
-from lib.runs.systems import RELICV2
+from lib.figures.systems_look import system_look
 
 Rows = pd.DataFrame
 
@@ -80,7 +80,7 @@ def _told_of(name: str, own: Rows, line: bool) -> str:
 
 
 def _effective_data(table: Rows) -> Rows:
-    named = data_of(table, "accuracy").rename(
+    named = data_of(table, "accuracy", PLAN.title).rename(
         columns={
             "in_domain": "in domain", "above": "points above line", "above_low": "low above line",
             "above_high": "high above line",
@@ -90,11 +90,11 @@ def _effective_data(table: Rows) -> Rows:
 
 
 def _draw_effective(table: Rows, lines: Mapping, sets: Sequence[str], chance: float | None) -> Drawing:
-    here = [name for name in RELICV2 if name in set(table["system"])]
-    looks = {system_title(name): dot_of(system_look(name)) for name in here if is_main(name)}
+    here = [name for name in SYSTEMS if name in set(table["system"])]
+    looks = {PLAN.title(name): dot_of(system_look(SYSTEMS[name])) for name in here if is_main(name)}
     words = {"ablation": "ReLICv2, a part changed", "sweep": "ReLICv2, other settings"}
-    roles = {RELICV2[name].role: name for name in here}
-    looks |= {told: dot_of(system_look(roles[role])) for role, told in words.items() if role in roles}
+    roles = {SYSTEMS[name].role: name for name in here}
+    looks |= {told: dot_of(system_look(SYSTEMS[roles[role]])) for role, told in words.items() if role in roles}
     use_style()
     columns = min(2, len(sets))
     rows = -(-len(sets) // columns)
@@ -114,7 +114,7 @@ def _draw_effective(table: Rows, lines: Mapping, sets: Sequence[str], chance: fl
         by_weight = own.assign(main=own["system"].map(is_main)).sort_values("main", kind="stable")
         for line in by_weight.index:
             at = by_weight.loc[line]
-            look = dot_of({"markersize": 6.5} | system_look(at["system"]))
+            look = dot_of({"markersize": 6.5} | system_look(SYSTEMS[at["system"]]))
             if at["main"]:
                 dots(axes, by_weight.loc[[line]], [at["in_domain"]], look)
             else:

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from lib.chapters.relicv2.numbers import HEADS, IN, OTHER_WALL, OURS, OUT, WORLDS
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
-from lib.figures.systems_look import system_title
-from lib.runs.systems import RELICV2
 
 IN_AND_OUT = {
     IN: {"color": "#000000", "marker": "D", "linestyle": "-"},
@@ -35,17 +34,17 @@ SETTING_WORDS = {
 
 
 def is_main(name: str) -> bool:
-    return name in RELICV2 and RELICV2[name].role in COMPARED
+    return name in SYSTEMS and SYSTEMS[name].role in COMPARED
 
 
 def variant(name: str) -> str:
     """What is changed in a variant of ReLICv2, in words without a comma: "removed 0.6 with exact masks"."""
-    return system_title(name).removeprefix(f"{system_title(OURS)}, ").replace(", ", " with ")
+    return PLAN.title(name).removeprefix(f"{PLAN.title(OURS)}, ").replace(", ", " with ")
 
 
 def named_in_text(name: str) -> str:
     """Of a main system, within a sentence and a list."""
-    return _IN_TEXT.get(name, system_title(name))
+    return _IN_TEXT.get(name, PLAN.title(name))
 
 
 def mean_words(count: int) -> str:

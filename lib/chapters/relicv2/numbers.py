@@ -12,6 +12,7 @@ from collections.abc import Iterable
 import pandas as pd
 
 from lib.chapters.relicv2.claims import SHIFTED, mean_shifted, shifted
+from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
 from lib.contrasts import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain
 from lib.errors import BadInput
 from lib.figures.levels import (
@@ -29,7 +30,6 @@ from lib.figures.levels import (
 from lib.measures import Interval, share_interval
 from lib.measures.background import OTHER, SAME
 from lib.methods import METHODS
-from lib.runs.systems import CROPPED, RELICV2, SWEPT
 
 Rows = pd.DataFrame
 
@@ -60,7 +60,7 @@ AGAINST_LINE = tuple(name for name in SHIFTED if name != "C-bar")  # corruptions
 
 # ReLICv2 and ReLIC are what is asked about, and random weights lie so far below all that is trained that they alone
 # would turn the line. Two systems lie on a line of their own.
-CONTROLS = tuple(name for name in OTHERS if RELICV2[name].method not in ("relic", "relicv2"))
+CONTROLS = tuple(name for name in OTHERS if SYSTEMS[name].method not in ("relic", "relicv2"))
 
 
 FEWEST_CONTROLS = 3
@@ -106,8 +106,8 @@ MEAN = "mIoU"
 
 
 def own_systems(rows: Rows) -> list[str]:
-    """The systems of `RELICV2` in `rows`, in its order. Raises BadInput for rows of several data sets."""
-    found = held(rows, RELICV2, "relicv2_ood")
+    """The systems of `SYSTEMS` in `rows`, in its order. Raises BadInput for rows of several data sets."""
+    found = held(rows, PLAN)
     if rows["dataset"].nunique() > 1:
         raise BadInput(f"rows are of one data set here, and these are of {', '.join(sorted(rows['dataset'].unique()))}")
     return found
@@ -115,7 +115,7 @@ def own_systems(rows: Rows) -> list[str]:
 
 def main_systems(rows: Rows) -> list[str]:
     """The systems in `rows` but for ablations and sweeps."""
-    return [name for name in own_systems(rows) if RELICV2[name].role in COMPARED]
+    return [name for name in own_systems(rows) if SYSTEMS[name].role in COMPARED]
 
 
 def of_systems(rows: Rows, systems: Iterable[str]) -> Rows:
@@ -201,7 +201,7 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
             ends = (at.mean, at.low, at.high, above.mean, above.low, above.high)
             found.append((name, system, own["clean"].mean(), *ends))
     columns = ["set", "system", "in_domain", "mean", "low", "high", "above", "above_low", "above_high"]
-    return in_order(pd.DataFrame(found, columns=columns), set=AGAINST_LINE, system=RELICV2), lines
+    return in_order(pd.DataFrame(found, columns=columns), set=AGAINST_LINE, system=SYSTEMS), lines
 
 
 def scatter_of_controls(table: Rows, name: str) -> float:
@@ -242,7 +242,7 @@ def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Interval]
 
 def default(setting: str) -> object:
     """ReLICv2's own value of one of `SWEPT`."""
-    return getattr(METHODS[RELICV2[OURS].method].settings(), setting)
+    return getattr(METHODS[SYSTEMS[OURS].method].settings(), setting)
 
 
 def sweeps(rows: Rows) -> dict[str, dict[str, str]]:
@@ -256,7 +256,7 @@ def sweeps(rows: Rows) -> dict[str, dict[str, str]]:
     found = {}
     for setting, values in orders.items():
         own = {name: value for name, value in values.items() if name in here}
-        if OURS in own and any(RELICV2[name].role == "sweep" for name in own):
+        if OURS in own and any(SYSTEMS[name].role == "sweep" for name in own):
             ordered = sorted(own.items(), key=lambda item: float("inf") if item[1] is None else item[1])
             found[setting] = {_in_words(value): name for name, value in ordered}
     return found
@@ -276,7 +276,7 @@ def sweep_levels(rows: Rows) -> tuple[Rows, int]:
     found = [(setting, *own) for setting, values in sweeps(rows).items() for own in values.items()]
     names = pd.DataFrame(found, columns=["setting", "value", "system"])
     scores, count = in_and_out(rows, names["system"])
-    return names.merge(in_order(levels(scores, ["system", "set"]), system=RELICV2, set=(IN, OUT)), on="system"), count
+    return names.merge(in_order(levels(scores, ["system", "set"]), system=SYSTEMS, set=(IN, OUT)), on="system"), count
 
 
 def sweep_gaps(rows: Rows) -> dict[tuple[str, str, str], Interval]:

@@ -25,13 +25,13 @@ from lib.chapters.relicv2.numbers import (
     sweep_levels,
     sweeps,
 )
+from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, needed, tally
 from lib.figures.marks import apart, bands, dot_of, dots, legend_above
 from lib.figures.prose import listed, signed
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_look, system_title
-from lib.runs.systems import RELICV2
+from lib.figures.systems_look import system_look
 
 Rows = pd.DataFrame
 
@@ -64,7 +64,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         zero(axes)
         own = table[table["place"] == place]
         at = [entries.index(key) for key in zip(own["changed"], own["system"], strict=True)]
-        dots(axes, own, at, dot_of(system_look(OURS)), flat=True)
+        dots(axes, own, at, dot_of(system_look(SYSTEMS[OURS])), flat=True)
         axes.set_title("\n".join(textwrap.wrap(words.get(place, place), 10)), fontsize=10)
         axes.tick_params(labelsize=9, pad=1)
     bands(cells[0, 0], [_entry(*entry) for entry in entries])
@@ -75,7 +75,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
     outside = f"The mean is over {count} shift{'' if count == 1 else 's'}. " if OUT in places else ""
     walls = "On other walls: objects of test scenes on walls of another class, read by a probe that was fitted where "
     named = table.assign(
-        less=table["less"].map(system_title),
+        less=table["less"].map(PLAN.title),
         place=[words.get(place, place) for place in table["place"]],
     )  # fmt: skip
     return Figure(
@@ -83,7 +83,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         name="fig-ablations",
         caption="What is changed in ReLICv2, a line a change: accuracy of the changed system less that of ReLICv2, or "
         "in the last group of ReLICv2 that loses the background of "
-        f"{RELICV2[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
+        f"{SYSTEMS[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
         f"costs points. {outside}"
         f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
         f"{tally(found.values())} {_by_chance(found.values())}{scope}",
@@ -99,7 +99,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
             for place in places
         )
         + ".",
-        data=data_of(named, "points gained"),
+        data=data_of(named, "points gained", PLAN.title),
     )
 
 
@@ -163,7 +163,7 @@ def sweep_curves(rows: Rows, scope: str) -> Figure:
             for setting, own in named[named["set"] == IN].groupby("setting", sort=False)
         )
         + f". All in domain; ours are {listed([_default(setting) for setting in settings])}.",
-        data=data_of(named, "accuracy"),
+        data=data_of(named, "accuracy", PLAN.title),
     )
 
 

@@ -44,19 +44,19 @@ from lib.chapters.relicv2.numbers import (
     sweep_levels,
     sweeps,
 )
+from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, picked, tally
 from lib.figures.marks import CHANCE
 from lib.figures.prose import UNTOLD, listed, lower, mark
 from lib.measures import Interval
-from lib.runs.systems import CROPPED, RELICV2
 
 Rows = pd.DataFrame
 
 
 MASKS = {  # share of the large crops without background: the system, and what it is compared with
     default("removed"): (OURS, ("relicv2 no saliency", "relicv2 shuffled", "relicv2 exact")),
-    RELICV2[REMOVED].settings["removed"]: (
+    SYSTEMS[REMOVED].settings["removed"]: (
         REMOVED, ("relicv2 no saliency", f"{REMOVED} shuffled", f"{REMOVED} exact"),
     ),
 }  # fmt: skip

@@ -7,6 +7,7 @@ from lib.chapters.severity.curves import attention_by_severity
 from lib.chapters.severity.distance import error_along_distance, error_along_severity, monotony, monotony_sentence
 from lib.chapters.severity.errors import before_and_after, error_by_corruption, error_by_group, error_by_severity
 from lib.chapters.severity.natural import natural_against_corrupted, natural_table
+from lib.chapters.severity.plan import PLAN
 from lib.chapters.severity.raw_pixels import raw_by_severity, raw_input_sentences, raw_input_table
 from lib.chapters.severity.rescored import rescored_facts, rescored_ranks, rescored_table
 from lib.chapters.severity.robustness import (
@@ -22,6 +23,7 @@ from lib.chapters.severity.robustness import (
 from lib.chapters.severity.words import predictions_answer, severity_answer, transformer_answer
 
 __all__ = [
+    "PLAN",
     "PREDICTIONS",
     "SEVERITY_DEGRADATION",
     "attention_by_severity",

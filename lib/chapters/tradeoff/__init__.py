@@ -5,12 +5,14 @@ from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, QUIRKS, ROBUSTNESS
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import trade_off
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
+from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
 from lib.chapters.tradeoff.strength import robust_by_epsilon
 from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
 from lib.chapters.tradeoff.words import lengthened, quirky, read_otherwise, swept, tradeoff_answer, watched
 
 __all__ = [
+    "PLAN",
     "ACCURACY_ROBUSTNESS",
     "QUIRKS",
     "ROBUSTNESS_CONTROLS",

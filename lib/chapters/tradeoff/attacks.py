@@ -15,16 +15,16 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import pgd_name, system_look, system_title
+from lib.figures.systems_look import pgd_name, system_look
 from lib.measures import Interval, cell_interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.robust_accuracy import AT, ZERO_GRADIENT
 from lib.measures.rows import CLEAN
-from lib.runs.systems import SYSTEMS
 
 Rows = pd.DataFrame
 Cell = tuple[str, float, str]  # shift, severity and metric of a row
@@ -88,7 +88,7 @@ PUBLISHED = {
 
 def _short(name: str) -> str:
     """A title in lines that are short enough to stand beside a chart on a phone."""
-    return "\n".join(textwrap.wrap(system_title(name), 17))
+    return "\n".join(textwrap.wrap(PLAN.title(name), 17))
 
 
 def _joined(titles: Sequence[str]) -> str:
@@ -125,7 +125,7 @@ def _repeated(table: Rows) -> bool:
 
 def _readable(table: Rows) -> Rows:
     """The data behind a figure: titles of systems, and no ends of intervals where none is known."""
-    told = table.assign(system=table["system"].map(system_title))
+    told = table.assign(system=table["system"].map(PLAN.title))
     return told if _repeated(table) else told.drop(columns=["low", "high"])
 
 
@@ -182,7 +182,7 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         f"{_zero_told(levels_at(rows, [(CLEAN, 0, ZERO_GRADIENT)]), systems)}{scope}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
         "least. "
-        + "; ".join(f"{system_title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
+        + "; ".join(f"{PLAN.title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
         + ".",
         data=_readable(table.assign(attack=table["attack"].map(words))),
     )
@@ -193,9 +193,8 @@ def _draw_strengths(table: Rows, systems: Sequence[str], words: Mapping[str, str
     drawing, axes = plt.subplots(figsize=(4.9, 1.3 + 0.42 * len(systems)), layout="constrained")
     for height, name in enumerate(systems):
         own = table[table["system"] == name]
-        axes.hlines(
-            height, own["accuracy"].min(), own["accuracy"].max(), system_look(name)["color"], linewidth=1, alpha=0.6
-        )
+        colour = system_look(SYSTEMS[name])["color"]
+        axes.hlines(height, own["accuracy"].min(), own["accuracy"].max(), colour, linewidth=1, alpha=0.6)
     for shift in table["attack"].unique():
         own = table[table["attack"] == shift]
         look = {"markersize": 6.5} | STRENGTHS[shift][1]
@@ -254,7 +253,7 @@ def _square_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
         return f"Square, which sees no gradient, leaves no fewer than {pgd} on any: no sign of masked gradients. "
     return (
         f"Square, which sees no gradient, leaves fewer than {pgd} on "
-        f"{_joined([system_title(name) for name in lower])}: a sign of masked gradients. "
+        f"{_joined([PLAN.title(name) for name in lower])}: a sign of masked gradients. "
     )
 
 
@@ -269,7 +268,7 @@ def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
         return "The gradient of cross-entropy is zero for no image. "
     return (
         f"The gradient of cross-entropy is zero for {mean(shares.values()):.1f} % of the images on average, and for "
-        f"up to {shares[most]:.1f} % ({system_title(most)}). "
+        f"up to {shares[most]:.1f} % ({PLAN.title(most)}). "
     )
 
 

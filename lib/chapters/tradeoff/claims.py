@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
 
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, Contrasts, between, within
+from lib import contrasts
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, Contrasts
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
 from lib.measures.rows import CLEAN
-from lib.runs.systems import SYSTEMS
 from lib.verdicts import Claim
+
+# Contrasts in words that have the titles of this chapter's systems
+between = functools.partial(contrasts.between, title=PLAN.title)
+within = functools.partial(contrasts.within, title=PLAN.title)
 
 CELLS = {"clean": CLEAN_CELL, "PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
 

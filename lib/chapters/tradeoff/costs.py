@@ -20,6 +20,7 @@ from lib.chapters.tradeoff.numbers import (
     records_of,
     updates,
 )
+from lib.chapters.tradeoff.plan import FREE, SYSTEMS
 from lib.contrasts import difference
 from lib.errors import BadInput
 from lib.figures.figure import Figure
@@ -28,7 +29,6 @@ from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
 from lib.runs import Results
-from lib.runs.systems import FREE, SYSTEMS
 
 Rows = pd.DataFrame
 
@@ -47,7 +47,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
             name, like, aside = CROPS[crop]
             ends = [own[kind] - own[f"{kind} low"], own[f"{kind} high"] - own[kind]]
             axes.errorbar(own["views"] * aside, own[kind], yerr=ends, label=name, markersize=5.5, linewidth=1.5,
-                          elinewidth=1.1, **system_look(like))  # fmt: skip
+                          elinewidth=1.1, **system_look(SYSTEMS[like]))  # fmt: skip
         axes.set_xscale("log", base=2)
         axes.set_xticks(sorted(table["views"].unique()), [str(views) for views in sorted(table["views"].unique())])
         axes.set(title=words, xlabel="views of an image")
@@ -196,11 +196,12 @@ def _links_told(table: Rows) -> str:
 
 def _draw_family(axes: Axes, own: Rows, x: pd.Series) -> None:
     """Trainings at `x`: hollow for clean pictures, filled under attack; an arrow to more updates, a line to free."""
-    look = system_look(own["system"].iloc[0])
+    look = system_look(SYSTEMS[own["system"].iloc[0]])
     for kind, filling in (("clean", "white"), ("pgd", look["color"])):
         for row, line in own.iterrows():
             ends = [[line[kind] - line[f"{kind} low"]], [line[f"{kind} high"] - line[kind]]]
-            axes.errorbar(x[row], line[kind], yerr=ends, marker=system_look(line["system"])["marker"], markersize=6.5,
+            marker = system_look(SYSTEMS[line["system"]])["marker"]
+            axes.errorbar(x[row], line[kind], yerr=ends, marker=marker, markersize=6.5,
                           elinewidth=0.9, color=look["color"], markerfacecolor=filling, zorder=3)  # fmt: skip
         places = {line["training"]: (x[row], line[kind]) for row, line in own.iterrows()}
         same, longer, free = (places.get(training) for training in TRAININGS)
@@ -214,10 +215,13 @@ def _draw_family(axes: Axes, own: Rows, x: pd.Series) -> None:
 def _cost_key(table: Rows) -> list[Line2D]:
     """What colours, markers and fillings mean, of what is there."""
     grey = "#555555"
-    looks = {line.family: {"marker": "o", "color": system_look(line.system)["color"]} for line in table.itertuples()}
+    looks = {
+        line.family: {"marker": "o", "color": system_look(SYSTEMS[line.system])["color"]}
+        for line in table.itertuples()
+    }
     for line in table.itertuples():
         words = "free training" if line.training == "free" else "training by PGD"
-        looks[words] = {"marker": system_look(line.system)["marker"], "color": grey}
+        looks[words] = {"marker": system_look(SYSTEMS[line.system])["marker"], "color": grey}
     looks["clean"] = {"marker": "o", "color": grey, "markerfacecolor": "white"}
     looks["under attack"] = {"marker": "o", "color": grey}
     return [Line2D([], [], linestyle="none", markersize=6.5, label=words, **look) for words, look in looks.items()]

@@ -22,16 +22,16 @@ from lib.chapters.tradeoff.numbers import (
     records_of,
     uses_labels,
 )
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import pgd_name, system_look, system_title
+from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
 from lib.methods import METHODS
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 
 Rows = pd.DataFrame
 
@@ -73,7 +73,7 @@ def trade_off(results: Results, scope: str) -> Figure:
         alt="Scatter chart of accuracy under attack against accuracy on clean pictures, in percent. "
         + " ".join(
             f"Under {words}: "
-            + "; ".join(f"{system_title(line.Index)} {line.mean:.0f} at {line.clean:.0f}" for line in _means(points))
+            + "; ".join(f"{PLAN.title(line.Index)} {line.mean:.0f} at {line.clean:.0f}" for line in _means(points))
             + "."
             for words, points in panels.items()
         )
@@ -106,7 +106,7 @@ def _attacks_told(panels: Mapping[str, Rows]) -> str:
 
 def _teachers_told(panels: Mapping[str, Rows]) -> str:
     taught = dict.fromkeys(
-        system_title(name)
+        PLAN.title(name)
         for points in panels.values()
         for name in points.index
         if hasattr(METHODS[SYSTEMS[name].method].build, "teacher")
@@ -135,7 +135,7 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
     scale = WIDEST_AREA / max(1.0, *(passes.get(name, 0) for points in panels.values() for name in points.index))
     for axes, (words, points) in zip(cells.flat, panels.items(), strict=True):
         for name, line in points.iterrows():
-            own = system_look(name)
+            own = system_look(SYSTEMS[name])
             axes.errorbar(line["clean mean"], line["mean"], linestyle="none", color=own["color"], elinewidth=0.8,
                           alpha=0.45, zorder=2, xerr=[[line["clean mean"] - line["clean low"]],
                                                      [line["clean high"] - line["clean mean"]]],
@@ -193,7 +193,7 @@ def _label_points(axes: Axes, points: Rows) -> None:
     marks = unit * axes.transData.transform(points[["clean mean", "mean"]])
     sizes = []
     for name in points.index:
-        text = axes.text(0, 0, system_title(name), fontsize=9.5)
+        text = axes.text(0, 0, PLAN.title(name), fontsize=9.5)
         sizes.append(unit * text.get_window_extent().size)
         text.remove()
     corners = [np.stack(_steps(axes, points.loc[front]), axis=1) for front in _fronts(points)]
@@ -205,10 +205,10 @@ def _label_points(axes: Axes, points: Rows) -> None:
         offset = corner + (0, size[1] / 2) - mark
         right = offset[0] > 0
         away = max(offset[0] if right else -offset[0] - size[0], abs(offset[1]))
-        colour = system_look(name)["color"]
+        colour = system_look(SYSTEMS[name])["color"]
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.6, "shrinkA": 0, "shrinkB": 3,
                 "relpos": (0 if right else 1, 0.5)}  # fmt: skip
-        axes.annotate(system_title(name), (point["clean mean"], point["mean"]), xytext=offset,
+        axes.annotate(PLAN.title(name), (point["clean mean"], point["mean"]), xytext=offset,
                       textcoords="offset points", color=colour, fontsize=9.5, va="center", zorder=4,
                       arrowprops=line if away > 9 else None,
                       path_effects=[withStroke(linewidth=2, foreground="white")])  # fmt: skip
@@ -263,7 +263,7 @@ def _trade_off_data(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
     tables = []
     for words, points in panels.items():
         front, *without = _fronts(points)
-        told = {"attack": words, "system": [system_title(name) for name in points.index]}
+        told = {"attack": words, "system": [PLAN.title(name) for name in points.index]}
         told |= {"clean accuracy": points["clean mean"], "clean low": points["clean low"]}
         told |= {"clean high": points["clean high"], "accuracy under attack": points["mean"], "low": points["low"]}
         told |= {"high": points["high"], "passes an image": [passes.get(name, 0.0) for name in points.index]}

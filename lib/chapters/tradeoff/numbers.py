@@ -7,14 +7,13 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.errors import BadInput
-from lib.figures.systems_look import system_title
 from lib.measures import cell_interval
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 
 Rows = pd.DataFrame
 
@@ -104,7 +103,7 @@ def uses_labels(name: str) -> bool:
 
 def named(names: Sequence[str]) -> str:
     """Titles, which hold commas, in words."""
-    titles = [system_title(name) for name in names]
+    titles = [PLAN.title(name) for name in names]
     return " and ".join(filter(None, ("; ".join(titles[:-1]), titles[-1])))
 
 

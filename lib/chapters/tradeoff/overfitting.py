@@ -21,13 +21,12 @@ from lib.chapters.tradeoff.numbers import (
     records_of,
     updates,
 )
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import system_title
 from lib.measures.monitor import ATTACKED
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 
 Rows = pd.DataFrame
 
@@ -58,11 +57,11 @@ def overfitting_monitor(results: Results, scope: str) -> Figure:
         + scope,
         alt="Line charts of accuracy against epoch, a panel a system. At the end, in percent: "
         + "; ".join(
-            f"{system_title(name)} " + ", ".join(f"{end[column]:.0f} {words}" for column, (words, _) in COURSES.items())
+            f"{PLAN.title(name)} " + ", ".join(f"{end[column]:.0f} {words}" for column, (words, _) in COURSES.items())
             for name, end in means.items()
         )
         + f". {told}",
-        data=pd.concat([own.assign(system=system_title(name)) for name, own in shown.items()], ignore_index=True)[
+        data=pd.concat([own.assign(system=PLAN.title(name)) for name, own in shown.items()], ignore_index=True)[
             ["system", "seed", "epoch", *COURSES]
         ],
     )
@@ -96,7 +95,7 @@ def _overfitted_told(ends: Mapping[str, Rows]) -> str:
     """Which of the systems overfitted to FGSM in a seed or more, or that none did."""
     means = {name: end["gap"].mean() for name, end in ends.items()}
     told = [
-        f"{system_title(name)} ({end['overfitted'].sum()} of {len(end)} {'seed' if len(end) == 1 else 'seeds'}, "
+        f"{PLAN.title(name)} ({end['overfitted'].sum()} of {len(end)} {'seed' if len(end) == 1 else 'seeds'}, "
         f"{means[name]:.0f} points on average)"
         for name, end in ends.items()
         if end["overfitted"].any()
@@ -107,7 +106,7 @@ def _overfitted_told(ends: Mapping[str, Rows]) -> str:
     widest = max(means, key=means.get)
     return (
         f"There is no sign of catastrophic overfitting: in no run does FGSM leave {rule} at the end. The widest gap in "
-        f"points, on average over seeds: {system_title(widest)} {round(means[widest])}."
+        f"points, on average over seeds: {PLAN.title(widest)} {round(means[widest])}."
     )
 
 
@@ -123,7 +122,7 @@ def _draw_courses(courses: Mapping[str, Rows]) -> Drawing:
                 axes.plot(own["epoch"], own[column], linewidth=0.8, alpha=0.45, **look)
             means = course.groupby("epoch")[column].mean()
             axes.plot(means.index, means, linewidth=2, label=words, **look)
-        axes.set_title("\n".join(textwrap.wrap(system_title(name), 26)), fontsize=10)  # wider ones meet
+        axes.set_title("\n".join(textwrap.wrap(PLAN.title(name), 26)), fontsize=10)  # wider ones meet
         axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
         axes.tick_params(labelsize=9.5, pad=1)
     cells[0, 0].set(ylim=(0, None))
@@ -153,7 +152,7 @@ def seconds_table(results: Results) -> Rows:
         seconds = [record["seconds"] for record in trained]
         lines.append(
             {
-                "system": system_title(name),
+                "system": PLAN.title(name),
                 "passes of an image and epoch": round(trained[0]["passes"] / (training["epochs"] * seen)),
                 "epochs": training["epochs"],
                 "updates": round(updates(trained)),

@@ -12,11 +12,11 @@ from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
 from lib.chapters.tradeoff.attacks import AMPLIFIED
+from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.errors import BadInput
 from lib.figures.figure import Figure, Slider
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
-from lib.runs.systems import SYSTEMS
 
 # Pictures
 
@@ -153,7 +153,7 @@ def _frame(image: Tensor, adversarial: Tensor, told: Mapping[str, tuple[str, flo
     axes = drawing.add_axes((0.38, 0.16, 0.58, 0.82))
     named = {system.title: name for name, system in SYSTEMS.items()}
     for place, (title, (predicted, probability)) in enumerate(told.items()):
-        colour = system_look(named[title])["color"] if title in named else "#666666"
+        colour = system_look(SYSTEMS[named[title]])["color"] if title in named else "#666666"
         axes.barh(place, 100 * probability, height=0.36, color=colour)
         axes.text(0, place - 0.26, title, va="bottom", fontsize=10)
         axes.text(100, place - 0.26, predicted, va="bottom", ha="right", fontsize=10, weight="bold")

@@ -10,16 +10,16 @@ import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.tradeoff.numbers import FEW, UNDEFENDED, accuracies, intervals_told, uses_labels
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.marks import CHANCE
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import pgd_name, system_look, system_title
+from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
-from lib.runs.systems import SYSTEMS
 
 Rows = pd.DataFrame
 
@@ -43,7 +43,7 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
 
     def told(name: str) -> str:
         fallen = [f"{means[name, e]:.0f} at {e:g}" for e in dict.fromkeys((at, strongest)) if (name, e) in means]
-        return f"{system_title(name)} from {means[name, 0]:.0f} percent to {listed(fallen)}"
+        return f"{PLAN.title(name)} from {means[name, 0]:.0f} percent to {listed(fallen)}"
 
     return Figure(
         _draw_curves(panels, banded, chance, at),
@@ -58,7 +58,7 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
             f"Trained {words}: {'; '.join(told(name) for name in own['system'].unique())}."
             for words, own in panels.items()
         ),
-        data=table.assign(system=table["system"].map(system_title)),
+        data=table.assign(system=table["system"].map(PLAN.title)),
     )
 
 
@@ -92,9 +92,9 @@ def _draw_curves(panels: Mapping[str, Rows], banded: Sequence[str], chance: Sequ
     for axes, (words, own) in zip(cells.flat, panels.items(), strict=True):
         lines = dict(list(own.groupby("system", sort=False)))
         for name in sorted(lines, key=lambda name: -lines[name].set_index("epsilon")["mean"].get(at, 0)):
-            line, look = lines[name], system_look(name)
+            line, look = lines[name], system_look(SYSTEMS[name])
             x = line["epsilon"].map(places)
-            axes.plot(x, line["mean"], label=system_title(name), markersize=5, linewidth=1.5, **look)
+            axes.plot(x, line["mean"], label=PLAN.title(name), markersize=5, linewidth=1.5, **look)
             if words in banded:
                 axes.fill_between(x, line["low"], line["high"], color=look["color"], alpha=0.15, linewidth=0)
         for value in chance:

@@ -18,10 +18,11 @@ from lib.chapters.tradeoff.attacks import (
     levels_at,
     mean,
 )
+from lib.chapters.tradeoff.plan import PLAN
 from lib.contrasts import COMPARED, WHITENED, difference
 from lib.errors import BadInput
 from lib.figures.style import spaced
-from lib.figures.systems_look import pgd_name, system_title
+from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.published import ghofrani2025
@@ -47,10 +48,10 @@ def quirk_table(rows: Rows) -> Rows:
     lines = []
     for quirk, (plain, what) in QUIRKS.items():
         gaps = {words: _gap(rows, (quirk, *cell), (plain, *cell)) for words, cell in columns.items()}
-        lines.append({"quirk": f"{what}, less without", "system": system_title(plain)} | gaps)
+        lines.append({"quirk": f"{what}, less without", "system": PLAN.title(plain)} | gaps)
     for plain in dict.fromkeys(plain for plain, _ in QUIRKS.values()):
         gap = _gap(rows, (plain, "pgd-2", AT, "accuracy"), (plain, *ON_PGD))
-        lines.append({"quirk": f"PGD-2 in evaluation, less {pgd}", "system": system_title(plain)}
+        lines.append({"quirk": f"PGD-2 in evaluation, less {pgd}", "system": PLAN.title(plain)}
                      | dict.fromkeys(columns) | {f"{pgd}, {AT}/255": gap})  # fmt: skip
     return _told(lines, list(columns), f"of a system with a quirk ({'; '.join(QUIRKS)}) and without")
 
@@ -84,7 +85,7 @@ def published_table(rows: Rows) -> Rows:
         raise BadInput("this table needs a system that the paper has: " + ", ".join(filter(None, PUBLISHED.values())))
     published = ghofrani2025().loc[list(PUBLISHED)]
     return pd.DataFrame(
-        {"system of the paper": theirs, "ours": NONE if ours is None else system_title(ours)}
+        {"system of the paper": theirs, "ours": NONE if ours is None else PLAN.title(ours)}
         | {
             f"{words[column]}: {whose}": str(value)
             for column, cell in cells.items()
@@ -115,7 +116,7 @@ def robustness_table(rows: Rows) -> Rows:
     found |= levels_at(rows, [alike, chance, *((name, 0, WHITENED) for name in TRANSFORMS)])
     lines = []
     for name in compared(rows):
-        line = {"system": system_title(name)}
+        line = {"system": PLAN.title(name)}
         for words, (cell, told) in accuracies.items():
             level = found.get((name, *cell))
             line[words] = level if told or level is None else f"{level.mean:.1f}"

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.chapters.tradeoff.claims import DEFENDED, defended
+from lib.chapters.tradeoff.claims import DEFENDED, between, defended
 from lib.chapters.tradeoff.numbers import WATCHED
-from lib.claims import BY_ADVERSARIAL_PROBE
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, between, has, level
+from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has, level
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import spaced
-from lib.figures.systems_look import pgd_name, system_title
+from lib.figures.systems_look import pgd_name
+from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
 from lib.measures.corruption_error import MEASURED
 from lib.methods import METHODS
 from lib.runs import Results
-from lib.runs.systems import SYSTEMS
 from lib.shifts.corruptions import CORRUPTIONS
 
 
@@ -98,13 +98,13 @@ def _best(rows: pd.DataFrame) -> str:
     )
     if len(own) == 1:
         return beside + (
-            f"{system_title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
+            f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
             f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean pictures."
         )
     return beside + (
-        f"Of {len(own)} ways to train without labels and against one, {system_title(robust)} keeps most, "
+        f"Of {len(own)} ways to train without labels and against one, {PLAN.title(robust)} keeps most, "
         f"{level(rows, cell | {'system': robust})} %; on clean pictures "
-        + ("it is the best as well, with " if robust == clean else f"{system_title(clean)} is the best, with ")
+        + ("it is the best as well, with " if robust == clean else f"{PLAN.title(clean)} is the best, with ")
         + f"{level(rows, CLEAN_CELL | {'system': clean})} %."
     )
 
@@ -201,7 +201,7 @@ def _aggregation(rows: pd.DataFrame) -> str:
         return UNTOLD
     told = [f"{mean(rows, name, cell):.0f} % {words}" for words, cell in cells.items()]
     return (
-        f"For {system_title(name)} the aggregate of crops is right for {listed(told)}; the standard probe for "
+        f"For {PLAN.title(name)} the aggregate of crops is right for {listed(told)}; the standard probe for "
         f"{mean(rows, name, CLEAN_CELL):.0f} % and {mean(rows, name, PGD_CELL):.0f} %."
     )
 

@@ -1,7 +1,7 @@
 """Compute a study's runs, and publish their rows.
 
-python -m lib.runs severity_degradation --preset small --publish
-python -m lib.runs severity_degradation --preset full --time-limit 600   # stop after ten minutes; call again to go on
+python -m lib.chapters severity_degradation --preset small --publish
+python -m lib.chapters severity_degradation --preset full --time-limit 600   # stop after ten minutes
 """
 
 from __future__ import annotations
@@ -9,12 +9,13 @@ from __future__ import annotations
 import argparse
 import sys
 
-from lib.errors import BadInput
+from lib.chapters import PLANS
+from lib.errors import BadInput, one_of
 from lib.runs.study import Study, publish
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(prog="python -m lib.runs", description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(prog="python -m lib.chapters", description=__doc__.splitlines()[0])
     parser.add_argument("study", help="a notebook's name, such as severity_degradation")
     parser.add_argument("--preset", required=True, help="quick, small or full")
     parser.add_argument("--dataset", help="another data set than the preset's own")
@@ -26,10 +27,11 @@ def main() -> int:
     arguments = parser.parse_args()
     chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}
     try:
-        study = Study(arguments.study, arguments.preset, arguments.dataset, recompute=True, **chosen)
+        plan = PLANS[one_of(arguments.study, PLANS, "study")]
+        study = Study(plan, arguments.preset, arguments.dataset, recompute=True, **chosen)
         results = study.results(arguments.time_limit)
         if arguments.publish:
-            publish(study.name, results)
+            publish(plan, results)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
-"""Draw the README's figure from the published rows: `python -m lib.figures`, after publishing."""
+"""Draw the README's figure from the published rows: `python -m lib.chapters.severity`, after publishing."""
 
 from lib import files, paths
+from lib.chapters.severity.errors import error_by_severity
+from lib.chapters.severity.plan import PLAN
 from lib.contrasts import convolutional
-from lib.figures import error_by_severity
 from lib.figures.prose import scope
 from lib.runs import Study
 
@@ -10,7 +11,7 @@ README_FIGURE = paths.ROOT / "pages" / "figures" / "error_by_severity.svg"
 
 
 def picture() -> bytes:
-    results = Study("severity_degradation").results()
+    results = Study(PLAN).results()
     return error_by_severity(convolutional(results.rows), scope(results)).picture()
 
 

@@ -1,0 +1,63 @@
+"""What chapter 2 compares and measures."""
+
+from __future__ import annotations
+
+import pandas as pd
+
+from lib.measures import Accuracy, CorruptionError, Downstream, ReadOut, RealInvariance, SyntheticInvariance
+from lib.measures.corruption_error import DEBIASED
+from lib.methods import METHODS
+from lib.runs.plan import Plan
+from lib.runs.presets import Preset
+from lib.views import AUGMENTATIONS
+
+
+def _measures(preset: Preset) -> list:
+    """As many pictures and settings of a transform as the paper has, or what minutes allow; in class no other tasks."""
+    most = preset.test_images
+    images, parameters, scenes = (1_000, 256, 4_000) if most is None else (most // 5, 16, 2 * most)
+    measures = [
+        Accuracy(),
+        SyntheticInvariance(images, parameters),
+        RealInvariance(images, 8),
+        ReadOut(scenes),
+        CorruptionError(most and most // 4),
+    ]
+    return measures if preset.name == "quick" else [*measures, Downstream()]
+
+
+def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
+    """The paper's three recipes. Its method, MoCo v2, has their fusion as well and a control of its size; on scenes,
+    whose causes are known, each augmentation alone and all but one."""
+    if METHODS[method].build.uses_labels or not METHODS[method].trained:
+        return (None,)
+    recipes = ("default", "spatial", "appearance")
+    if method != "moco_v2":
+        return recipes
+    if preset == "quick":
+        return (*recipes, "fusion")
+    if dataset == "scenes":
+        return (*recipes, "fusion", *(name for name in AUGMENTATIONS if name not in recipes))
+    return (*recipes, "fusion", "three defaults")
+
+
+def _unread(rows: pd.DataFrame) -> pd.Series:
+    """Corruption errors but for their means over severities, and curves of encoders that the page draws none of."""
+    details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED, "similarity along"])
+    by_severity = (rows["metric"] == "error") & (rows["severity"] > 0)
+    drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(
+        ["", "default", "spatial", "appearance"]
+    )
+    return details | by_severity | (rows["metric"] == "whitened similarity along") & ~drawn
+
+
+PLAN = Plan(
+    "augmentation_invariance",
+    ("moco_v2", "simclr", "byol", "supervised", "random"),
+    ("moco_v2", "random"),
+    _measures,
+    augmentations=_recipes,
+    wide=("moco_v2",),
+    on_scenes=("moco_v2", "supervised", "random"),
+    unread=_unread,
+)

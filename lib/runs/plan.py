@@ -1,0 +1,190 @@
+"""Plans: what a question compares and measures, and the runs that a preset makes of it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from lib.errors import one_of
+from lib.methods import METHODS
+from lib.runs.config import RunConfig
+from lib.runs.presets import PRESETS, Preset
+from lib.runs.systems import System, epochs_of, plain, settings_of
+from lib.training import Training
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a question compares and measures. `name` is its notebook's, and that of its folder under `results/`.
+
+    `in_class` are its methods in the quick preset, where minutes count. `augmentations` are those that a method is
+    trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers` are
+    the methods that are also trained with the preset's transformer, `wide` those that are with its wide encoder, by
+    the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where the preset has
+    another data set. `unread` tells which rows no page reads: bool (N,) for N rows with the columns of a study's
+    results. They are not published.
+
+    A plan may compare `systems` by their names instead of methods, and `systems_in_class` in the quick preset.
+    `elsewhere` are those that it compares on other data sets than scenes; where they are named, a preset of another
+    data set has scenes as well. `scale` is what it makes of a preset, and `less` what it leaves of the measures for a
+    system.
+    """
+
+    name: str
+    methods: tuple[str, ...]
+    in_class: tuple[str, ...]
+    measures: Callable[[Preset], list]
+    augmentations: Callable[[str, str, str], tuple[str | None, ...]] = lambda preset, dataset, method: (None,)
+    transformers: tuple[str, ...] = ()
+    wide: tuple[str, ...] = ()
+    on_scenes: tuple[str, ...] = ()
+    systems: Mapping[str, System] = field(default_factory=dict)
+    systems_in_class: tuple[str, ...] = ()
+    elsewhere: tuple[str, ...] = ()
+    scale: Callable[[Preset], Preset] = lambda preset: preset
+    less: Callable[[list, System], list] = lambda measures, system: measures
+    unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
+
+    def title(self, system: str) -> str:
+        """Of one of its systems. Raises BadInput for a name that is none."""
+        return self.systems[one_of(system, self.systems, "system")].title
+
+
+def methods_of(systems: Mapping[str, System]) -> tuple[str, ...]:
+    """The methods of some systems, in their order."""
+    return tuple(dict.fromkeys(system.method for system in systems.values()))
+
+
+def config_of(system: System, scale: Preset, seed: int, dataset: str | None = None) -> RunConfig:
+    """The run of a system at a scale."""
+    return RunConfig(
+        dataset=dataset or scale.dataset,
+        method=system.method,
+        encoder=scale.encoder,
+        seed=seed,
+        train_images=scale.train_images,
+        training=_training(system, scale),
+        settings=settings_of(system, scale.views, scale.passes),
+        least_crop=scale.least_crop,
+        augmentation=system.augmentation,
+        attack=system.attack,
+    )
+
+
+def _training(system: System, scale: Preset) -> Training:
+    recipe = system.recipe
+    if not METHODS[system.method].trained:
+        epochs = 1  # which fills its statistics
+    elif system.budget is None:
+        epochs = math.ceil(scale.epochs * recipe.epochs)
+    else:
+        epochs = epochs_of(system, scale.views, scale.passes)
+    return Training(
+        epochs=epochs,
+        batch_size=scale.batch_size,
+        optimiser=recipe.optimiser,
+        learning_rate=recipe.learning_rate * scale.batch_size / 256,
+        weight_decay=recipe.weight_decay,
+        warmup_epochs=warm_up(epochs),
+    )
+
+
+def warm_up(epochs: int) -> float:
+    """The epochs in which the rate rises: a tenth of every run, whatever its method and its length."""
+    return epochs / 10
+
+
+def grid(
+    preset: str | Preset,
+    methods: Sequence[str],
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    augmentations: Callable[[str, str, str], tuple[str | None, ...]] = Plan.augmentations,
+) -> list[RunConfig]:
+    """A list of `RunConfig`: `methods` x their `augmentations` (see `Plan`) x `seeds` at the scale of `preset`."""
+    scale = preset if isinstance(preset, Preset) else PRESETS[one_of(preset, PRESETS, "preset")]
+    return [
+        config_of(plain(method, augmentation), scale, seed, dataset)
+        for method in methods
+        for augmentation in augmentations(scale.name, dataset or scale.dataset, one_of(method, METHODS, "method"))
+        for seed in (scale.seeds if seeds is None else seeds)
+    ]
+
+
+def configs_of(
+    plan: Plan, preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> list[RunConfig]:
+    """All runs of a plan: `grid`, and after it those with other encoders, and on scenes where `dataset` is None."""
+    scale = PRESETS[one_of(preset, PRESETS, "preset")]
+
+    def also(those: Sequence[str]) -> list[str]:
+        return [method for method in methods if method in those]
+
+    if plan.systems:
+        runs = runs_of_systems(plan, preset, systems_of(plan, preset, dataset), seeds, dataset)
+        return [config for _, config in runs if config.method in methods]
+    configs = grid(scale, methods, seeds, dataset, plan.augmentations)
+    if scale.transformer:
+        configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)
+    if scale.wide:
+        wide = replace(scale, encoder=scale.wide)
+        configs += grid(wide, also(plan.wide), seeds, dataset, lambda preset, dataset, method: ("default",))
+    if dataset is None and scale.dataset != "scenes":
+        configs += grid(scale, also(plan.on_scenes), seeds, "scenes", plan.augmentations)
+    return configs
+
+
+def datasets_of(plan: Plan, preset: str, dataset: str | None = None) -> tuple[str, ...]:
+    """The data sets of a plan of systems: `dataset`, or where it is None the preset's own and what is on scenes."""
+    own = PRESETS[one_of(preset, PRESETS, "preset")].dataset
+    if dataset is not None or own == "scenes" or not plan.elsewhere:
+        return (dataset or own,)
+    return own, "scenes"
+
+
+def systems_of(plan: Plan, preset: str, dataset: str | None = None) -> tuple[str, ...]:
+    """The systems that a plan compares in a preset, on a data set or on any of its own; none if it has methods."""
+    return plan.systems_in_class if preset == "quick" else all_systems(plan, dataset)
+
+
+def all_systems(plan: Plan, dataset: str | None = None) -> tuple[str, ...]:
+    """The systems that a plan may be asked for on a data set, or on any where it is None; none if it has methods."""
+    if dataset is None:
+        return tuple(dict.fromkeys((*plan.elsewhere, *plan.systems)))
+    return plan.elsewhere if dataset != "scenes" and plan.elsewhere else tuple(plan.systems)
+
+
+def runs_of_systems(
+    plan: Plan, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> list[tuple[str, RunConfig]]:
+    """The runs of `systems` on each data set of a plan, except systems that it does not compare there."""
+    found = []
+    for home in datasets_of(plan, preset, dataset):
+        chosen = [name for name in systems if name in all_systems(plan, home)]
+        named = configs_of_systems(plan, preset, chosen, seeds, home)
+        found += [(system, config) for (system, _), config in named.items()]
+    return found
+
+
+def configs_of_systems(
+    plan: Plan, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> dict[tuple[str, int], RunConfig]:
+    """The run of each of `systems` and seeds. A system that a preset makes equal to one before it is left out."""
+    scale = plan.scale(PRESETS[one_of(preset, PRESETS, "preset")])
+    configs: dict[tuple[str, int], RunConfig] = {}
+    for name in systems:
+        system = plan.systems[one_of(name, plan.systems, "system")]
+        for seed in scale.seeds if seeds is None else seeds:
+            config = config_of(system, scale, seed, dataset)
+            if config not in configs.values():
+                configs[name, seed] = config
+    return configs
+
+
+def measures_of(plan: Plan, preset: str, system: str | None = None) -> list:
+    """What is measured of each run of a plan, or of those of a system."""
+    measures = plan.measures(plan.scale(PRESETS[one_of(preset, PRESETS, "preset")]))
+    return plan.less(measures, plan.systems[one_of(system, plan.systems, "system")]) if system else measures
