@@ -1,7 +1,6 @@
 """The table has every published number as it was read, and the sentence says where from."""
 
-from lib.chapters.relicv2.published import published_relicv2_table, published_relicv2_words
-from lib.measures.published import CLUSTERED, tomasev2022
+from lib.chapters.relicv2.published import CLUSTERED, published_relicv2_table, published_relicv2_words, tomasev2022
 
 
 def test_published_table():

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 
 from lib.chapters.severity import rescored
+from lib.chapters.severity.published import MODELS, RESNETS, chhipa2023, rankings, scores
 from lib.figures import table
 from lib.figures.style import LOOK
-from lib.measures.published import MODELS, RESNETS, chhipa2023, rankings, scores
 
 
 @pytest.fixture(scope="module")

@@ -38,12 +38,12 @@ from lib.chapters.negatives.numbers import (
     set_scores,
 )
 from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.published import ge2021
 from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain
 from lib.figures.levels import pair_gaps, paired, tally
 from lib.figures.prose import UNTOLD, listed, lower, mark
 from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
-from lib.measures.published import ge2021
 
 Rows = pd.DataFrame
 

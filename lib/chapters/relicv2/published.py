@@ -2,9 +2,44 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pandas as pd
 
-from lib.measures.published import CLUSTERED, PROBED, tomasev2022
+from lib.papers import damaged, papers, read
+
+IMAGENET, LEAD = (f"ImageNet, linear probe, {what}" for what in ("top-1", "ahead of earlier methods without labels"))
+TRANSFERRED = "transfer, top-1 (linear or fine-tuned: not stated)"
+PROBED, CLUSTERED = "CIFAR-10, linear probe", "CIFAR-10, clusters matched to classes (called kNN there)"
+TOMASEV = (  # quantity and model
+    *((IMAGENET, f"ReLICv2, {network}")
+      for network in ("ResNet-50", "ResNet-101", "ResNet-152", "ResNet-200", "largest network")),
+    *((LEAD, f"ReLICv2, {network}") for network in ("ResNet-50", "larger networks, at most")),
+    *(("ObjectNet, linear probe, top-1", f"{name}, ResNet-50") for name in ("ReLICv2", "ReLIC", "SimCLR")),
+    *(("Cityscapes val, mIoU", name) for name in ("ReLICv2", "BYOL")),
+    ("PASCAL VOC 2012 val, mIoU", "ReLICv2"),
+    *((f"{name}, {TRANSFERRED}", "ReLICv2") for name in ("CIFAR-100", "Stanford Cars")),
+    *((PROBED, f"a third party's ReLIC{which}") for which in (
+        ", ResNet-18, 100 epochs", ", ResNet-18, 100 epochs, earlier version",
+        " with nested features, ResNet-18, 400 epochs",
+    )),
+    *((CLUSTERED, f"a third party's {name}") for name in ("BYOL", "ReLIC", "SimCLR", "SwAV", "MoCo", "Barlow Twins")),
+)  # fmt: skip
+
+
+def tomasev2022(folder: Path | None = None) -> pd.DataFrame:
+    """What others' pages quote of Tomasev et al. (arXiv 2201.05119), and third parties' numbers on CIFAR-10.
+
+    A line for each of `TOMASEV`, in its order: quantity, model, value, its unit ("%", or "points" where it is a
+    difference) and source, the page that was read. None was read in a table of the paper. `folder` None is
+    `results/papers`.
+    """
+    path = (folder or papers()) / "tomasev2022.csv"
+    table = read(path, ["quantity", "model"], ["value"], set(TOMASEV), others=["unit", "source"])
+    table = table.loc[list(TOMASEV)].reset_index()
+    if not table["unit"].isin(("%", "points")).all() or (table["source"] == "").any():
+        raise damaged(path, "a unit is neither % nor points, or a source is missing")
+    return table
 
 
 def published_relicv2_table() -> pd.DataFrame:

@@ -7,11 +7,7 @@ from itertools import combinations
 
 import pandas as pd
 
-from lib.figures.figure import Figure
-from lib.figures.prose import listed
-from lib.figures.ranks import rank_chart
-from lib.figures.style import look, title
-from lib.measures.published import (
+from lib.chapters.severity.published import (
     GROUPS,
     RESNETS,
     Published,
@@ -21,6 +17,10 @@ from lib.measures.published import (
     rankings,
     scores,
 )
+from lib.figures.figure import Figure
+from lib.figures.prose import listed
+from lib.figures.ranks import rank_chart
+from lib.figures.style import look, title
 from lib.shifts.corruptions import GROUPS as BENCHMARK_GROUPS
 
 RANKED = {  # the columns of the chart, as they are written under it

@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from scipy import stats
 
 from lib.chapters.severity.errors import curves, draw_lines, readable
+from lib.chapters.severity.published import rankings
 from lib.contrasts import difference, present
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
@@ -29,7 +30,6 @@ from lib.figures.tables import ranking
 from lib.measures import Interval, share_interval
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
-from lib.measures.published import rankings
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
 

@@ -19,13 +19,13 @@ from lib.chapters.tradeoff.attacks import (
     mean,
 )
 from lib.chapters.tradeoff.plan import PLAN
+from lib.chapters.tradeoff.published import ghofrani2025
 from lib.contrasts import COMPARED, WHITENED, difference
 from lib.errors import BadInput
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
-from lib.measures.published import ghofrani2025
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN
 from lib.shifts.transforms import TRANSFORMS

@@ -9,9 +9,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lib import paths
+from lib.chapters.negatives import published as negatives
+from lib.chapters.relicv2 import published as relicv2
+from lib.chapters.severity import published
+from lib.chapters.severity.published import GROUPS, MODELS, NINETEEN, RESNETS
 from lib.errors import BadInput
-from lib.measures import published
-from lib.measures.published import GROUPS, MODELS, NINETEEN, RESNETS
 from lib.shifts.corruptions import CORRUPTIONS
 from lib.shifts.corruptions import GROUPS as BENCHMARK_GROUPS
 
@@ -202,20 +204,20 @@ def test_columns_are_named(copy):
 
 
 def test_ge_is_what_was_printed():
-    table = published.ge2021()
+    table = negatives.ge2021()
     assert [(line.model, line.queue) for line in table.itertuples()] == [
-        (model, queue) for model, queue, _ in published.GE
+        (model, queue) for model, queue, _ in negatives.GE
     ]
     assert list(table["alpha"].dropna()) == [2, 2, 3, 2, 2, 2] and table["alpha"].isna().sum() == 3
     first = table.iloc[0]
-    assert [first[name] for name in published.GE_SETS] == [77.88, 43.08, 28.24, 16.20, 32.92]
-    assert [first[f"{name}_std"] for name in published.GE_SETS] == [0.28, 0.27, 0.58, 0.55, 0.12]
-    gains = table.iloc[2][list(published.GE_SETS)] - first[list(published.GE_SETS)]  # patches, as their text has it
+    assert [first[name] for name in negatives.GE_SETS] == [77.88, 43.08, 28.24, 16.20, 32.92]
+    assert [first[f"{name}_std"] for name in negatives.GE_SETS] == [0.28, 0.27, 0.58, 0.55, 0.12]
+    gains = table.iloc[2][list(negatives.GE_SETS)] - first[list(negatives.GE_SETS)]  # patches, as their text has it
     assert [round(gain, 2) for gain in gains] == [1.47, 2.05, 3.52, 1.17, 1.86]
 
 
 def test_slips_of_ge_are_noted_and_kept():
-    table = published.ge2021()
+    table = negatives.ge2021()
     odd = table[table["note"] != ""]
     assert list(odd["model"]) == ["MoCo*", "MoCo + Patch*"] and list(odd["queue"]) == [65_536, 16_394]
     repeated = (table["rendition"] == table["sketch"]) & (table["rendition_std"] == table["sketch_std"])
@@ -235,19 +237,19 @@ def test_damaged_numbers_of_ge(tmp_path, old, new, words):
     text = (paths.RESULTS / "papers" / "ge2021.csv").read_text()
     (tmp_path / "ge2021.csv").write_text(text.replace(old, new))
     with pytest.raises(BadInput, match=f"ge2021.csv is damaged: .*{words}.*restore it"):
-        published.ge2021(tmp_path)
+        negatives.ge2021(tmp_path)
 
 
 def test_tomasev_is_what_was_read():
-    table = published.tomasev2022()
-    assert list(zip(table["quantity"], table["model"], strict=True)) == list(published.TOMASEV)
+    table = relicv2.tomasev2022()
+    assert list(zip(table["quantity"], table["model"], strict=True)) == list(relicv2.TOMASEV)
     values = table.set_index(["quantity", "model"])["value"]
-    assert list(values[published.IMAGENET]) == [77.1, 78.7, 79.3, 79.8, 80.6]
+    assert list(values[relicv2.IMAGENET]) == [77.1, 78.7, 79.3, 79.8, 80.6]
     assert dict(values["Cityscapes val, mIoU"]) == {"ReLICv2": 75.2, "BYOL": 74.6}
     assert list(values["ObjectNet, linear probe, top-1"]) == [25.9, 23.8, 14.6]
-    assert list(values[published.PROBED]) == [82.53, 71.07, 84.19]
-    assert values[published.CLUSTERED, "a third party's ReLIC"] == 79.26  # no neighbour votes there
-    assert set(table.loc[table["unit"] == "points", "quantity"]) == {published.LEAD}
+    assert list(values[relicv2.PROBED]) == [82.53, 71.07, 84.19]
+    assert values[relicv2.CLUSTERED, "a third party's ReLIC"] == 79.26  # no neighbour votes there
+    assert set(table.loc[table["unit"] == "points", "quantity"]) == {relicv2.LEAD}
     assert not table["source"].str.contains("http|www").any()
 
 
@@ -267,4 +269,4 @@ def test_damaged_numbers_of_tomasev(tmp_path, old, new, words):
     assert old in text
     (tmp_path / "tomasev2022.csv").write_text(text.replace(old, new))
     with pytest.raises(BadInput, match=f"tomasev2022.csv is damaged: .*{words}.*restore it"):
-        published.tomasev2022(tmp_path)
+        relicv2.tomasev2022(tmp_path)
