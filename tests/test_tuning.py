@@ -9,8 +9,8 @@ import pytest
 
 from benchmarks import tuning as command
 from lib import paths
+from lib.chapters.methods import tuning_table, tuning_words
 from lib.errors import BadInput
-from lib.figures import tuning_table, tuning_words
 from lib.methods import METHODS
 from lib.runs import PRESETS, RunConfig, store
 from lib.runs.recipes import RECIPES

@@ -5,7 +5,8 @@ import json
 import pytest
 
 from lib import figures, paths
-from lib.chapters import PLANS
+from lib.chapters import PLANS, severity
+from lib.chapters import methods as chapter
 from lib.chapters.severity import claims, words
 from lib.contrasts import convolutional
 from lib.controls import CONTROLS
@@ -43,12 +44,12 @@ def test_the_methods_page_without_a_method(home, method):
     results = Study(PLANS["methods"]).results()
     name, count = METHODS[method].title, len(results.records) + 3
     assert f"3 of {count} runs are not published and left out: {name}." in figures.standing_words(results)
-    table = figures.results_table(results)
+    table = chapter.results_table(results)
     assert name not in set(table["method"]) and len(table) == count / 3 - 1
     assert set(figures.protocol(results)["method"]) == set(table["method"])
-    figure = figures.accuracy_by_method(results.rows, scope(results))
+    figure = chapter.accuracy_by_method(results.rows, scope(results))
     assert name not in set(figure.data["method"]) and len(figure.data) == len(table)
-    assert all(figures.methods_answer(results).values())
+    assert all(chapter.methods_answer(results).values())
     assert len(verdicts(CONTROLS, results.rows)) == len(CONTROLS)
 
 
@@ -67,7 +68,7 @@ def test_the_severity_page_without_a_method(home, method, measure):
     assert words.transformer_answer(results.rows) and words.predictions_answer(rows)
     for table in (claims.SEVERITY_DEGRADATION, CONTROLS, claims.PREDICTIONS):
         assert len(verdicts(table, results.rows)) == len(table)
-    figure = figures.error_by_severity(rows, "")
+    figure = severity.error_by_severity(rows, "")
     assert name not in figure.alt and name not in set(figure.data["method"])
 
 
