@@ -20,6 +20,7 @@ from scipy import stats
 from lib import paths
 from lib.chapters.tradeoff import attacks
 from lib.chapters.tradeoff.plan import SYSTEMS
+from lib.chapters.tradeoff.published import ghofrani2025
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
 from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
 from lib.errors import BadInput
@@ -326,7 +327,7 @@ def test_quirk_table_with_parts_missing(rows):
 
 
 def test_published_numbers_are_those_of_the_paper():
-    table = attacks.ghofrani2025()
+    table = ghofrani2025()
     assert list(table.index) == list(attacks.PUBLISHED) and len(table) == 7
     assert list(table.loc["Patch-based EMP-SSL"]) == [61, 37.65, 16.95, 530]
     assert list(table.loc["Crop-based SimCLR"]) == [72.86, 47.98, 16.81, 934]
@@ -338,7 +339,7 @@ def test_published_numbers_are_those_of_the_paper():
 def test_published_numbers_that_are_damaged(tmp_path):
     text = (paths.RESULTS / "papers" / "ghofrani2025.csv").read_text()
     with pytest.raises(BadInput, match="could not be read"):
-        attacks.ghofrani2025(tmp_path)
+        ghofrani2025(tmp_path)
     for change, words in (
         (lambda t: t.replace("37.65", "137.65"), "no number from 0 to 100"),
         (lambda t: t.replace("37.65", ""), "no number from 0 to 100"),
@@ -353,10 +354,10 @@ def test_published_numbers_that_are_damaged(tmp_path):
     ):
         (tmp_path / "ghofrani2025.csv").write_text(change(text))
         with pytest.raises(BadInput, match=f"is damaged: .*{words}.*restore it from the repository"):
-            attacks.ghofrani2025(tmp_path)
+            ghofrani2025(tmp_path)
     (tmp_path / "ghofrani2025.csv").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadInput, match="is damaged"):
-        attacks.ghofrani2025(tmp_path)
+        ghofrani2025(tmp_path)
 
 
 def test_published_table(rows):

@@ -12,7 +12,7 @@ import torch
 from matplotlib.text import Text
 
 from lib import figures
-from lib.chapters import severity
+from lib.chapters import severity as chapter
 from lib.chapters.severity import words
 from lib.chapters.severity.errors import curves
 from lib.figures.levels import summary
@@ -74,9 +74,9 @@ def results(rows):
 
 def drawn(rows):
     return [
-        severity.error_by_severity(rows, "Scope."),
-        severity.error_by_group(rows, "Scope."),
-        severity.error_by_corruption(rows, "Scope."),
+        chapter.error_by_severity(rows, "Scope."),
+        chapter.error_by_group(rows, "Scope."),
+        chapter.error_by_corruption(rows, "Scope."),
         figures.contact_sheet(PICTURE).figures["severity 3"],
     ]
 
@@ -135,7 +135,7 @@ def test_names_are_unique_and_pictures_repeat(rows, shown):
 
 
 def test_lines_are_the_means_of_the_rows(rows):
-    figure = severity.error_by_severity(rows, "")
+    figure = chapter.error_by_severity(rows, "")
     lines = {line.get_label(): line.get_ydata() for line in figure.drawing.axes[0].get_lines()}
     for method in METHODS_SHOWN:
         of_method = rows[(rows["method"] == method) & (rows["metric"] == "error")]
@@ -148,7 +148,7 @@ def test_lines_are_the_means_of_the_rows(rows):
 
 def test_alternative_text_names_the_numbers(rows):
     table = curves(rows, "all").set_index(["method", "severity"])["mean"]
-    alt = severity.error_by_severity(rows, "").alt
+    alt = chapter.error_by_severity(rows, "").alt
     for method in METHODS_SHOWN:
         assert f"{METHODS[method].title} rises from {table[method, 0]:.0f} to {table[method, 5]:.0f} percent" in alt
 
@@ -175,13 +175,13 @@ def test_panels_of_all_nineteen_corruptions(rows, shown):
 
 def test_eight_methods_are_told_apart(eight):
     """Words at the ends of lines and in legends neither overlap nor cover a panel, however close the lines are."""
-    ends = severity.error_by_severity(eight, "")
+    ends = chapter.error_by_severity(eight, "")
     axes = ends.drawing.axes[0]
     found = boxes(ends.drawing, axes.texts)
     assert len(found) == len(EIGHT) and all(box.x0 > axes.get_window_extent().x1 for box in found)
     letters = [box.shrunk(1, 0.7) for box in found]  # without the space between lines
     assert not any(a.overlaps(b) for a, b in combinations(letters, 2))
-    for figure in (severity.error_by_group(eight, ""), severity.error_by_corruption(eight, "")):
+    for figure in (chapter.error_by_group(eight, ""), chapter.error_by_corruption(eight, "")):
         legend = figure.drawing.legends[0]
         found = boxes(figure.drawing, legend.get_texts())
         assert len(found) == len(EIGHT) and not any(a.overlaps(b) for a, b in combinations(found, 2))

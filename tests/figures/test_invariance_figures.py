@@ -170,8 +170,8 @@ def test_same_picture_each_time(shown):
 
 def test_missing_augmentations_may_be_nan(rows, shown):
     as_nan = rows.assign(augmentation=rows["augmentation"].astype(object).fillna(np.nan))
-    for name in ("invariance_map", "real_views"):
-        figure = getattr(invariance, name)(as_nan, "Scope.")
+    for draw in (invariance.invariance_map, real_views):
+        figure = draw(as_nan, "Scope.")
         (same,) = (other for other in shown.values() if other.name == figure.name)
         assert (figure.alt, figure.caption) == (same.alt, same.caption)
     references = rows[rows["augmentation"].isna()]

@@ -213,7 +213,7 @@ def test_the_notebook_is_stripped_and_takes_a_study_s_parameters(notebook):
     assert not any(cell["outputs"] or cell["execution_count"] for cell in codes)
     (parameters,) = [cell for cell in codes if "parameters" in cell["metadata"].get("tags", [])]
     names = re.findall(r"^(\w+) += ", parameters["source"], re.MULTILINE)
-    assert names == [field.name for field in dataclasses.fields(Study) if field.name not in ("name", "systems")]
+    assert names == [field.name for field in dataclasses.fields(Study) if field.name not in ("plan", "systems")]
 
 
 def test_every_reference_of_the_page_leads_somewhere(notebook):
@@ -230,7 +230,7 @@ def test_every_reference_of_the_page_leads_somewhere(notebook):
     assert set(re.findall(r"\{eq\}`([^`]+)`", text)) <= set(labels)
     assert len(bibliography) == len(set(bibliography))
     sources = "\n".join(cell["source"] for cell in notebook["cells"] if cell["cell_type"] == "code")
-    assert re.findall(r'figures\.diagram\("(.+)"\)', sources) == list(DIAGRAMS)
+    assert re.findall(r'chapter\.diagram\("(.+)"\)', sources) == list(DIAGRAMS)
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from lib.chapters.negatives.figures import WORDS, words
-from lib.chapters.negatives.numbers import ARMS, KINDS, SETS, kind_of, main_systems, set_scores
+from lib.chapters.negatives.numbers import ARMS, KINDS, PAIRS, SETS, kind_of, main_systems, set_scores
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, intervals, levels, needed, pair_gaps, tally
@@ -27,7 +27,7 @@ Rows = pd.DataFrame
 
 def arms_forest(rows: Rows, scope: str) -> Figure:
     """A panel a set of `SETS`: accuracy of each method with patch and texture negatives less without, in points."""
-    gaps = pair_gaps(set_scores(rows))
+    gaps = pair_gaps(set_scores(rows), PAIRS, SETS)
     table = needed(
         as_table(gaps, ["system", "less", "set"]), f"accuracies of one of {', '.join(ARMS)} with negatives and without"
     )
