@@ -1,1 +1,1 @@
-"""Faults that are planted on purpose, one at a time, to see whether the tests notice: `python -m benchmarks.mutants`."""
+"""Faults that are planted one at a time, to see whether the tests notice: `python -m benchmarks.mutants`."""
