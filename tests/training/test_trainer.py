@@ -94,18 +94,25 @@ sys.path.insert(0, sys.argv[1])
 from test_trainer import KILLED, data, fresh
 from lib.training import train, trainer
 torch.set_num_threads(int(sys.argv[3]))
-moment, calls = sys.argv[4], itertools.count(1)
-owner, name = {"step": (trainer, "learning_rate"), "saving": (torch, "save"), "saved": (os, "replace")}[moment]
-true = getattr(owner, name)
-def killed(*arguments):
-    if next(calls) == int(sys.argv[5]):
-        if moment == "saving":
-            arguments[1].write(b"half")
-            arguments[1].flush()
-        os.kill(os.getpid(), signal.SIGKILL)
-    return true(*arguments)
-setattr(owner, name, killed)
-train(fresh("byol"), *data(), KILLED, 3, Path(sys.argv[2]), checkpoint_seconds=0, progress=False)
+moments = {"step": (trainer, "learning_rate"), "saving": (torch, "save"), "saved": (os, "replace")}
+def train_until_killed(moment, call):
+    owner, name = moments[moment]
+    true, calls = getattr(owner, name), itertools.count(1)
+    def killed(*arguments):
+        if next(calls) == int(call):
+            if moment == "saving":
+                arguments[1].write(b"half")
+                arguments[1].flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return true(*arguments)
+    setattr(owner, name, killed)
+    train(fresh("byol"), *data(), KILLED, 3, Path(sys.argv[2]), checkpoint_seconds=0, progress=False)
+for line in sys.stdin:  # a process each, forked where nothing has run yet: to import anew takes most of the time
+    child = os.fork()
+    if child == 0:
+        train_until_killed(*line.split())
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
 
 
@@ -116,10 +123,12 @@ def test_kill_9_at_any_moment_changes_nothing(tmp_path):
     checkpoint = tmp_path / "checkpoint.pt"
     command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(checkpoint), str(torch.get_num_threads())]
     done = 0
-    for moment, call in (("step", 2), ("saving", 3), ("saved", 3)):
-        assert subprocess.run([*command, moment, str(call)]).returncode == -signal.SIGKILL
-        done += call - 1
-        assert torch.load(checkpoint, weights_only=True)["step"] == done
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as children:
+        for moment, call in (("step", 2), ("saving", 3), ("saved", 3)):
+            print(moment, call, file=children.stdin, flush=True)
+            assert children.stdout.readline() == f"{-signal.SIGKILL}\n"
+            done += call - 1
+            assert torch.load(checkpoint, weights_only=True)["step"] == done
     method, history = run(checkpoint, "byol", KILLED)
     assert digest(method) == whole
     assert len(history) == PLAN.epochs
