@@ -58,12 +58,12 @@ def methods_of(systems: Mapping[str, System]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(system.method for system in systems.values()))
 
 
-def config_of(system: System, scale: Preset, seed: int, dataset: str | None = None) -> RunConfig:
+def config_of(system: System, scale: Preset, seed: int) -> RunConfig:
     """The run of a system at a scale."""
     return RunConfig(
-        dataset=dataset or scale.dataset,
+        dataset=system.dataset or scale.dataset,
         method=system.method,
-        encoder=scale.encoder,
+        encoder=system.encoder or scale.encoder,
         seed=seed,
         train_images=scale.train_images,
         training=_training(system, scale),
@@ -98,43 +98,70 @@ def warm_up(epochs: int) -> float:
 
 
 def grid(
-    preset: str | Preset,
-    methods: Sequence[str],
-    seeds: Sequence[int] | None = None,
-    dataset: str | None = None,
-    augmentations: Callable[[str, str, str], tuple[str | None, ...]] = Plan.augmentations,
+    preset: str | Preset, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
 ) -> list[RunConfig]:
-    """A list of `RunConfig`: `methods` x their `augmentations` (see `Plan`) x `seeds` at the scale of `preset`."""
+    """A list of `RunConfig`: `methods`, as they are, x `seeds` at the scale of `preset`."""
     scale = preset if isinstance(preset, Preset) else PRESETS[one_of(preset, PRESETS, "preset")]
-    return [
-        config_of(plain(method, augmentation), scale, seed, dataset)
-        for method in methods
-        for augmentation in augmentations(scale.name, dataset or scale.dataset, one_of(method, METHODS, "method"))
-        for seed in (scale.seeds if seeds is None else seeds)
-    ]
+    systems = [plain(one_of(method, METHODS, "method"), dataset=dataset) for method in methods]
+    return [config_of(system, scale, seed) for system in systems for seed in (scale.seeds if seeds is None else seeds)]
+
+
+def runs_of(
+    plan: Plan, preset: str, chosen: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+) -> list[tuple[str | None, RunConfig]]:
+    """The runs of those of a plan's systems, or of methods, that are `chosen`, each with the name of its system.
+
+    On each data set of the plan, except systems that it does not compare there. A system that a preset makes equal to
+    one before it is left out.
+    """
+    scale = plan.scale(PRESETS[one_of(preset, PRESETS, "preset")])
+    if plan.systems:
+        systems = [
+            (name, replace(plan.systems[one_of(name, plan.systems, "system")], dataset=home))
+            for home in datasets_of(plan, preset, dataset)
+            for name in chosen
+            if name not in plan.systems or name in all_systems(plan, home)
+        ]
+    else:
+        systems = [(None, system) for system in _systems_of_methods(plan, scale, chosen, dataset)]
+    found: dict[RunConfig, str | None] = {}
+    for name, system in systems:
+        for seed in scale.seeds if seeds is None else seeds:
+            found.setdefault(config_of(system, scale, seed), name)
+    return [(name, config) for config, name in found.items()]
+
+
+def _systems_of_methods(plan: Plan, scale: Preset, methods: Sequence[str], dataset: str | None) -> list[System]:
+    """Methods by their augmentations, and after them those with other encoders, and on scenes where `dataset` is
+    None."""
+
+    def augmented(those: Sequence[str], home: str) -> list[System]:
+        return [
+            plain(method, augmentation=augmentation, dataset=home)
+            for method in those
+            for augmentation in plan.augmentations(scale.name, home, one_of(method, METHODS, "method"))
+        ]
+
+    def also(those: Sequence[str]) -> list[str]:
+        return [method for method in methods if method in those]
+
+    systems = augmented(methods, dataset or scale.dataset)
+    if scale.transformer:
+        systems += [plain(name, encoder=scale.transformer, dataset=dataset) for name in also(plan.transformers)]
+    if scale.wide:
+        wide = {"augmentation": "default", "encoder": scale.wide, "dataset": dataset}
+        systems += [plain(name, **wide) for name in also(plan.wide)]
+    if dataset is None and scale.dataset != "scenes":
+        systems += augmented(also(plan.on_scenes), "scenes")
+    return systems
 
 
 def configs_of(
     plan: Plan, preset: str, methods: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
 ) -> list[RunConfig]:
-    """All runs of a plan: `grid`, and after it those with other encoders, and on scenes where `dataset` is None."""
-    scale = PRESETS[one_of(preset, PRESETS, "preset")]
-
-    def also(those: Sequence[str]) -> list[str]:
-        return [method for method in methods if method in those]
-
-    if plan.systems:
-        runs = runs_of_systems(plan, preset, systems_of(plan, preset, dataset), seeds, dataset)
-        return [config for _, config in runs if config.method in methods]
-    configs = grid(scale, methods, seeds, dataset, plan.augmentations)
-    if scale.transformer:
-        configs += grid(replace(scale, encoder=scale.transformer), also(plan.transformers), seeds, dataset)
-    if scale.wide:
-        wide = replace(scale, encoder=scale.wide)
-        configs += grid(wide, also(plan.wide), seeds, dataset, lambda preset, dataset, method: ("default",))
-    if dataset is None and scale.dataset != "scenes":
-        configs += grid(scale, also(plan.on_scenes), seeds, "scenes", plan.augmentations)
-    return configs
+    """The runs of a plan that are trained by one of `methods`."""
+    runs = runs_of(plan, preset, systems_of(plan, preset, dataset) or methods, seeds, dataset)
+    return [config for _, config in runs if config.method in methods]
 
 
 def datasets_of(plan: Plan, preset: str, dataset: str | None = None) -> tuple[str, ...]:
@@ -157,31 +184,12 @@ def all_systems(plan: Plan, dataset: str | None = None) -> tuple[str, ...]:
     return plan.elsewhere if dataset != "scenes" and plan.elsewhere else tuple(plan.systems)
 
 
-def runs_of_systems(
-    plan: Plan, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
-) -> list[tuple[str, RunConfig]]:
-    """The runs of `systems` on each data set of a plan, except systems that it does not compare there."""
-    found = []
-    for home in datasets_of(plan, preset, dataset):
-        chosen = [name for name in systems if name in all_systems(plan, home)]
-        named = configs_of_systems(plan, preset, chosen, seeds, home)
-        found += [(system, config) for (system, _), config in named.items()]
-    return found
-
-
 def configs_of_systems(
     plan: Plan, preset: str, systems: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
 ) -> dict[tuple[str, int], RunConfig]:
-    """The run of each of `systems` and seeds. A system that a preset makes equal to one before it is left out."""
-    scale = plan.scale(PRESETS[one_of(preset, PRESETS, "preset")])
-    configs: dict[tuple[str, int], RunConfig] = {}
-    for name in systems:
-        system = plan.systems[one_of(name, plan.systems, "system")]
-        for seed in scale.seeds if seeds is None else seeds:
-            config = config_of(system, scale, seed, dataset)
-            if config not in configs.values():
-                configs[name, seed] = config
-    return configs
+    """The run of each of `systems` and seeds, on one data set; see `runs_of`."""
+    home = dataset or PRESETS[one_of(preset, PRESETS, "preset")].dataset
+    return {(name, config.seed): config for name, config in runs_of(plan, preset, systems, seeds, home)}
 
 
 def measures_of(plan: Plan, preset: str, system: str | None = None) -> list:

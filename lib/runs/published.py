@@ -13,7 +13,7 @@ from lib import paths
 from lib.methods import METHODS
 from lib.runs import store
 from lib.runs.config import RECIPE, RunConfig
-from lib.runs.plan import Plan, all_systems, configs_of, runs_of_systems
+from lib.runs.plan import Plan, all_systems, runs_of
 from lib.runs.presets import PRESETS
 
 
@@ -183,11 +183,8 @@ def _current(plan: Plan, preset: str) -> frozenset[str]:
     """The identities of all runs that a plan wants in a preset."""
     if preset not in PRESETS:
         return frozenset()
-    if systems := all_systems(plan):
-        configs = [config for _, config in runs_of_systems(plan, preset, systems)]
-    else:
-        configs = configs_of(plan, preset, plan.methods)
-    return frozenset(map(identity, configs))
+    runs = runs_of(plan, preset, all_systems(plan) or plan.methods)
+    return frozenset(identity(config) for _, config in runs)
 
 
 def unbalanced(wanted: Sequence[Wanted], found: Sequence[Found | None]) -> list[bool]:

@@ -14,7 +14,7 @@ from lib.inputs import whole
 from lib.methods import METHODS
 from lib.runs import engine, store
 from lib.runs.config import RunConfig
-from lib.runs.plan import Plan, all_systems, configs_of, measures_of, runs_of_systems, systems_of
+from lib.runs.plan import Plan, all_systems, measures_of, runs_of, systems_of
 from lib.runs.presets import PRESETS
 from lib.runs.published import Found, Standing, Wanted, find, identity, unbalanced
 from lib.runs.systems import System
@@ -121,11 +121,7 @@ class Study:
 
     def _wanted(self, preset: str) -> list[Wanted]:
         """The study's runs, each with its measures and its system; None where methods are compared."""
-        if self.systems:
-            named = runs_of_systems(self.plan, preset, self.systems, self.seeds, self.dataset)
-        else:
-            configs = configs_of(self.plan, preset, self.methods, self.seeds, self.dataset)
-            named = [(None, config) for config in configs]
+        named = runs_of(self.plan, preset, self.systems or self.methods, self.seeds, self.dataset)
         wanted = [
             Wanted(config, measures_of(self.plan, preset, system), system, system and self.plan.title(system))
             for system, config in named

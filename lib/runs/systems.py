@@ -13,7 +13,8 @@ from lib.views import cost
 @dataclass(frozen=True)
 class System:
     """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has, and
-    `own` where the method's recipe serves. `augmentation` is that of `RunConfig`.
+    `own` where the method's recipe serves. `augmentation` is that of `RunConfig`; `encoder` and `dataset` are None
+    where they are the preset's.
 
     `budget` is what training may cost in the study's unit, passes an image: 1 for what all systems get alike, None for
     the preset's epochs and the method's own number of views, whatever they cost. `role` is what a page shows the system
@@ -31,6 +32,8 @@ class System:
     role: str = "main"
     own: Recipe | None = None
     augmentation: str | None = None
+    encoder: str | None = None
+    dataset: str | None = None
 
     @property
     def recipe(self) -> Recipe:
@@ -43,9 +46,9 @@ SIMCLR = System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709")
 SUPERVISED = System("Supervised", "supervised", None, "a reference with labels", role="yardstick")
 
 
-def plain(method: str, augmentation: str | None = None) -> System:
-    """A method as it is, for as many epochs as its recipe has."""
-    return System(METHODS[method].title, method, None, "", budget=None, augmentation=augmentation)
+def plain(method: str, **changes) -> System:
+    """A method as it is, for as many epochs as its recipe has; `changes` are fields of `System`."""
+    return System(METHODS[method].title, method, None, "", budget=None, **changes)
 
 
 def settings_of(system: System, views: int, budget: int) -> object:

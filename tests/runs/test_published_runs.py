@@ -139,7 +139,7 @@ def test_a_run_that_its_study_still_wants_is_no_older_recipe(tmp_path, monkeypat
     monkeypatch.setattr(paths, "RESULTS", tmp_path)
     published.forget()
     other, plain = (
-        published.runs_of_systems(PLANS["relicv2_ood"], "small", [name], [0, 1, 2], "scenes")
+        published.runs_of(PLANS["relicv2_ood"], "small", [name], [0, 1, 2], "scenes")
         for name in ("relicv2 temperature 0.05", "relicv2")
     )
     put(tmp_path / "relicv2_ood" / "small", made_up([config for _, config in other]))
