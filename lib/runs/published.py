@@ -167,10 +167,10 @@ def _differing(then: RunConfig, now: RunConfig) -> tuple[tuple[str, object, obje
 def _index() -> dict[str, list[_Published]]:
     """All published runs by their questions."""
     index: dict[str, list[_Published]] = {}
-    for path in sorted(paths.RESULTS.glob("*/*/rows.csv")):
-        records, rows = store.read_published(path.parent)
+    for home in filter(store.is_published, sorted(paths.RESULTS.glob("*/*"))):
+        records, rows = store.read_published(home)
         by_run = dict(list(rows.groupby("run")))
-        place = path.parent.parent.name, path.parent.name
+        place = home.parent.name, home.name
         for record in records:
             config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
             published = _Published(place, config, record, by_run[record["key"]])

@@ -2,10 +2,12 @@
 
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
 `head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
-in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows.csv`, and `costs.csv` where `benchmarks.costs`
-measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes.
-A measure's identity is long and there are thousands of rows: `rows.csv` has its name alone, what stands before the
-parenthesis, and the run's record lists under "measures" the identities of all that were published of it, one a name.
+in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows/<measure>.csv`, and `costs.csv` where
+`benchmarks.costs` measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes.
+Keys and a measure's identity are long and there are thousands of rows. A published line has the first letters of its
+run's key, as many as tell the study's runs apart; its measure is the file's name, what stands before the parenthesis
+of the identity, and the run's record lists under "measures" the identities of all that were published of it, one a
+name. A file that would be longer than `LONGEST` gives way to one a metric, `<measure>.<metric>.csv`.
 Every file is written whole or not at all; `tuning.csv` grows by whole lines.
 """
 
@@ -16,7 +18,7 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TextIO
 
@@ -36,6 +38,10 @@ except ImportError:  # Windows: no lock, so one process at a time is up to the u
     fcntl = None
 
 PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
+LINE_COLUMNS = ("run", *COLUMNS)  # of a published file, whose name is the measure's
+LONGEST = 1 << 20  # bytes of a file of published rows
+OLD = "rows.csv"  # all rows of a study in one file, as they once were
+LETTERS = 6  # of a run's key in a published line, or more
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
 TUNING_COLUMNS = (
     "method", "optimiser", "rate", "weight_decay", "temperature", "seed", "dataset", "encoder", "images", "batch_size",
@@ -132,30 +138,51 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return rows[list(columns)]
 
 
+def is_published(home: Path) -> bool:
+    """Whether a study and preset has rows there."""
+    return (home / "rows").is_dir() or (home / OLD).exists()
+
+
 def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
     """Records and rows of one published study and preset; ([], empty) where nothing is published.
 
-    As they went into `write_published`: `measure` holds identities, and the records do not repeat them. A damaged
-    file, and a row that no record accounts for, raise `BadInput`.
+    As they went into `write_published`: `run` and `measure` hold keys and identities, and the records do not repeat
+    the latter. A damaged file, and a row that no record accounts for, raise `BadInput`.
     """
-    if not (home / "rows.csv").exists():
+    if not is_published(home):
         return [], pd.DataFrame(columns=list(PUBLISHED_COLUMNS))
+    if (home / OLD).exists():
+        raise BadInput(f"{home / OLD} is of an older format; python -m lib.runs.convert rewrites it, values unchanged")
+    return read_new(home)
+
+
+def read_new(home: Path) -> tuple[list[dict], pd.DataFrame]:
+    """`read_published` of a study in this format, whatever of an older one lies beside it."""
     try:
         records = [json.loads(line) for line in (home / "runs.jsonl").read_text().splitlines()]
     except (ValueError, OSError) as error:
         raise BadInput(f"{home / 'runs.jsonl'} is damaged ({error}); take it from the repository again") from error
-    rows = read_rows(home / "rows.csv", PUBLISHED_COLUMNS)
     listed = {record["key"]: _by_name(home, record["key"], record.pop("measures", [])) for record in records}
-    pairs = list(zip(rows["run"], rows["measure"], strict=True))
-    for run, name in sorted(set(pairs)):
-        if run not in listed:
-            raise BadInput(f"{home / 'rows.csv'} has rows of run {run}, which runs.jsonl does not describe")
-        if name not in listed[run]:
+    keys = {short: key for key, short in short_names(listed).items()}
+    tables = [_of_file(path, keys, listed) for path in sorted((home / "rows").glob("*.csv"))]
+    rows = join(tables)
+    order = rows["run"].map({key: place for place, key in enumerate(sorted(listed))})
+    return records, rows.iloc[order.argsort(kind="stable")].reset_index(drop=True)
+
+
+def _of_file(path: Path, keys: dict[str, str], listed: dict[str, dict[str, str]]) -> pd.DataFrame:
+    """The rows of one published file, with the keys and identities of its runs."""
+    rows, measure = read_rows(path, LINE_COLUMNS), path.name.split(".")[0]
+    for run in sorted(set(rows["run"])):
+        if run not in keys:
+            raise BadInput(f"{path} has rows of run {run}, which runs.jsonl does not describe")
+        if measure not in (named := listed[keys[run]]):
             raise BadInput(
-                f"{home / 'rows.csv'} has rows of the measure {name!r} in run {run}, whose record in runs.jsonl lists: "
-                f"{', '.join(listed[run].values()) or 'no measure'}"
+                f"{path} has rows of run {run}, whose record in runs.jsonl lists: "
+                f"{', '.join(named.values()) or 'no measure'}"
             )
-    return records, rows.assign(measure=[listed[run][name] for run, name in pairs])
+    runs = rows["run"].map(keys)
+    return rows.assign(run=runs, measure=[listed[run][measure] for run in runs])
 
 
 def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None:
@@ -169,9 +196,36 @@ def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None
         record | {"measures": list(listed.get(record["key"], {}).values())}
         for record in sorted(records, key=lambda record: record["key"])
     ]
-    rows = rows.assign(measure=rows["measure"].map(_name)).sort_values("run", kind="stable")[list(PUBLISHED_COLUMNS)]
-    files.write_text(home / "rows.csv", to_csv(rows))
+    shorts = short_names(record["key"] for record in records)
+    if unknown := sorted(set(rows["run"]) - set(shorts)):
+        raise BadInput(f"there are rows of run {unknown[0]}, but no record of it")
+    rows = rows.sort_values("run", kind="stable")
+    names, rows = rows["measure"].map(_name), rows.assign(run=rows["run"].map(shorts))[list(LINE_COLUMNS)]
+    texts = {}
+    for name, table in rows.groupby(names):
+        texts |= _texts(name, table)
+    for name, text in texts.items():
+        files.write_text(home / "rows" / name, text)
+    for path in set((home / "rows").glob("*.csv")) - {home / "rows" / name for name in texts}:
+        path.unlink()
     files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+
+
+def _texts(measure: str, rows: pd.DataFrame) -> dict[str, str]:
+    """The text of each file of a measure's rows, by the file's name."""
+    text = to_csv(rows)
+    if len(text.encode()) <= LONGEST:
+        return {f"{measure}.csv": text}
+    return {f"{measure}.{metric.replace(' ', '_')}.csv": to_csv(own) for metric, own in rows.groupby("metric")}
+
+
+def short_names(keys: Iterable[str]) -> dict[str, str]:
+    """Of each of `keys` as many first letters, `LETTERS` or more, as tell all of them apart."""
+    keys = list(keys)
+    length = LETTERS
+    while len({key[:length] for key in keys}) < len(set(keys)):
+        length += 1
+    return {key: key[:length] for key in keys}
 
 
 def _name(identity: str) -> str:

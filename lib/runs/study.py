@@ -253,7 +253,7 @@ def _published_costs(study: str, preset: str, methods: Sequence[str]) -> pd.Data
 def largest_published(plan: Plan) -> str:
     """The name of the largest preset with published rows of `plan`."""
     for preset in reversed(PRESETS):
-        if (paths.RESULTS / plan.name / preset / "rows.csv").exists():
+        if store.is_published(paths.RESULTS / plan.name / preset):
             return preset
     raise BadInput(f"nothing is published for {plan.name}; name a preset to compute it: {', '.join(PRESETS)}")
 

@@ -13,16 +13,27 @@ from torch import nn
 from lib import files, paths
 from lib.errors import BadInput
 from lib.runs import store
+from lib.runs.convert import convert
 
-COMMITTED = sorted(path.parent for path in paths.RESULTS.glob("*/*/rows.csv"))
-ROWS = """run,measure,shift,severity,metric,value,standard_error,images
-a1,accuracy,none,0,knn accuracy,36.500000,0.250000,100
-a1,corruption_error,fog,1,error,70.000000,0.500000,50
-a1,corruption_error,fog,2.5,error,75.125000,0.500000,50
-b2,accuracy,none,0,knn accuracy,40.000000,0.250000,100
+COMMITTED = sorted(path.parent for path in paths.RESULTS.glob("*/*/rows"))
+HEADER = "run,shift,severity,metric,value,standard_error,images\n"
+ROWS = {
+    "accuracy.csv": HEADER + """a10000,none,0,knn accuracy,36.500000,0.250000,100
+b20000,none,0,knn accuracy,40.000000,0.250000,100
+""",
+    "corruption_error.csv": HEADER + """a10000,fog,1,error,70.000000,0.500000,50
+a10000,fog,2.5,error,75.125000,0.500000,50
+""",
+}  # fmt: skip
+A1, B2 = "a100000000000000", "b200000000000000"
+RECORDS = f"""{{"key": "{A1}", "measures": ["accuracy()#1.1", "corruption_error(images=50)#1.1.2"], "seed": 0}}
+{{"key": "{B2}", "measures": ["accuracy()#1.2"], "seed": 1}}
 """
-RECORDS = """{"key": "a1", "measures": ["accuracy()#1.1", "corruption_error(images=50)#1.1.2"], "seed": 0}
-{"key": "b2", "measures": ["accuracy()#1.2"], "seed": 1}
+OLD_ROWS = f"""run,measure,shift,severity,metric,value,standard_error,images
+{A1},accuracy,none,0,knn accuracy,36.500000,0.250000,100
+{A1},corruption_error,fog,1,error,70.000000,0.500000,50
+{A1},corruption_error,fog,2.5,error,75.125000,0.500000,50
+{B2},accuracy,none,0,knn accuracy,40.000000,0.250000,100
 """
 IDENTITIES = [
     "accuracy()#1.1", "corruption_error(images=50)#1.1.2", "corruption_error(images=50)#1.1.2", "accuracy()#1.2"
@@ -32,9 +43,16 @@ IDENTITIES = [
 @pytest.fixture
 def home(tmp_path):
     """A small study, written by hand."""
-    (tmp_path / "rows.csv").write_text(ROWS)
+    (tmp_path / "rows").mkdir()
+    for name, text in ROWS.items():
+        (tmp_path / "rows" / name).write_text(text)
     (tmp_path / "runs.jsonl").write_text(RECORDS)
     return tmp_path
+
+
+def texts(home):
+    """What the files of rows hold."""
+    return {path.name: path.read_text() for path in (home / "rows").iterdir()}
 
 
 def table(lines):
@@ -45,11 +63,12 @@ def table(lines):
 
 def test_files_written_by_hand(home, tmp_path):
     records, rows = store.read_published(home)
-    assert records == [{"key": "a1", "seed": 0}, {"key": "b2", "seed": 1}]
+    assert records == [{"key": A1, "seed": 0}, {"key": B2, "seed": 1}]
     assert list(rows.columns) == list(store.PUBLISHED_COLUMNS) and list(rows["measure"]) == IDENTITIES
+    assert list(rows["run"]) == [A1, A1, A1, B2]
     assert list(rows["value"]) == [36.5, 70, 75.125, 40] and list(rows["severity"]) == [0, 1, 2.5, 0]
     store.write_published(tmp_path / "again", records[::-1], rows)
-    assert (tmp_path / "again" / "rows.csv").read_text() == ROWS
+    assert texts(tmp_path / "again") == ROWS
     assert (tmp_path / "again" / "runs.jsonl").read_text() == RECORDS
 
 
@@ -79,11 +98,11 @@ def test_what_is_written_is_read(tmp_path_factory, published, repeats, random):
 
     found_records, found = store.read_published(home)
     assert found_records == sorted(records, key=lambda record: record["key"])
-    expected = rows.sort_values("run", kind="stable", ignore_index=True)
+    names = rows["measure"].str.split("(").str[0]
+    expected = rows.assign(name=names).sort_values(["run", "name"], kind="stable", ignore_index=True)
+    expected = expected.drop(columns="name")
     pd.testing.assert_frame_equal(found, expected)
-    assert {name for names in published.values() for name in names} == set(
-        pd.read_csv(home / "rows.csv", dtype=str, keep_default_na=False)["measure"]
-    )
+    assert {f"{name}.csv" for names in published.values() for name in names} == set(texts(home))
     for record in map(json.loads, (home / "runs.jsonl").read_text().splitlines()):
         assert record["measures"] == sorted(identities[record["key"]])
 
@@ -93,7 +112,8 @@ def test_a_record_lists_what_is_published_of_its_run_alone(home):
     store.write_published(home, records, rows[rows["measure"] != "corruption_error(images=50)#1.1.2"])
     lines = [json.loads(line) for line in (home / "runs.jsonl").read_text().splitlines()]
     assert [line["measures"] for line in lines] == [["accuracy()#1.1"], ["accuracy()#1.2"]]
-    store.write_published(home, records, rows[rows["run"] == "a1"])
+    assert list(texts(home)) == ["accuracy.csv"]
+    store.write_published(home, records, rows[rows["run"] == A1])
     assert '"measures": []' in (home / "runs.jsonl").read_text().splitlines()[1]
 
 
@@ -105,31 +125,89 @@ def test_two_identities_of_one_measure_in_a_run_are_refused(home, other):
     assert str(error.value) == (
         f"{home / 'runs.jsonl'} holds one identity a measure and run; run a1 has both {first} and {second}"
     )
-    assert (home / "rows.csv").read_text() == ROWS and (home / "runs.jsonl").read_text() == RECORDS
+    assert texts(home) == ROWS and (home / "runs.jsonl").read_text() == RECORDS
     (home / "runs.jsonl").write_text(RECORDS.replace('["accuracy()#1.1"', f'["accuracy()#1.1", "{other}"'))
-    with pytest.raises(BadInput, match="runs.jsonl holds one identity a measure and run; run a1 has both"):
+    with pytest.raises(BadInput, match="runs.jsonl holds one identity a measure and run; run a1.* has both"):
         store.read_published(home)
 
 
 @pytest.mark.parametrize(("records", "run", "name", "listed"), [
-    (RECORDS.replace(', "corruption_error(images=50)#1.1.2"', ""), "a1", "corruption_error", "accuracy()#1.1"),
-    (RECORDS.replace('"accuracy()#1.2"', '"knn()#1", "probe()#2"'), "b2", "accuracy", "knn()#1, probe()#2"),
-    (RECORDS.replace('["accuracy()#1.2"]', "[]"), "b2", "accuracy", "no measure"),
-    (RECORDS.replace('"measures": ["accuracy()#1.2"], ', ""), "b2", "accuracy", "no measure"),
+    (RECORDS.replace(', "corruption_error(images=50)#1.1.2"', ""), "a10000", "corruption_error", "accuracy()#1.1"),
+    (RECORDS.replace('"accuracy()#1.2"', '"knn()#1", "probe()#2"'), "b20000", "accuracy", "knn()#1, probe()#2"),
+    (RECORDS.replace('["accuracy()#1.2"]', "[]"), "b20000", "accuracy", "no measure"),
+    (RECORDS.replace('"measures": ["accuracy()#1.2"], ', ""), "b20000", "accuracy", "no measure"),
 ])  # fmt: skip
-def test_a_name_that_the_record_does_not_list_is_refused(home, records, run, name, listed):
+def test_a_measure_that_the_record_does_not_list_is_refused(home, records, run, name, listed):
     (home / "runs.jsonl").write_text(records)
     with pytest.raises(BadInput) as error:
         store.read_published(home)
-    assert str(error.value) == (
-        f"{home / 'rows.csv'} has rows of the measure {name!r} in run {run}, whose record in runs.jsonl lists: {listed}"
-    )
+    path = home / "rows" / f"{name}.csv"
+    assert str(error.value) == f"{path} has rows of run {run}, whose record in runs.jsonl lists: {listed}"
 
 
-def test_a_whole_identity_in_the_rows_is_refused(home):
-    (home / "rows.csv").write_text(ROWS.replace("b2,accuracy", "b2,accuracy()#1.2"))
-    with pytest.raises(BadInput, match=r"'accuracy\(\)#1.2' in run b2, whose record in runs.jsonl lists: accuracy"):
+def test_rows_without_a_record_are_refused(home):
+    (home / "rows" / "accuracy.csv").write_text(ROWS["accuracy.csv"].replace("b20000", "c30000"))
+    with pytest.raises(BadInput, match="has rows of run c30000, which runs.jsonl does not describe"):
         store.read_published(home)
+    with pytest.raises(BadInput, match="there are rows of run b2, but no record of it"):
+        store.write_published(home, [{"key": "a1"}], table([("a1", "accuracy()#1"), ("b2", "accuracy()#1")]))
+
+
+def test_a_run_is_named_by_as_many_letters_as_tell_it_from_the_others(tmp_path):
+    one, other = "abcdef0000000000", "abcdef1000000000"
+    assert store.short_names([one, other]) == {one: "abcdef0", other: "abcdef1"}
+    assert store.short_names([one]) == {one: "abcdef"} and store.short_names(["a", "ab"]) == {"a": "a", "ab": "ab"}
+    rows = table([(one, "accuracy()#1"), (other, "accuracy()#1")])
+    store.write_published(tmp_path, [{"key": one}, {"key": other}], rows)
+    assert "abcdef1,fog" in texts(tmp_path)["accuracy.csv"]
+    pd.testing.assert_frame_equal(store.read_published(tmp_path)[1], rows)
+
+
+def test_a_long_file_gives_way_to_one_a_metric(home, monkeypatch):
+    """And comes back, with nothing left of the others, when it is short again."""
+    records, rows = store.read_published(home)
+    more = pd.concat([rows, rows.tail(1).assign(metric="probe accuracy")], ignore_index=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(store, "LONGEST", 200)
+        store.write_published(home, records, more)
+        assert set(texts(home)) == {
+            "accuracy.knn_accuracy.csv", "accuracy.probe_accuracy.csv", "corruption_error.csv"
+        }  # fmt: skip
+        pd.testing.assert_frame_equal(store.read_published(home)[1], more)
+    store.write_published(home, records, rows)
+    assert texts(home) == ROWS
+
+
+@pytest.fixture
+def old(tmp_path):
+    """The same study in the older format."""
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / store.OLD).write_text(OLD_ROWS)
+    (tmp_path / "old" / "runs.jsonl").write_text(RECORDS)
+    return tmp_path / "old"
+
+
+def test_the_older_format_is_refused_until_it_is_converted(old):
+    with pytest.raises(BadInput, match=r"rows.csv is of an older format; python -m lib.runs.convert rewrites it"):
+        store.read_published(old)
+    assert convert(old) and not (old / store.OLD).exists()
+    assert texts(old) == ROWS and (old / "runs.jsonl").read_text() == RECORDS
+    assert not convert(old) and texts(old) == ROWS
+
+
+def test_what_does_not_read_back_is_not_converted(old, monkeypatch):
+    true = store.write_published
+    monkeypatch.setattr(store, "write_published", lambda home, records, rows: true(home, records, rows[:-1]))
+    with pytest.raises(BadInput, match="does not read back as"):
+        convert(old)
+    assert (old / store.OLD).read_text() == OLD_ROWS
+
+
+def test_older_rows_of_no_record_are_not_converted(old):
+    (old / "runs.jsonl").write_text(RECORDS.replace("accuracy()#1.2", "knn()#1"))
+    with pytest.raises(BadInput, match=r"'accuracy' in run b2\d+, which runs.jsonl does not list"):
+        convert(old)
+    assert (old / store.OLD).read_text() == OLD_ROWS and not (old / "rows").exists()
 
 
 def test_new_rows_beside_an_older_record_are_never_taken_for_its_own_protocol_s(home):
@@ -152,8 +230,9 @@ def test_committed_results_are_what_would_be_written_again(home, tmp_path):
     assert not any("measures" in record for record in records)
     assert rows["measure"].str.fullmatch(r"[a-z_]+\(.*\)#[\d.]+").all()
     store.write_published(tmp_path / "again", records, rows)
-    for name in ("rows.csv", "runs.jsonl"):
-        assert (tmp_path / "again" / name).read_bytes() == (home / name).read_bytes()
+    assert texts(tmp_path / "again") == texts(home)
+    assert (tmp_path / "again" / "runs.jsonl").read_bytes() == (home / "runs.jsonl").read_bytes()
+    assert all(len(text.encode()) <= store.LONGEST for text in texts(home).values())
 
 
 def part(seed, width=3):
