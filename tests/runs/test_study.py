@@ -219,10 +219,14 @@ def test_publish_writes_what_results_hold(results):
 
 
 def test_rows_without_their_record_are_refused(results):
+    home = results / "s" / "small"
     records, rows = fake("small", ["random"])
-    store.write_published(results / "s" / "small", records[1:], rows)
+    with pytest.raises(BadInput, match=f"there are rows of run {records[0]['key']}, but no record of it"):
+        store.write_published(home, records[1:], rows)
+    store.write_published(home, records, rows)
+    (home / "runs.jsonl").write_text("".join((home / "runs.jsonl").read_text().splitlines(keepends=True)[1:]))
     with pytest.raises(BadInput, match="which runs.jsonl does not describe"):
-        store.read_published(results / "s" / "small")
+        store.read_published(home)
 
 
 def test_damaged_records_are_one_sentence(results):
