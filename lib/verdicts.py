@@ -2,7 +2,8 @@
 
 A claim is put as contrasts: differences in percentage points that it says are above zero. It holds if every contrast's
 95 % interval lies above zero, fails if one lies at or below zero, and is undecided otherwise. The contrast named in a
-verdict is the one that decides it: the lowest. A claim about what the rows lack is not tested.
+verdict is the one that decides it: the lowest. A claim about what the rows lack is not tested. Claims are found by
+name.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lib.contrasts import Contrasts, convolutional
+from lib.errors import one_of
 from lib.measures import Interval
 
 HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
@@ -22,9 +24,11 @@ HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested
 class Claim:
     """`statement` in our words, `source` where the paper says it, and what it asserts to be positive.
 
+    `name` is a short slug that stays while words change, one of its own in each chapter; see `named`.
     `contrasts` gets the rows of convolutional encoders, or of `all_encoders`.
     """
 
+    name: str
     statement: str
     source: str
     contrasts: Callable[[pd.DataFrame], Contrasts]
@@ -37,6 +41,12 @@ class Verdict:
     verdict: str
     contrast: str
     difference: Interval | None  # None: not tested
+
+
+def named(claims: Sequence[Claim], name: str) -> Claim:
+    """The one of `claims` with this name. Raises BadInput, with the names that there are, for another."""
+    by_name = {claim.name: claim for claim in claims}
+    return by_name[one_of(name, by_name, "claim")]
 
 
 def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:

@@ -23,15 +23,36 @@ from lib.contrasts import (
     out_of_domain,
 )
 from lib.errors import BadInput
-from lib.verdicts import judge, verdicts
+from lib.verdicts import judge, named, verdicts
 
 ALL = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)
-(
-    PATCH, PATCH_EACH, TEXTURE, TEXTURE_EACH, PATCH_MORE, PATCH_IN, ALPHA, ALPHA_SHAPE, QUEUE, QUEUE_PLAIN, BYOL,
-    HARDER, PATCH_SHAPE, TEXTURE_SHAPE, NEED_TEXTURE, COLOUR,
-) = NON_SEMANTIC_NEGATIVES  # fmt: skip
-SIMCLR, ALPHA_RANGE, QUEUE_GAIN, AWAY, LESS_TEXTURE, PATCH_PGD, TEXTURE_PGD = NEGATIVES_PREDICTIONS
-PROBE, POSITIVE, ABOVE_CHANCE, NO_CLASS = NEGATIVES_CONTROLS
+PATCH = named(NON_SEMANTIC_NEGATIVES, "patch-out-of-domain")
+PATCH_EACH = named(NON_SEMANTIC_NEGATIVES, "patch-every-set")
+TEXTURE = named(NON_SEMANTIC_NEGATIVES, "texture-out-of-domain")
+TEXTURE_EACH = named(NON_SEMANTIC_NEGATIVES, "texture-every-set")
+PATCH_MORE = named(NON_SEMANTIC_NEGATIVES, "patch-beats-texture")
+PATCH_IN = named(NON_SEMANTIC_NEGATIVES, "patch-in-domain")
+ALPHA = named(NON_SEMANTIC_NEGATIVES, "alpha-trades")
+ALPHA_SHAPE = named(NON_SEMANTIC_NEGATIVES, "alpha-shape")
+QUEUE = named(NON_SEMANTIC_NEGATIVES, "small-queue-suffices")
+QUEUE_PLAIN = named(NON_SEMANTIC_NEGATIVES, "small-queue-costs-plain")
+BYOL = named(NON_SEMANTIC_NEGATIVES, "byol-patch")
+HARDER = named(NON_SEMANTIC_NEGATIVES, "negatives-are-harder")
+PATCH_SHAPE = named(NON_SEMANTIC_NEGATIVES, "patch-shape")
+TEXTURE_SHAPE = named(NON_SEMANTIC_NEGATIVES, "texture-shape")
+NEED_TEXTURE = named(NON_SEMANTIC_NEGATIVES, "texture-classes-lose")
+COLOUR = named(NON_SEMANTIC_NEGATIVES, "patch-less-colour")
+SIMCLR = named(NEGATIVES_PREDICTIONS, "simclr-patch")
+ALPHA_RANGE = named(NEGATIVES_PREDICTIONS, "alpha-range-trades")
+QUEUE_GAIN = named(NEGATIVES_PREDICTIONS, "gain-grows-as-queue-shrinks")
+AWAY = named(NEGATIVES_PREDICTIONS, "pushed-away")
+LESS_TEXTURE = named(NEGATIVES_PREDICTIONS, "less-from-texture")
+PATCH_PGD = named(NEGATIVES_PREDICTIONS, "patch-less-to-pgd")
+TEXTURE_PGD = named(NEGATIVES_PREDICTIONS, "texture-less-to-pgd")
+PROBE = named(NEGATIVES_CONTROLS, "probe-beats-random")
+POSITIVE = named(NEGATIVES_CONTROLS, "positive-is-near")
+ABOVE_CHANCE = named(NEGATIVES_CONTROLS, "texture-above-chance")
+NO_CLASS = named(NEGATIVES_CONTROLS, "patches-are-textures")
 COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "severity", "metric", "value", "standard_error"]
 CLASSES = ("cat", "dog", "frog", "ship", "truck")  # from worst to best told by texture; "frog" is in the middle
 

@@ -21,18 +21,45 @@ from lib.chapters.relicv2.claims import (
 from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
 from lib.contrasts import OWN_PICTURES
 from lib.errors import BadInput
-from lib.verdicts import judge, verdicts
+from lib.verdicts import judge, named, verdicts
 
 ALL = (*RELICV2_OOD, *RELICV2_PREDICTIONS, *RELICV2_CONTROLS)
-(
-    SUPERVISED, SUPERVISED_OUT, EARLIER, EACH, EARLIER_OUT, EACH_OUT, INVARIANCE, INVARIANCE_OUT, REMOVED, REMOVED_OUT,
-    GAP, ANOTHERS, SMALL, SMALL_OUT, MANY, SEGMENTS, SEGMENTS_SUPERVISED,
-) = RELICV2_OOD  # fmt: skip
-(
-    LOSES_LESS, OWN, OWN_OUT, OWN_GAP, OWN_6, OWN_6_OUT, OWN_6_GAP, REMOVED_6, REMOVED_6_OUT, GAP_6, EXACT, STOPPED,
-    PAIRS, THIRD,
-) = RELICV2_PREDICTIONS  # fmt: skip
-PROBE, SEGMENTS_RANDOM, CONFLICT, FREE, TOLD = RELICV2_CONTROLS
+SUPERVISED = named(RELICV2_OOD, "beats-supervised")
+SUPERVISED_OUT = named(RELICV2_OOD, "beats-supervised-out")
+EARLIER = named(RELICV2_OOD, "beats-earlier")
+EACH = named(RELICV2_OOD, "beats-each-earlier")
+EARLIER_OUT = named(RELICV2_OOD, "beats-earlier-out")
+EACH_OUT = named(RELICV2_OOD, "beats-each-earlier-out")
+INVARIANCE = named(RELICV2_OOD, "invariance")
+INVARIANCE_OUT = named(RELICV2_OOD, "invariance-out")
+REMOVED = named(RELICV2_OOD, "removal")
+REMOVED_OUT = named(RELICV2_OOD, "removal-out")
+GAP = named(RELICV2_OOD, "removal-gap")
+ANOTHERS = named(RELICV2_OOD, "removal-anothers-background")
+SMALL = named(RELICV2_OOD, "small-crops")
+SMALL_OUT = named(RELICV2_OOD, "small-crops-out")
+MANY = named(RELICV2_OOD, "many-crops")
+SEGMENTS = named(RELICV2_OOD, "segments-better-than-byol")
+SEGMENTS_SUPERVISED = named(RELICV2_OOD, "segments-better-than-supervised")
+LOSES_LESS = named(RELICV2_PREDICTIONS, "loses-less-than-supervised")
+OWN = named(RELICV2_PREDICTIONS, "own-masks")
+OWN_OUT = named(RELICV2_PREDICTIONS, "own-masks-out")
+OWN_GAP = named(RELICV2_PREDICTIONS, "own-masks-gap")
+OWN_6 = named(RELICV2_PREDICTIONS, "own-masks-6")
+OWN_6_OUT = named(RELICV2_PREDICTIONS, "own-masks-6-out")
+OWN_6_GAP = named(RELICV2_PREDICTIONS, "own-masks-6-gap")
+REMOVED_6 = named(RELICV2_PREDICTIONS, "removal-6")
+REMOVED_6_OUT = named(RELICV2_PREDICTIONS, "removal-6-out")
+GAP_6 = named(RELICV2_PREDICTIONS, "removal-6-gap")
+EXACT = named(RELICV2_PREDICTIONS, "learnt-masks-suffice")
+STOPPED = named(RELICV2_PREDICTIONS, "stopped-gradient")
+PAIRS = named(RELICV2_PREDICTIONS, "pairs-beat-transpose")
+THIRD = named(RELICV2_PREDICTIONS, "beats-third-party-loss")
+PROBE = named(RELICV2_CONTROLS, "probe-beats-random")
+SEGMENTS_RANDOM = named(RELICV2_CONTROLS, "segments-better-than-random")
+CONFLICT = named(RELICV2_CONTROLS, "conflict-is-no-shift")
+FREE = named(RELICV2_CONTROLS, "backgrounds-are-free")
+TOLD = named(RELICV2_CONTROLS, "tied-backgrounds-tell")
 COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "severity", "metric", "value", "standard_error"]
 
 PROBED = ("accuracy", "none", 0, "probe accuracy")

@@ -24,12 +24,27 @@ from lib.chapters.tradeoff.claims import (
 from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.contrasts import has
 from lib.measures.corruption_error import MEASURED
-from lib.verdicts import judge, verdicts
+from lib.verdicts import judge, named, verdicts
 
 ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)
-CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, MORE_CROPS = ACCURACY_ROBUSTNESS
-BUYS, COSTS, NOT_MASKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE = ROBUSTNESS_CONTROLS
-MODE, SUMMED, CYCLIC, TWO_STEPS = QUIRKS
+CROPS = named(ACCURACY_ROBUSTNESS, "crops-beat-patches")
+AHEAD_OF_SIMCLR = named(ACCURACY_ROBUSTNESS, "ahead-of-simclr")
+PROBE_CLEAN = named(ACCURACY_ROBUSTNESS, "probe-beats-aggregation-clean")
+PROBE_ATTACKED = named(ACCURACY_ROBUSTNESS, "probe-beats-aggregation-attacked")
+EQUAL_PASSES = named(ACCURACY_ROBUSTNESS, "ahead-at-equal-passes")
+EQUAL_UPDATES = named(ACCURACY_ROBUSTNESS, "ahead-at-equal-updates")
+MORE_CROPS = named(ACCURACY_ROBUSTNESS, "more-crops")
+BUYS = named(ROBUSTNESS_CONTROLS, "buys-robustness")
+COSTS = named(ROBUSTNESS_CONTROLS, "costs-clean")
+NOT_MASKED = named(ROBUSTNESS_CONTROLS, "no-masking")
+NO_REFUGE = named(ROBUSTNESS_CONTROLS, "aggregation-no-refuge")
+ROBUST_PROBE = named(ROBUSTNESS_CONTROLS, "adversarial-probe")
+DIM = named(ROBUSTNESS_CONTROLS, "costs-low-contrast")
+FINE = named(ROBUSTNESS_CONTROLS, "buys-noise")
+MODE = named(QUIRKS, "attack-mode")
+SUMMED = named(QUIRKS, "summed-gradients")
+CYCLIC = named(QUIRKS, "cyclic-schedule")
+TWO_STEPS = named(QUIRKS, "two-steps-flatter")
 COLUMNS = ["method", "encoder", "seed", "system", "shift", "severity", "metric", "value", "standard_error"]
 AUTO, PGD, CLEAN = ("autoattack", 8, "accuracy"), ("pgd", 8, "accuracy"), ("none", 0, "accuracy")
 SQUARE, TWO = ("square", 8, "accuracy"), ("pgd-2", 8, "accuracy")

@@ -172,31 +172,41 @@ def _better_read(cause: str, more: Sequence[str], less: Sequence[str]) -> Callab
 # Ericsson, Gouk and Hospedales, arXiv 2111.11398 (BMVC 2022). "No jitter" lacks nothing else; "spatial", which lacks
 # grey and blur as well, stands for it where it was not trained.
 AUGMENTATION_INVARIANCE = (
-    Claim("Encoders learn to look through what their views undergo: the spatial recipe is more invariant than the "
+    Claim("learn-what-views-undergo",
+          "Encoders learn to look through what their views undergo: the spatial recipe is more invariant than the "
           "appearance one to crops and flips, and less to changes of colour, light and blur.", "abstract",
           _learn_what_they_see),
-    Claim("Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
+    Claim("carries-over-to-pose",
+          "Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
           _carry_over("spatial", "appearance", ("coil", "scenes: azimuth"))),
-    Claim("Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
+    Claim("carries-over-to-light",
+          "Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
           _carry_over("appearance", "spatial", ("scenes: light direction", "scenes: light colour"))),
-    Claim("Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "
+    Claim("tasks-prefer-opposites",
+          "Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "
           "those of the appearance recipe.", "abstract", _prefer_opposites),
-    Claim(f"A fusion of the recipes is at the best of them, or less than {NEAR:g} point below, on every task.",
+    Claim("fusion-near-best",
+          f"A fusion of the recipes is at the best of them, or less than {NEAR:g} point below, on every task.",
           "abstract", _fusion_near_best),
-    Claim("On average over tasks the fusion beats what is as large and has one recipe: three encoders side by side, or "
+    Claim("fusion-beats-size",
+          "On average over tasks the fusion beats what is as large and has one recipe: three encoders side by side, or "
           "a wide one.", "ours",
           _fusion_beats_size),
-    Claim("Hue is read better from features that were trained without colour jitter than with it.", "ours",
+    Claim("hue-without-jitter",
+          "Hue is read better from features that were trained without colour jitter than with it.", "ours",
           _better_read("object_hue", ("no jitter", "spatial"), ("default",))),
-    Claim("Position is read better from features that were trained without crops than with them.", "ours",
+    Claim("position-without-crops",
+          "Position is read better from features that were trained without crops than with them.", "ours",
           _better_read("x", ("no crop",), ("default",))),
 )  # fmt: skip
 
 
 # Why the last two may fail: what a part of the recipe leaves, and which part takes what.
 AUGMENTATION_CAUSES = (
-    Claim("Jitter of up to a tenth of a turn leaves more of the hue than jitter of any angle.", "ours",
+    Claim("small-jitter-leaves-hue",
+          "Jitter of up to a tenth of a turn leaves more of the hue than jitter of any angle.", "ours",
           _better_read("object_hue", ("default",), ("any hue",))),
-    Claim("Flips take the place from left to right: it is read better without them, all else being equal.", "ours",
+    Claim("flips-take-the-side",
+          "Flips take the place from left to right: it is read better without them, all else being equal.", "ours",
           _better_read("x", ("appearance",), ("no crop",))),  # which is the appearance recipe with flips
 )  # fmt: skip

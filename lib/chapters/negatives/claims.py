@@ -204,53 +204,76 @@ _ANALYSES = "analyses, second-hand"  # the paper's, known to us from others' not
 # decides: it is one contrast, while of six sets one or another loses by chance. That every set gains, as all four do in
 # the paper's table, is a claim of its own. For a larger alpha only the mean gains: at 3 the paper's corruptions lose.
 NON_SEMANTIC_NEGATIVES = (
-    Claim("Patch negatives raise accuracy out of domain, averaged over the sets.", "abstract",
+    Claim("patch-out-of-domain",
+          "Patch negatives raise accuracy out of domain, averaged over the sets.", "abstract",
           on_average(("moco patch", "moco"))),
-    Claim("Patch negatives raise accuracy on every set out of domain.", "their table",
+    Claim("patch-every-set",
+          "Patch negatives raise accuracy on every set out of domain.", "their table",
           _on_every_set(("moco patch", "moco"))),
-    Claim("Texture negatives raise accuracy out of domain, averaged over the sets.", "abstract",
+    Claim("texture-out-of-domain",
+          "Texture negatives raise accuracy out of domain, averaged over the sets.", "abstract",
           on_average(("moco texture", "moco"))),
-    Claim("Texture negatives raise accuracy on every set out of domain.", "their table",
+    Claim("texture-every-set",
+          "Texture negatives raise accuracy on every set out of domain.", "their table",
           _on_every_set(("moco texture", "moco"))),
-    Claim("Patch negatives gain more out of domain than texture negatives.", "their table",
+    Claim("patch-beats-texture",
+          "Patch negatives gain more out of domain than texture negatives.", "their table",
           on_average(("moco patch", "moco texture"))),
-    Claim("Patch negatives raise accuracy in domain.", "their table",
+    Claim("patch-in-domain",
+          "Patch negatives raise accuracy in domain.", "their table",
           lambda rows: between(rows, [("moco patch", "moco")], {"in domain": IN_DOMAIN})),
-    Claim("A larger alpha trades accuracy in domain for accuracy out of it: patch negatives at 3 against 2.",
+    Claim("alpha-trades",
+          "A larger alpha trades accuracy in domain for accuracy out of it: patch negatives at 3 against 2.",
           "their table", _trades("moco patch alpha 3", "moco patch")),
-    Claim("A larger alpha makes an encoder decide more by shape: patch negatives at 4 against 0.5.", _ANALYSES,
+    Claim("alpha-shape",
+          "A larger alpha makes an encoder decide more by shape: patch negatives at 4 against 0.5.", _ANALYSES,
           _shape_bias(("moco patch alpha 4", "moco patch alpha 0.5"))),
-    Claim(f"With patch negatives a small queue suffices: one of 256 keys is less than {NEAR:g} point below one of "
+    Claim("small-queue-suffices",
+          f"With patch negatives a small queue suffices: one of 256 keys is less than {NEAR:g} point below one of "
           "4,096, in domain and out of it.", _ANALYSES, _small_queue_suffices),
-    Claim("Without them it does not: in domain, MoCo v2 loses by a queue of 256 keys against one of 4,096.", _ANALYSES,
+    Claim("small-queue-costs-plain",
+          "Without them it does not: in domain, MoCo v2 loses by a queue of 256 keys against one of 4,096.", _ANALYSES,
           lambda rows: between(rows, [("moco queue 4096", "moco queue 256")], {"in domain": IN_DOMAIN})),
-    Claim("BYOL gains by patch negatives, too, out of domain.", "abstract", on_average(("byol patch", "byol"))),
-    Claim("Patch and texture negatives are harder than others: more alike to the query than other images are, before "
+    Claim("byol-patch",
+          "BYOL gains by patch negatives, too, out of domain.", "abstract", on_average(("byol patch", "byol"))),
+    Claim("negatives-are-harder",
+          "Patch and texture negatives are harder than others: more alike to the query than other images are, before "
           "training and after it without them.", _ANALYSES, _harder),
-    Claim("Patch negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco patch", "moco"))),
-    Claim("Texture negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco texture", "moco"))),
-    Claim("Some classes need texture: those told best by it lose more by texture negatives. (The paper speaks of fine "
+    Claim("patch-shape",
+          "Patch negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco patch", "moco"))),
+    Claim("texture-shape",
+          "Texture negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco texture", "moco"))),
+    Claim("texture-classes-lose",
+          "Some classes need texture: those told best by it lose more by texture negatives. (The paper speaks of fine "
           "classes, of which there are none here.)", "abstract, our reading", _texture_classes_lose),
-    Claim("Patch negatives lessen what an encoder reads from colour: less is lost to other colours.", _ANALYSES,
+    Claim("patch-less-colour",
+          "Patch negatives lessen what an encoder reads from colour: less is lost to other colours.", _ANALYSES,
           _loses_less("cue_accuracy", RECOLOURED_CELL, "other colours", ("moco patch", "moco"))),
 )  # fmt: skip
 
 
 # Beyond the paper: where its reasons lead, and what others expect of such negatives.
 NEGATIVES_PREDICTIONS = (
-    Claim("SimCLR, whose negatives are the batch, gains by patch negatives, too, out of domain.", "ours",
+    Claim("simclr-patch",
+          "SimCLR, whose negatives are the batch, gains by patch negatives, too, out of domain.", "ours",
           on_average(("simclr patch", "simclr"))),
-    Claim("Over the whole range alpha trades accuracy in domain for accuracy out of it: patch negatives at 4 against "
+    Claim("alpha-range-trades",
+          "Over the whole range alpha trades accuracy in domain for accuracy out of it: patch negatives at 4 against "
           "0.5.", "ours", _trades("moco patch alpha 4", "moco patch alpha 0.5")),
-    Claim("Patch negatives gain more with a small queue than with a large one.", "ours",
+    Claim("gain-grows-as-queue-shrinks",
+          "Patch negatives gain more with a small queue than with a large one.", "ours",
           _gain_grows_as_the_queue_shrinks),
-    Claim("Training with such negatives pushes them away: a query is less alike to them than after training without.",
+    Claim("pushed-away",
+          "Training with such negatives pushes them away: a query is less alike to them than after training without.",
           "ours", _pushed_away),
-    Claim("Training with such negatives leaves less to read from textures alone.", "ours", _less_from_texture),
-    Claim("Patch negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to PGD "
+    Claim("less-from-texture",
+          "Training with such negatives leaves less to read from textures alone.", "ours", _less_from_texture),
+    Claim("patch-less-to-pgd",
+          "Patch negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to PGD "
           "at 1/255.", "Gupta et al.",
           _loses_less("robust_accuracy", WEAK_CELL, "PGD", ("moco patch", "moco"), ("simclr patch", "simclr"))),
-    Claim("Texture negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to "
+    Claim("texture-less-to-pgd",
+          "Texture negatives, which are never false ones, make contrastive encoders less sensitive: less is lost to "
           "PGD at 1/255.", "Gupta et al.",
           _loses_less("robust_accuracy", WEAK_CELL, "PGD", ("moco texture", "moco"), ("simclr texture", "simclr"))),
 )  # fmt: skip
@@ -258,11 +281,15 @@ NEGATIVES_PREDICTIONS = (
 
 # Without these, no number above means anything.
 NEGATIVES_CONTROLS = (
-    Claim("Every trained system beats random weights by the linear probe.", "ours",
+    Claim("probe-beats-random",
+          "Every trained system beats random weights by the linear probe.", "ours",
           lambda rows: between(rows, [(name, "random") for name in _TRAINED], {"probe": IN_DOMAIN})),
-    Claim("After training, another view of a picture is nearer to the query than other pictures are.", "ours",
+    Claim("positive-is-near",
+          "After training, another view of a picture is nearer to the query than other pictures are.", "ours",
           lambda rows: within(rows, _TRAINED, LIKENESS["positive"], LIKENESS["other"], "positive less another image")),
-    Claim("Texture alone tells classes apart: on textures, encoders are above chance.", "ours", _texture_above_chance),
-    Claim("Patch negatives keep texture and lose the class: accuracy on them is nearer to that on textures than to "
+    Claim("texture-above-chance",
+          "Texture alone tells classes apart: on textures, encoders are above chance.", "ours", _texture_above_chance),
+    Claim("patches-are-textures",
+          "Patch negatives keep texture and lose the class: accuracy on them is nearer to that on textures than to "
           "that on the images.", "ours", _patches_are_textures),
 )  # fmt: skip

@@ -14,7 +14,7 @@ from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
-from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge
+from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge, named
 
 
 def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
@@ -52,12 +52,16 @@ VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTE
 
 def predictions_answer(rows: pd.DataFrame) -> str:
     """How the three predictions from the table of constants came out."""
-    what = ("saturation dips at severity 3", "snow dips there", "elastic transforms do not")
-    found = [judge(claim, rows) for claim in PREDICTIONS[:3]]
+    what = {
+        "supervised-saturation-dips": "saturation dips at severity 3",
+        "supervised-snow-dips": "snow dips there",
+        "elastic-does-not-dip": "elastic transforms do not",
+    }
+    found = {words: judge(named(PREDICTIONS, name), rows) for name, words in what.items()}
     parts = [
         f"that {words} {VERDICTS[verdict.verdict]}"
         + (f" ({verdict.contrast}: {verdict.difference} points)" if verdict.difference else "")
-        for words, verdict in zip(what, found, strict=True)
+        for words, verdict in found.items()
     ]
     return f"Of the predictions, {listed(parts)}."
 

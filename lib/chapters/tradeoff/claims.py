@@ -99,47 +99,65 @@ def _corruption(shifts: Sequence[str], worse: bool) -> Callable[[pd.DataFrame], 
 
 # Ghofrani and Jamshidi, arXiv 2501.03507.
 ACCURACY_ROBUSTNESS = (
-    Claim("Crops of all sizes beat patches of one size, clean and under attack.", "their table",
+    Claim("crops-beat-patches",
+          "Crops of all sizes beat patches of one size, clean and under attack.", "their table",
           _ahead(("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free"))),
-    Claim("At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
+    Claim("ahead-of-simclr",
+          "At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
           _ahead(("emp crops pgd", "simclr pgd"), ("cf-amc-ssl", "simclr free"))),
-    Claim("The standard probe beats aggregation on clean pictures.", "abstract", _probe_beats_aggregation(True)),
-    Claim("The standard probe beats aggregation under their attack, of every view by itself.", "abstract",
+    Claim("probe-beats-aggregation-clean",
+          "The standard probe beats aggregation on clean pictures.", "abstract", _probe_beats_aggregation(True)),
+    Claim("probe-beats-aggregation-attacked",
+          "The standard probe beats aggregation under their attack, of every view by itself.", "abstract",
           _probe_beats_aggregation(False)),
-    Claim("CF-AMC-SSL beats PGD training at equal passes, clean and under attack.", "their table",
+    Claim("ahead-at-equal-passes",
+          "CF-AMC-SSL beats PGD training at equal passes, clean and under attack.", "their table",
           _ahead(("cf-amc-ssl", "emp crops pgd"), ("cf-amc-ssl", "simclr pgd"))),
-    Claim("CF-AMC-SSL beats PGD training at equal updates, which costs six times its passes.", "their table",
+    Claim("ahead-at-equal-updates",
+          "CF-AMC-SSL beats PGD training at equal updates, which costs six times its passes.", "their table",
           _ahead(("cf-amc-ssl", "emp crops pgd long"), ("cf-amc-ssl", "simclr pgd long"))),
-    Claim("More crops are better at equal passes: sixteen beat two, clean and under attack.", "abstract",
+    Claim("more-crops",
+          "More crops are better at equal passes: sixteen beat two, clean and under attack.", "abstract",
           _ahead(("cf-amc-ssl 16 views", "cf-amc-ssl 2 views"))),
 )  # fmt: skip
 
 
 # What has to hold for the numbers above to mean anything, and what follows from others' work.
 ROBUSTNESS_CONTROLS = (
-    Claim("Training under attack buys robustness: every system beats its twin without attack.", "ours",
+    Claim("buys-robustness",
+          "Training under attack buys robustness: every system beats its twin without attack.", "ours",
           lambda rows: between(rows, list(DEFENDED.items()), ATTACKED_CELLS)),
-    Claim("It costs clean accuracy.", "Tsipras et al.", _costs_clean),
-    Claim("No gradients are hidden: Square Attack, which sees none, leaves more than PGD does.", "ours", _no_masking),
-    Claim("Aggregation is no refuge: an adversary who knows the crops leaves no more than the standard probe.", "ours",
+    Claim("costs-clean",
+          "It costs clean accuracy.", "Tsipras et al.", _costs_clean),
+    Claim("no-masking",
+          "No gradients are hidden: Square Attack, which sees none, leaves more than PGD does.", "ours", _no_masking),
+    Claim("aggregation-no-refuge",
+          "Aggregation is no refuge: an adversary who knows the crops leaves no more than the standard probe.", "ours",
           _probe_beats_aggregation(False, "pgd through known crops")),
-    Claim("A probe that was trained under attack is more robust than a standard one.", "RobustSSL",
+    Claim("adversarial-probe",
+          "A probe that was trained under attack is more robust than a standard one.", "RobustSSL",
           lambda rows: within(rows, defended(rows), PGD_CELL | {"metric": BY_ADVERSARIAL_PROBE}, PGD_CELL,
                               "adversarial less standard probe")),
-    Claim("Adversarial training costs robustness: more is lost to fog and low contrast.", "RobustBench",
+    Claim("costs-low-contrast",
+          "Adversarial training costs robustness: more is lost to fog and low contrast.", "RobustBench",
           _corruption(DIM, True)),
-    Claim("It buys robustness: less is lost to noise and compression.", "ours", _corruption(FINE, False)),
+    Claim("buys-noise",
+          "It buys robustness: less is lost to noise and compression.", "ours", _corruption(FINE, False)),
 )  # fmt: skip
 
 
 # The public code's quirks, each against the same system without.
 QUIRKS = (
-    Claim("PGD training of EMP-SSL needs an attack that sees batch norm as the encoder will be used, not as in "
+    Claim("attack-mode",
+          "PGD training of EMP-SSL needs an attack that sees batch norm as the encoder will be used, not as in "
           "training.", "ours", _ahead(("emp crops pgd long", "emp crops pgd batch"), cells=ATTACKED_CELLS)),
-    Claim("PGD training with summed gradients is behind PGD training with clean ones, both attacked in training mode.",
+    Claim("summed-gradients",
+          "PGD training with summed gradients is behind PGD training with clean ones, both attacked in training mode.",
           "public code", _ahead(("emp crops pgd batch", "emp crops pgd summed"))),
-    Claim("Free training gains by the schedule that its replays made cyclic.", "public code",
+    Claim("cyclic-schedule",
+          "Free training gains by the schedule that its replays made cyclic.", "public code",
           _ahead(("cf-amc-ssl cyclic", "cf-amc-ssl"))),
-    Claim("Two steps of an attack flatter: less is left after many.", "public code",
+    Claim("two-steps-flatter",
+          "Two steps of an attack flatter: less is left after many.", "public code",
           lambda rows: within(rows, defended(rows), PGD_CELL | {"shift": "pgd-2"}, PGD_CELL, "PGD-2 less PGD")),
 )  # fmt: skip
