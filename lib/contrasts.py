@@ -51,10 +51,15 @@ def combined(rows: pd.DataFrame, parts: Sequence[tuple[float, dict[str, object]]
     return interval(values, errors)
 
 
-def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
-    chosen = rows
+def picked(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
+    """The rows with the column values of `cell`."""
     for column, value in cell.items():
-        chosen = chosen[chosen[column] == value]
+        rows = rows[rows[column] == value]
+    return rows
+
+
+def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
+    chosen = picked(rows, cell)
     if chosen.empty or chosen["seed"].duplicated().any():
         raise BadInput(f"{cell} picks {len(chosen)} rows, not one a seed")
     return chosen.set_index("seed")
@@ -75,17 +80,9 @@ def method_cell(method: str, shift: str, severity: int, metric: str = "error") -
     return {"method": method, "shift": shift, "severity": severity, "metric": metric}
 
 
-def negative(found: Interval) -> Interval:
-    return Interval(-found.mean, -found.high, -found.low)
-
-
-def raised(found: Interval, by: float) -> Interval:
-    return Interval(found.mean + by, found.low + by, found.high + by)
-
-
 def near(found: Contrasts) -> Contrasts:
     """Above zero where a difference is more than -`NEAR`."""
-    return {f"{words}, plus {NEAR:g} point": raised(gap, NEAR) for words, gap in found.items()}
+    return {f"{words}, plus {NEAR:g} point": gap + NEAR for words, gap in found.items()}
 
 
 # Encoders of the study of augmentations, which a method and an augmentation tell apart
@@ -115,10 +112,7 @@ COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by si
 
 def has(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> bool:
     """Whether `rows` hold this cell of this system."""
-    found = rows["system"] == system
-    for column, value in cell.items():
-        found &= rows[column] == value
-    return bool(found.any())
+    return not picked(rows[rows["system"] == system], cell).empty
 
 
 def between(

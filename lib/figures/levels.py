@@ -9,7 +9,7 @@ import pandas as pd
 from scipy import stats
 from scipy.special import expit, logit
 
-from lib.contrasts import difference
+from lib.contrasts import difference, picked
 from lib.errors import BadInput
 from lib.figures.marks import on_line
 from lib.measures import Interval, cell_interval, interval
@@ -150,13 +150,6 @@ def held(rows: Rows, plan: Plan) -> list[str]:
     return [name for name in plan.systems if name in own]
 
 
-def picked(rows: Rows, cell: Cell) -> Rows:
-    """The rows with the values of `cell`."""
-    for column, value in cell.items():
-        rows = rows[rows[column] == value]
-    return rows
-
-
 def levels(rows: Rows, keys: Sequence[str]) -> Rows:
     """One line for each combination of `keys`: the mean over seeds, and its interval.
 
@@ -190,7 +183,7 @@ def paired(rows: Rows, more: Cell, less: Cell) -> Interval | None:
 def tally(gaps: Iterable[Interval]) -> str:
     """How many of some differences are decided, in a sentence."""
     gaps = list(gaps)
-    above, below = sum(gap.low > 0 for gap in gaps), sum(gap.high < 0 for gap in gaps)
+    above, below = sum(gap.sign > 0 for gap in gaps), sum(gap.sign < 0 for gap in gaps)
     if all(np.isnan(gap.low) for gap in gaps):
         return "One seed decides nothing."
     if not above and not below:

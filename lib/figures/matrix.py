@@ -9,6 +9,8 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lib.figures.prose import number
+
 HEAT = "Oranges"  # one hue that darkens evenly: the same order for every kind of colour vision and in grey print
 DARKEST = 0.62  # of that map: black numbers stay readable on it
 BELOW_ZERO = "#56B4E9"  # Okabe and Ito's sky blue
@@ -25,9 +27,9 @@ def draw_matrix(
     colours = plt.get_cmap(HEAT).with_extremes(under=BELOW_ZERO)
     strongest = max(1, whole.to_numpy().max()) / DARKEST
     axes.pcolormesh(whole.to_numpy(), cmap=colours, vmin=0, vmax=strongest, edgecolors="white", lw=0.5)
-    for (line, column), number in np.ndenumerate(whole.to_numpy()):
-        axes.text(column + 0.5, line + 0.5, signed(number), ha="center", va="center", fontsize=9.5, color="black",
-                  weight="bold" if number < 0 else "normal")  # fmt: skip
+    for (line, column), value in np.ndenumerate(whole.to_numpy()):
+        axes.text(column + 0.5, line + 0.5, number(value), ha="center", va="center", fontsize=9.5, color="black",
+                  weight="bold" if value < 0 else "normal")  # fmt: skip
     start = 0
     for group, members in groups.items():
         if start:
@@ -44,5 +46,3 @@ def draw_matrix(
     axes.spines[:].set_visible(False)
 
 
-def signed(number: int) -> str:
-    return f"{number}".replace("-", "\N{MINUS SIGN}")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from lib.contrasts import COMPARED
 from lib.measures import Interval
 from lib.runs import Results
@@ -63,12 +65,20 @@ def systems_scope(results: Results) -> str:
 NONE = "–"  # in a table, what was not measured
 
 
+def number(value: float, decimals: int = 0, plus: bool = False) -> str:
+    """A number as it is written: with a true minus sign, and with none where it is rounded to zero."""
+    rounded = round(float(value), decimals) + 0.0
+    return f"{rounded:{'+' if plus else ''}.{decimals}f}".replace("-", "\N{MINUS SIGN}")
+
+
 def signed(value: float) -> str:
-    return f"{round(value, 1) + 0.0:+.1f}".replace("-", "\N{MINUS SIGN}")
+    return number(value, 1, plus=True)
 
 
-def whole(value: float) -> str:
-    return f"{round(value)}"  # no minus before a zero
+def written(found: Interval, decimals: int = 1) -> str:
+    """An interval as its `str`, in the writing of `number`."""
+    mean, *ends = (number(value, decimals) for value in (found.mean, found.low, found.high))
+    return mean if np.isnan(found.low) else f"{mean} [{', '.join(ends)}]"
 
 
 def lower(sentence: str) -> str:
@@ -76,4 +86,15 @@ def lower(sentence: str) -> str:
 
 
 def mark(gap: Interval) -> str:
-    return "" if gap.low > 0 or gap.high < 0 else " (undecided)"
+    return "" if gap.sign else " (undecided)"
+
+
+def by_sign(gap: Interval, above: str, below: str, neither: str) -> str:
+    """`above` where the whole interval is above zero, `below` where it is below, and else `neither`.
+
+    Each may have a place "{}" for the interval, whose sign is turned in `below`.
+
+    >>> by_sign(Interval(-2, -3, -1), "gains {} points", "loses {} points", "changes by {} points")
+    'loses 2.0 [1.0, 3.0] points'
+    """
+    return {1: above, -1: below, 0: neither}[gap.sign].format(-gap if gap.sign < 0 else gap)

@@ -18,7 +18,14 @@ FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in 
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean and the ends of its interval. Without repetition the ends are NaN and not written: unknown is not zero."""
+    """A mean and the ends of its interval. Without repetition the ends are NaN and not written: unknown is not zero.
+
+    Arithmetic is with numbers that are known exactly. Of two intervals there is none: whether the same seeds and images
+    stand behind both only rows know, see `lib.contrasts.difference`.
+
+    >>> print(-Interval(1, 0.5, 2) + 3, 10 * Interval(1, 0.5, 2))
+    2.0 [1.0, 2.5] 10.0 [5.0, 20.0]
+    """
 
     mean: float
     low: float
@@ -28,6 +35,26 @@ class Interval:
         if np.isnan(self.low):
             return f"{self.mean:.1f}"
         return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
+
+    def __neg__(self) -> Interval:
+        return Interval(-self.mean, -self.high, -self.low)
+
+    def __add__(self, number: float) -> Interval:
+        return Interval(self.mean + number, self.low + number, self.high + number)
+
+    def __sub__(self, number: float) -> Interval:
+        return self + -number
+
+    def __mul__(self, factor: float) -> Interval:
+        scaled = Interval(abs(factor) * self.mean, abs(factor) * self.low, abs(factor) * self.high)
+        return -scaled if factor < 0 else scaled
+
+    __rmul__ = __mul__
+
+    @property
+    def sign(self) -> int:
+        """1 if all of it is above zero, -1 if below; 0 where it holds zero, and where its ends are unknown."""
+        return int(self.low > 0) - int(self.high < 0)  # of NumPy's booleans there is no difference
 
 
 def interval(values: Sequence[float], standard_errors: Sequence[float] | float = 0.0, level: float = LEVEL) -> Interval:

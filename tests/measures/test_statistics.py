@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -5,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from lib.errors import BadInput
-from lib.measures import bootstrap_interval, interval, proportion_interval, share_interval
+from lib.measures import Interval, bootstrap_interval, interval, proportion_interval, share_interval
 from lib.measures.rows import row
 from lib.measures.statistics import is_share
 
@@ -171,3 +173,19 @@ def test_bad_shares():
         proportion_interval(np.array([0.5, 1.0]))
     assert np.isnan(share_interval([0.0], 0.0, 500).low)  # seeds were not repeated
     assert np.isnan(share_interval([0.0, 0.0]).high)  # of how many images, nobody said
+
+
+def test_arithmetic_of_an_interval():
+    found = Interval(1.0, -0.5, 2.0)
+    assert -found == Interval(-1.0, -2.0, 0.5)
+    assert (found + 3, found - 3) == (Interval(4.0, 2.5, 5.0), Interval(-2.0, -3.5, -1.0))
+    assert (100 * found, found * -2) == (Interval(100.0, -50.0, 200.0), Interval(-2.0, -4.0, 1.0))
+
+
+@pytest.mark.parametrize(("ends", "sign"), [
+    ((0.1, 2), 1), ((-2, -0.1), -1), ((-1, 1), 0), ((0.0, 2), 0), ((-2, 0.0), 0), ((math.nan, math.nan), 0),
+    (np.array([0.1, 2]), 1), (np.array([-1.0, 2]), 0),
+])  # fmt: skip
+def test_sign_of_an_interval(ends, sign):
+    assert Interval(1.0, *ends).sign == sign
+    assert (-Interval(1.0, *ends)).sign == -sign

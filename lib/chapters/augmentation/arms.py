@@ -12,7 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.contrasts import difference
 from lib.errors import BadInput
-from lib.figures.prose import listed
+from lib.figures.prose import by_sign, listed, number
 from lib.figures.style import RECIPE_LOOK, arm, look
 from lib.measures import cell_interval
 
@@ -99,11 +99,6 @@ def legend_of_arms(drawing: Drawing, axes: Axes) -> None:
 # Words
 
 
-def number(value: float, decimals: int = 0) -> str:
-    """A number as it is written, without a sign where it is rounded to zero."""
-    return f"{round(value, decimals) + 0.0:.{decimals}f}".replace("-", "\N{MINUS SIGN}")
-
-
 def numbers_by_line(means: Rows, lines: Sequence[str]) -> str:
     """Every number of (lines, arms) in words: "rotation: SimCLR, default 40; SimCLR, spatial 50. scale: ..."."""
     return ". ".join(
@@ -125,6 +120,6 @@ def spatial_against_appearance(runs: Rows, method: str, named: Callable[[str], s
     found = {"higher": [], "lower": [], "not told apart": []}
     for shift in shifts:
         gap = difference(runs, {"shift": shift, **cells["spatial"]}, {"shift": shift, **cells["appearance"]})
-        found["higher" if gap.low > 0 else "lower" if gap.high < 0 else "not told apart"].append(named(shift))
+        found[by_sign(gap, "higher", "lower", "not told apart")].append(named(shift))
     verdicts = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in found.items() if names)
     return f"The spatial recipe against the appearance recipe{average}, by 95 % intervals paired by seed: {verdicts}. "

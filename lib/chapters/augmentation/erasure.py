@@ -15,7 +15,6 @@ from lib.chapters.augmentation.arms import (
     chosen_arms,
     encoders,
     is_arm,
-    number,
     of_arms,
     percent,
 )
@@ -33,7 +32,7 @@ from lib.chapters.augmentation.invariance import (
 )
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import listed, number
 from lib.figures.style import arm, settle, title, use_style
 from lib.images.scenes import SHAPES
 from lib.measures.read_out import ERASED, READ, WITHOUT

@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms, number
+from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms
 from lib.contrasts import WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix
-from lib.figures.prose import listed
+from lib.figures.prose import listed, number
 from lib.figures.style import arm, cause, spaced, title, use_style
 from lib.measures.read_out import READ
 from lib.measures.rows import CLEAN

@@ -16,7 +16,7 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import listed, number, written
 from lib.figures.style import OTHER, RECIPE_LOOK, cause, look, settle, use_style
 from lib.measures import Interval, bootstrap_interval
 
@@ -188,7 +188,7 @@ def _write(axes: Axes, x: float, y: float, up: float, words: str, **how) -> None
 
 def _in_words(own: pd.DataFrame) -> str:
     """Picture numbers with cosines, and how far hues are: "12 (0.91, 8°), 40 (0.88, 21°)"."""
-    cosines = [f"{cosine:.2f}".replace("-", "\N{MINUS SIGN}") for cosine in own["cosine"]]
+    cosines = [number(cosine, 2) for cosine in own["cosine"]]
     hues = [f", {far:.0f}°" for far in own[HUE_DISTANCE]] if HUE_DISTANCE in own else [""] * len(own)
     return ", ".join(f"{p} ({c}{h})" for p, c, h in zip(own["picture"], cosines, hues, strict=True))
 
@@ -269,10 +269,4 @@ def _furthest(found: Mapping[str, Mapping[str, Interval]]) -> str:
 
 
 def _numbers(found: Mapping[str, Mapping[str, Interval]], factor: str) -> str:
-    return "; ".join(f"{name} {_written(own[factor])}" for name, own in found.items())
-
-
-def _written(found: Interval) -> str:
-    """As its `str`, without a sign where a number is rounded to zero."""
-    rounded = Interval(*(round(number, 1) + 0.0 for number in (found.mean, found.low, found.high)))
-    return str(rounded).replace("-", "\N{MINUS SIGN}")
+    return "; ".join(f"{name} {written(own[factor])}" for name, own in found.items())

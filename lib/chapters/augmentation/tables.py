@@ -8,6 +8,7 @@ import pandas as pd
 from lib.chapters.augmentation.invariance import ARM, METHOD, RECIPES
 from lib.contrasts import WHITENED
 from lib.errors import BadInput
+from lib.figures.prose import number
 from lib.figures.style import arm, spaced
 from lib.measures.statistics import correlation
 from lib.shifts.transforms import TRANSFORMS
@@ -54,7 +55,7 @@ def measures_agree(rows: pd.DataFrame) -> pd.DataFrame:
         lines.append((metric, found.mean(), found.min(), spaced(found.idxmin())))
     columns = ["measure", "mean ρ over transforms", "lowest ρ", "under"]
     table = pd.DataFrame(lines, columns=columns)
-    return table.assign(**{name: table[name].map(_two_decimals) for name in columns[1:3]})
+    return table.assign(**{name: table[name].map(lambda value: number(value, 2)) for name in columns[1:3]})
 
 
 def _means(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
@@ -70,7 +71,3 @@ def _means(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
 def _rank_correlation(first: pd.Series, second: pd.Series) -> float:
     found = correlation(first, second, ranks=True)
     return found.mean if found else np.nan  # where all encoders score alike there is no order
-
-
-def _two_decimals(value: float) -> str:
-    return f"{round(value, 2) + 0.0:.2f}".replace("-", "\N{MINUS SIGN}")

@@ -19,7 +19,7 @@ from lib.chapters.augmentation.claims import SINGLE, SIZE, TASKS, fusion_gaps, o
 from lib.contrasts import NEAR, WHITENED, difference
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import listed, signed, written
 from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use_style
 from lib.images.scenes import FACTORS
 from lib.measures import Interval, cell_interval
@@ -151,7 +151,7 @@ def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         alt=f"Chart of dots: scores on {sum(heights)} tasks less those of the default recipe, in points. "
         + "; ".join(
             f"{task_title(task)}: "
-            + ", ".join(f"{line.augmentation} {_signed(line.difference)}" for line in lines.itertuples())
+            + ", ".join(f"{line.augmentation} {signed(line.difference)}" for line in lines.itertuples())
             for task, lines in table[table["augmentation"] != "default"].groupby("task", sort=False)
         )
         + ".",
@@ -390,7 +390,7 @@ def _draw_panels(panels: Sequence[_Panel]) -> Drawing:
             own = _look(line.method, line.augmentation)
             axes.plot(line.x, line.y, own["marker"], color=own["color"], markersize=6.5, alpha=0.85)
         found = panel.correlations()
-        words = [f"{letter} {_two_decimals(of)}" for letter, of in found.items() if of]
+        words = [f"{letter} {written(of, 2)}" for letter, of in found.items() if of]
         axes.set_title(panel.title, pad=30, fontsize=10.5)
         axes.text(0.5, 1.03, "\n".join(words) or "too few\nfor a correlation", transform=axes.transAxes, ha="center",
                   va="bottom", fontsize=9.5, linespacing=1.15)  # fmt: skip
@@ -442,7 +442,7 @@ def _correlations_told(panels: Sequence[_Panel]) -> str:
     for panel in panels:
         found = panel.correlations()
         words = {"ρ": "Spearman", "r": "Pearson"}
-        parts = [f"{words[letter]} {_two_decimals(of)}" for letter, of in found.items() if of]
+        parts = [f"{words[letter]} {written(of, 2)}" for letter, of in found.items() if of]
         told.append(f"{panel.title}: {', '.join(parts) or 'too few encoders for a correlation'}")
     return "; ".join(told) + "."
 
@@ -476,13 +476,3 @@ def _recipe_title(method: str, augmentation: str) -> str:
 
 def _slug(name: str) -> str:
     return name.replace("_", "-")
-
-
-def _signed(value: float) -> str:
-    rounded = round(value, 1) + 0.0  # no minus before a zero
-    return f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def _two_decimals(found: Interval) -> str:
-    mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (found.mean, found.low, found.high))
-    return f"{mean} [{low}, {high}]".replace("-", "\N{MINUS SIGN}")

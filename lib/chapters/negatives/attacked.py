@@ -11,7 +11,7 @@ from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
 from lib.figures.marks import apart, dots, legend_above
-from lib.figures.prose import whole
+from lib.figures.prose import number
 from lib.figures.style import use_style
 from lib.figures.systems_look import kind_look, pgd_name, system_look
 
@@ -54,7 +54,7 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
         caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders that were "
         f"trained with negatives and without, none of them under attack. {bars_told(table)}{scope}",
         alt="Line charts of accuracy in percent under PGD against epsilon. "
-        + told(table.assign(line=table["system"].map(PLAN.title)), "epsilon", "line", whole)
+        + told(table.assign(line=table["system"].map(PLAN.title)), "epsilon", "line", number)
         + ".",
         data=data_of(table, "accuracy", PLAN.title),
     )

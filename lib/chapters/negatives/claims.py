@@ -24,7 +24,6 @@ from lib.contrasts import (
     measured_by,
     near,
     out_of_domain,
-    raised,
     together,
 )
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
@@ -176,7 +175,7 @@ def _texture_above_chance(rows: pd.DataFrame) -> Contrasts:
     for name in PLAIN:
         if classes and has(cues, name, TEXTURE_CELL):
             on = level(cues, TEXTURE_CELL | {"system": name})
-            found[f"{PLAN.title(name)}, textures less chance"] = raised(on, -100 / classes)
+            found[f"{PLAN.title(name)}, textures less chance"] = on - 100 / classes
     return found
 
 

@@ -35,7 +35,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed, tally
 from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
-from lib.figures.prose import listed, lower, whole
+from lib.figures.prose import listed, lower, number, written
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, system_look
 from lib.measures import Interval
@@ -132,8 +132,7 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
 def rho(found: Interval | None) -> str:
     if found is None:
         return "too few for a ρ"
-    mean, low, high = (f"{round(value, 2) + 0.0:.2f}" for value in (found.mean, found.low, found.high))
-    return f"ρ {mean} [{low}, {high}]".replace("-", "\N{MINUS SIGN}")
+    return f"ρ {written(found, 2)}"
 
 
 def _looks(systems: Iterable[str]) -> dict[str, dict[str, object]]:
@@ -244,7 +243,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         + "; ".join(
             f"{PLAN.title(system)}: "
             + ", ".join(
-                f"{version} " + " to ".join(dict.fromkeys(whole(its["mean"].iloc[end]) for end in (0, -1)))
+                f"{version} " + " to ".join(dict.fromkeys(number(its["mean"].iloc[end]) for end in (0, -1)))
                 for version, its in own.groupby("version", sort=False)
             )
             for system, own in named[named["system"].isin(systems)].groupby("system", sort=False)

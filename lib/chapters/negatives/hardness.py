@@ -16,7 +16,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import needed
 from lib.figures.marks import apart, bands, borders, legend_above
-from lib.figures.prose import listed, whole
+from lib.figures.prose import listed, number
 from lib.figures.style import use_style
 from lib.shifts.transforms import image_distance
 
@@ -107,7 +107,8 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
         f"dots: medians. All are means over seeds. {scope}",
         alt="Chart of bands of the similarity to the query, in hundredths. Medians, "
         + "; ".join(
-            f"{_when(name)}: " + ", ".join(f"{LIKENED_WORDS[line.pair]} {whole(line.p50)}" for line in own.itertuples())
+            f"{_when(name)}: "
+            + ", ".join(f"{LIKENED_WORDS[line.pair]} {number(line.p50)}" for line in own.itertuples())
             for name, own in table.groupby("system", sort=False)
         )
         + ".",

@@ -12,8 +12,8 @@ import pandas as pd
 
 from lib.chapters.negatives.claims import BIASES, LIKENESS, OF_CLASS, TEXTURE_CELL
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
-from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain
-from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, picked, with_images
+from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain, picked
+from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN

@@ -41,7 +41,7 @@ from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import ge2021
 from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain
 from lib.figures.levels import pair_gaps, paired, tally
-from lib.figures.prose import UNTOLD, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
 from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 
@@ -91,11 +91,7 @@ def negatives_words(rows: Rows) -> dict[str, str]:
 
 def moved(gap: Interval, where: str) -> str:
     """gains 1.2 [0.4, 2.0] points on clean pictures"""
-    if gap.low > 0:
-        return f"gains {gap} points {where}"
-    if gap.high < 0:
-        return f"loses {Interval(-gap.mean, -gap.high, -gap.low)} points {where}"
-    return f"changes by {gap} points {where} (undecided)"
+    return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{mark(gap)}"
 
 
 def negatives_answer(rows: Rows) -> str:
@@ -113,7 +109,7 @@ def shape_answer(rows: Rows) -> str:
     gaps = {key: gap for key, gap in bias_gaps(rows).items() if key[0].startswith("moco ")}
     if not gaps:
         return UNTOLD
-    decided = {key: gap for key, gap in gaps.items() if gap.low > 0 or gap.high < 0}
+    decided = {key: gap for key, gap in gaps.items() if gap.sign}
     if not decided:
         means = [gap.mean for gap in gaps.values()]
         return (
@@ -193,8 +189,8 @@ def arms_words(rows: Rows) -> str:
     told = [
         f"{where} zero: {'; '.join(own)}."
         for where, own in (
-            ("Above", [f"{words} ({gap})" for words, gap in named.items() if gap.low > 0]),
-            ("Below", [f"{words} ({gap})" for words, gap in named.items() if gap.high < 0]),
+            ("Above", [f"{words} ({gap})" for words, gap in named.items() if gap.sign > 0]),
+            ("Below", [f"{words} ({gap})" for words, gap in named.items() if gap.sign < 0]),
         )
         if own
     ]
@@ -232,7 +228,7 @@ def bias_words(rows: Rows) -> str:
     for name, points in bias_points(rows).items():
         if found := bias_correlation(points):
             verdict = "an interval that holds zero"
-            if found.low > 0 or found.high < 0:
+            if found.sign:
                 verdict = "more errors with more shape" if found.mean > 0 else "fewer errors with more shape"
             sentences.append(f"Rank correlation of shape bias on {CONFLICTS[name]} and corruption error: {rho(found)}, "
                              f"{verdict}.")  # fmt: skip

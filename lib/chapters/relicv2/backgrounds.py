@@ -27,7 +27,7 @@ from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
 from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
-from lib.figures.prose import signed, whole
+from lib.figures.prose import number, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look
 
@@ -84,7 +84,7 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
         + "; ".join(
             f"{world}, {part}: "
             + ", ".join(
-                f"{named_in_text(line.system)} {signed(line.mean) if part == GAP else whole(line.mean)}"
+                f"{named_in_text(line.system)} {signed(line.mean) if part == GAP else number(line.mean)}"
                 for line in own.itertuples()
             )
             for world in worlds

@@ -20,8 +20,7 @@ from lib.contrasts import (
     in_sets,
     mean_of_sets,
     near,
-    negative,
-    raised,
+    picked,
     together,
 )
 from lib.errors import BadInput
@@ -142,9 +141,7 @@ def _mean_of_systems(
 
     All are asked about the same images: their standard errors are averaged, as if they went together entirely.
     """
-    found = rows[rows["system"].isin(systems)]
-    for column, value in cell.items():
-        found = found[found[column] == value]
+    found = picked(rows[rows["system"].isin(systems)], cell)
     if found.duplicated(["system", "seed"]).any():
         raise BadInput(f"{cell} picks more than one row of a system and a seed")
     count = found["system"].nunique()
@@ -163,8 +160,8 @@ def _within_little(
     count, mean = found
     end = f"plus {LITTLE:g} points, mean of {count} encoders"
     return {
-        f"{words} less {target_words}, {end}": raised(mean, LITTLE - target),
-        f"{target_words} less {words}, {end}": raised(negative(mean), LITTLE + target),
+        f"{words} less {target_words}, {end}": mean + (LITTLE - target),
+        f"{target_words} less {words}, {end}": -mean + (LITTLE + target),
     }
 
 
@@ -181,7 +178,7 @@ def _backgrounds_tell(rows: pd.DataFrame) -> Contrasts:
     if found is None:
         return {}
     count, mean = found
-    return {f"only background less chance, mean of {count} encoders": raised(mean, -BY_CHANCE)}
+    return {f"only background less chance, mean of {count} encoders": mean - BY_CHANCE}
 
 
 _READING = "abstract, our reading"  # what it says, put as a comparison that it does not make

@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib.chapters.relicv2.claims import SHIFTED, mean_shifted, shifted
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
-from lib.contrasts import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain
+from lib.contrasts import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain, picked
 from lib.errors import BadInput
 from lib.figures.levels import (
     above_the_others,
@@ -24,7 +24,6 @@ from lib.figures.levels import (
     levels,
     pair_gaps,
     paired,
-    picked,
     with_images,
 )
 from lib.measures import Interval, share_interval

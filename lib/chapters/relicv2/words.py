@@ -45,10 +45,11 @@ from lib.chapters.relicv2.numbers import (
     sweeps,
 )
 from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
+from lib.contrasts import picked
 from lib.figures.datasets import TITLES
-from lib.figures.levels import intervals, pair_gaps, picked, tally
+from lib.figures.levels import intervals, pair_gaps, tally
 from lib.figures.marks import CHANCE
-from lib.figures.prose import UNTOLD, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
 from lib.measures import Interval
 
 Rows = pd.DataFrame
@@ -125,31 +126,22 @@ def _like_for_like(rows: Rows) -> str:
 
 def beside(gap: Interval, where: str) -> str:
     """is 1.2 [0.4, 2.0] points ahead in domain"""
-    if gap.low > 0:
-        return f"is {gap} points ahead {where}"
-    if gap.high < 0:
-        return f"is {_turned(gap)} points behind {where}"
-    return f"differs by {gap} points {where} (undecided)"
+    return f"{by_sign(gap, 'is {} points ahead', 'is {} points behind', 'differs by {} points')} {where}{mark(gap)}"
 
 
 def standing(gaps: Mapping[str, Interval]) -> str:
     """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; undecided against c (...)"""
     parts = (
-        ("ahead of", [f"{words} by {gap}" for words, gap in gaps.items() if gap.low > 0]),
-        ("behind", [f"{words} by {_turned(gap)}" for words, gap in gaps.items() if gap.high < 0]),
-        ("undecided against", [f"{words} ({gap})" for words, gap in gaps.items() if _effect(gap) == "undecided"]),
+        ("ahead of", [f"{words} by {gap}" for words, gap in gaps.items() if gap.sign > 0]),
+        ("behind", [f"{words} by {-gap}" for words, gap in gaps.items() if gap.sign < 0]),
+        ("undecided against", [f"{words} ({gap})" for words, gap in gaps.items() if not gap.sign]),
     )
     return "; ".join(f"{begin} {listed(own)}" for begin, own in parts if own)
 
 
 def _effect(gap: Interval) -> str:
     """Of what is there, less what is not."""
-    return "helps" if gap.low > 0 else "hurts" if gap.high < 0 else "undecided"
-
-
-def _turned(gap: Interval) -> Interval:
-    """The same difference the other way round."""
-    return Interval(-gap.mean, -gap.high, -gap.low)
+    return by_sign(gap, "helps", "hurts", "undecided")
 
 
 def in_domain_words(rows: Rows) -> str:
@@ -220,11 +212,8 @@ def effective_words(rows: Rows) -> str:
 
 
 def _height(above: Interval) -> str:
-    if above.low > 0:
-        return f"{above} points above the line through the controls"
-    if above.high < 0:
-        return f"{_turned(above)} points below the line through the controls"
-    return f"{above} points from the line through the controls (undecided)"
+    place = by_sign(above, "{} points above", "{} points below", "{} points from")
+    return f"{place} the line through the controls{mark(above)}"
 
 
 def ablation_words(rows: Rows) -> str:
@@ -234,8 +223,8 @@ def ablation_words(rows: Rows) -> str:
     gaps = {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
     if not gaps:
         return UNTOLD
-    cost = [f"{named} ({gap})" for named, gap in gaps.items() if gap.high < 0]
-    gain = [f"{named} ({gap})" for named, gap in gaps.items() if gap.low > 0]
+    cost = [f"{named} ({gap})" for named, gap in gaps.items() if gap.sign < 0]
+    gain = [f"{named} ({gap})" for named, gap in gaps.items() if gap.sign > 0]
     told = [
         f"Shown to cost points: {'; '.join(cost)}." if cost else "",
         f"Shown to gain: {'; '.join(gain)}." if gain else "",

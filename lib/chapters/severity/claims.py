@@ -12,7 +12,6 @@ from lib.contrasts import (
     difference,
     level,
     method_cell,
-    negative,
     of_metric,
     present,
     transformers,
@@ -55,7 +54,7 @@ def _step_to_three(shift: str, falls: bool, of: Callable[[pd.DataFrame], list[st
         methods = of(of_metric(rows, "error step"))
         found = {method: level(rows, method_cell(method, shift, 3, "error step")) for method in methods}
         return {
-            f"{METHODS[method].title}, {words}": negative(step) if falls else step for method, step in found.items()
+            f"{METHODS[method].title}, {words}": -step if falls else step for method, step in found.items()
         }
 
     return contrasts

@@ -28,7 +28,7 @@ from lib.chapters.severity.curves import (
     pooled,
 )
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import listed, number
 from lib.figures.style import spaced, use_style
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import SEVERITIES
@@ -175,7 +175,7 @@ def rank_correlation(errors: pd.Series, others: pd.Series) -> float:
 def _two_ranks(severity: float, distance: float) -> str:
     if math.isnan(severity) or math.isnan(distance):
         return "no ranks"
-    return f"ρ: severity {severity:.2f}, distance {distance:.2f}".replace("-", "\N{MINUS SIGN}")
+    return f"ρ: severity {number(severity, 2)}, distance {number(distance, 2)}"
 
 
 def _limits(lines: dict[str, pd.DataFrame]) -> tuple[float, float]:

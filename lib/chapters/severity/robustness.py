@@ -23,7 +23,7 @@ from lib.figures.figure import Figure
 from lib.figures.levels import above_the_others, baseline_line, height, summary
 from lib.figures.marks import logit_axes, logit_span, on_line
 from lib.figures.matrix import draw_matrix
-from lib.figures.prose import listed
+from lib.figures.prose import listed, number
 from lib.figures.ranks import rank_chart
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
@@ -306,7 +306,7 @@ def _pair(pairs: Rows) -> str:
 
 
 def _tau(pairs: Rows) -> str:
-    return f"{pairs[TAU].iloc[0]:.2f}".replace("-", "\N{MINUS SIGN}")
+    return number(pairs[TAU].iloc[0], 2)
 
 
 def _others(pairs: Rows) -> str:

@@ -144,6 +144,6 @@ def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[
     measured = held(rows)
     harmless = [name for name in measured if loss(name).low <= 0]
     found = {name: [level(steps, {"shift": name, "severity": step}) for step in SEVERITIES[1:]] for name in measured}
-    falling = [name for name, of_steps in found.items() if any(step.high < 0 for step in of_steps)]
+    falling = [name for name, of_steps in found.items() if any(step.sign < 0 for step in of_steps)]
     dipping = [n for n, of_steps in found.items() if n not in falling and any(step.mean < 0 for step in of_steps)]
     return harmless, falling, dipping

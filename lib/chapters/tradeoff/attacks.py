@@ -19,6 +19,7 @@ from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures.figure import Figure
+from lib.figures.prose import signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures import Interval, cell_interval
@@ -136,10 +137,6 @@ def mean(values: Iterable[float]) -> float:
 def _points(value: float) -> str:
     """12.3 points more, or fewer."""
     return f"{abs(value):.1f} points {'more' if value >= 0 else 'fewer'}"
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def _images(rows: Rows, cell: Cell) -> int:
@@ -377,7 +374,7 @@ def _beside_standard(table: Rows) -> str:
             for attack in (CLEAN, "pgd")
         }
         if all(gaps.values()):
-            told.append(f"{words} {_signed(mean(gaps[CLEAN]))} clean and {_signed(mean(gaps['pgd']))} attacked")
+            told.append(f"{words} {signed(mean(gaps[CLEAN]))} clean and {signed(mean(gaps['pgd']))} attacked")
     return f"Points above the standard probe on average: {'; '.join(told)}. " if told else ""
 
 

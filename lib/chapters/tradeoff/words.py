@@ -9,7 +9,7 @@ import pandas as pd
 from lib.chapters.tradeoff.claims import DEFENDED, between, defended
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has, level
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has, level, picked
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
@@ -155,9 +155,7 @@ def _summed(rows: pd.DataFrame) -> str:
     summed, clean = "emp crops pgd summed", "emp crops pgd batch"
     if not all(has(rows, name, PGD_CELL) for name in (summed, clean)):
         return UNTOLD
-    by_seed = rows[rows["system"] == summed]
-    for column, value in PGD_CELL.items():
-        by_seed = by_seed[by_seed[column] == value]
+    by_seed = picked(rows, PGD_CELL | {"system": summed})
     seeds = listed([f"{value:.1f}" for value in by_seed.sort_values("seed")["value"]])
     return (
         "If the optimiser steps on the sum of the gradients of all attack passes as well, the same attacks in training "
