@@ -45,6 +45,7 @@ def small(monkeypatch, tmp_path_factory):
     monkeypatch.setattr(library, "SCENES_BLOCK", 120)
     monkeypatch.setattr(library, "SCENES_SIZE", {"train": 120, "validation": 60, "test": 100})
     monkeypatch.setattr(saliency, "BATCHES", 10)
+    monkeypatch.setattr(saliency, "TRAINED_ON", 240)
     monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path_factory.getbasetemp() / "saliency-figures"))
     monkeypatch.delenv("WITHSTAND_DATA", raising=False)
 

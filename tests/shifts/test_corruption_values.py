@@ -314,6 +314,13 @@ def test_how_a_zoom_is_cut(zoom, geometry):
 # ---- Weather on grey
 
 
+def test_contrast_is_about_each_channel_s_own_mean():
+    images = torch.zeros(1, 3, 32, 32, dtype=torch.uint8)
+    images[:, 0, :16], images[:, 1, 16:], images[:, 2] = 100, 200, 77  # means 50, 100 and 77
+    faded = corrupt(images, "contrast", 3, "cifar10")[0]  # factor 0.4
+    assert [faded[channel, row, 5].item() for channel in range(3) for row in (0, 31)] == [70, 30, 60, 140, 77, 77]
+
+
 def test_fog_on_grey():
     images = plain(128, count=600)
     expected = [(91, 109.77, 3.5), (64, 96.06, 5.9), (51, 89.66, 7.2), (42, 85.39, 7.9), (32, 80.05, 8.3)]

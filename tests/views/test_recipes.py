@@ -31,6 +31,11 @@ def draws(view: View, count: int = 4000, side=(32, 32), seed: int = 0):
     return draw(view, count, side, torch.Generator().manual_seed(seed))
 
 
+def test_a_ratio_is_width_over_height():
+    drawn = draws(View(crop_scale=(0.125, 0.125), crop_ratio=(2.0, 2.0)), count=8)
+    assert (drawn.width == 16).all() and (drawn.height == 8).all()
+
+
 def test_large_and_small_crops_by_hand():
     views = large_and_small(3, 2, 20)
     assert [(view.size, view.solarize, view.crop_scale) for view in views] == [
