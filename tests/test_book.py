@@ -63,9 +63,7 @@ def clone(tmp_path_factory):
 
 def run(*command, cwd, **environment):
     environment = {**os.environ, "PYTHONPATH": str(cwd if "clone" in str(cwd) else paths.ROOT), **environment}
-    return subprocess.run(
-        [sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True
-    )
+    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True)
 
 
 def test_published_book_is_whole(clone, tmp_path):

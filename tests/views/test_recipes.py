@@ -108,6 +108,13 @@ def test_views_are_pictures(generator):
     assert views.shape == (50, 3, 24, 24) and views.min() >= 0 and views.max() <= 1
 
 
+def test_white_is_one_and_other_levels_are_255ths_of_it():
+    levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(1, 3, 16, 16)
+    plain = View(size=16, crop_scale=(1.0, 1.0), crop_ratio=(1.0, 1.0), flip=0.0, jitter=0.0, grey=0.0)
+    seen = make_view(levels, plain, torch.Generator().manual_seed(0))
+    assert torch.allclose(seen.flatten(2)[0], torch.arange(256) / 255, atol=1e-6)
+
+
 def test_recipes_are_the_papers():
     assert SIMCLR[0] == SIMCLR[1] == View(crop_scale=(0.08, 1.0), brightness=0.4, contrast=0.4, saturation=0.4, hue=0.1)
     assert [view.solarize for view in BYOL] == [0.0, 0.2] and {view.saturation for view in BYOL} == {0.2}
@@ -115,8 +122,17 @@ def test_recipes_are_the_papers():
         SIMCLR[0].flip = 0.0
 
 
-@pytest.mark.parametrize("bad", [{"flip": 1.5}, {"grey": -0.1}, {"crop_scale": (1.0, 0.5)}, {"blur_sigma": (0.0, 1.0)},
-                                 {"blur_reach": 0.0}, {"blur_reach": float("inf")}])
+@pytest.mark.parametrize(
+    "bad",
+    [
+        {"flip": 1.5},
+        {"grey": -0.1},
+        {"crop_scale": (1.0, 0.5)},
+        {"blur_sigma": (0.0, 1.0)},
+        {"blur_reach": 0.0},
+        {"blur_reach": float("inf")},
+    ],
+)
 def test_bad_recipe_is_one_sentence(bad):
     with pytest.raises(BadInput, match=next(iter(bad))):
         View(**bad)
