@@ -228,7 +228,7 @@ FAULTS = (
           "np.floor(np.asarray(confidence) * bins).astype(int)", ("tests/measures/test_shift_measures.py",)),
     Fault("epsilons are divided by 256", "lib/measures/robust_accuracy.py",
           "labels), epsilon / 255, epsilon / 4 / 255, steps", "labels), epsilon / 256, epsilon / 4 / 256, steps",
-          ("tests/measures/test_robust_measures.py::test_robust_accuracy_of_a_linear_model_is_its_closed_form",)),
+          ("tests/measures/test_robust_measures.py::test_an_epsilon_is_so_many_255ths",)),
     Fault("zero gradients of wrong images count", "lib/measures/robust_accuracy.py",
           "torch.cat(zero) & right", "torch.cat(zero)",
           ("tests/measures/test_robust_measures.py::test_robust_accuracy_of_a_linear_model_is_its_closed_form",

@@ -25,7 +25,7 @@ from lib.measures import (
 )
 from lib.measures.invariance import chance_similarity
 from lib.measures.probe import Probe
-from lib.measures.robust_accuracy import Classifier, fooling, left_standing, pgd_curve
+from lib.measures.robust_accuracy import Classifier, fooling, left_standing, pgd_attack, pgd_curve
 from lib.models import build_encoder
 from lib.shifts.adversary import pgd
 from lib.views import View, apply, draw
@@ -149,6 +149,14 @@ def test_robust_accuracy_of_a_linear_model_is_its_closed_form(blobs):
     assert value(rows, "pgd-2", 8, "accuracy") == pytest.approx(expected(5.1))  # what it is called promises more
     assert value(rows, "square", 8, "accuracy") >= expected(8)
     assert "accuracy of the head" not in set(rows["metric"])
+
+
+def test_an_epsilon_is_so_many_255ths(blobs):
+    subject = blobs()
+    test = subject.split("test", 8)
+    attack = pgd_attack(Classifier(subject.encoder, subject.probe), 8, 10)
+    moved = attack(test.images, test.labels, torch.Generator().manual_seed(0)) - test.images / 255
+    assert moved.abs().max().item() == pytest.approx(8 / 255, rel=1e-5)
 
 
 @pytest.mark.parametrize("classes", [2, 4])

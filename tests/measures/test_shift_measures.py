@@ -43,6 +43,11 @@ def test_calibration_error_by_loop(predictions, bins):
     assert calibration_gaps(confidence, right, bins).mean() == pytest.approx(expected, abs=1e-12)
 
 
+def test_a_confidence_between_two_bins_is_of_the_lower():
+    confidence, right = np.array([0.5, 0.3, 0.9]), np.array([True, False, True])  # too shy by 0.1 in the lower one
+    assert calibration_gaps(confidence, right, bins=2) == pytest.approx([0.5, -0.3, 0.1])
+
+
 def test_squared_calibration_error_by_hand():
     """The same two bins: gaps of 0.2 and 0.45; the variance of the first's accuracy is 2/3 * 1/3 / 2, of one none."""
     confidence, right = np.array([0.85, 0.87, 0.88, 0.55]), np.array([True, False, True, True])
