@@ -1,5 +1,6 @@
 """Figures, tables and sentences on ReLICv2 against numbers by hand and loops over made-up rows."""
 
+import functools
 import re
 
 import numpy as np
@@ -176,21 +177,37 @@ def rows():
     return made_up()
 
 
+@functools.cache
+def some_rows(kind):
+    return SOME[kind]()
+
+
+@functools.cache
+def figure_of(draw, kind):
+    return draw(some_rows(kind), "Scope.")
+
+
 @pytest.fixture(scope="module", params=SOME)
-def some(request):
-    return SOME[request.param]()
+def kind(request):
+    """Of rows; a figure of each is drawn once for all that is asked of it."""
+    return request.param
 
 
-def drawn(draw, rows):
+@pytest.fixture(scope="module")
+def some(kind):
+    return some_rows(kind)
+
+
+def drawn(draw, kind):
     """The figure, or a skipped test where the rows have no sweep."""
-    if draw is sweep_curves and not relicv2_words.swept(rows):
+    if draw is sweep_curves and not relicv2_words.swept(some_rows(kind)):
         pytest.skip("no sweep in these rows")
-    return draw(rows, "Scope.")
+    return figure_of(draw, kind)
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_every_figure_has_words_and_data(draw, some):
-    figure = drawn(draw, some)
+def test_every_figure_has_words_and_data(draw, kind, some):
+    figure = drawn(draw, kind)
     assert figure.name == FIGURES[draw] and figure.caption.endswith("Scope.") and len(figure.alt) > 80
     for words in (figure.alt, figure.caption):
         assert not re.search(r"nan|None|\d\.\d{3}|\n|\s\s|_|-0\b", words)
@@ -200,8 +217,8 @@ def test_every_figure_has_words_and_data(draw, some):
 
 
 @pytest.mark.parametrize("draw", FIGURES)
-def test_words_do_not_overlap(draw, some):
-    boxes = words_of(drawn(draw, some))
+def test_words_do_not_overlap(draw, kind):
+    boxes = words_of(drawn(draw, kind))
     for i, (words, box) in enumerate(boxes):
         assert not [other for other, its in boxes[i + 1 :] if box.overlaps(its)], words
 
