@@ -1,7 +1,8 @@
 # Two commands do everything, set-up included:
 #   make book                                  the book from the published rows -> _build/html/index.html
 #   make test                                  the tests; OPTIONS="--precision bf16 --order reversed": see tests/conftest.py
-# and three more:
+# and four more:
+#   make check                                 lint, format and types
 #   make quick                                 a book of its own, every number computed now -> _build/quick/html
 #   make book PRESET=quick DATASET=my_pictures the same for any preset and data set
 #   make lock                                  pins anew after a change in pyproject.toml
@@ -13,7 +14,7 @@ OPTIONS ?=
 OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 
-.PHONY: book quick test lock clean
+.PHONY: book quick test check lock clean
 
 book: .venv/ready
 ifeq ($(PRESET)$(DATASET),)
@@ -27,6 +28,11 @@ quick: .venv/ready
 
 test: .venv/ready
 	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(OPTIONS)
+
+check: .venv/ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
 
 .venv/ready: requirements.lock pyproject.toml
 	$(PYTHON) -c "import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13) and 'Withstand needs Python 3.11, 3.12 or 3.13: make PYTHON=python3.12')"
