@@ -166,9 +166,9 @@ def test_panels_of_all_nineteen_corruptions(rows, shown):
     for axes, name in zip(panels, MEASURED, strict=False):
         for method, line in zip(METHODS_SHOWN, axes.get_lines(), strict=True):
             cells = rows[(rows["method"] == method) & (rows["metric"] == "error") & (rows["shift"] == name)]
-            for severity in range(1, 6):
-                expected = cells[cells["severity"] == severity]["value"].mean()
-                assert line.get_ydata()[severity] == pytest.approx(expected)
+            for level in range(1, 6):
+                expected = cells[cells["severity"] == level]["value"].mean()
+                assert line.get_ydata()[level] == pytest.approx(expected)
     assert figure.alt.startswith("19 line charts") and "Scope." in figure.caption
     assert [text.get_text() for text in legend.get_texts()] == [METHODS[method].title for method in METHODS_SHOWN]
 
@@ -282,9 +282,9 @@ def test_where_error_does_not_rise():
               "pixelate": (40, 40.1, 40.1, 40.2, 40.2)}  # fmt: skip
     for name in MEASURED:
         before = 40
-        for severity, error in enumerate(shapes.get(name, shapes["fog"]), 1):
-            table += [("simclr", seed, name, severity, "error", error + seed, 0.1) for seed in range(3)]
-            table += [("simclr", seed, name, severity, "error step", error - before, 0.1) for seed in range(3)]
+        for level, error in enumerate(shapes.get(name, shapes["fog"]), 1):
+            table += [("simclr", seed, name, level, "error", error + seed, 0.1) for seed in range(3)]
+            table += [("simclr", seed, name, level, "error step", error - before, 0.1) for seed in range(3)]
             before = error
     names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
     found = words._where_error_does_not_rise(pd.DataFrame(table, columns=names), ["simclr"])

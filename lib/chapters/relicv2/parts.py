@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -87,20 +87,18 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         f"costs points. {outside}"
         f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
         f"{tally(found.values())} {_by_chance(found.values())}{scope}",
-        alt="Charts of dots: percentage points gained by a change. "
-        + "; ".join(
-            f"{words.get(place, place)}: "
-            + ", ".join(
-                variant(line.system)
-                + ("" if line.less == OURS else f" against {variant(REMOVED)}")
-                + f" {signed(line.mean)}"
-                for line in table[table["place"] == place].itertuples()
-            )
-            for place in places
-        )
-        + ".",
+        alt=f"Charts of dots: percentage points gained by a change. {_gains(table, places, words)}.",
         data=data_of(named, "points gained", PLAN.title),
     )
+
+
+def _gains(table: Rows, places: Sequence[str], words: Mapping[str, str]) -> str:
+    """What each change gains in each place, for the alternative text."""
+    told = {place: [] for place in places}
+    for line in table[table["place"].isin(places)].itertuples():
+        against = "" if line.less == OURS else f" against {variant(REMOVED)}"
+        told[line.place].append(f"{variant(line.system)}{against} {signed(line.mean)}")
+    return "; ".join(f"{words.get(place, place)}: {', '.join(own)}" for place, own in told.items())
 
 
 def _by_chance(gaps: Iterable) -> str:

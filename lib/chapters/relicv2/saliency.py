@@ -72,13 +72,7 @@ def saliency_sheet(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]], sco
     where nobody knows them. White is object. Where exact masks are known, the IoU of the learned one ends the line.
     Raises BadInput for no pictures at all, or masks of another shape.
     """
-    if not sets:
-        raise BadInput("a sheet of saliency needs one set of pictures or more")
-    for title, (images, learned, exact) in sets.items():
-        for found in (learned,) if exact is None else (learned, exact):
-            if found.dtype != torch.bool or found.shape != (len(images), *images.shape[-2:]):
-                raise BadInput(f"masks of {title} are bool (N, H, W) like the pictures, {tuple(images.shape)}, not "
-                               f"{found.dtype} {tuple(found.shape)}")  # fmt: skip
+    _check_masks(sets)
     known = any(exact is not None for _, _, exact in sets.values())
     headings = ["picture", *MAPS, "learned mask", *["exact mask"] * known, "object alone"]
     count = sum(len(images) for images, _, _ in sets.values())
@@ -126,14 +120,26 @@ def saliency_sheet(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]], sco
         f"for background. {'IoU is that of the learned mask with the exact one. ' if known else ''}{scope}".strip(),
         alt=f"Sheet of {count} pictures, a line each: {listed(headings)}. "
         + " ".join(f"{title}: {len(images)} pictures." for title, (images, _, _) in sets.items())
-        + "".join(
-            f" The masks of {title} agree with the exact ones to {learned:.0f} percent on average, fused maps to "
-            f"{cut:.0f}."
-            for title, learned, cut in told.itertuples()
-        ),
+        + "".join(_agreement(*line) for line in told.itertuples()),
         data=table if known else table.iloc[:, :3],
         pixels=True,
     )
+
+
+def _agreement(title: str, learned: float, cut: float) -> str:
+    return (
+        f" The masks of {title} agree with the exact ones to {learned:.0f} percent on average, fused maps to {cut:.0f}."
+    )
+
+
+def _check_masks(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]]) -> None:
+    if not sets:
+        raise BadInput("a sheet of saliency needs one set of pictures or more")
+    for title, (images, learned, exact) in sets.items():
+        for found in (learned,) if exact is None else (learned, exact):
+            if found.dtype != torch.bool or found.shape != (len(images), *images.shape[-2:]):
+                raise BadInput(f"masks of {title} are bool (N, H, W) like the pictures, {tuple(images.shape)}, not "
+                               f"{found.dtype} {tuple(found.shape)}")  # fmt: skip
 
 
 def _white(found: Tensor) -> Tensor:
