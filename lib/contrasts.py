@@ -34,7 +34,12 @@ def level(rows: pd.DataFrame, cell: dict[str, object]) -> Interval:
 
 
 def difference(rows: pd.DataFrame, more: dict[str, object], less: dict[str, object]) -> Interval:
-    """The paired difference over seeds of two cells of `rows`, each picked by column values."""
+    """The paired difference over seeds of two cells of `rows`, each picked by column values.
+
+    >>> rows = pd.DataFrame({"seed": [0, 1, 2] * 2, "method": ["a"] * 3 + ["b"] * 3, "standard_error": 0.0})
+    >>> str(difference(rows.assign(value=[60, 61, 62, 58, 60, 59]), {"method": "a"}, {"method": "b"}))
+    '2.0 [-0.5, 4.5]'
+    """
     return combined(rows, [(1, more), (-1, less)])
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from lib.api import tables
 from lib.chapters import PLANS
 
 ROOT = Path(__file__).parent.parent
@@ -26,7 +27,7 @@ LAYERS = (
     ("contrasts", "controls", "verdicts"),
     ("figures",),
     ("chapters",),
-    ("book",),
+    ("api", "book"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -90,7 +91,11 @@ def functions(path: Path) -> dict[str, int]:
 
 def general() -> list[Path]:
     """Files of rooms that know no question. The book's builder and `lib/chapters` may."""
-    return [path for path in FILES if room_of(".".join(path.relative_to(ROOT).parts)) not in ("chapters", "book.py")]
+    return [
+        path
+        for path in FILES
+        if room_of(".".join(path.relative_to(ROOT).parts)) not in ("chapters", "api.py", "book.py")
+    ]
 
 
 def test_there_is_a_house():
@@ -159,3 +164,18 @@ def test_guards_see_what_they_guard_against(tmp_path):
     assert [room_of(module) for module in imports(probe)] == ["figures", "runs", "chapters"]
     assert functions(probe) == {"g (6)": 3}
     assert SPOKEN.search("the third question") and SPOKEN.search("Chapter 5") and not SPOKEN.search("every fifth image")
+
+
+def test_every_room_has_a_page():
+    pages = {path.stem for path in (ROOT / "pages" / "api").glob("*.md")} - {"index", "verdicts"}
+    assert pages == {room for rooms in LAYERS for room in rooms if (ROOT / "lib" / room).is_dir()} - {"chapters"}
+    listed = (ROOT / "_toc.yml").read_text()
+    assert all(f"pages/api/{page}\n" in listed for page in (*pages, "index", "verdicts"))
+    assert all(f"<!-- files of lib.{page} -->" in (ROOT / "pages" / "api" / f"{page}.md").read_text() for page in pages)
+
+
+def test_tables_of_docstrings_become_those_of_the_book():
+    lines = ["Head.", "", "| a | b |", "|---|---|", "| 1 | |", "", "End."]
+    tables(lines)
+    table = [".. list-table::", "   :header-rows: 1", "", "   * - a", "     - b", "   * - 1", "     - "]
+    assert lines == ["Head.", "", *table, "", "End."]

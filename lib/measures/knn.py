@@ -28,6 +28,10 @@ def knn_predict(
     A neighbour of similarity s votes with weight exp(s / temperature) (Wu et al., arXiv 1805.01978,
     section 3.4, with the k and temperature that DINO uses, arXiv 2104.14294). Returns int64 (M,).
     Raises BadInput for features that are not finite, and for labels that are not int64 (N,) of at least 0.
+
+    >>> train, labels = torch.tensor([[1.0, 0.0], [0.0, 1.0]]), torch.tensor([3, 7])
+    >>> knn_predict(train, labels, torch.tensor([[2.0, 0.5], [-1.0, 4.0]]), k=1)
+    tensor([3, 7])
     """
     check_features(train, "knn_predict", "training features")
     check_features(features, "knn_predict", least=0, width=train.shape[1])

@@ -17,6 +17,11 @@ def ssim(first: Tensor, second: Tensor, window: int = 7) -> Tensor:
 
     (Wang et al. 2004, equation 13), in square windows of equal weights with sample variances, averaged over all windows
     within the image and over the channels: scikit-image's `structural_similarity` with its defaults.
+
+    >>> import torch
+    >>> image = torch.arange(3 * 16 * 16).remainder(256).reshape(1, 3, 16, 16).byte()
+    >>> ssim(image, image)
+    tensor([1.])
     """
     if check_images(first, "ssim").shape != check_images(second, "ssim").shape:
         raise BadInput(f"ssim takes two sets of one shape, not {tuple(first.shape)} and {tuple(second.shape)}")

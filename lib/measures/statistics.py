@@ -67,6 +67,9 @@ def interval(values: Sequence[float], standard_errors: Sequence[float] | float =
     are tested on the same images. Student's t, not a bootstrap, covers seeds: three seeds resample
     to intervals that are far too narrow (`tests/measures/test_statistics.py` measures how far).
     With one seed the ends are NaN.
+
+    >>> str(interval([60.0, 62.0, 64.0]))
+    '62.0 [57.0, 67.0]'
     """
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0:
@@ -101,6 +104,9 @@ def share_interval(
     all have 100, there is no logit, and the interval is Wilson's for `images`: 0 to 0.76 % of 500 images.
 
     Ends are NaN with one seed, and at 0 or 100 where the number of `images` (one for all, or one a seed) is not known.
+
+    >>> str(share_interval([98.0, 99.0, 100.0], images=100))
+    '99.0 [86.9, 99.9]'
     """
     shares, errors, mean = _shares(values, standard_errors)
     if len(shares) == 1:
@@ -152,7 +158,11 @@ def _wilson(share: float, count: float, z: float) -> tuple[float, float]:
 
 
 def proportion_interval(outcomes: np.ndarray, level: float = LEVEL) -> Interval:
-    """The share of `outcomes` (N,) bool that are true, in percent, with Wilson's interval over the images."""
+    """The share of `outcomes` (N,) bool that are true, in percent, with Wilson's interval over the images.
+
+    >>> str(proportion_interval(np.array([True] * 10)))
+    '100.0 [72.2, 100.0]'
+    """
     outcomes = np.asarray(outcomes)
     if outcomes.ndim != 1 or len(outcomes) == 0 or outcomes.dtype != bool:
         raise BadInput(f"a share is of one or more true or false outcomes, (N,), not {outcomes.dtype} {outcomes.shape}")

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Executor, Future
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 import torch
@@ -43,8 +44,9 @@ MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  #
 class InProcess(Executor):
     """Runs each task at once, where it is submitted: the executor for one machine."""
 
-    def submit(self, task, /, *arguments, **options) -> Future:
-        future = Future()
+    def submit(self, task: Callable, /, *arguments: Any, **options: Any) -> Future:
+        """The result, or the error, of calling `task` now."""
+        future: Future = Future()
         try:
             future.set_result(task(*arguments, **options))
         except BaseException as error:

@@ -149,6 +149,9 @@ def make_view(images: Tensor, view: View, generator: torch.Generator) -> Tensor:
     """A random view of each image: (N, 3, H, W), uint8 or float in [0, 1] -> float (N, 3, size, size) in [0, 1].
 
     `generator` must live on the images' device. Raises BadInput for other images.
+
+    >>> make_view(torch.zeros(2, 3, 32, 32, dtype=torch.uint8), SIMCLR[0], torch.Generator()).shape
+    torch.Size([2, 3, 32, 32])
     """
     check_images(images, "make_view", floats=True)
     return render_checked(images, view, draw(view, len(images), images.shape[-2:], generator))

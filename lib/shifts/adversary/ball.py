@@ -72,7 +72,7 @@ def steepest(gradient: Tensor, norm: str = "linf") -> Tensor:
 def random_in_ball(
     seeds: Tensor, shape: tuple[int, ...], epsilon: float, norm: str = "linf", stream: int = 0
 ) -> Tensor:
-    """A point of the ball for each of the (N,) `seeds`, uniform in its volume: (N, *shape)."""
+    """A point of the ball for each of the (N,) `seeds`, uniform in its volume: `(N, *shape)`."""
     if one_of(norm, NORMS, "norm") == "linf":
         return uniform(seeds, shape, 2 * stream).mul_(2).sub_(1).mul_(epsilon)
     direction = normal(seeds, shape, 2 * stream)

@@ -44,7 +44,7 @@ def survives(
     """Whether each of `images` (N, 3, H, W) is classified rightly as it is and after every attack: bool (N,).
 
     An attack takes images and labels and returns adversarial images; each gets those that the ones before it left. The
-    mean is the robust accuracy. Of the four of AutoAttack's standard, all but FAB-T are here:
+    mean is the robust accuracy. Of the four of AutoAttack's standard, all but FAB-T are here::
 
         attack = partial(apgd, logits=logits, epsilon="8/255", modules=encoder)
         attacks = [

@@ -54,6 +54,11 @@ def pgd(
 
     The device is waited for once, when the range of float images is checked; without `check`, in training, never.
     Raises BadInput for what is not as said here.
+
+    >>> grey = torch.full((1, 3, 16, 16), 0.5)
+    >>> brighter = pgd(grey, lambda images: images.mean((1, 2, 3)), "8/255", "2/255", 10, modules=nn.Identity())
+    >>> round(255 * float((brighter - grey).max()), 3), round(255 * float((brighter - grey).min()), 3)
+    (8.0, 8.0)
     """
     images, seeds = pixels_of(images, check), seeds_of(images, generator)
     epsilon, step = epsilon_of(epsilon, norm), epsilon_of(step, norm, "step")
@@ -104,7 +109,7 @@ class FreePerturbation:
     """The perturbation of free adversarial training (Shafahi et al. 2019, arXiv 1904.12843, algorithm 1).
 
     It is carried from replay to replay of a batch and on to the next batch, and one backward serves the weights and
-    the perturbation alike:
+    the perturbation alike::
 
         free = FreePerturbation("8/255")
         for _ in range(replays):  # of each batch

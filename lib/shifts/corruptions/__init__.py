@@ -117,6 +117,9 @@ def constants_at(name: str, severity: float, table: str) -> tuple[float, ...]:
     """The constants of a corruption at any severity from 1 to 5: a row of the table, or between two of its rows.
 
     Those that are whole numbers by nature (rounds, counts, qualities) are rounded, halves up.
+
+    >>> constants_at("gaussian_noise", 1, "cifar10"), constants_at("gaussian_noise", 1.5, "cifar10")
+    ((0.04,), (0.05,))
     """
     if name not in CONSTANTS[one_of(table, CONSTANTS, "constants")]:
         tables = ", ".join(known for known in CONSTANTS if name in CONSTANTS[known])
@@ -137,6 +140,11 @@ def corrupted_alike(images: Tensor, name: str, severity: float, constants: str |
     """`corrupt` with one fixed seed for each corruption and severity: all that ask for image i get equal pictures.
 
     `images` are those from place `first` of their set on.
+
+    >>> grey = torch.full((3, 3, 32, 32), 128, dtype=torch.uint8)
+    >>> noisy = corrupted_alike(grey, "gaussian_noise", 3)
+    >>> torch.equal(noisy[0], noisy[1]), torch.equal(noisy[1:], corrupted_alike(grey[1:], "gaussian_noise", 3, first=1))
+    (False, True)
     """
     whole, part = divmod(real(severity, "severity", 1, 5), 1)
     fraction = (round(part * 1e6),) if part else ()

@@ -1,0 +1,64 @@
+"""A Sphinx extension that lists the files of a room on its page of the book, so that a new file is there by itself.
+
+A page names the room in a line of its own, `<!-- files of lib.views -->`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from sphinx.application import Sphinx
+
+_ROOM = re.compile(r"^<!-- files of (lib\.\w+) -->$", re.MULTILINE)
+
+
+def modules(room: str) -> list[str]:
+    """The modules of a package, without those that are for its own use or run as a script, by name."""
+    found = pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}.")
+    return sorted(module.name for module in found if "._" not in module.name)
+
+
+def page(room: str) -> str:
+    """MyST: what the room says of itself, its files in a table, and a section on each."""
+    names = modules(room)
+    table = [".. autosummary::", "   :nosignatures:", "", *(f"   {name.removeprefix(room + '.')}" for name in names)]
+    parts = [_rst([f".. automodule:: {room}", "   :no-members:"]), _rst(table)]
+    for name in names:
+        parts += [f"## {name}", _rst([f".. automodule:: {name}"])]
+    return "\n\n".join(parts)
+
+
+def tables(lines: list[str]) -> None:
+    """Tables of a docstring as reStructuredText, in place: a line a row, cells between "|", a rule below the head."""
+    found: list[str] = []
+    for line in lines:
+        cells = [cell.strip() for cell in line.strip().strip("|").split("|")]
+        if not line.startswith("|"):
+            found.append(line)
+        elif not found or not found[-1].startswith("   "):
+            found += [".. list-table::", "   :header-rows: 1", "", *_line(cells)]
+        elif set(line) - set("|- "):
+            found += _line(cells)
+    lines[:] = found
+
+
+def _line(cells: list[str]) -> list[str]:
+    return [f"   {' ' if place else '*'} - {cell}" for place, cell in enumerate(cells)]
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    app.connect("source-read", _fill)
+    app.connect("autodoc-process-docstring", lambda app, what, name, thing, options, lines: tables(lines))
+    return {"parallel_read_safe": True, "parallel_write_safe": True}
+
+
+def _rst(lines: list[str]) -> str:
+    return "\n".join(["```{eval-rst}", *lines, "```"])
+
+
+def _fill(app: Sphinx, name: str, source: list[str]) -> None:
+    source[0] = _ROOM.sub(lambda found: page(found[1]), source[0])
