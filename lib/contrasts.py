@@ -131,9 +131,7 @@ def between(
     `title` tells what a system is called, here and below.
     """
     return {
-        f"{name}, {title(more)} less {title(less)}": difference(
-            rows, cell | {"system": more}, cell | {"system": less}
-        )
+        f"{name}, {title(more)} less {title(less)}": difference(rows, cell | {"system": more}, cell | {"system": less})
         for more, less in pairs
         for name, cell in cells.items()
         if has(rows, more, cell) and has(rows, less, cell)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import numbers
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +49,7 @@ def check_images(
     return images
 
 
-def unit_images(images: Tensor, who: str, what: str = "images", **need) -> Tensor:
+def unit_images(images: Tensor, who: str, what: str = "images", **need: Any) -> Tensor:
     """uint8 or float images in [0, 1], as `check_images` has them, as new float32 ones in [0, 1]."""
     images = check_images(images, who, what, floats=True, **need)
     if images.dtype == torch.uint8:

@@ -16,6 +16,7 @@ import resource
 from collections import OrderedDict
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -74,7 +75,7 @@ def kept(function: Callable) -> Callable:
     """
 
     @functools.wraps(function)
-    def remembered(*arguments):
+    def remembered(*arguments: Any) -> Any:
         key = (function, *arguments)
         if key in _kept:
             _kept.move_to_end(key)
@@ -91,7 +92,7 @@ def kept(function: Callable) -> Callable:
         for key in [key for key in _kept if key[0] is function]:
             del _kept[key]
 
-    remembered.cache_clear = cache_clear
+    remembered.cache_clear = cache_clear  # type: ignore[attr-defined]
     return remembered
 
 

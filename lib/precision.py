@@ -10,7 +10,7 @@ import functools
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import ParamSpec, TypeVar
+from typing import Any, ParamSpec, TypeVar
 
 import torch
 from torch import Tensor
@@ -86,7 +86,7 @@ def with_gradients(function: Callable[P, R]) -> Callable[P, R]:
 
 def _products() -> tuple:
     """Torch's switches for how factors of float32 products are rounded: "ieee" not at all, "none" as it sees fit."""
-    backends = torch.backends
+    backends: Any = torch.backends  # whose annotations lack some of these
     return (
         backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn, backends.mkldnn.matmul, backends.mkldnn.conv
     )  # fmt: skip
@@ -131,15 +131,16 @@ def repeatable(device: torch.device) -> Iterator[dict[str, bool]]:
 @contextmanager
 def _deterministic() -> Iterator[None]:
     enabled, warns = torch.are_deterministic_algorithms_enabled(), torch.is_deterministic_algorithms_warn_only_enabled()
-    fill, benchmark = torch.utils.deterministic.fill_uninitialized_memory, torch.backends.cudnn.benchmark
+    memory: Any = torch.utils.deterministic  # whose annotations lack its switch
+    fill, benchmark = memory.fill_uninitialized_memory, torch.backends.cudnn.benchmark
     # cuBLAS wants a workspace of fixed size; it reads this when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     try:
         torch.use_deterministic_algorithms(True, warn_only=warns or not enabled)
-        torch.utils.deterministic.fill_uninitialized_memory = False  # all memory here is written before it is read
+        memory.fill_uninitialized_memory = False  # all memory here is written before it is read
         torch.backends.cudnn.benchmark = False
         yield
     finally:
         torch.use_deterministic_algorithms(enabled, warn_only=warns)
-        torch.utils.deterministic.fill_uninitialized_memory = fill
+        memory.fill_uninitialized_memory = fill
         torch.backends.cudnn.benchmark = benchmark

@@ -39,7 +39,7 @@ class Figure:
     def __repr__(self) -> str:
         return self.alt
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         """MyST for the book (whose config prefers it) and HTML for every other reader."""
         return {"text/markdown": self.myst(), "text/html": self.page()}
 
@@ -95,7 +95,7 @@ class Tabs:
     def __repr__(self) -> str:
         return "\n".join(f"{title}: {figure.alt}" for title, figure in self.figures.items())
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         items = "".join(
             f"````{{tab-item}} {title}\n:sync: {title}\n\n{figure.myst()}````\n"  # changed with others of one title
             for title, figure in self.figures.items()
@@ -136,7 +136,7 @@ class Slider:
     def __repr__(self) -> str:
         return "\n".join(f"{self.label} {words}: {alt}" for words, (_, alt) in self.frames.items())
 
-    def _repr_mimebundle_(self, include=None, exclude=None) -> dict[str, str]:
+    def _repr_mimebundle_(self, include: object = None, exclude: object = None) -> dict[str, str]:
         return {"text/html": self.page()}
 
     def page(self) -> str:

@@ -18,6 +18,7 @@ from lib.runs import Plan
 
 Rows = pd.DataFrame
 Cell = dict[str, object]
+Floats = Sequence[float] | np.ndarray
 
 
 def summary(rows: Rows, metric: str = "error") -> Rows:
@@ -30,7 +31,7 @@ def summary(rows: Rows, metric: str = "error") -> Rows:
     return pd.DataFrame(table, columns=["method", "shift", "severity", "mean", "low", "high", "seeds"])
 
 
-def baseline_line(clean: Sequence[float], corrupted: Sequence[float]) -> tuple[float, float]:
+def baseline_line(clean: Floats, corrupted: Floats) -> tuple[float, float]:
     r"""Slope and intercept of corrupted accuracy against clean accuracy, by least squares on the logits of both.
 
     .. math:: \mathrm{logit}(a_\mathrm{corrupted}) \approx \mathrm{slope} \cdot \mathrm{logit}(a_\mathrm{clean})
@@ -54,7 +55,7 @@ def baseline_line(clean: Sequence[float], corrupted: Sequence[float]) -> tuple[f
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-def line_half_width(clean: Sequence[float], corrupted: Sequence[float], at: float, level: float = LEVEL) -> float:
+def line_half_width(clean: Floats, corrupted: Floats, at: float, level: float = LEVEL) -> float:
     r"""Half the interval of what the line through N systems predicts `at` a clean accuracy, in percentage points.
 
     The variance of a fitted value (for example Draper and Smith, Applied Regression Analysis, section 3.1), with

@@ -83,9 +83,7 @@ def _then(change: tuple[str, object, object]) -> str:
     return f"{PARAMETERS.get(name, name.replace('_', ' '))} {values[0]}, now {values[1]}"
 
 
-def _by_measure(
-    told: Sequence[Standing], measures_of: Callable[[Standing], Sequence[str]]
-) -> list[tuple[str, str]]:
+def _by_measure(told: Sequence[Standing], measures_of: Callable[[Standing], Sequence[str]]) -> list[tuple[str, str]]:
     """Each measure with the runs that `measures_of` names it for: "every run", or their names."""
     names = dict.fromkeys(name for one in told for name in measures_of(one))
     found = {name: [one for one in told if name in measures_of(one)] for name in names}

@@ -12,7 +12,7 @@ from lib.methods import METHODS
 
 # Okabe and Ito's colours, told apart with every kind of colour vision, for the methods that share a figure with lines;
 # relatives have a shade of theirs. Marker and line say it again.
-LOOK = {
+LOOK: dict[str, dict[str, object]] = {
     "simclr": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
     "dcl": {"color": "#4F9FD0", "marker": "<", "linestyle": "--"},
     "moco_v2": {"color": "#004B77", "marker": ">", "linestyle": "-."},
@@ -34,7 +34,11 @@ LOOK = {
     "trades": {"color": "#555555", "marker": (3, 1, 0), "linestyle": "-."},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }
-OTHER = {"color": "#000000", "marker": ".", "linestyle": "-"}  # what has no look yet; a method has its family's colour
+OTHER: dict[str, object] = {
+    "color": "#000000",
+    "marker": ".",
+    "linestyle": "-",
+}  # what has no look yet; a method has its family's colour
 
 
 # What an encoder was trained to look through; a recipe keeps its look whatever the method.

@@ -11,20 +11,23 @@ from lib.methods import METHODS
 from lib.runs.systems import System
 
 # How a system differs from its plain method says another marker and line; the colour stays the method's.
-_ATTACKS = {
+_ATTACKS: dict[str, dict[str, object]] = {
     "pgd": {"marker": "s", "linestyle": "--"},
     "free": {"marker": "v", "linestyle": "-."},
     "fgsm": {"marker": "^", "linestyle": ":"},
 }
 
 
-_NEGATIVES = {"patch": {"marker": "X", "linestyle": "--"}, "texture": {"marker": "P", "linestyle": "-."}}
+_NEGATIVES: dict[str, dict[str, object]] = {
+    "patch": {"marker": "X", "linestyle": "--"},
+    "texture": {"marker": "P", "linestyle": "-."},
+}
 
 
-_HOLLOW = {"markerfacecolor": "white"}  # what else a system has of its own
+_HOLLOW: dict[str, object] = {"markerfacecolor": "white"}  # what else a system has of its own
 
 
-_ROLES = {
+_ROLES: dict[str, dict[str, object]] = {
     "ablation": _HOLLOW | {"markersize": 4, "linestyle": ":"},
     "sweep": {"marker": ".", "linestyle": ":", "markersize": 5},
 }

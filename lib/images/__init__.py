@@ -83,7 +83,7 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
 
 
 @functools.lru_cache(maxsize=2)
-def _whole(name: str, folder) -> tuple[sources.Pictures, str]:
+def _whole(name: str, folder: Path) -> tuple[sources.Pictures, str]:
     """A data set from a file or a folder of that name under `folder`, else by download; and its checksum."""
     if folder and (folder / f"{name}.npz").is_file():
         pictures = sources.as_built_in(sources.from_arrays(folder / f"{name}.npz"), name, folder / f"{name}.npz")

@@ -33,6 +33,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -292,14 +293,14 @@ def scene_views(varies: str, count: int, views: int, size: int = 32, seed: int =
     )
 
 
-def _views(images: np.ndarray, groups: np.ndarray, value: np.ndarray, title: str, **described) -> Views:
+def _views(images: np.ndarray, groups: np.ndarray, value: np.ndarray, title: str, **described: Any) -> Views:
     """The rest is worked out from images, uint8 (N, S, S, 3), and groups, int64 (N,)."""
-    images = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
-    digest = hashlib.sha256(images.numpy())
+    pixels = torch.from_numpy(images).permute(0, 3, 1, 2).contiguous()
+    digest = hashlib.sha256(pixels.numpy())
     digest.update(groups)
-    count, size = len(images), images.shape[-1]
+    count, size = len(pixels), pixels.shape[-1]
     return Views(
-        images=images,
+        images=pixels,
         groups=torch.from_numpy(groups),
         value=torch.from_numpy(value.astype(np.float32)),
         checksum=digest.hexdigest(),

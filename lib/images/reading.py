@@ -75,8 +75,8 @@ def open_image(path: Path) -> Image.Image:
     """
     with opened(path) as image:
         lower = _lower_bytes(image, path)
-        wide = any(";16" in str(tile.args) for tile in image.tile)
-        packed = any("I;12" in str(tile.args) for tile in image.tile)
+        wide = any(";16" in str(tile.args) for tile in image.tile)  # type: ignore[attr-defined]
+        packed = any("I;12" in str(tile.args) for tile in image.tile)  # type: ignore[attr-defined]
         image.load()
         if image.mode[0] in "IF":
             shown = _from_grey(image, path, _TWELVE if packed else _SIXTEEN)
@@ -236,7 +236,8 @@ def _some(words: Sequence[str], count: int = 5) -> str:
 
 def _lower_bytes(image: Image.Image, path: Path) -> np.ndarray | None:
     """The lower bytes of 16-bit colours, uint8 (H, W, C), where Pillow can be told to read them."""
-    rawmodes = {tile.args if isinstance(tile.args, str) else tile.args[0] for tile in image.tile if tile.args}
+    tiles = [tile for tile in image.tile if tile.args]  # type: ignore[attr-defined]
+    rawmodes = {tile.args if isinstance(tile.args, str) else tile.args[0] for tile in tiles}
     if not rawmodes or not rawmodes <= set(_LOWER):
         return None
     with Image.open(path) as again:
@@ -265,7 +266,8 @@ def _from_grey(image: Image.Image, path: Path, largest: int) -> Image.Image:
             f"{path} has whole numbers of 32 bits or with signs (Pillow's mode I) from {values.min()} to "
             f"{values.max()}, whose range is not known; save it with 8 bits, or with 16 from 0 to 65535"
         )
-    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # white is 0, which Pillow mends for 8 bits only
+    # White is 0, which Pillow mends for 8 bits only.
+    if image.format == "TIFF" and image.tag_v2.get(_PHOTOMETRIC) == 0:  # type: ignore[attr-defined]
         grey = 255 - grey
     shown = Image.fromarray(grey)
     if isinstance(key := image.info.get("transparency"), int):

@@ -253,7 +253,8 @@ def _dot(a: Vector, b: Vector) -> Tensor:
 def _turn(degrees: Tensor) -> Turn:
     """Cosine and sine, (images, 1) float32, by the C library: vectorised ones may differ at the end of a batch."""
     angles = [math.radians(angle) for angle in degrees.tolist()]
-    return tuple(torch.tensor([f(angle) for angle in angles])[:, None] for f in (math.cos, math.sin))
+    cosine, sine = (torch.tensor([f(angle) for angle in angles])[:, None] for f in (math.cos, math.sin))
+    return cosine, sine
 
 
 def _into_object(vector: Vector, pose: Tensor) -> Vector:
@@ -390,7 +391,7 @@ def _wall(solid: Callable, scene: dict[str, Tensor], wall: Tensor) -> Tensor:
     return _paint(wall[0], wall[1], scene["background"]) * light
 
 
-def _surface(solid, scene, image, sample, point, ray) -> Tensor:
+def _surface(solid: Callable, scene: dict, image: Tensor, sample: Tensor, point: Tensor, ray: Tensor) -> Tensor:
     """Linear light (3, K) from points of the solid: Lambert, ambient and a highlight (Blinn and Phong)."""
     lamp, eye = torch.stack(_into_object(scene["lamp"], scene["pose"]))[:, image, 0], -ray
     normal = _normal(solid, point)

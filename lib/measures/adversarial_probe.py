@@ -89,7 +89,7 @@ class AdversarialProbe:
                 pool.append(self._moved(classifier, images, labels, generator))
                 seen = torch.cat(others_pool), others_labels.repeat(done)
                 probe = fit_probe(torch.cat(pool), labels.repeat(done), *seen)
-        return best
+        return best  # type: ignore[return-value]
 
     def _moved(self, classifier: Classifier, images: Tensor, labels: Tensor, generator: torch.Generator) -> Tensor:
         """Features (N, D) of adversarial copies of `images`."""

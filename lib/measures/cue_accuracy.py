@@ -73,7 +73,9 @@ class CueAccuracy:
 
 
 @kept
-def _kept_versions(dataset: str, count: int | None, checksum: str, device) -> tuple[tuple[str, float, Tensor], ...]:
+def _kept_versions(
+    dataset: str, count: int | None, checksum: str, device: torch.device
+) -> tuple[tuple[str, float, Tensor], ...]:
     return tuple(versions(dataset, load(dataset, "test", count, device)))
 
 

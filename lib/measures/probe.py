@@ -78,7 +78,7 @@ def fit_probe(train: Tensor, labels: Tensor, validation: Tensor, validation_labe
         accuracy = (probe.predict(validation) == validation_labels).float().mean().item()
         if accuracy > best_accuracy:
             best, best_accuracy = probe, accuracy
-    return best
+    return best  # type: ignore[return-value]
 
 
 def _minimise(x: Tensor, y: Tensor, weight: Tensor, bias: Tensor, decay: float) -> tuple[Tensor, Tensor, float]:

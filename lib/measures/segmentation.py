@@ -183,7 +183,7 @@ def fit_fcn(
         score = mean_iou(confusion(validation_labels, predict(head, validation, labels.shape[-1]), classes))
         if score > best_score:
             best, best_score = head, score
-    return best
+    return best  # type: ignore[return-value]
 
 
 def _train_fcn(features: Tensor, labels: Tensor, classes: int, decay: float, seed: int) -> nn.Module:

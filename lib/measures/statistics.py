@@ -15,6 +15,8 @@ LEVEL = 0.95
 _ROUNDING = 1e-6  # by which a mean of weighted outcomes may leave 0 to 100 percent
 FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in three
 
+Floats = Sequence[float] | np.ndarray
+
 
 @dataclass(frozen=True)
 class Interval:
@@ -57,7 +59,11 @@ class Interval:
         return int(self.low > 0) - int(self.high < 0)  # of NumPy's booleans there is no difference
 
 
-def interval(values: Sequence[float], standard_errors: Sequence[float] | float = 0.0, level: float = LEVEL) -> Interval:
+def interval(
+    values: Floats,
+    standard_errors: Floats | float = 0.0,
+    level: float = LEVEL,
+) -> Interval:
     r"""Mean of one value a seed, with an interval over seeds and images.
 
     .. math:: \bar v \pm \sqrt{\left(t_{S-1} \, s / \sqrt S\right)^2 + \left(z \, \bar e\right)^2}
@@ -86,9 +92,9 @@ def interval(values: Sequence[float], standard_errors: Sequence[float] | float =
 
 
 def share_interval(
-    values: Sequence[float],
-    standard_errors: Sequence[float] | float = 0.0,
-    images: Sequence[float] | float | None = None,
+    values: Floats,
+    standard_errors: Floats | float = 0.0,
+    images: Floats | float | None = None,
     level: float = LEVEL,
 ) -> Interval:
     r"""Mean of one share a seed, in percent, with an interval over seeds and images within 0 to 100.
@@ -130,7 +136,7 @@ def share_interval(
     return Interval(100 * mean, *(100 * ends).tolist())
 
 
-def _shares(values: Sequence[float], standard_errors: Sequence[float] | float) -> tuple[np.ndarray, np.ndarray, float]:
+def _shares(values: Floats, standard_errors: Floats | float) -> tuple[np.ndarray, np.ndarray, float]:
     """As fractions: one a seed, their standard errors, and their mean."""
     values = np.asarray(values, dtype=float)
     if values.ndim != 1 or len(values) == 0:
@@ -141,7 +147,7 @@ def _shares(values: Sequence[float], standard_errors: Sequence[float] | float) -
     return values / 100, np.asarray(standard_errors, dtype=float) / 100, float(values.mean() / 100)
 
 
-def _known(images: Sequence[float] | float | None) -> float | None:
+def _known(images: Floats | float | None) -> float | None:
     """The smallest of the numbers of images; None where one is not known."""
     fewest = np.nan if images is None else float(np.min(np.asarray(images, dtype=float)))
     return None if np.isnan(fewest) else fewest
@@ -219,9 +225,7 @@ def bootstrap_interval(
     return Interval(float(statistic(outcomes)), float(low), float(high))
 
 
-def correlation(
-    x: Sequence[float], y: Sequence[float], ranks: bool, resamples: int = 2000, seed: int = 0
-) -> Interval | None:
+def correlation(x: Floats, y: Floats, ranks: bool, resamples: int = 2000, seed: int = 0) -> Interval | None:
     """Pearson's correlation of the pairs (N,), (N,), or with `ranks` Spearman's; 95 % percentile bootstrap over pairs.
 
     None for fewer than `FEWEST` pairs, and where x or y does not vary. Resamples in which one does not are left out.
@@ -233,8 +237,8 @@ def correlation(
     draws = np.random.default_rng(seed).integers(count, size=(resamples, count))
     drawn = pairs[:, draws]  # (2, resamples, N)
     drawn = drawn[:, (np.ptp(drawn, axis=-1) > 0).all(axis=0)]
-    low, high = np.quantile(_correlate(*drawn, ranks), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
-    return Interval(float(_correlate(*pairs, ranks)), float(low), float(high))
+    low, high = np.quantile(_correlate(drawn[0], drawn[1], ranks), [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Interval(float(_correlate(pairs[0], pairs[1], ranks)), float(low), float(high))
 
 
 def _correlate(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:

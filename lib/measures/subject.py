@@ -19,7 +19,9 @@ _KEPT = 1 << 24  # numbers in a set of pictures that is small enough to be kept 
 
 
 @kept
-def _kept_corrupted(dataset: str, count: int | None, checksum: str, name: str, severity: float, device) -> Tensor:
+def _kept_corrupted(
+    dataset: str, count: int | None, checksum: str, name: str, severity: float, device: torch.device
+) -> Tensor:
     return corrupted_alike(load(dataset, "test", count, device).images, name, severity)
 
 

@@ -23,8 +23,8 @@ One that has a `teacher`, the name of another method, is built with an encoder t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from torch import nn
 
@@ -63,7 +63,7 @@ class Method:
 
     title: str
     paradigm: str
-    build: Callable[..., nn.Module]
+    build: Any  # the class of a module, with `views` and the like, of which types know nothing
     settings: type
     protocol: int
     trained: bool = True

@@ -44,7 +44,8 @@ class ACL(nn.Module):
 
     def contrast(self, projections: Tensor) -> Tensor:
         with full_precision(projections):
-            return nt_xent(*projections.float().chunk(2), self.temperature)
+            first, second = projections.float().chunk(2)
+            return nt_xent(first, second, self.temperature)
 
     def after_step(self, progress: float) -> None:
         pass

@@ -83,4 +83,4 @@ def repulsion(predictions: list[Tensor], negatives: list[Tensor], alpha: float) 
     """
     count = len(negatives) // len(predictions)
     pairs = zip([q for q in predictions for _ in range(count)], negatives, strict=True)
-    return -alpha / count * sum(regression(q, t.float()) for q, t in pairs)
+    return -alpha / count * sum(regression(q, t.float()) for q, t in pairs)  # type: ignore[return-value]

@@ -17,9 +17,7 @@ PROTOCOL = 3  # bump when a run with the same settings gives other numbers
 
 # A patch of a quarter of the image, enlarged (the official code's augmentation; it blurs one view in ten with Pillow's
 # Gaussian of 0.1 to 2 pixels, which is not cut off, and so does ours).
-PATCH = View(
-    crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), hue=0.2, blur=0.1, blur_reach=WHOLE_GAUSSIAN, solarize=0.1
-)
+PATCH = View(crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), hue=0.2, blur=0.1, blur_reach=WHOLE_GAUSSIAN, solarize=0.1)
 # Patches, or crops of all sizes, with which Ghofrani and Jamshidi (arXiv 2501.03507) report more robust encoders.
 CROPS = {"patch": PATCH, "crop": replace(PATCH, crop_scale=(0.08, 1.0), crop_ratio=(3 / 4, 4 / 3))}
 

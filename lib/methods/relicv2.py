@@ -74,7 +74,7 @@ class ReLICv2(ReLIC):
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         online = [self.head(self.encoder(view)) for view in views]
         with torch.no_grad():
-            targets = [self.target_head(self.target_encoder(view)) for view in views[: self.settings.large]]
+            targets = [self.target_head(self.target_encoder(view)) for view in views[: self.removal.large]]
         with full_precision(online[0]):
             online, targets = ([part.float() for part in parts] for parts in (online, targets))
             contrastive, divergence = relicv2(online, targets, self.settings)
@@ -97,7 +97,7 @@ def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> 
     """
     large = len(targets)
     logits = [[similarities(o, t, settings) for t in targets] for o in online]
-    contrastive, divergence = 0.0, 0.0
+    contrastive = divergence = logits[0][0].new_zeros(())
     for a, b in itertools.product(range(len(online)), range(large)):
         own = logits[a][b]
         contrastive = contrastive + F.cross_entropy(own, torch.zeros(len(own), dtype=torch.long, device=own.device))

@@ -37,7 +37,8 @@ class SupCon(nn.Module):
     def forward(self, views: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
         projections = self.head(self.encoder(torch.cat(views)))
         with full_precision(projections):
-            return {"contrastive": sup_con(*projections.float().chunk(2), labels, self.temperature)}
+            first, second = projections.float().chunk(2)
+            return {"contrastive": sup_con(first, second, labels, self.temperature)}
 
     def after_step(self, progress: float) -> None:
         pass

@@ -261,7 +261,7 @@ def _normalisation(
             "mean and std are three numbers each, mean and std above 0 and up to 1 as pixels are in [0, 1] (divide "
             f"those of [0, 255] by 255), or both None, not {mean!r} and {std!r}"
         )
-    return numbers
+    return numbers  # type: ignore[return-value]
 
 
 def _own_normalisation(weights: Mapping[str, Tensor]) -> tuple[tuple[float, ...], tuple[float, ...]] | None:

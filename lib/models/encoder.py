@@ -37,7 +37,7 @@ class Encoder(nn.Module):
         Raises BadInput for other images, and where all values of a channel are equal, which no scale makes vary.
         """
         check_images(images, "normalise_by", some=True)
-        total = square = 0.0
+        total = square = torch.zeros(3, dtype=torch.float64, device=images.device)
         for chunk in images.split(1024):  # the set as one float tensor would be large
             pixels = chunk.double().div(255)
             total, square = total + pixels.sum(dim=(0, 2, 3)), square + pixels.square().sum(dim=(0, 2, 3))

@@ -18,9 +18,15 @@ from lib.errors import BadInput
 
 # Entries of a file that hold its weights, the best first: an average over training before what was averaged.
 CONTAINERS = (
-    ("teacher", "target_encoder", "model_ema", "state_dict_ema", "student", "state_dict", "model_state_dict", "model")
-    + ("net", "encoder", "backbone", "module")
-)
+    "teacher",
+    "target_encoder",
+    "model_ema",
+    "state_dict_ema",
+    "student",
+    "state_dict",
+    "model_state_dict",
+    "model",
+) + ("net", "encoder", "backbone", "module")
 POINTER = b"version https://git-lfs"
 KINDS = (  # how a file begins that is no checkpoint, and what it is
     (b"<", "an HTML or XML page, which a server sends where a link leads to no file; fetch the file itself"),
@@ -33,7 +39,7 @@ KINDS = (  # how a file begins that is no checkpoint, and what it is
 class Inert:
     """What stands in a file for an object whose code is not run: it takes everything and does nothing."""
 
-    def __init__(self, *_, **__) -> None:
+    def __init__(self, *_: object, **__: object) -> None:
         pass
 
     def __setstate__(self, state: object) -> None:
@@ -123,7 +129,7 @@ def _what(path: Path, start: bytes) -> str:
 class Outlined(Inert):
     """An object of a file that is read for the names of its entries alone; it takes part in anything as nothing."""
 
-    def __call__(self, *_, **__) -> Outlined:
+    def __call__(self, *_: object, **__: object) -> Outlined:
         return Outlined()
 
     def append(self, _: object) -> None:
@@ -131,7 +137,7 @@ class Outlined(Inert):
 
     extend = add = append
 
-    def __setitem__(self, *_) -> None:
+    def __setitem__(self, *_: object) -> None:
         pass
 
     def __hash__(self) -> int:

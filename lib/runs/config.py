@@ -6,6 +6,7 @@ import dataclasses
 import hashlib
 import json
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import torch
 
@@ -123,7 +124,7 @@ class RunConfig:
         name = getattr(METHODS[self.method].build, "teacher", None)
         if name is None:
             return None
-        epochs = self.settings.teacher_epochs or self.training.epochs
+        epochs = self.settings.teacher_epochs or self.training.epochs  # type: ignore[attr-defined]
         warmup = round(self.training.warmup_epochs * epochs / self.training.epochs, 3)  # the same share
         training = replace(self.training, epochs=epochs, warmup_epochs=warmup)
         return replace(self, method=name, settings=None, attack=None, training=training)
@@ -196,7 +197,7 @@ def _without(young: dict, values: dict) -> dict:
     return {name: value for name, value in values.items() if name not in young or value != young[name]}
 
 
-def _build(kind: type, values: dict, what: str):
+def _build(kind: type, values: dict, what: str) -> Any:
     names = [field.name for field in dataclasses.fields(kind)]
     for name in values:
         one_of(name, names, f"parameter of a {what}" if kind is RunConfig else f"parameter in the {what}")

@@ -144,7 +144,7 @@ def _trained(
     return record, encoder
 
 
-def _rows(key: str, measure, subject: Subject, deadline: float) -> pd.DataFrame:
+def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataFrame:
     rows = store.load_rows(key, measure.identity)
     if rows is None:
         if time.monotonic() > deadline:
@@ -203,7 +203,7 @@ def _train(
         record["monitored"] = [{name: epoch[name] for name in MONITORED} for epoch in history]
     store.save_run(key, method.encoder, history, record, getattr(method, "pre_feature", None))
     checkpoint.unlink(missing_ok=True)
-    return record, method.encoder
+    return record, method.encoder  # type: ignore[return-value]
 
 
 def _fresh(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:
@@ -230,7 +230,7 @@ def _head(config: RunConfig, key: str, data: Split, device: torch.device) -> nn.
         return None
     head = _fresh(config, data).pre_feature
     store.load_weights(key, head, device, "head")
-    return head
+    return head  # type: ignore[return-value]
 
 
 def _fuse(

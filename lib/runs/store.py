@@ -74,7 +74,7 @@ def save_run(key: str, encoder: nn.Module, history: list[dict], record: dict, he
 def load_record(key: str) -> dict | None:
     """The record of a complete local run, or None."""
     path = folder(key) / "record.json"
-    return read_json(path) if path.exists() else None
+    return read_json(path) if path.exists() else None  # type: ignore[return-value]
 
 
 def has_head(key: str) -> bool:

@@ -76,7 +76,7 @@ def config_of(method: str, point: Point, scale: Preset, seed: int) -> RunConfig:
     )
     settings = config.settings
     if point.temperature is not None:
-        settings = replace(settings, **{temperature_of(method)[0]: point.temperature})
+        settings = replace(settings, **{temperature_of(method)[0]: point.temperature})  # type: ignore[type-var]
     return replace(config, training=training, settings=settings)
 
 

@@ -82,7 +82,7 @@ def cue_conflict(size: int = 32, device: torch.device | str = "cpu") -> CueConfl
     digest = hashlib.sha256(pixels.numpy())
     digest.update("\n".join(np.concatenate(labels)).encode())
     source = f"cue-conflict ({len(pixels):,} pictures from {'the packed file' if path else 'a folder'}, at {size} px)"
-    return CueConflict(pixels.to(device), *labels, digest.hexdigest(), source)
+    return CueConflict(pixels.to(device), *labels, digest.hexdigest(), source)  # type: ignore[call-arg]
 
 
 def available() -> bool:

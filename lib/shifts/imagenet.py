@@ -108,7 +108,7 @@ class Variant:
         if images:
             yield self._batch(images, places, device)
 
-    def _batch(self, images: list[np.ndarray], places: list[int], device) -> tuple[Tensor, Tensor]:
+    def _batch(self, images: list[np.ndarray], places: list[int], device: torch.device | str) -> tuple[Tensor, Tensor]:
         pixels = torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous()
         return pixels.to(device), self.labels[places].to(device)
 

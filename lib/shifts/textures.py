@@ -61,9 +61,7 @@ def synthesise(images: Tensor, seeds: Tensor, size: int | None = None) -> Tensor
     patch, block, overlap = geometry(side)
     values_of_one = 2 * (patch - block + 1) ** 2 * 3 * block**2
     parts = [part.split(max(1, _AT_ONCE // values_of_one)) for part in (images, seeds)]
-    return torch.cat(
-        [_quilt(_blocks(i, s, patch, block), s, size, overlap) for i, s in zip(*parts, strict=True)]
-    )
+    return torch.cat([_quilt(_blocks(i, s, patch, block), s, size, overlap) for i, s in zip(*parts, strict=True)])
 
 
 def geometry(side: int) -> tuple[int, int, int]:
@@ -116,7 +114,11 @@ def minimum_seam(cost: Tensor) -> Tensor:
 
 
 def textures(
-    dataset: str, split: str = "train", count: int | None = None, device: torch.device | str = "cpu", progress=True
+    dataset: str,
+    split: str = "train",
+    count: int | None = None,
+    device: torch.device | str = "cpu",
+    progress: bool = True,
 ) -> Tensor:
     """The textures of `lib.images.load(dataset, split, count)`, in its order: uint8 (N, 3, S, S) on `device`.
 

@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -122,7 +123,7 @@ def image_distance(images: Tensor, transformed: Tensor) -> Tensor:
 # Spatial
 
 
-def _sample(images: Tensor, grid: Tensor, **options) -> Tensor:
+def _sample(images: Tensor, grid: Tensor, **options: Any) -> Tensor:
     """Images at the places `grid` (N, S, S, 2), linear between pixels; rounding must not leave [0, 1]."""
     return F.grid_sample(images, grid, mode="bilinear", **options).clamp_(0, 1)
 
@@ -177,7 +178,7 @@ def resized_crop(images: Tensor, parameters: Tensor) -> Tensor:
 
     The paper's code cuts boxes made for 256 px out of pictures of any size; in the grid they are shares of the side.
     """
-    return operations.resized_crop(images, *parameters.unbind(1), images.shape[-1]).clamp_(0, 1)
+    return operations.resized_crop(images, *parameters.unbind(1), images.shape[-1]).clamp_(0, 1)  # type: ignore[call-arg]
 
 
 def deform(images: Tensor, parameters: Tensor) -> Tensor:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -216,7 +216,7 @@ class Adversary:
             self.target = self.method.target(clean)
         return self.weakness(*given, target=self.target)
 
-    def _summing(self, loss, generator: torch.Generator) -> Tensor:
+    def _summing(self, loss: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:
         """PGD whose backward passes add to the gradients of the weights, in training mode."""
         epsilon, step, pictures = self.attack.epsilon, self.attack.step, self.pictures
         delta = torch.zeros_like(pictures)

@@ -11,6 +11,7 @@ import hashlib
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -22,7 +23,7 @@ NAMED = 3  # differences that a refusal names; the others are counted
 
 
 def identity(
-    method: nn.Module, training: object, seed: int, attack: object | None, data: dict[str, Tensor]
+    method: nn.Module, training: Any, seed: int, attack: Any | None, data: dict[str, Tensor]
 ) -> dict[str, object]:
     """A name and a plain value for each thing that decides the numbers of a run, those that people choose first.
 

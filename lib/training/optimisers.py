@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lib.errors import one_of
 
@@ -44,12 +45,12 @@ class LARS(torch.optim.Optimizer):
     before momentum; groups with no weight decay are plain SGD. All tensors of a group in one go.
     """
 
-    def __init__(self, parameters, lr: float = 0.0, momentum: float = 0.9, weight_decay: float = 0.0,
+    def __init__(self, parameters: Iterable, lr: float = 0.0, momentum: float = 0.9, weight_decay: float = 0.0,
                  trust: float = 0.001) -> None:  # fmt: skip
         super().__init__(parameters, {"lr": lr, "momentum": momentum, "weight_decay": weight_decay, "trust": trust})
 
     @torch.no_grad()
-    def step(self) -> None:
+    def step(self) -> None:  # type: ignore[override]
         for group in self.param_groups:
             weights = [p for p in group["params"] if p.grad is not None]
             if not weights:
@@ -66,7 +67,7 @@ class LARS(torch.optim.Optimizer):
             torch._foreach_add_(weights, buffers, alpha=-group["lr"])
 
 
-def _scaled(weights: list, gradients: list, weight_decay: float, trust: float) -> list:
+def _scaled(weights: list, gradients: list, weight_decay: float, trust: float) -> Sequence[Tensor]:
     """Decayed gradients times the trust ratio; a ratio of 1 where a norm is 0. Nothing waits for the device."""
     sizes, slopes = torch.stack(torch._foreach_norm(weights)), torch.stack(torch._foreach_norm(gradients))
     ratios = trust * sizes / (slopes + weight_decay * sizes).clamp(min=1e-12)

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -62,7 +63,7 @@ class Training:
 
 def _repeatably(train: Callable) -> Callable:
     @functools.wraps(train)
-    def repeated(method: nn.Module, images: Tensor, *arguments, **options):
+    def repeated(method: nn.Module, images: Tensor, *arguments: Any, **options: Any) -> Any:
         with repeatable(images.device if isinstance(images, Tensor) else torch.device("cpu")):
             return train(method, images, *arguments, **options)
 
@@ -213,9 +214,7 @@ def train(
     return history
 
 
-def _check(
-    method: nn.Module, images: Tensor, labels: Tensor, textures: Tensor | None, removed: Tensor | None
-) -> None:
+def _check(method: nn.Module, images: Tensor, labels: Tensor, textures: Tensor | None, removed: Tensor | None) -> None:
     """Refuse what `train` cannot learn from. The device is waited for, once."""
     check_images(images, "train")
     for given, what in ((textures, "textures"), (removed, "images without background")):

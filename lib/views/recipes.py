@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import torch
@@ -125,7 +125,9 @@ def _permutations(numbers: Tensor) -> Tensor:
     return (numbers[:, :, None] > numbers[:, None, :]).sum(dim=2)
 
 
-def _draw_boxes(view: View, side: tuple[int, int], uniform) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _draw_boxes(
+    view: View, side: tuple[int, int], uniform: Callable[..., Tensor]
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Crop boxes as torchvision's RandomResizedCrop draws them: the first of ten tries that fits, else the centre."""
     rows, columns = side
     area = rows * columns * uniform(*view.crop_scale, 10)

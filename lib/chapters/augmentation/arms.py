@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -52,7 +53,7 @@ def of_arms(rows: Rows, arms: Sequence[Arm]) -> Rows:
     return rows[[pair in arms for pair in zip(rows["method"], rows["augmentation"], strict=True)]]
 
 
-def arm_look(one: Arm) -> Mapping[str, str]:
+def arm_look(one: Arm) -> Mapping[str, object]:
     method, augmentation = one
     return RECIPE_LOOK[augmentation] if augmentation else look(method)
 
@@ -76,7 +77,7 @@ def encoders(table: Rows) -> Rows:
 # Drawing
 
 
-def arm_dots(axes: Axes, own: Rows, heights: Sequence[float], color: str, marker: str, **more) -> None:
+def arm_dots(axes: Axes, own: Rows, heights: Sequence[float], color: str, marker: str, **more: Any) -> None:
     """Dots at the means, with their intervals as lines."""
     more.pop("linestyle", None)  # of a look: dots are not joined
     ends = (own["mean"] - own["low"], own["high"] - own["mean"])

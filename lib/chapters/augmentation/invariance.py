@@ -120,7 +120,7 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
         return None
     chosen = chosen_arms(chosen, WHITENED)
     means = _means(chosen, TRANSFORMS, arms_of(chosen, AUGMENTATIONS))
-    columns = [augmentation for _, augmentation in means]
+    columns = [augmentation for _, augmentation in means.columns]
     return Figure(
         _map(
             means, [spaced(name) for name in means.index], columns, KINDS, [name.rpartition(" ")[0] for name in columns]

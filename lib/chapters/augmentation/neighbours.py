@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from itertools import cycle
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -181,7 +182,7 @@ def _draw(
     return drawing
 
 
-def _write(axes: Axes, x: float, y: float, up: float, words: str, **how) -> None:
+def _write(axes: Axes, x: float, y: float, up: float, words: str, **how: Any) -> None:
     """Words at a point of the panel (0..1), moved up by some points."""
     axes.annotate(words, (x, y), xycoords="axes fraction", xytext=(0, up), textcoords="offset points", **how)
 
@@ -225,8 +226,8 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
          for name, own in found.items() for factor in factors],
         columns=["encoder", "factor", "R² (%)", "low", "high"],
     ).dropna(axis="columns", how="all")  # fmt: skip
-    numbers = data.select_dtypes("number")
-    axes.set(xlim=(min(0.0, numbers.min(axis=None)) - 3, max(100.0, numbers.max(axis=None)) + 3),
+    numbers = data.select_dtypes("number").to_numpy()
+    axes.set(xlim=(min(0.0, float(numbers.min())) - 3, max(100.0, float(numbers.max())) + 3),
              ylim=(len(factors) - 0.5, -0.5), xlabel="linear R² on held-out pictures (%)")  # fmt: skip
     axes.set_yticks(range(len(factors)), [cause(factor) for factor in factors])
     axes.tick_params(axis="y", length=0)

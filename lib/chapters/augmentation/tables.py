@@ -28,7 +28,7 @@ def sensitivity_table(rows: pd.DataFrame, method: str = METHOD) -> pd.DataFrame:
     similarity divided by it. Means over seeds. Raises BadInput where no such rows are there.
     """
     means = _means(rows, "sensitivity")
-    arms = [(name, recipe) for name, recipe in means if (name == method and recipe in RECIPES) or not recipe]
+    arms = [(name, recipe) for name, recipe in means.columns if (name == method and recipe in RECIPES) or not recipe]
     moved = rows[rows["metric"] == "picture distance"].groupby("shift")["value"].mean()
     if not arms or not set(means.index) <= set(moved.index):
         raise BadInput(f"this table needs rows with the metrics 'sensitivity' and 'picture distance' of {method}")

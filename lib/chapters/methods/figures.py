@@ -80,7 +80,7 @@ def _cheapest_and_dearest(results: Results) -> str:
     if MULTIPLE not in spent or not others:
         return "What each costs is in the table of results below."
     multiples = {method: spent.loc[method, MULTIPLE] for method in others}
-    least, most = (choose(others, key=lambda method: multiples[method].mean) for choose in (min, max))
+    least, most = (choose(others, key=lambda method: multiples[method].mean) for choose in (min, max))  # type: ignore[return-value]
     return (
         f"An epoch of {title(least)} takes {multiples[least]} times as long as one of {title(YARDSTICK)}, "
         f"an epoch of {title(most)} {multiples[most]} times."

@@ -84,7 +84,6 @@ def arms_table(rows: Rows) -> Rows:
     systems = [name for name in main_systems(rows) if name in set(table["system"])]
     sets = [name for name in SETS if name in set(table["set"])]
     return pd.DataFrame(
-        {"system": PLAN.title(system)}
-        | {f"{words(name)} (%)": str(found.get((system, name), NONE)) for name in sets}
+        {"system": PLAN.title(system)} | {f"{words(name)} (%)": str(found.get((system, name), NONE)) for name in sets}
         for system in systems
     )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pandas as pd
 
 from lib.chapters.negatives.claims import BIASES
@@ -47,7 +49,7 @@ def words(name: str) -> str:
     return SET_WORDS.get(name, name)
 
 
-def told(table: Rows, along: str, of: str, value=signed) -> str:
+def told(table: Rows, along: str, of: str, value: Callable[[float], str] = signed) -> str:
     """a: 1 at x, 2 at y; b: 3 at x"""
     return "; ".join(
         f"{name}: " + ", ".join(f"{value(line['mean'])} at {line[along]:g}" for _, line in own.iterrows())

@@ -7,6 +7,8 @@ Of what rows lack there are no lines.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 
@@ -71,7 +73,7 @@ CUES = ("patch_shuffle", "low_pass", "high_pass")  # versions of the test images
 SINGLE_CUES = ("silhouette", "edges", "recoloured", "stylised", "texture", "patch")  # and those without
 
 
-def setting(name: str, what: str) -> object:
+def setting(name: str, what: str) -> Any:
     """A setting of the method of one of `SYSTEMS`."""
     system = SYSTEMS[name]
     return getattr(METHODS[system.method].settings(**system.settings), what)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pandas as pd
 
 from lib.measures import (
@@ -24,7 +26,7 @@ QUEUE = 1_024
 _NEGATIVES = "Ge et al., arXiv 2110.14189"
 
 
-def _repelled(title: str, method: str, role: str = "main", **settings) -> System:
+def _repelled(title: str, method: str, role: str = "main", **settings: Any) -> System:
     if method == "moco_v2":
         settings = {"queue": QUEUE} | settings
     return System(title, method, None, _NEGATIVES if "negatives" in settings else _PLAIN[method], settings, role=role)

@@ -256,7 +256,7 @@ def sweeps(rows: Rows) -> dict[str, dict[str, str]]:
     for setting, values in orders.items():
         own = {name: value for name, value in values.items() if name in here}
         if OURS in own and any(SYSTEMS[name].role == "sweep" for name in own):
-            ordered = sorted(own.items(), key=lambda item: float("inf") if item[1] is None else item[1])
+            ordered = sorted(own.items(), key=lambda item: float("inf") if item[1] is None else item[1])  # type: ignore[return-value]
             found[setting] = {_in_words(value): name for name, value in ordered}
     return found
 

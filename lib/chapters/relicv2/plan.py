@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 from lib.measures import Accuracy, BackgroundReliance, OutOfDistribution, OutOfDomain, Segmentation
 from lib.methods import METHODS
@@ -15,7 +16,7 @@ _TOMASEV = "Tomasev et al., arXiv 2201.05119"
 _CODE = "a third party's public code"
 
 
-def _ours(title: str, role: str = "ablation", source: str = "ours", **settings) -> System:
+def _ours(title: str, role: str = "ablation", source: str = "ours", **settings: Any) -> System:
     return System(f"ReLICv2, {title}" if title else "ReLICv2", "relicv2", None, source, settings, role=role)
 
 

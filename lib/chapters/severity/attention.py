@@ -10,6 +10,7 @@ import pandas as pd
 import torch
 from matplotlib.axes import Axes
 from matplotlib.cm import ScalarMappable
+from matplotlib.figure import Figure as Drawing
 from torch import Tensor
 
 from lib.errors import BadInput
@@ -111,7 +112,7 @@ def _label(axes: Axes, title: str) -> None:
     axes.text(0, 1.06, title, transform=axes.transAxes, ha="left", va="bottom")
 
 
-def _scale(drawing, panels: np.ndarray, height: float) -> None:
+def _scale(drawing: Drawing, panels: np.ndarray, height: float) -> None:
     """A bar under the last row, from least to most."""
     bar = drawing.add_axes((0.3, -0.32 / height, 0.4, 0.1 / height))
     colours = drawing.colorbar(ScalarMappable(cmap=HEAT), cax=bar, orientation="horizontal", ticks=[])

@@ -46,7 +46,9 @@ def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
     }
 
 
-def _step_to_three(shift: str, falls: bool, of: Callable[[pd.DataFrame], list[str]]):
+def _step_to_three(
+    shift: str, falls: bool, of: Callable[[pd.DataFrame], list[str]]
+) -> Callable[[pd.DataFrame], Contrasts]:
     """The error under `shift` falls from severity 2 to 3 (or rises), for each of some methods."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:

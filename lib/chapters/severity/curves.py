@@ -45,7 +45,8 @@ BRIGHTNESS_EXCESS = {
 }  # fmt: skip
 
 
-MEAN = {"color": "#7A3E9D", "marker": "o", "linestyle": "-"}  # a mean over methods has no method's look
+# A mean over methods has no method's look.
+MEAN: dict[str, object] = {"color": "#7A3E9D", "marker": "o", "linestyle": "-"}
 
 
 GREY = "#808080"
@@ -118,7 +119,7 @@ def named(rows: pd.DataFrame, metric: str) -> str:
     return f"the mean over the {kind(rows, metric)} ({methods}){reference}"
 
 
-def line_look(label: str) -> dict[str, str]:
+def line_look(label: str) -> dict[str, object]:
     return look("supervised") if label == title("supervised") else MEAN
 
 

@@ -48,7 +48,7 @@ def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
         2 * height, 2, figsize=(5.2, 2.3 * height + 0.9), sharex=True, sharey="row", height_ratios=[3, 1] * height,
         layout="constrained", squeeze=False,
     )  # fmt: skip
-    drawing.get_layout_engine().set(h_pad=0.03, hspace=0)
+    drawing.get_layout_engine().set(h_pad=0.03, hspace=0)  # type: ignore[call-arg]
     panels, strips = cells[::2].ravel(), cells[1::2].ravel()
     for axes, strip, name in zip(panels, strips, names, strict=False):  # of an odd number, a panel is left over
         for label, table in lines.items():

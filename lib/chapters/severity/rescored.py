@@ -111,7 +111,7 @@ def _title(model: str) -> str:
     return "DINO ViT-S/8" if model == "dino_vit" else title(model)
 
 
-def _look(model: str) -> dict[str, str]:
+def _look(model: str) -> dict[str, object]:
     return look("dino") | {"marker": "*"} if model == "dino_vit" else look(model)
 
 

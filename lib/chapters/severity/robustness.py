@@ -201,7 +201,9 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
         + ".",
         data=readable(runs[["clean", "corrupted", "above line"]].reset_index()).rename(
             columns={
-                "clean": "clean accuracy", "corrupted": "corrupted accuracy", "above line": "points above others' line",
+                "clean": "clean accuracy",
+                "corrupted": "corrupted accuracy",
+                "above line": "points above others' line",
             }
         ),
     )

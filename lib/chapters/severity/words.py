@@ -84,8 +84,7 @@ def transformer_answer(rows: pd.DataFrame) -> str:
     return (
         "Its error on corrupted pictures, CE in percent, beside that of the convolutional network: "
         f"{pairs('error')}. What it loses to corruptions, rCE in points, beside what the other loses: "
-        f"{pairs('relative error')}."
-        + _learnt_beside(theirs, convolutional(rows), methods)
+        f"{pairs('relative error')}." + _learnt_beside(theirs, convolutional(rows), methods)
     )
 
 

@@ -216,8 +216,7 @@ def _cost_key(table: Rows) -> list[Line2D]:
     """What colours, markers and fillings mean, of what is there."""
     grey = "#555555"
     looks = {
-        line.family: {"marker": "o", "color": system_look(SYSTEMS[line.system])["color"]}
-        for line in table.itertuples()
+        line.family: {"marker": "o", "color": system_look(SYSTEMS[line.system])["color"]} for line in table.itertuples()
     }
     for line in table.itertuples():
         words = "free training" if line.training == "free" else "training by PGD"
@@ -234,7 +233,7 @@ def _free_less_pgd(rows: Rows, table: Rows) -> str:
     for family, own in table.groupby("family", sort=False):
         names = own.set_index("training")["system"]
         gaps = [
-            f"{difference(attacked, {'system': names['free']}, {'system': name})} at {training.split(', ')[1]}"
+            f"{difference(attacked, {'system': names['free']}, {'system': name})} at {str(training).split(', ')[1]}"
             for training, name in names.items()
             if "free" in names and training != "free"
         ]

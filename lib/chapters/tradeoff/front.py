@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -82,7 +83,7 @@ def trade_off(results: Results, scope: str) -> Figure:
     )
 
 
-def _means(points: Rows):
+def _means(points: Rows) -> Iterator[Any]:
     """Tuples with Index, clean and mean."""
     return points[["clean mean", "mean"]].rename(columns={"clean mean": "clean"}).itertuples()
 

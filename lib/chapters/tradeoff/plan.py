@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pandas as pd
 
@@ -35,7 +36,7 @@ EMP = Recipe(
 )
 
 
-def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes) -> System:
+def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes: Any) -> System:
     return System(title, "emp_ssl", attack, source, {"crop": crop}, own=EMP, **changes)
 
 
@@ -98,7 +99,6 @@ SYSTEMS = {
         "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _OURS, budget=6.0, role="updates"
     ),
 }  # fmt: skip
-
 
 
 def _measures(preset: Preset) -> list:

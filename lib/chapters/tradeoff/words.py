@@ -41,12 +41,12 @@ def lengthened(results: Results) -> bool:
 
 def read_otherwise(rows: pd.DataFrame) -> bool:
     """Whether there are other read-outs than the standard probe."""
-    return rows["metric"].str.startswith("accuracy of").any()
+    return bool(rows["metric"].str.startswith("accuracy of").any())
 
 
 def quirky(rows: pd.DataFrame) -> bool:
     """Whether there is a system with a quirk, or the weak attack, to compare."""
-    return (rows["shift"] == "pgd-2").any()
+    return bool((rows["shift"] == "pgd-2").any())
 
 
 def tradeoff_answer(results: Results) -> dict[str, str]:

@@ -190,7 +190,7 @@ def _climb(loss: Loss, adversarial: Tensor, samples: int) -> tuple[Tensor, Tenso
                 raise BadInput("the loss of an attack depends on the images by a gradient; this one has none")
         gradient = gradient + torch.autograd.grad(values.sum(), adversarial)[0]
         height = height + values.detach()
-    return height / samples, gradient / samples
+    return height / samples, gradient / samples  # type: ignore[return-value]
 
 
 @torch.no_grad()

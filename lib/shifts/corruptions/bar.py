@@ -331,7 +331,7 @@ def _rotations(side: int, severity: float, device: torch.device) -> tuple[Tensor
     sources, weights = np.zeros(shape, np.int32), np.zeros(shape, np.float32)
     sources[tap, pixel], weights[tap, pixel] = mean.indices, mean.data
     coefficients = spline_filter1d(np.eye(side), order=3, axis=0, mode="mirror")
-    return tuple(sent(torch.from_numpy(array), device) for array in (coefficients, sources, weights))
+    return tuple(sent(torch.from_numpy(array), device) for array in (coefficients, sources, weights))  # type: ignore[return-value]
 
 
 def circular_motion_blur(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
