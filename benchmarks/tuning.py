@@ -155,7 +155,7 @@ def _count(text: str) -> int:
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.tuning", description=__doc__.splitlines()[0])
-    parser.add_argument("--methods", help="a list such as '[\"simclr\", \"supcon\"]'; all by default")
+    parser.add_argument("--methods", help='a list such as \'["simclr", "supcon"]\'; all by default')
     parser.add_argument("--seeds", default="[0]", help="a list such as '[0, 1]'")
     parser.add_argument("--preset", default="small", help="whose data set it is, and whose page shows the points")
     parser.add_argument("--dataset", help="another data set than the preset's")

@@ -28,8 +28,16 @@ def beats_control(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
 
 # Ours: without these no other number means anything.
 CONTROLS = (
-    Claim("neighbours-beat-random",
-          "Every trained method beats random weights by nearest neighbours.", "ours", beats_control("knn accuracy")),
-    Claim("probe-beats-random",
-          "Every trained method beats random weights by the linear probe.", "ours", beats_control("probe accuracy")),
+    Claim(
+        "neighbours-beat-random",
+        "Every trained method beats random weights by nearest neighbours.",
+        "ours",
+        beats_control("knn accuracy"),
+    ),
+    Claim(
+        "probe-beats-random",
+        "Every trained method beats random weights by the linear probe.",
+        "ours",
+        beats_control("probe accuracy"),
+    ),
 )

@@ -3,8 +3,7 @@
 import pandas as pd
 import pytest
 
-from lib.contrasts import combined, difference, negative
-from lib.measures import Interval
+from lib.contrasts import combined, difference
 
 Z = 1.959964  # of a normal's 95 %
 
@@ -14,10 +13,6 @@ def cells(**errors):
     values = {"a": 10.0, "b": 4.0}
     lines = [(shift, seed, values[shift], error) for shift, error in errors.items() for seed in range(3)]
     return pd.DataFrame(lines, columns=["shift", "seed", "value", "standard_error"])
-
-
-def test_the_negative_of_an_interval_has_its_ends_in_order():
-    assert negative(Interval(2.0, 1.0, 4.0)) == Interval(-2.0, -4.0, -1.0)
 
 
 def test_errors_of_images_are_added_in_squares_with_either_sign():

@@ -183,9 +183,7 @@ BOTH = {  # that take uint8 and float images in [0, 1]
     "Classifier.right": lambda x: classifier().right(x, LABELS),
 }
 ONLY_BYTES = {
-    "train": lambda x: train(
-        method_of("simclr"), x, LABELS, Training(1, 2, precision="fp32"), 0, progress=False
-    ),
+    "train": lambda x: train(method_of("simclr"), x, LABELS, Training(1, 2, precision="fp32"), 0, progress=False),
     "normalise_by": lambda x: encoder().normalise_by(x),
     "corrupt": lambda x: corrupt(x, "fog", 3),
     "corrupted_alike": lambda x: corrupted_alike(x, "fog", 3),

@@ -126,9 +126,7 @@ def test_losses_by_hand():
     """Fog costs the undefended encoder 10 points of 30 and the defended one 12 of 50: the latter loses more."""
     clean, fog = error(CLEAN_SHIFT), error("fog")
     errors = {("simclr", clean): 30, ("simclr", fog): 40, ("simclr pgd", clean): 50, ("simclr pgd", fog): 62}
-    found = losses(
-        rows(lambda system, cell: float(errors.get((system, cell), 0)), ("simclr", "simclr pgd"), jitter=0)
-    )
+    found = losses(rows(lambda system, cell: float(errors.get((system, cell), 0)), ("simclr", "simclr pgd"), jitter=0))
     fogged = found[found["shift"] == "fog"].groupby("system")["value"].mean()
     assert dict(fogged) == {"simclr": 10, "simclr pgd": 12} and CLEAN_SHIFT not in set(found["shift"])
     assert np.allclose(found["standard_error"], 0.01 * 2**0.5)

@@ -44,5 +44,3 @@ def draw_matrix(
     axes.invert_yaxis()
     axes.grid(False)
     axes.spines[:].set_visible(False)
-
-

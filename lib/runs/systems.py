@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from lib.methods import METHODS, views_of
 from lib.runs.recipes import Recipe, recipe_of
@@ -46,7 +47,7 @@ SIMCLR = System("SimCLR", "simclr", None, "Chen et al., arXiv 2002.05709")
 SUPERVISED = System("Supervised", "supervised", None, "a reference with labels", role="yardstick")
 
 
-def plain(method: str, **changes) -> System:
+def plain(method: str, **changes: Any) -> System:
     """A method as it is, for as many epochs as its recipe has; `changes` are fields of `System`."""
     return System(METHODS[method].title, method, None, "", budget=None, **changes)
 

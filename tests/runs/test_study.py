@@ -93,9 +93,7 @@ def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
     assert list(found.rows["method"].unique()) == ["simclr", "random"]
     assert set(found.rows.columns) >= {"run", "method", "seed", "encoder", "dataset", "value"}
     # The same rows serve when the preset is named.
-    assert len(Study(PLAN, preset="small", methods=["simclr"]).results().rows) == 3 * len(
-        measures_of(PLAN, "small")
-    )
+    assert len(Study(PLAN, preset="small", methods=["simclr"]).results().rows) == 3 * len(measures_of(PLAN, "small"))
 
 
 def test_published_costs_come_with_published_rows_alone(results, monkeypatch):

@@ -55,9 +55,7 @@ def _step_to_three(
         words = "severity 2 less 3" if falls else "severity 3 less 2"
         methods = of(of_metric(rows, "error step"))
         found = {method: level(rows, method_cell(method, shift, 3, "error step")) for method in methods}
-        return {
-            f"{METHODS[method].title}, {words}": -step if falls else step for method, step in found.items()
-        }
+        return {f"{METHODS[method].title}, {words}": -step if falls else step for method, step in found.items()}
 
     return contrasts
 
