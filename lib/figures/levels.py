@@ -13,10 +13,10 @@ from lib.contrasts import difference, picked
 from lib.errors import BadInput
 from lib.figures.marks import on_line
 from lib.measures import Interval, cell_interval, interval
+from lib.measures.rows import Rows
 from lib.measures.statistics import LEVEL
 from lib.runs import Plan
 
-Rows = pd.DataFrame
 Cell = dict[str, object]
 Floats = Sequence[float] | np.ndarray
 

@@ -14,9 +14,7 @@ from scipy.special import expit, logit
 from lib.figures.style import settle
 from lib.images.scenes import SHAPES
 from lib.images.sources import CIFAR10_CLASSES
-
-Rows = pd.DataFrame
-
+from lib.measures.rows import Rows
 
 NEAR_TICKS = 0.12  # of an axis: less, and the words of two ticks meet
 

@@ -48,7 +48,7 @@ RECIPE_LOOK = {
     "appearance": {"color": "#009E73", "marker": "^", "linestyle": "-."},
     "fusion": {"color": "#CC79A7", "marker": "P", "linestyle": "-"},
     "three defaults": {"color": "#56B4E9", "marker": "d", "linestyle": ":"},
-    "wide default": {"color": "#E69F00", "marker": "v", "linestyle": ":"},  # see `lib.claims.with_wide`
+    "wide default": {"color": "#E69F00", "marker": "v", "linestyle": ":"},
 }
 
 

@@ -14,10 +14,10 @@ from matplotlib.figure import Figure as Drawing
 from lib.contrasts import difference
 from lib.errors import BadInput
 from lib.figures.prose import by_sign, listed, number
-from lib.figures.style import RECIPE_LOOK, arm, look
+from lib.figures.style import RECIPE_LOOK, arm, look, title
 from lib.measures import cell_interval
+from lib.measures.rows import Rows
 
-Rows = pd.DataFrame
 Arm = tuple[str, str]  # a method and its augmentation, "" where it has none
 
 ARM = ["method", "augmentation"]
@@ -51,6 +51,17 @@ def is_arm(rows: Rows, one: Arm) -> pd.Series:
 
 def of_arms(rows: Rows, arms: Sequence[Arm]) -> Rows:
     return rows[[pair in arms for pair in zip(rows["method"], rows["augmentation"], strict=True)]]
+
+
+def with_references(table: Rows, method: str, what: str) -> tuple[Rows, list[Arm]]:
+    """The lines and arms of `method` and of references, which are trained with no recipe.
+
+    Raises BadInput where `table` has neither; `what` says what its lines hold.
+    """
+    arms = [one for one in arms_of(table) if one[0] == method or not one[1]]
+    if not arms:
+        raise BadInput(f"these rows have {what} neither for {title(method)} nor for a reference")
+    return of_arms(table, arms), arms
 
 
 def arm_look(one: Arm) -> Mapping[str, object]:

@@ -26,13 +26,9 @@ from lib.contrasts import WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.style import arm, settle, spaced, title, use_style
+from lib.measures.rows import Rows
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
-
-Rows = pd.DataFrame
-
-
-# Along the parameter of a transform
 
 
 def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:

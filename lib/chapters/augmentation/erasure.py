@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.lines import Line2D
 
 from lib.chapters.augmentation.arms import (
     arm_dots,
     arm_look,
     arm_summary,
-    arms_of,
     chosen_arms,
     encoders,
     is_arm,
-    of_arms,
     percent,
+    with_references,
 )
 from lib.chapters.augmentation.invariance import (
     AFTER,
@@ -33,16 +31,11 @@ from lib.chapters.augmentation.invariance import (
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.prose import listed, number
-from lib.figures.style import arm, settle, title, use_style
+from lib.figures.style import arm, settle, use_style
 from lib.images.scenes import SHAPES
 from lib.measures.read_out import ERASED, READ, WITHOUT
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS
-
-Rows = pd.DataFrame
-
-
-# Erasure
 
 
 def erasure_bars(rows: Rows, scope: str, method: str = METHOD) -> Figure:
@@ -52,11 +45,7 @@ def erasure_bars(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     """
     one_of(method, METHODS, "method")
     read, others = _read_twice(rows)
-    table = arm_summary(read, "what", "features")
-    arms = [one for one in arms_of(table) if one[0] == method or not one[1]]
-    if not arms:
-        raise BadInput(f"these rows have the read-out of scenes neither for {title(method)} nor for a reference")
-    table = of_arms(table, arms)
+    table, arms = with_references(arm_summary(read, "what", "features"), method, "the read-out of scenes")
     panel_titles = {
         HUE: "linear R² of the object's hue (%)",
         OTHERS: f"linear R² of other factors, mean of {others} (%)",

@@ -11,7 +11,6 @@ from itertools import pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms
@@ -22,13 +21,10 @@ from lib.figures.matrix import draw_matrix
 from lib.figures.prose import listed, number
 from lib.figures.style import arm, cause, spaced, title, use_style
 from lib.measures.read_out import READ
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
-
-Rows = pd.DataFrame
-
 
 METHOD = "moco_v2"  # the paper's, and the one that is trained with all `AUGMENTATIONS`
 

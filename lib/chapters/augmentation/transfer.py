@@ -24,14 +24,11 @@ from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use
 from lib.images.scenes import FACTORS
 from lib.measures import Interval, cell_interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.measures.statistics import correlation
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
-
-Rows = pd.DataFrame
-
 
 Arm = tuple[str, str]
 
@@ -53,7 +50,7 @@ def scores(rows: Rows) -> Rows:
     """One line a task and run: task, method, augmentation, seed, score in percent, standard_error over its images
     (and their number, where the rows have it).
 
-    In the order of `lib.claims.TASKS`, and only tasks that every run in `rows` has. Raises BadInput where there are
+    In the order of `claims.TASKS`, and only tasks that every run in `rows` has. Raises BadInput where there are
     none, and for several scores of one task and run.
     """
     found = task_rows(rows)
@@ -301,7 +298,7 @@ class _Panel:
 def invariance_against_score(rows: Rows, scope: str, transform: str, tasks: Sequence[str]) -> Figure:
     """A panel a task, a dot an arm: its score against the whitened similarity of features under `transform`.
 
-    `transform` is one of `lib.shifts.transforms.TRANSFORMS` and `tasks` are of `lib.claims.TASKS`; those that `scores`
+    `transform` is one of `lib.shifts.transforms.TRANSFORMS` and `tasks` are of `claims.TASKS`; those that `scores`
     lacks are left out. Raises BadInput where nothing is left.
     """
     one_of(transform, TRANSFORMS, "transform")

@@ -10,44 +10,35 @@ from lib.chapters.augmentation.arms import (
     arm_dots,
     arm_look,
     arm_summary,
-    arms_of,
     chosen_arms,
     encoders,
     is_arm,
     legend_of_arms,
     numbers_by_line,
-    of_arms,
     percent,
     spatial_against_appearance,
+    with_references,
 )
 from lib.chapters.augmentation.claims import above_chance
 from lib.chapters.augmentation.invariance import ARM, METHOD, PHOTOGRAPHS
 from lib.contrasts import CHANCE, WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.style import arm, settle, spaced, title, use_style
+from lib.figures.style import arm, settle, spaced, use_style
+from lib.measures.rows import Rows
 from lib.methods import METHODS
-
-Rows = pd.DataFrame
-
-
-# Real views
 
 
 def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     """A line a set of views: how alike those of one object are, a dot an arm, with intervals over seeds and objects.
 
-    In percent of the way from any two pictures of the set (0) to the same picture (100): `lib.claims.above_chance`.
+    In percent of the way from any two images of the set (0) to the same image (100): `claims.above_chance`.
     """
     one_of(method, METHODS, "method")
     runs = above_chance(chosen_arms(rows, WHITENED, CHANCE))
     if runs.empty:
         raise BadInput(f"this figure needs rows with the metrics {WHITENED!r} and {CHANCE!r} of one set")
-    table = arm_summary(runs, "shift")
-    arms = [one for one in arms_of(table) if one[0] == method or not one[1]]
-    if not arms:
-        raise BadInput(f"these rows have views of objects neither for {title(method)} nor for a reference")
-    table = of_arms(table, arms)
+    table, arms = with_references(arm_summary(runs, "shift"), method, "views of objects")
     sets = list(dict.fromkeys(table["shift"]))
     use_style()
     step = max(0.115 * len(arms) + 0.1, 0.42)  # inches for a set

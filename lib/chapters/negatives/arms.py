@@ -18,11 +18,7 @@ from lib.figures.marks import apart, bands, dot_of, dots, legend_above
 from lib.figures.prose import NONE, signed
 from lib.figures.style import use_style
 from lib.figures.systems_look import kind_look, system_look
-
-Rows = pd.DataFrame
-
-
-# Arms and test sets
+from lib.measures.rows import Rows
 
 
 def arms_forest(rows: Rows, scope: str) -> Figure:

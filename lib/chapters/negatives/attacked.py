@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import pandas as pd
 
 from lib.chapters.negatives.figures import WORDS, told
 from lib.chapters.negatives.numbers import ARMS, KINDS, PLAIN, REFERENCES, attack_levels, kind_of
@@ -14,11 +13,7 @@ from lib.figures.marks import apart, dots, legend_above
 from lib.figures.prose import number
 from lib.figures.style import use_style
 from lib.figures.systems_look import kind_look, pgd_name, system_look
-
-Rows = pd.DataFrame
-
-
-# Under attack
+from lib.measures.rows import Rows
 
 
 def negatives_under_attack(rows: Rows, scope: str) -> Figure:

@@ -39,12 +39,8 @@ from lib.figures.prose import listed, lower, number, written
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, system_look
 from lib.measures import Interval
+from lib.measures.rows import Rows
 from lib.methods import METHODS
-
-Rows = pd.DataFrame
-
-
-# Shape and texture
 
 
 def shape_bias_figure(rows: Rows, scope: str) -> Figure:

@@ -4,14 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-import pandas as pd
-
 from lib.chapters.negatives.claims import BIASES
 from lib.chapters.negatives.numbers import IN, LIKENED, PACS, PLAIN, TEXTURES
 from lib.figures.prose import signed
-
-Rows = pd.DataFrame
-
+from lib.measures.rows import Rows
 
 WORDS = {PLAIN: "plain", "patch": "patch negatives", "texture": "texture negatives"}
 

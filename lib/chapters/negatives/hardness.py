@@ -18,10 +18,8 @@ from lib.figures.levels import needed
 from lib.figures.marks import apart, bands, borders, legend_above
 from lib.figures.prose import listed, number
 from lib.figures.style import use_style
+from lib.measures.rows import Rows
 from lib.shifts.transforms import image_distance
-
-Rows = pd.DataFrame
-
 
 # Pictures
 

@@ -18,12 +18,9 @@ from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, measu
 from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.measures.statistics import correlation
 from lib.methods import METHODS
-
-Rows = pd.DataFrame
-
 
 PLAIN = "plain"  # a method without such negatives
 

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lib.figures.prose import NONE
+from lib.measures.rows import Rows
 from lib.papers import papers, read
-
-Rows = pd.DataFrame
 
 GE = (  # model, queue, and alpha where there are negatives; a star: hyper-parameters of later work (IFM)
     ("MoCo", 16_384, ""), ("MoCo + Texture", 16_384, "2"), ("MoCo + Patch", 16_384, "2"), ("MoCo + Patch", 16_384, "3"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import matplotlib.pyplot as plt
-import pandas as pd
 from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lib.chapters.negatives.figures import CURVE_LOOK, WORDS, told, words
@@ -14,11 +13,7 @@ from lib.figures.levels import bars_told, data_of, intervals, needed, tally
 from lib.figures.marks import apart, dots, legend_above
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
-
-Rows = pd.DataFrame
-
-
-# Strength and queue
+from lib.measures.rows import Rows
 
 
 def alpha_curve(rows: Rows, scope: str) -> Figure:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pandas as pd
-
 from lib.chapters.negatives.cues import rho
 from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
 from lib.chapters.negatives.numbers import (
@@ -44,9 +42,7 @@ from lib.figures.levels import pair_gaps, paired, tally
 from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
 from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
-
-Rows = pd.DataFrame
-
+from lib.measures.rows import Rows
 
 FAR = 5.0  # points: so much more than random weights is learnt
 

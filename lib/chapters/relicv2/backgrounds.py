@@ -30,11 +30,7 @@ from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dot
 from lib.figures.prose import number, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look
-
-Rows = pd.DataFrame
-
-
-# Backgrounds and pixels
+from lib.measures.rows import Rows
 
 
 def background_reliance_figure(rows: Rows, scope: str) -> Figure:

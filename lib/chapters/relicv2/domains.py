@@ -32,11 +32,7 @@ from lib.figures.marks import bands, dots
 from lib.figures.prose import NONE, lower, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look
-
-Rows = pd.DataFrame
-
-
-# In domain, and out of it
+from lib.measures.rows import Rows
 
 
 def in_domain_table(rows: Rows) -> Rows:

@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.relicv2.figures import is_main, named_in_text
@@ -18,11 +17,7 @@ from lib.figures.marks import CHANCE, DOTTED, dot_of, dots, legend_above, logit_
 from lib.figures.prose import NONE, listed, signed
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
-
-Rows = pd.DataFrame
-
-
-# Effective robustness
+from lib.measures.rows import Rows
 
 
 def effective_robustness_of_systems(rows: Rows, scope: str) -> Figure:

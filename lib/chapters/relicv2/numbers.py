@@ -28,10 +28,8 @@ from lib.figures.levels import (
 )
 from lib.measures import Interval, share_interval
 from lib.measures.background import OTHER, SAME
+from lib.measures.rows import Rows
 from lib.methods import METHODS
-
-Rows = pd.DataFrame
-
 
 Pair = tuple[str, str]
 

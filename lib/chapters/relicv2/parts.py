@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import matplotlib.pyplot as plt
 import numpy as np
-import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
 from lib.chapters.relicv2.domains import zero
@@ -32,11 +31,7 @@ from lib.figures.marks import apart, bands, dot_of, dots, legend_above
 from lib.figures.prose import listed, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look
-
-Rows = pd.DataFrame
-
-
-# Parts of the method
+from lib.measures.rows import Rows
 
 
 def ablation_forest(rows: Rows, scope: str) -> Figure:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
-import pandas as pd
-
 from lib.chapters.relicv2.backgrounds import class_sentence
 from lib.chapters.relicv2.claims import SHIFTED
 from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, SETTING_WORDS, mean_words, named_in_text, variant
@@ -51,9 +49,7 @@ from lib.figures.levels import intervals, pair_gaps, tally
 from lib.figures.marks import CHANCE
 from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
 from lib.measures import Interval
-
-Rows = pd.DataFrame
-
+from lib.measures.rows import Rows
 
 MASKS = {  # share of the large crops without background: the system, and what it is compared with
     default("removed"): (OURS, ("relicv2 no saliency", "relicv2 shuffled", "relicv2 exact")),

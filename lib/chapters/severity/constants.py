@@ -20,8 +20,6 @@ from lib.shifts import corruptions
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.corruptions.filters import gaussian_taps, zoom_cut
 
-# What the table of constants foretells
-
 
 def table_of_constants(names: Sequence[str]) -> pd.DataFrame:
     """A line for each constant of some corruptions, with its five values for CIFAR-10 as short strings."""

@@ -33,8 +33,6 @@ from lib.figures.style import spaced, use_style
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import SEVERITIES
 
-# Severity as one axis
-
 
 def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
     """A panel a corruption: error against continuous severity, and in a strip beneath it the distance of the pictures.

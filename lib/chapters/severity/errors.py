@@ -15,10 +15,8 @@ from lib.figures.levels import summary
 from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
-
-Rows = pd.DataFrame
 
 
 def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:

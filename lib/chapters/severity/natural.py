@@ -17,8 +17,6 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.shifts.natural import NATURAL
 
-# Natural shift
-
 
 def natural_table(rows: pd.DataFrame) -> pd.DataFrame:
     """A line a method: balanced error on clean test images and on each natural set that is there, and the differences.

@@ -32,8 +32,6 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS
 
-# Raw pixels
-
 
 def raw_input_table(rows: pd.DataFrame) -> pd.DataFrame:
     """A line a method: errors with normalisation and without, on clean and on corrupted pictures, with intervals.

@@ -30,11 +30,8 @@ from lib.figures.tables import ranking
 from lib.measures import Interval, share_interval
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
-
-Rows = pd.DataFrame
-
 
 RANKED = {  # summary: (metric, shift, severity) of its rows; of each, the lowest is the best
     "clean error": ("error", CLEAN, 0),

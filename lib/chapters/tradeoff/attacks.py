@@ -25,9 +25,8 @@ from lib.figures.systems_look import pgd_name, system_look
 from lib.measures import Interval, cell_interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.robust_accuracy import AT, ZERO_GRADIENT
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 
-Rows = pd.DataFrame
 Cell = tuple[str, float, str]  # shift, severity and metric of a row
 
 

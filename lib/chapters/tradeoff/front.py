@@ -31,13 +31,9 @@ from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
+from lib.measures.rows import Rows
 from lib.methods import METHODS
 from lib.runs import Results
-
-Rows = pd.DataFrame
-
-
-# The trade-off
 
 
 def pareto_front(points: Rows) -> list:

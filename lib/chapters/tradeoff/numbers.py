@@ -11,12 +11,9 @@ from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.errors import BadInput
 from lib.measures import cell_interval
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS
 from lib.runs import Results
-
-Rows = pd.DataFrame
-
 
 UNDEFENDED = ("random", "simclr", "supervised")  # shown beside what was trained under attack
 
@@ -56,9 +53,6 @@ COURSES = {  # of `lib.measures.monitor.adversarial_monitor`
     "fgsm accuracy": ("FGSM", {"color": "#E69F00", "linestyle": "--"}),
     "pgd accuracy": ("PGD", {"color": "#0072B2", "linestyle": "-"}),
 }
-
-
-# Numbers
 
 
 def accuracies(rows: Rows, shift: str, severity: float) -> Rows:

@@ -26,12 +26,8 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.style import settle, use_style
 from lib.measures.monitor import ATTACKED
+from lib.measures.rows import Rows
 from lib.runs import Results
-
-Rows = pd.DataFrame
-
-
-# Overfitting to weak attacks
 
 
 def overfitting_monitor(results: Results, scope: str) -> Figure:

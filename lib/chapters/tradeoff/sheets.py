@@ -18,8 +18,6 @@ from lib.figures.figure import Figure, Slider
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
 
-# Pictures
-
 
 def perturbation_sheet(
     images: Tensor, adversarials: Mapping[str, Tensor], words: Mapping[str, Sequence[str]], scope: str = ""

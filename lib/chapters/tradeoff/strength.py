@@ -19,12 +19,7 @@ from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN
-
-Rows = pd.DataFrame
-
-
-# Strength of the attack
+from lib.measures.rows import CLEAN, Rows
 
 
 def robust_by_epsilon(rows: Rows, scope: str) -> Figure:

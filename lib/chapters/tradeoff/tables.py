@@ -27,13 +27,8 @@ from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, Rows
 from lib.shifts.transforms import TRANSFORMS
-
-Rows = pd.DataFrame
-
-
-# Tables
 
 
 def quirk_table(rows: Rows) -> Rows:
