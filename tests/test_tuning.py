@@ -231,7 +231,7 @@ def test_the_page_by_hand(home):
     assert "one seed, the probe on 4,992 validation images, no test image" in words
     missing = words.split("older protocol of the method: ")[1].split(".")[0]
     assert "DCL" in missing and "SupCon" in missing and "SimCLR," not in missing
-    assert words.endswith("Not all points have been tried of BYOL.")
+    assert words.endswith("Some points of BYOL are still to be tried.") and "A star marks the end" in words
 
 
 def test_scales_have_lines_of_their_own_and_seeds_one(home):
@@ -241,8 +241,12 @@ def test_scales_have_lines_of_their_own_and_seeds_one(home):
     table = tuning_table("small")
     assert list(table["accuracy (%)"]) == ["45.0", "70.0"]
     assert list(table["trained as"]) == [
-        f"{name}, 5,000 images of cifar10, 4 epochs, batch 128" for name in ("resnet10_narrow", "resnet18")
+        "resnet10_narrow",
+        "resnet18",
     ]
+    words = tuning_words("small")
+    assert "All are trained alike in this: 5,000 images, cifar10, 4 epochs, batches of 128." in words
+    assert words.endswith("Some points of every method are still to be tried.")
 
 
 def test_a_recipe_that_was_not_tried_or_diverged_is_not_zero_points_behind(home):

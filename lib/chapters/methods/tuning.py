@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pandas as pd
 from IPython.display import Markdown
@@ -16,6 +16,9 @@ from lib.runs.store import read_tuning
 from lib.runs.tuning import FACTORS, RATES, SCALE, TUNED, Point, best_of, found, of_protocol, points, recipe_point
 
 STUDY = "methods"
+STAR = "A star marks the end of what was tried: a better value may lie beyond."
+
+Grid = tuple[str, dict[str, object], dict[Point, float]]  # method, scale, accuracies of its points
 
 
 def tuning_table(preset: str) -> pd.DataFrame:
@@ -24,18 +27,19 @@ def tuning_table(preset: str) -> pd.DataFrame:
     Accuracies are the probe's on validation images, in percent. A rate at the end of those tried, or a temperature, is
     marked by a star: a better one may lie beyond.
     """
+    grids = list(_grids(preset))
+    apart = _apart(grids)
     lines = [
         {
             "method": title(method),
-            "trained as": f"{scale['encoder']}, {scale['images']:,} images of {scale['dataset']}, {_epochs(scale)}, "
-            f"batch {scale['batch_size']}",
+            "trained as": _scale_told(scale, apart),
             "points tried": f"{len(accuracies)} of {_size(method)}",
             **_best(method, accuracies),
         }
-        for method, scale, accuracies in _grids(preset)
+        for method, scale, accuracies in grids
     ]
     table = pd.DataFrame(lines)
-    return table if lines and table["trained as"].nunique() > 1 else table.drop(columns="trained as", errors="ignore")
+    return table if apart else table.drop(columns="trained as", errors="ignore")
 
 
 def tuning(preset: str) -> Markdown:
@@ -51,15 +55,17 @@ def tuning_words(preset: str) -> str:
     tuned = list(dict.fromkeys(method for method, _, _ in grids))
     gaps = [(method, _behind(method, accuracies)) for method, _, accuracies in grids]
     behind = {method: gap for method, gap in gaps if not math.isnan(gap)}
-    sentences = [_how(preset, lines), _how_far(behind), _worth(lines, grids)]
+    sentences = [_how(lines, grids), _how_far(behind), _worth(lines, grids), STAR]
     if without := [title(method) for method in TUNED if method not in tuned]:
         sentences.append(f"Not tuned yet, or under an older protocol of the method: {listed(without)}.")
-    if partly := [title(method) for method, _, accuracies in grids if len(accuracies) < _size(method)]:
-        sentences.append(f"Not all points have been tried of {listed(list(dict.fromkeys(partly)))}.")
+    partly = dict.fromkeys(method for method, _, accuracies in grids if len(accuracies) < _size(method))
+    if partly:
+        names = "every method" if list(partly) == tuned else listed([title(method) for method in partly])
+        sentences.append(f"Some points of {names} are still to be tried.")
     return " ".join(filter(None, sentences))
 
 
-def _grids(preset: str) -> Iterator[tuple[str, dict[str, object], dict[Point, float]]]:
+def _grids(preset: str) -> Iterator[Grid]:
     """(method, scale, accuracies of its points), in the order of the methods' table."""
     lines = of_protocol(read_tuning(paths.RESULTS / STUDY / preset))
     for method in TUNED:
@@ -67,8 +73,21 @@ def _grids(preset: str) -> Iterator[tuple[str, dict[str, object], dict[Point, fl
             yield method, dict(zip(SCALE, scale, strict=True)), found(own)
 
 
-def _epochs(scale: dict[str, object]) -> str:
-    return f"{scale['epochs']} {'epoch' if scale['epochs'] == 1 else 'epochs'}"
+def _apart(grids: list[Grid]) -> set[str]:
+    """The columns of `SCALE` in which some grids differ: told in the table's lines, the others in the sentences."""
+    return {name for name in SCALE if len({scale[name] for _, scale, _ in grids}) > 1}
+
+
+def _scale_told(scale: dict[str, object], names: Iterable[str]) -> str:
+    """Those of a scale's values that have one of `names`, in words."""
+    words = {
+        "encoder": f"{scale['encoder']}",
+        "images": f"{scale['images']:,} images",
+        "dataset": f"{scale['dataset']}",
+        "epochs": f"{scale['epochs']} {'epoch' if scale['epochs'] == 1 else 'epochs'}",
+        "batch_size": f"batches of {scale['batch_size']}",
+    }
+    return ", ".join(told for name, told in words.items() if name in names)
 
 
 def _size(method: str) -> int:
@@ -108,15 +127,21 @@ def _behind(method: str, accuracies: dict[Point, float]) -> float:
     return accuracies[best_of(accuracies)] - accuracies.get(recipe_point(method), math.nan)
 
 
-def _how(preset: str, lines: pd.DataFrame) -> str:
+def _how(lines: pd.DataFrame, grids: list[Grid]) -> str:
     images = sorted(int(count) for count in set(lines["validation_images"]) if count)
     seeds = lines["seed"].nunique()
     rates = "; ".join(f"{OPTIMISERS[name]} {listed([f'{rate:g}' for rate in RATES[name]])}" for name in RATES)
     return (
         f"Every method is tried with the same rates ({rates}, for a batch of 256), and at the best of these with half "
         f"and twice its temperature where it has one: {'one seed' if seeds == 1 else f'{seeds} seeds'}, the probe on "
-        f"{listed([f'{count:,}' for count in images])} validation images, no test image."
+        f"{listed([f'{count:,}' for count in images])} validation images, no test image. {_alike(grids)}"
     )
+
+
+def _alike(grids: list[Grid]) -> str:
+    """In what all of them are trained alike."""
+    told = _scale_told(grids[0][1], set(SCALE) - _apart(grids))
+    return f"All are trained alike in this: {told}." if told else ""
 
 
 def _how_far(behind: dict[str, float]) -> str:
@@ -131,7 +156,7 @@ def _how_far(behind: dict[str, float]) -> str:
     )
 
 
-def _worth(lines: pd.DataFrame, grids: list[tuple[str, dict[str, object], dict[Point, float]]]) -> str:
+def _worth(lines: pd.DataFrame, grids: list[Grid]) -> str:
     """The 95 % interval of a difference of two shares of that many images, as if they were not the same images."""
     best = [accuracies[best_of(accuracies)] / 100 for _, _, accuracies in grids]
     share, images = sum(best) / len(best), lines["validation_images"].max()
