@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import report, seconds
-from benchmarks.views import smooth_pictures
+from benchmarks.views import smooth_images
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.training import Attack, Training, train
@@ -32,7 +32,7 @@ def predicted(attack: Attack) -> float:
 
 def ratios(method: str, encoder: str, device: torch.device, repeats: int = REPEATS) -> dict[str, float]:
     """Of each attack: the measured time of training in units of plain training."""
-    images = smooth_pictures(IMAGES).to(device)
+    images = smooth_images(IMAGES).to(device)
     labels = torch.arange(IMAGES, device=device) % 10
 
     def training(attack: Attack | None) -> Callable[[], None]:

@@ -12,24 +12,24 @@ import numpy as np
 import torch
 
 from benchmarks import compare, imagecorruptions_adapter, report
-from benchmarks.views import smooth_pictures
+from benchmarks.views import smooth_images
 from lib import paths
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, corrupt
 
 OURS, PEERS, SEVERITY = 1000, 8, 3
 
 
-def pictures(count: int) -> torch.Tensor:
+def real_or_smooth(count: int) -> torch.Tensor:
     """uint8 (count, 3, 32, 32)."""
     folder = paths.data()
     if folder and (folder / "cifar10.npz").is_file():
         return torch.from_numpy(np.load(folder / "cifar10.npz")["images"][:count]).permute(0, 3, 1, 2).contiguous()
-    return smooth_pictures(count)
+    return smooth_images(count)
 
 
 def main() -> None:
     torch.set_num_threads(1)
-    images = pictures(OURS)
+    images = real_or_smooth(OURS)
     singles = images[:PEERS].permute(0, 2, 3, 1).contiguous().numpy()
     ours_time = peer_time = 0.0
     for name in CORRUPTIONS + EXTRA:

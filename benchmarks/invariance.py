@@ -1,8 +1,8 @@
-"""Invariance to 18 transforms, batched, against one picture at a time as the code of arXiv 2111.11398 has it.
+"""Invariance to 18 transforms, batched, against one image at a time as the code of arXiv 2111.11398 has it.
 
-`python -m benchmarks.invariance`: whitened similarity of pictures of 32 px at 16 settings of each transform, with the
-encoder of the small preset and one thread. The peer turns a Pillow picture by torchvision, encodes it alone and whitens
-it. A ratio counts transformed pictures per second. Deformation is torchvision's own, in place of albumentations'.
+`python -m benchmarks.invariance`: whitened similarity of images of 32 px at 16 settings of each transform, with the
+encoder of the small preset and one thread. The peer turns a Pillow image by torchvision, encodes it alone and whitens
+it. A ratio counts transformed images per second. Deformation is torchvision's own, in place of albumentations'.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torchvision.transforms import functional as TF
 from torchvision.transforms.v2 import ElasticTransform
 
 from benchmarks import compare, report
-from benchmarks.corruptions import pictures
+from benchmarks.corruptions import real_or_smooth
 from lib.measures import Subject
 from lib.measures.invariance import cosine, fit_whitening
 from lib.measures.synthetic_invariance import transformed
@@ -49,7 +49,7 @@ _PEER: dict[str, Callable[[Image.Image, list[float]], Image.Image]] = {
 
 def main() -> None:
     torch.set_num_threads(1)
-    images = pictures(1_000)
+    images = real_or_smooth(1_000)
     encoder = build_encoder("resnet10").eval()
     encoder.normalise_by(images)
     subject = Subject(encoder, "scenes", None, "fp32", torch.device("cpu"))
@@ -83,9 +83,9 @@ def main() -> None:
             lambda name=name, grid=grid: one_at_a_time(name, grid.tolist()),
             OURS * len(grid),
             PEERS * len(grid),
-            "pictures/s",
+            "images/s",
         )
-        print(f"{name:14} {result['ours']:8.0f} {result['peer']:6.0f} pictures/s {result['ratio']:7.2f}x", flush=True)
+        print(f"{name:14} {result['ours']:8.0f} {result['peer']:6.0f} images/s {result['ratio']:7.2f}x", flush=True)
         ours_time += len(grid) / result["ours"]
         peer_time += len(grid) / result["peer"]
     report(

@@ -15,7 +15,7 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import report, seconds
-from benchmarks.views import smooth_pictures
+from benchmarks.views import smooth_images
 from lib.methods import build_method
 from lib.methods.moco_v2 import Settings
 from lib.models import build_encoder
@@ -28,7 +28,7 @@ PREDICTED = 1 + 1 / 4  # (1 + 1 / 3 + 1 / 3) / (1 + 1 / 3)
 
 def ratios(encoder: str, device: torch.device, repeats: int = REPEATS) -> dict[str, float]:
     """The time of making an epoch's patch negatives, and of training with them, in units of plain training."""
-    images = smooth_pictures(IMAGES).to(device)
+    images = smooth_images(IMAGES).to(device)
     labels = torch.zeros(IMAGES, dtype=torch.long, device=device)
     queries = (images / 255).split(BATCH)
     generator = torch.Generator(device).manual_seed(0)

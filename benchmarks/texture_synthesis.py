@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from benchmarks import compare, report
-from benchmarks.corruptions import pictures
+from benchmarks.corruptions import real_or_smooth
 from lib.randomness import derive
 from lib.shifts.textures import REPEATS, TOLERANCE, geometry, synthesise
 
@@ -66,7 +66,7 @@ def quilt(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def main() -> None:
     torch.set_num_threads(1)
-    images = pictures(OURS)
+    images = real_or_smooth(OURS)
     seeds = derive(0, torch.arange(OURS))
     singles = images[:PEERS].permute(0, 2, 3, 1).contiguous().numpy()
     rng = np.random.default_rng(0)

@@ -17,7 +17,7 @@ from lightly.transforms import SimCLRTransform
 from torch.utils.data import DataLoader
 
 from benchmarks import compare, report
-from benchmarks.views import Pictures, smooth_pictures
+from benchmarks.views import Pictures, smooth_images
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.runs import PRESETS
@@ -33,7 +33,7 @@ def method(encoder: str, device: torch.device) -> torch.nn.Module:
 
 def race(encoder: str, device: torch.device) -> dict[str, float | str]:
     """Images per second with one encoder."""
-    images = smooth_pictures(IMAGES)
+    images = smooth_images(IMAGES)
     labels = torch.zeros(IMAGES, dtype=torch.long)
     on_device = images.to(device), labels.to(device)
 

@@ -25,17 +25,17 @@ class Pictures(Dataset):
     """PIL images behind lightly's transform: what its users put into a DataLoader."""
 
     def __init__(self, images: torch.Tensor, transform: Callable) -> None:
-        self.pictures = [to_pil_image(image) for image in images]
+        self.images = [to_pil_image(image) for image in images]
         self.transform = transform
 
     def __len__(self) -> int:
-        return len(self.pictures)
+        return len(self.images)
 
     def __getitem__(self, index: int) -> list[torch.Tensor]:
-        return self.transform(self.pictures[index])
+        return self.transform(self.images[index])
 
 
-def smooth_pictures(count: int) -> torch.Tensor:
+def smooth_images(count: int) -> torch.Tensor:
     """uint8 (count, 3, 32, 32) of smooth colours: crops and blurs meet what they meet in photographs."""
     coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
     return torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte()
@@ -43,7 +43,7 @@ def smooth_pictures(count: int) -> torch.Tensor:
 
 def main() -> None:
     generator = torch.Generator().manual_seed(0)
-    images = smooth_pictures(IMAGES)
+    images = smooth_images(IMAGES)
     loader = DataLoader(
         Pictures(images, SimCLRTransform(input_size=32)),
         BATCH,

@@ -1,4 +1,4 @@
-"""Withstand: does a self-supervised vision encoder still work when the pictures change?
+"""Withstand: does a self-supervised vision encoder still work when the images change?
 
 Rooms, from left to right; each imports only rooms to its left::
 

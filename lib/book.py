@@ -26,13 +26,13 @@ from lib.errors import BadInput, one_of
 from lib.images import names
 from lib.runs import PRESETS
 
-# What a page of a sound book does not hold: a cell that failed, a computed word that is missing, a picture
+# What a page of a sound book does not hold: a cell that failed, a computed word that is missing, an image
 # whose alternative text is the name of its file. An example in a docstring may show an error (class "gt").
 FAULTS = {
     "a traceback": re.compile(r'class="output traceback|(?<!<span class="gt">)Traceback \(most recent call last\)'),
     "an empty glued value": re.compile(r'<span class="pasted-text">\s*</span>'),
-    "a picture without alternative text": re.compile(r'<img(?![^>]*\balt="[^"]+")[^>]*>'),
-    "a picture whose alternative text is a file name": re.compile(r'\balt="[^"]*(?:[0-9a-f]{32}|\.(?:png|svg))[^"]*"'),
+    "an image without alternative text": re.compile(r'<img(?![^>]*\balt="[^"]+")[^>]*>'),
+    "an image whose alternative text is a file name": re.compile(r'\balt="[^"]*(?:[0-9a-f]{32}|\.(?:png|svg))[^"]*"'),
 }
 
 

@@ -212,8 +212,8 @@ def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     if found.duplicated([*run, "set"]).any():
         raise BadInput("a system has a set more than once with one seed; pass the rows of one data set and one encoder")
     found = found[found["set"].map(found["set"].value_counts()) == len(rows.drop_duplicates(run))]
-    found = found.assign(pictures=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
-    errors = found.groupby([*run, "pictures"])["standard_error"].sum() ** 2
+    found = found.assign(images=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
+    errors = found.groupby([*run, "images"])["standard_error"].sum() ** 2
     means = found.groupby(run).agg(value=("value", "mean"), sets=("set", "size"))
     return means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()
 

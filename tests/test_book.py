@@ -14,7 +14,7 @@ import pytest
 
 from lib import book, paths
 from lib.chapters import PLANS
-from lib.chapters.severity.__main__ import README_FIGURE, picture
+from lib.chapters.severity.__main__ import README_FIGURE, drawing
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures import standing_words
@@ -158,7 +158,7 @@ def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
         book.execute({}, two_notebooks / "copy")
 
 
-def test_papermill_on_real_pictures_with_lists_as_strings(real_cifar10, tmp_path):
+def test_papermill_on_real_images_with_lists_as_strings(real_cifar10, tmp_path):
     command = ["papermill", "severity_degradation.ipynb", str(tmp_path / "out.ipynb"), *QUIETLY]
     for name, value in (("dataset", "cifar10"), ("methods", '["simclr","byol"]'), ("preset", "quick")):
         command += ["-p", name, value]
@@ -236,7 +236,7 @@ def test_notebooks_are_committed_stripped():
 
 
 def test_readme_figure_is_drawn_from_the_published_rows():
-    assert README_FIGURE.read_bytes() == picture()
+    assert README_FIGURE.read_bytes() == drawing()
 
 
 def test_build_refuses_a_book_with_warnings(tmp_path):

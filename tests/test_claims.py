@@ -41,7 +41,7 @@ def rows(
 ):
     """Rows whose error is error(method, shift, severity), with a little noise over seeds.
 
-    Attention maps lose ten points of likeness a severity; those of other pictures are alike by 20 %.
+    Attention maps lose ten points of likeness a severity; those of other images are alike by 20 %.
     """
     generator = np.random.default_rng(0)
     lines = []
@@ -183,7 +183,7 @@ def test_steps_carry_the_interval_of_pairs():
 
 
 def test_attention_that_does_not_move():
-    """But comes nearer to where it was, the further the picture goes, though never as near as another picture's."""
+    """But comes nearer to where it was, the further the image goes, though never as near as another image's."""
     data = rows(errors)
     maps = data["metric"] == "attention similarity"
     data.loc[maps, "value"] = 10.0 + data.loc[maps, "severity"]

@@ -39,7 +39,7 @@ SPOKEN = re.compile(
 STUDIED = ("2308.02525", "2111.11398", "2501.03507", "2110.14189", "2201.05119")
 # A paper that a chapter examines may be named where a method, a measure or data are its authors' own.
 SOURCES = {
-    "lib/images/objects.py": "2111.11398",  # which pictures make a group
+    "lib/images/objects.py": "2111.11398",  # which images make a group
     "lib/measures/aggregation.py": "2501.03507",  # what an adversary of several crops may touch
     "lib/measures/invariance.py": "2111.11398",  # the measure
     "lib/measures/negative_similarity.py": "2110.14189",  # the measure

@@ -159,7 +159,7 @@ def test_hue_is_asked_of_the_recipe_that_lacks_jitter_alone(true):
     assert without.contrast.endswith("object hue, spatial less default")
 
 
-def test_likeness_of_views_counts_above_that_of_any_two_pictures():
+def test_likeness_of_views_counts_above_that_of_any_two_images():
     """Views that are no more alike than chance show no invariance, however alike they are."""
     alike = changed(["spatial"], [(name, "whitened chance") for name in SETS], 79.0)
     verdict = judge(POSE, rows(alike))

@@ -368,7 +368,7 @@ def test_arithmetic_is_exact_and_repeatable_inside_a_step_and_as_it_was_behind_i
 # Shifts
 
 
-def test_pictures_on_the_device_are_corrupted_there_without_waiting(gpu):
+def test_images_on_the_device_are_corrupted_there_without_waiting(gpu):
     """All 29; the exceptions are a codec of the CPU, and edges that grow until nothing changes."""
     allowed = {"jpeg_compression": 2, "spatter": 1}
     for name in EVERY:
@@ -378,7 +378,7 @@ def test_pictures_on_the_device_are_corrupted_there_without_waiting(gpu):
         assert len(waits) == allowed.get(name, 0), (name, waits)
 
 
-def test_pictures_on_the_device_are_transformed_there_without_waiting(gpu):
+def test_images_on_the_device_are_transformed_there_without_waiting(gpu):
     for name, kind in TRANSFORMS.items():
         parameters = kind.grid(32)[:2]
         moved = transform(pictures(len(parameters)), name, parameters)

@@ -69,7 +69,7 @@ def test_the_baseline_s_network_has_the_entry_s_sizes():
 
 @pytest.fixture
 def cifar10(tmp_path, monkeypatch):
-    """48 random pictures of 2 classes under the name of CIFAR-10: 20 to train on, 2 to watch, 26 to test."""
+    """48 random images of 2 classes under the name of CIFAR-10: 20 to train on, 2 to watch, 26 to test."""
     generator = np.random.default_rng(0)
     pictures = generator.integers(256, size=(48, 32, 32, 3), dtype=np.uint8)
     np.savez(tmp_path / "cifar10.npz", images=pictures, labels=np.arange(48) % 2, test=np.arange(48) >= 22)

@@ -199,9 +199,9 @@ def test_claims_hold_where_they_are_true(true):
     (SEGMENTS, "byol sgd", MIOU["fcn"], 51, "mIoU, fcn head, ReLICv2 less BYOL by SGD"),
     (SEGMENTS_SUPERVISED, "relicv2", MIOU["linear"], 39, "mIoU, linear head, ReLICv2 less Supervised, same crops"),
     (LOSES_LESS, "relicv2", lost(SCENE_SETS["scenes pose"]), 80, "lost, mean of 5 sets, Supervised, same"),
-    (OWN, "relicv2 shuffled", PROBED, 81, "in domain, ReLICv2 less ReLICv2, masks of other pictures"),
+    (OWN, "relicv2 shuffled", PROBED, 81, "in domain, ReLICv2 less ReLICv2, masks of other images"),
     (OWN_OUT, "relicv2 shuffled", OWN_SETS["C-bar"], 99, "mean of 5 sets, ReLICv2 less ReLICv2, masks of other"),
-    (OWN_GAP, "relicv2 shuffled", TIED_GAP, 19, "background gap, tied scenes, ReLICv2, masks of other pictures less"),
+    (OWN_GAP, "relicv2 shuffled", TIED_GAP, 19, "background gap, tied scenes, ReLICv2, masks of other images less"),
     (OWN_6, "relicv2 removed 0.6", PROBED, 74, "in domain, ReLICv2, removed 0.6 less ReLICv2, removed 0.6, masks of"),
     (OWN_6_OUT, "relicv2 removed 0.6", OWN_SETS["C-bar"], 0, "mean of 5 sets, ReLICv2, removed 0.6 less"),
     (OWN_6_GAP, "relicv2 removed 0.6 shuffled", TIED_GAP, 14, "background gap, tied scenes"),
@@ -411,7 +411,7 @@ def test_the_mean_over_shifts_by_hand():
     assert list(found["standard_error"]) == pytest.approx([np.sqrt(76) / 5] * 2)
 
 
-def test_all_sets_of_the_same_pictures_go_together():
+def test_all_sets_of_the_same_images_go_together():
     assert {*OWN_SETS, *SCENE_SETS} == set(SHIFTED) & set(OWN_PICTURES)
 
 

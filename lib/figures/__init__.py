@@ -2,7 +2,7 @@
 
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.figures.figure import Figure, Slider, Tabs
-from lib.figures.pictures import contact_sheet, recipe_views, transform_sheet
+from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.stale import standing, standing_words
 from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table

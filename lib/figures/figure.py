@@ -22,7 +22,7 @@ class Figure:
     """A drawing and its words, all computed from the same rows.
 
     In the book it becomes a numbered figure that `{numref}` finds by `name`; in plain Jupyter the
-    same picture with the same words. `caption` is one paragraph of MyST, `alt` is plain text.
+    same drawing with the same words. `caption` is one paragraph of MyST, `alt` is plain text.
     Drawings of lines are shown as SVG; set `pixels` for drawings made of photographs.
     """
 
@@ -44,7 +44,7 @@ class Figure:
         return {"text/markdown": self.myst(), "text/html": self.page()}
 
     def _shown(self) -> tuple[str, str]:
-        """The picture as a data URI, and the table behind it."""
+        """The drawing as a data URI, and the table behind it."""
         return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self._table())
 
     def myst(self) -> str:
@@ -117,7 +117,7 @@ _TURN = (
 
 @dataclass(frozen=True)
 class Slider:
-    """Pictures along one quantity, of which a reader pulls one into view with mouse, finger or arrow keys.
+    """ImageSet along one quantity, of which a reader pulls one into view with mouse, finger or arrow keys.
 
     `frames`: the quantity in words -> (PNG, alternative text); all of one size, the first in view, and the only one
     where no scripts run. `label` says what the slider moves. HTML in the book as elsewhere, so no `{numref}` finds it;

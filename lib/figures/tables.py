@@ -47,7 +47,7 @@ def protocol(results: Results) -> pd.DataFrame:
                 ),
                 "images": f"{records[0]['data']['train_images']:,}",
                 "epochs": training["epochs"] if trained else "none",
-                "views of a picture": _views(method, config["settings"]),
+                "views of an image": _views(method, config["settings"]),
                 "batch": training["batch_size"] if trained else "",
                 "optimiser": f"{OPTIMISERS[training['optimiser']]}, {training['learning_rate']:g}" if trained else "",
                 "weight decay": f"{training['weight_decay']:g}" if trained else "",
@@ -143,7 +143,7 @@ def views_in_words(method: str, settings: dict) -> str:
 
 
 def _views(method: str, settings: dict) -> str:
-    """What a method reads of each picture in a step: "2 of 32 px, 4 of 16 px"."""
+    """What a method reads of each image in a step: "2 of 32 px, 4 of 16 px"."""
     if not METHODS[method].trained:
         return ""
     sizes = Counter(_sizes(views_of(method, METHODS[method].settings(**settings))))

@@ -33,7 +33,7 @@ class Split:
     """One split of one data set: uint8 `images` (N, 3, S, S) and int64 `labels` (N,) on one device.
 
     `checksum` is that of the whole data set's pixels and labels; `source` says in words what the
-    pictures are. `factors` and `masks` are those of `lib.images.scenes`, for scenes only.
+    images are. `factors` and `masks` are those of `lib.images.scenes`, for scenes only.
     """
 
     images: Tensor
@@ -75,27 +75,27 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
         part = _scenes(split, count or SCENES_SIZE.get(split, 2_000))
     else:
         one_of(split, SPLITS, f"split of {name}")
-        pictures, checksum = _whole(name, paths.data())
-        chosen = _indices(pictures, split)
+        images, checksum = _whole(name, paths.data())
+        chosen = _indices(images, split)
         chosen = chosen[:count]
-        part = Split(pictures.images[chosen], pictures.labels[chosen], pictures.classes, checksum, pictures.source)
+        part = Split(images.images[chosen], images.labels[chosen], images.classes, checksum, images.source)
     return replace(part, images=part.images.to(device), labels=part.labels.to(device))
 
 
 @functools.lru_cache(maxsize=2)
-def _whole(name: str, folder: Path) -> tuple[sources.Pictures, str]:
+def _whole(name: str, folder: Path) -> tuple[sources.ImageSet, str]:
     """A data set from a file or a folder of that name under `folder`, else by download; and its checksum."""
     if folder and (folder / f"{name}.npz").is_file():
-        pictures = sources.as_built_in(sources.from_arrays(folder / f"{name}.npz"), name, folder / f"{name}.npz")
+        images = sources.as_built_in(sources.from_arrays(folder / f"{name}.npz"), name, folder / f"{name}.npz")
     elif folder and (folder / name).is_dir():
-        pictures = sources.as_built_in(sources.from_folder(folder / name), name, folder / name)
+        images = sources.as_built_in(sources.from_folder(folder / name), name, folder / name)
     else:
         one_of(name, names(), "data set")
-        pictures = sources.DOWNLOADS[name]()
-    _check(pictures, part_of_a_set=name in sources.CLASSES)
-    digest = hashlib.sha256(pictures.images.numpy())
-    digest.update(pictures.labels.numpy())
-    return pictures, digest.hexdigest()
+        images = sources.DOWNLOADS[name]()
+    _check(images, part_of_a_set=name in sources.CLASSES)
+    digest = hashlib.sha256(images.images.numpy())
+    digest.update(images.labels.numpy())
+    return images, digest.hexdigest()
 
 
 def _refuse_other_scenes(folder: Path | None) -> None:
@@ -105,43 +105,43 @@ def _refuse_other_scenes(folder: Path | None) -> None:
             raise BadInput(f"scenes are rendered here, and {path} has their name; give it another to read it")
 
 
-def _check(pictures: sources.Pictures, part_of_a_set: bool) -> None:
+def _check(images: sources.ImageSet, part_of_a_set: bool) -> None:
     """Refuse labels without a class, empty splits, and a class with no image to train or to test on.
 
     Where the classes are those of a published set, the file may be a part of it that lacks some of them in all splits.
     """
-    largest = int(pictures.labels.max())
-    if largest >= len(pictures.classes):
-        raise BadInput(f"{pictures.source} has {len(pictures.classes)} classes, and labels up to {largest}")
+    largest = int(images.labels.max())
+    if largest >= len(images.classes):
+        raise BadInput(f"{images.source} has {len(images.classes)} classes, and labels up to {largest}")
     counts = {}
     for split in SPLITS:
-        counts[split] = pictures.labels[_indices(pictures, split)].bincount(minlength=len(pictures.classes))
-    total = pictures.labels.bincount(minlength=len(pictures.classes))
+        counts[split] = images.labels[_indices(images, split)].bincount(minlength=len(images.classes))
+    total = images.labels.bincount(minlength=len(images.classes))
     for split in SPLITS:
         if not counts[split].any():
             found = ", ".join(f"{int(count.sum()):,} for {part}" for part, count in counts.items())
-            raise BadInput(f"{pictures.source} has no {split} images; every split needs some, and it has {found}")
+            raise BadInput(f"{images.source} has no {split} images; every split needs some, and it has {found}")
     for split in ("train", "test"):
         lacking = counts[split] == 0
         lacking = lacking & (total > 0) if part_of_a_set else lacking
         if lacking.any():
             label = int(lacking.nonzero()[0])
             raise BadInput(
-                f"{pictures.source} has no {split} images of the class {pictures.classes[label]!r} among the "
+                f"{images.source} has no {split} images of the class {images.classes[label]!r} among the "
                 f"{int(total[label])} that are there; every class needs some, 5 or more where no test split is given, "
                 "of which every fifth is for tests: add images, or leave the class out"
             )
 
 
-def _indices(pictures: sources.Pictures, split: str) -> Tensor:
+def _indices(images: sources.ImageSet, split: str) -> Tensor:
     """Indices of the images of `split`, classes in turn."""
     if split == "test":
-        return in_turn(pictures.labels, pictures.test.nonzero()[:, 0])
-    own = pictures.validation
+        return in_turn(images.labels, images.test.nonzero()[:, 0])
+    own = images.validation
     if split == "validation" and own is not None:
-        return in_turn(pictures.labels, (own & pictures.exact).nonzero()[:, 0])
-    rest = ~pictures.test & pictures.exact
-    training = in_turn(pictures.labels, (rest if own is None else rest & ~own).nonzero()[:, 0])
+        return in_turn(images.labels, (own & images.exact).nonzero()[:, 0])
+    rest = ~images.test & images.exact
+    training = in_turn(images.labels, (rest if own is None else rest & ~own).nonzero()[:, 0])
     held_out = 0 if own is not None else max(1, round(VALIDATION_SHARE * len(training)))
     return training[:held_out] if split == "validation" else training[held_out:]
 

@@ -1,4 +1,4 @@
-"""Downstream: small sets of pictures on which a frozen encoder is probed, each with splits of its own.
+"""Downstream: small sets of images on which a frozen encoder is probed, each with splits of its own.
 
 | name         | images         | classes  | what they are                                                           |
 |--------------|----------------|----------|-------------------------------------------------------------------------|
@@ -39,7 +39,7 @@ from lib.errors import BadInput, one_of
 from lib.images import Split, in_turn
 from lib.images.objects import SMALLEST, scaled
 from lib.images.reading import class_folders, list_images, nested, read_each, tell_others
-from lib.images.sources import check_images, every_fifth, read_packed, read_picture, torchvision_parts
+from lib.images.sources import check_images, every_fifth, read_image, read_packed, torchvision_parts
 
 CIFAR100_CLASSES = (
     "apple", "aquarium_fish", "baby", "bear", "beaver", "bed", "bee", "beetle", "bicycle", "bottle", "bowl", "boy",
@@ -78,7 +78,7 @@ class _Whole:
 def downstream(name: str, size: int = 32, device: torch.device | str = "cpu") -> dict[str, Split]:
     """The splits "train", "validation" and "test" of `name`: uint8 images (N, 3, size, size), int64 labels (N,).
 
-    Within a split, images come in a fixed random order in which classes alternate as long as they last. A picture of
+    Within a split, images come in a fixed random order in which classes alternate as long as they last. An image of
     a folder is cut to its central square and scaled by averaging; packed ones are square, their means are exact where
     `size` divides their side, and a larger `size` repeats pixels. `size` is 8 or more. `checksum` is that of the whole
     set at this size, and `source` names the split. Raises BadInput for an unknown name or size, for a set that is not
@@ -194,7 +194,7 @@ def _dtd(size: int) -> _Whole:
         listed = {part: path.read_text().split() for part, path in lists.items()}
         if sorted(names) != sorted(sum(listed.values(), [])):
             raise BadInput(
-                f"the lists train1.txt, val1.txt and test1.txt in {folder / 'labels'} do not name every picture in "
+                f"the lists train1.txt, val1.txt and test1.txt in {folder / 'labels'} do not name every image in "
                 f"{folder / 'images'} once, and no other; unpack DTD again, or remove the lists"
             )
         parts = {"split": "partition 1", "test": np.isin(names, listed["test"]),
@@ -220,7 +220,7 @@ def _pacs(size: int, domain: str) -> _Whole:
     if folder is None:
         raise BadInput(
             f"the domain {domain} of PACS is not here and cannot be downloaded; name by WITHSTAND_DATA a folder that "
-            f"holds {PACKED_PACS}, or the published pictures in pacs/{domain}/CLASS"
+            f"holds {PACKED_PACS}, or the published images in pacs/{domain}/CLASS"
         )
     files, labels = _files(folder, PACS_CLASSES, f"pacs/{domain}")
     return _read(files, labels, PACS_CLASSES, size, f"pacs/{domain}")
@@ -233,7 +233,7 @@ def _pacs_folder(domain: str) -> Path | None:
 
 
 _DOMAINS = {"pacs-photo": "photo", "pacs-art": "art_painting", "pacs-cartoon": "cartoon", "pacs-sketch": "sketch"}
-# In the order of the docstring's table: what reads a set, given the size at which to read pictures in folders.
+# In the order of the docstring's table: what reads a set, given the size at which to read images in folders.
 DOWNSTREAM: dict[str, Callable[[int], _Whole]] = {
     "cifar100-5k": _cifar100_5k,
     "cifar100": _cifar100,
@@ -262,7 +262,7 @@ def _read(
     **parts: np.ndarray,
 ) -> _Whole:  # fmt: skip
     """The images of `files` that can be read, with their labels and their places in the published `parts`."""
-    images, places = read_each(files, lambda path: read_picture(path, size), what)
+    images, places = read_each(files, lambda path: read_image(path, size), what)
     chosen = {name: part[places] for name, part in parts.items()}
     return _Whole(np.stack(images), labels[places], classes, split, **chosen)
 

@@ -1,4 +1,4 @@
-"""Views: the same object, material or scene again and again, while one cause of its picture changes.
+"""Views: the same object, material or scene again and again, while one cause of its image changes.
 
 | name        | varies          | value of a view               | a group                   | files such as        |
 |-------------|-----------------|-------------------------------|---------------------------|----------------------|
@@ -19,7 +19,7 @@ under the folder `coil-100`, `aloi` or `alot`, subfolders allowed, lie where WIT
 Azimuth is that of a turntable: lamps and camera stand still, so the light falls on other sides of the object as it
 turns. The numbers of lamps and of lights are names, not quantities: ALOI's lights differ in colour temperature, but
 their codes are not kelvins; of ALOT's two, `l8` is that of all lamps in `alot-light` and `i` has another colour.
-Which pictures make a group is as in Ericsson, Gouk and Hospedales (arXiv 2111.11398), but for `alot-pose`, where
+Which images make a group is as in Ericsson, Gouk and Hospedales (arXiv 2111.11398), but for `alot-pose`, where
 theirs mix cameras.
 
 `scene_views` renders the like from `lib.images.scenes`, which needs no files and where nothing but the named cause
@@ -44,7 +44,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes
 from lib.images.reading import files_below, read_each
-from lib.images.sources import check_images, read_packed, read_picture
+from lib.images.sources import check_images, read_image, read_packed
 from lib.inputs import whole
 
 SMALLEST = 8  # pixels: below, an object of these sets cannot be told
@@ -52,11 +52,11 @@ SMALLEST = 8  # pixels: below, an object of these sets cannot be told
 
 @dataclass(frozen=True)
 class Views:
-    """Pictures in groups; those of one group differ in what `varies` and, in a photograph, in noise.
+    """Images in groups; those of one group differ in what `varies` and, in a photograph, in noise.
 
     uint8 `images` (N, 3, S, S), int64 `groups` (N,) from 0 to G - 1, and float32 `value` (N,) of what varies, in
     `unit`. Groups follow one another, and within a group the value rises. `names` are those of the G groups.
-    `checksum` is the SHA-256 of pixels and groups; `source` says in words what these pictures are.
+    `checksum` is the SHA-256 of pixels and groups; `source` says in words what these images are.
     """
 
     images: Tensor
@@ -133,9 +133,9 @@ _WORDS = {None: 0, "l8": 0, "i": 1}  # parts of a file's name that are not numbe
 def objects(name: str, size: int = 32) -> Views:
     """All views of the set `name`, one of OBJECTS, as squares of `size` pixels, 8 or more.
 
-    A picture is cut to its central square and scaled by averaging; the packed one has no margin to cut, and its
+    An image is cut to its central square and scaled by averaging; the packed one has no margin to cut, and its
     means are exact where `size` divides its side. Groups are in the order of their numbers. Raises BadInput for an
-    unknown name or size, a set that is not here, a damaged file, a picture that is there twice, and a group with a
+    unknown name or size, a set that is not here, a damaged file, an image that is there twice, and a group with a
     single view.
     """
     one_of(name, OBJECTS, "set of objects")
@@ -171,7 +171,7 @@ def _published(name: str, size: int) -> Views:
     if not files:
         raise BadInput(f"{folder} holds no file that is named like {known.example}; unpack {known.title} there")
     order = sorted(files)
-    images, places = read_each([files[view] for view in order], lambda path: read_picture(path, size), name)
+    images, places = read_each([files[view] for view in order], lambda path: read_image(path, size), name)
     order = [order[place] for place in places]
     groups, names = _numbered([group for group, _ in order], folder)
     return _views(
@@ -262,7 +262,7 @@ _WHOLE_TURNS = ("azimuth", "object_hue")  # their range ends where it begins
 
 
 def scene_views(varies: str, count: int, views: int, size: int = 32, seed: int = 0) -> Views:
-    """Scenes 0 to `count` - 1 of the test split of `seed`, each in `views` pictures in which one cause changes.
+    """Scenes 0 to `count` - 1 of the test split of `seed`, each in `views` images in which one cause changes.
 
     Every other factor of `lib.images.scenes` is held within a group. Values are evenly spaced over the factor's
     range in that split, both ends included; of a whole turn (azimuth, object_hue) the end is left out, which is the
@@ -304,6 +304,6 @@ def _views(images: np.ndarray, groups: np.ndarray, value: np.ndarray, title: str
         groups=torch.from_numpy(groups),
         value=torch.from_numpy(value.astype(np.float32)),
         checksum=digest.hexdigest(),
-        source=f"{title}: {count:,} pictures in {int(groups[-1]) + 1:,} groups, at {size} px",
+        source=f"{title}: {count:,} images in {int(groups[-1]) + 1:,} groups, at {size} px",
         **described,
     )

@@ -49,7 +49,7 @@ from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.randomness import derive, uniform
 
-PROTOCOL = 1  # raise when pixels or factors change: rows computed on older pictures are then stale
+PROTOCOL = 1  # raise when pixels or factors change: rows computed on older images are then stale
 
 # ---------------------------------------------------------------------------------------------------------- solids
 # Each maps coordinates x, y (up), z of any shape to the signed distance, or to a bound that never exceeds it,
@@ -164,7 +164,7 @@ BACKGROUND_TEXTURES = ("plain", "stripes across", "stripes down", "checker", "do
 
 @dataclass(frozen=True)
 class Factor:
-    """What varies from picture to picture: uniform on [low, high), or on `shifted` in its shift split."""
+    """What varies from image to image: uniform on [low, high), or on `shifted` in its shift split."""
 
     unit: str
     low: float
@@ -278,7 +278,7 @@ def _colour(hue: Tensor, saturation: Tensor | float) -> Tensor:
 
 
 def _camera_rays(size: int) -> Tensor:
-    """Unit directions (3, 4 * size²): four rays per pixel, in four layers of whole pictures."""
+    """Unit directions (3, 4 * size²): four rays per pixel, in four layers of whole images."""
     centre = (torch.arange(size, dtype=torch.float64) + 0.5) * 2 / size - 1
     layers = []
     for right, down in ((-0.5, -0.5), (0.5, -0.5), (-0.5, 0.5), (0.5, 0.5)):  # in half pixels
@@ -324,12 +324,12 @@ def _normal(solid: Callable, point: Tensor) -> Tensor:
     return slope / _length(*slope)
 
 
-# ------------------------------------------------------------------------------------------------------- pictures
+# ------------------------------------------------------------------------------------------------------- images
 
 
 @dataclass(frozen=True)
 class Scenes:
-    """Pictures with their causes."""
+    """Images with their causes."""
 
     images: Tensor  # (N, 3, S, S) uint8
     masks: Tensor  # (N, S, S) bool: at least half of the pixel shows the object
@@ -407,17 +407,17 @@ def _surface(solid: Callable, scene: dict, image: Tensor, sample: Tensor, point:
 def _draw(solid: Callable, scene: dict[str, Tensor], rays: Tensor) -> tuple[Tensor, Tensor]:
     """Linear light (3, M, P) and hits (M, P)."""
     rays = rays[:, None]
-    picture = _wall(solid, scene, rays * (_WALL / rays[2]))
+    canvas = _wall(solid, scene, rays * (_WALL / rays[2]))
     eye, ray = (torch.stack(_into_object(v, scene["pose"])) for v in (-scene["centre"], rays))
     image, sample, point = _trace(solid, eye, ray)
-    hit = torch.zeros_like(picture[0], dtype=torch.bool)
+    hit = torch.zeros_like(canvas[0], dtype=torch.bool)
     hit[image, sample] = True
-    picture[:, image, sample] = _surface(solid, scene, image, sample, point, ray[:, image, sample])
-    return picture, hit
+    canvas[:, image, sample] = _surface(solid, scene, image, sample, point, ray[:, image, sample])
+    return canvas, hit
 
 
 def render_factors(factors: dict[str, Tensor], size: int = 32, device: torch.device | str = "cpu") -> Scenes:
-    """Pictures of `size` pixels with exactly these factors: name to (N,), all of `FACTORS`.
+    """Images of `size` pixels with exactly these factors: name to (N,), all of `FACTORS`.
 
     The way to vary one factor and hold the others: draw, overwrite, render.
     """

@@ -1,6 +1,6 @@
-"""Segmentation: pictures in which every pixel has a class.
+"""Segmentation: images in which every pixel has a class.
 
-| name       | pictures        | classes | what they are                                                            |
+| name       | images        | classes | what they are                                                            |
 |------------|-----------------|---------|--------------------------------------------------------------------------|
 | scenes     | any number      | 11      | `lib.images.scenes` with their exact masks: background, or the shape     |
 | pets       | 3,680 and 3,669 | 2       | Oxford-IIIT Pets (Parkhi et al. 2012): background, or the pet            |
@@ -11,8 +11,8 @@ Pixels without a class have the label IGNORED, 255, as in the published files of
 the borders that the trimaps of Pets and the maps of VOC leave open, and what Cityscapes does not evaluate. VOC is its
 own `train` list, without the annotations that others have added to it since.
 
-The splits are "train", "validation" and "test". The published sets' test pictures are those of Pets' test list and of
-the validation lists of VOC and Cityscapes, whose test labels are not public; a fifth of the training pictures is for
+The splits are "train", "validation" and "test". The published sets' test images are those of Pets' test list and of
+the validation lists of VOC and Cityscapes, whose test labels are not public; a fifth of the training images is for
 validation.
 
 Published files lie as torchvision has them, in the folder that WITHSTAND_DATA names or in the cache: Pets in
@@ -48,14 +48,14 @@ VOC_CLASSES = (
     "dog", "horse", "motorbike", "person", "pottedplant", "sheep", "sofa", "train", "tvmonitor",
 )  # fmt: skip
 _RENDERED = 32  # pixels: the size at which `lib.images` keeps scenes
-_VALIDATION = 5  # one training picture in so many
+_VALIDATION = 5  # one training image in so many
 
 
 @dataclass(frozen=True)
 class Segmented:
     """Uint8 `images` (N, 3, S, S) and int64 `labels` (N, S, S), each an index into `classes` or IGNORED.
 
-    `checksum` is the SHA-256 of these pixels and labels; `source` says in words what the pictures are.
+    `checksum` is the SHA-256 of these pixels and labels; `source` says in words what the images are.
     """
 
     images: Tensor
@@ -69,7 +69,7 @@ class Segmented:
 class _Published:
     """How torchvision opens a set's (folder, list), the folders that hold it, and what its maps' numbers mean.
 
-    `lists` are its names of the training and of the test pictures. `lookup` has the label of each of the 256 numbers
+    `lists` are its names of the training and of the test images. `lookup` has the label of each of the 256 numbers
     that a map may hold, -1 where none is known. `paths` and `maps` are the attributes with the images' and maps' paths.
     """
 
@@ -86,9 +86,9 @@ class _Published:
 def segmented(
     name: str, split: str = "train", count: int | None = None, size: int = 32, device: torch.device | str = "cpu"
 ) -> Segmented:
-    """A split of the set `name`: at most its first `count` pictures, or all (of scenes: as many as `lib.images.load`).
+    """A split of the set `name`: at most its first `count` images, or all (of scenes: as many as `lib.images.load`).
 
-    Pictures of published sets come in a fixed random order, so that a subset lies within every larger one. Each is cut
+    Images of published sets come in a fixed random order, so that a subset lies within every larger one. Each is cut
     to its central square, scaled to `size` pixels by averaging, and its map alike, by the nearest pixel. Scenes are
     rendered at `size`; those at 32 px are kept in the cache. Raises BadInput for an unknown name, split or size, for a
     set that is not here and cannot be downloaded, and for damaged files.
@@ -100,7 +100,7 @@ def segmented(
     images, labels, classes = SEGMENTED[name](split, count, size)
     digest = hashlib.sha256(images.numpy())
     digest.update(labels.numpy())
-    source = f"{name} ({len(images):,} {split} pictures of {len(classes)} classes, at {size} px)"
+    source = f"{name} ({len(images):,} {split} images of {len(classes)} classes, at {size} px)"
     return Segmented(images.to(device), labels.to(device), classes, digest.hexdigest(), source)
 
 
@@ -119,16 +119,16 @@ def _scenes(split: str, count: int | None, size: int) -> tuple[Tensor, Tensor, t
 
 def _published(split: str, count: int | None, size: int, name: str) -> tuple[Tensor, Tensor, tuple[str, ...]]:
     known = _PUBLISHED[name]
-    pictures = _opened(name, known.lists[split == "test"])
-    files = getattr(pictures, known.paths)
+    dataset = _opened(name, known.lists[split == "test"])
+    files = getattr(dataset, known.paths)
     order = sorted(range(len(files)), key=lambda place: str(files[place]))  # torchvision lists some as the disk does
     order = [order[place] for place in torch.randperm(len(order), generator=torch.Generator().manual_seed(0))]
     if split != "test":
         held_out = len(order) // _VALIDATION
         order = order[:held_out] if split == "validation" else order[held_out:]
     if not order:
-        raise BadInput(f"{name} has no {split} pictures among the {len(files)} in {pictures.root}; unpack all of it")
-    maps = {Path(file): _map_of(found) for file, found in zip(files, getattr(pictures, known.maps), strict=True)}
+        raise BadInput(f"{name} has no {split} images among the {len(files)} in {dataset.root}; unpack all of it")
+    maps = {Path(file): _map_of(found) for file, found in zip(files, getattr(dataset, known.maps), strict=True)}
     chosen = [Path(files[place]) for place in order[:count]]
     read, _ = read_each(chosen, lambda file: _read(file, maps[file], size, known.lookup), name)
     images, labels = (np.stack(part) for part in zip(*read, strict=True))
@@ -165,19 +165,19 @@ def _map_of(found: str | Path | list[str]) -> Path:
 
 def _read(file: Path, map_file: Path, size: int, lookup: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """One image, uint8 (size, size, 3), and its labels, int64 (size, size)."""
-    picture, numbers = _upright(file, map_file)
-    if numbers.size != picture.size or numbers.mode not in ("L", "P"):
+    image, numbers = _upright(file, map_file)
+    if numbers.size != image.size or numbers.mode not in ("L", "P"):
         raise BadInput(
-            f"the map of {file} has one number of 8 bits for each of {picture.width} x {picture.height} pixels, not "
+            f"the map of {file} has one number of 8 bits for each of {image.width} x {image.height} pixels, not "
             f"{numbers.width} x {numbers.height} of Pillow's mode {numbers.mode}"
         )
-    side = min(picture.size)
-    left, top = (picture.width - side) // 2, (picture.height - side) // 2
+    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
     box = (left, top, left + side, top + side)
     labels = lookup[np.asarray(numbers.resize((size, size), Image.Resampling.NEAREST, box=box))]
     if labels.min() < 0:
         raise BadInput(f"the map of {file} holds numbers that are no class of its set; unpack the set again")
-    return np.asarray(picture.resize((size, size), Image.Resampling.BOX, box=box)), labels
+    return np.asarray(image.resize((size, size), Image.Resampling.BOX, box=box)), labels
 
 
 def _upright(file: Path, map_file: Path) -> tuple[Image.Image, Image.Image]:
@@ -185,12 +185,12 @@ def _upright(file: Path, map_file: Path) -> tuple[Image.Image, Image.Image]:
 
     A map is drawn on the pixels as they are stored, unless its size is that of the turned image alone.
     """
-    picture = open_image(file)
+    image = open_image(file)
     with opened(file) as stored:
         size, turn = stored.size, orientation(stored)
     with opened(map_file) as numbers:
         numbers.load()
-        return picture, turned(numbers, turn) if numbers.size == size else numbers
+        return image, turned(numbers, turn) if numbers.size == size else numbers
 
 
 def _lookup(labels: dict[int, int]) -> np.ndarray:

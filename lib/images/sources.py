@@ -1,4 +1,4 @@
-"""Where whole data sets come from: packed arrays, folders of pictures, torchvision's CIFAR-10."""
+"""Where whole data sets come from: packed arrays, folders of images, torchvision's CIFAR-10."""
 
 from __future__ import annotations
 
@@ -35,11 +35,11 @@ PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validat
 
 
 @dataclass(frozen=True)
-class Pictures:
+class ImageSet:
     """A whole data set: uint8 `images` (N, 3, S, S), int64 `labels` (N,), bool `test` and `exact` (N,).
 
     `exact` is false for images known to differ from the original; they are left out of training.
-    `source` says in words what these pictures are and goes into every run's provenance. `validation`, bool (N,), are
+    `source` says in words what these images are and goes into every run's provenance. `validation`, bool (N,), are
     the images for validation where the set has some of its own.
     """
 
@@ -52,7 +52,7 @@ class Pictures:
     validation: Tensor | None = None
 
 
-def from_arrays(path: Path) -> Pictures:
+def from_arrays(path: Path) -> ImageSet:
     """`NAME.npz` with `images` uint8 (N, S, S, 3) and `labels` (N,); `test`, `exact` (bool) and `classes` if known.
 
     Without `test`, every fifth image of each class is a test image. `classes` has one name for each label, strings or
@@ -78,7 +78,7 @@ def from_arrays(path: Path) -> Pictures:
     labels = torch.from_numpy(labels.astype(np.int64))
     exact = torch.from_numpy(arrays.get("exact", np.ones(len(images), dtype=bool)))
     name = path.stem if exact.all() else f"{path.stem} ({int(exact.sum()):,} exact)"
-    return Pictures(
+    return ImageSet(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
         test=torch.from_numpy(arrays["test"]) if "test" in arrays else every_fifth(labels),
@@ -88,19 +88,19 @@ def from_arrays(path: Path) -> Pictures:
     )
 
 
-def as_built_in(pictures: Pictures, name: str, path: Path) -> Pictures:
+def as_built_in(images: ImageSet, name: str, path: Path) -> ImageSet:
     """A user's own copy of a set that is known by its name, with its classes; refused where it is another set."""
     if name not in CLASSES:
-        return pictures
-    known, side = CLASSES[name], pictures.images.shape[-1]
-    numbered = tuple(map(str, range(len(pictures.classes))))  # a copy need not name its classes
-    if pictures.classes not in (known, numbered) or int(pictures.labels.max()) >= len(known) or side != SIDES[name]:
-        held = f"{len(pictures.classes)} classes ({', '.join(pictures.classes[:3])}, ...) at {side} px"
+        return images
+    known, side = CLASSES[name], images.images.shape[-1]
+    numbered = tuple(map(str, range(len(images.classes))))  # a copy need not name its classes
+    if images.classes not in (known, numbered) or int(images.labels.max()) >= len(known) or side != SIDES[name]:
+        held = f"{len(images.classes)} classes ({', '.join(images.classes[:3])}, ...) at {side} px"
         raise BadInput(
             f"{path} is named as {name}, which has {len(known)} classes ({', '.join(known)}) at {SIDES[name]} px, and "
             f"holds {held}; give it another name"
         )
-    return replace(pictures, classes=known)
+    return replace(images, classes=known)
 
 
 def _classes(names: np.ndarray | None, largest: int, path: Path) -> tuple[str, ...]:
@@ -160,7 +160,7 @@ def every_fifth(labels: Tensor) -> Tensor:
     return test
 
 
-def from_folder(folder: Path) -> Pictures:
+def from_folder(folder: Path) -> ImageSet:
     """Images in `folder/CLASS/*`, or divided: `folder/train/CLASS/*` and the like in `val`, `test` or both.
 
     Each is cut to its central square and scaled to 32 px by averaging. The names of splits are those of PARTS, in any
@@ -186,16 +186,16 @@ def from_folder(folder: Path) -> Pictures:
             labels += [label] * len(found)
             parts += [part] * len(found)
         others += listing.others
-    images, places = read_each(files, read_picture, folder.name)
+    images, places = read_each(files, read_image, folder.name)
     tell_others(others, folder.name)
     labels, parts = torch.tensor(labels)[places], np.array(parts)[places]
-    notes = [f"folder of {len(images):,} pictures"]
+    notes = [f"folder of {len(images):,} images"]
     if "test" not in roots and "validation" in roots:
         parts[parts == "validation"] = "test"
         notes.append(f"its folder {roots['validation'].name} is the test split")
     notes += [f"{len(files) - len(images)} that cannot be read left out"] if len(images) < len(files) else []
     notes += [f"{len(others)} files that are no images left out"] if others else []
-    return Pictures(
+    return ImageSet(
         images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
         test=torch.from_numpy(parts == "test") if len(roots) > 1 else every_fifth(labels),
@@ -233,7 +233,7 @@ def _no_images(folder: Path, part: str, root: Path, listing: Listing) -> str:
     return f"{root} holds no images; put them there in folders of classes, or remove it, so that {rest}"
 
 
-def read_picture(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndarray:
+def read_image(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndarray:
     """The central square of an image without its outermost `frame` pixels, by averaging: uint8 (size, size, 3).
 
     What a file's pixels are says `lib.images.reading.open_image`.
@@ -247,12 +247,12 @@ def read_picture(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndar
     return np.asarray(image.resize((size, size), Image.Resampling.BOX, box=box))
 
 
-def cifar10() -> Pictures:
+def cifar10() -> ImageSet:
     """CIFAR-10 (Krizhevsky 2009): torchvision's files in the cache, downloaded with their checksums where missing."""
     parts = torchvision_parts(CIFAR10, "cifar10")
     images = np.concatenate([part.data for part in parts])
     labels = torch.tensor([label for part in parts for label in part.targets])
-    return Pictures(
+    return ImageSet(
         images=torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(),
         labels=labels,
         test=torch.arange(len(labels)) >= len(parts[0].data),
@@ -288,6 +288,6 @@ def downloaded(name: str) -> bool:
 
 
 # Data sets that users can get without a file of their own; any other name is looked for under WITHSTAND_DATA.
-DOWNLOADS: dict[str, Callable[[], Pictures]] = {"cifar10": cifar10}
+DOWNLOADS: dict[str, Callable[[], ImageSet]] = {"cifar10": cifar10}
 CLASSES = {"cifar10": CIFAR10_CLASSES}  # names that the packed arrays of a set do not carry
 SIDES = {"cifar10": 32}  # pixels

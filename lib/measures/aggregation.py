@@ -77,7 +77,7 @@ class Aggregation:
 
     - "none": no attack;
     - "pgd per view" at severity 8: every crop is perturbed by up to 8/255 of its own after it was cut out, as the
-      public code of robust EMP-SSL does. No one who changes a picture can do that: overlapping crops would disagree;
+      public code of robust EMP-SSL does. No one who changes an image can do that: overlapping crops would disagree;
     - "pgd through crops" at severity 8: one perturbation of the image, by up to 8/255, with the gradient through crops
       and averaging. The adversary knows how crops are drawn but not which were: every step climbs the mean over
       `samples` new draws (expectation over transformations), and the result is tested on the fixed crops;
@@ -109,9 +109,9 @@ class Aggregation:
     def rows(self, subject: Subject) -> pd.DataFrame:
         train, validation = subject.split("train"), subject.split("validation", VALIDATION_IMAGES)
         test = subject.split("test", self.images)
-        pictures = train.images[: self.train_images], validation.images, test.images
-        boxes = [self._boxes(part, torch.Generator().manual_seed(place)) for place, part in enumerate(pictures)]
-        seen, chosen_on = (self._features(subject.encoder, *pair) for pair in zip(pictures[:2], boxes[:2], strict=True))
+        parts = train.images[: self.train_images], validation.images, test.images
+        boxes = [self._boxes(part, torch.Generator().manual_seed(place)) for place, part in enumerate(parts)]
+        seen, chosen_on = (self._features(subject.encoder, *pair) for pair in zip(parts[:2], boxes[:2], strict=True))
         probe = fit_probe(seen, train.labels[: self.train_images], chosen_on, validation.labels)
         classifier = Classifier(subject.encoder, probe, Average(self.crops))
         fixed = boxes[2]

@@ -211,14 +211,14 @@ def _joined(pairs: list[tuple[Tensor, Tensor]]) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class AttentionShift:
-    """How alike the maps of a clean and of a corrupted picture are, on the first `images` test images.
+    """How alike the maps of a clean and of a corrupted image are, on the first `images` test images.
 
-    Metric "attention similarity": 100 x the Pearson correlation of the two maps of one picture, both for the class
+    Metric "attention similarity": 100 x the Pearson correlation of the two maps of one image, both for the class
     predicted on the clean one. Metric "attention similarity of other images" is its control: the same between the
-    clean maps of image i and of image i + 1, a different picture (the last with the first), each for the class
-    predicted on it. A network that looked at the middle of every picture would score high on both; what corruption
+    clean maps of image i and of image i + 1, a different image (the last with the first), each for the class
+    predicted on it. A network that looked at the middle of every image would score high on both; what corruption
     leaves is read between the control and 100. The control's standard error takes pairs as independent, although
-    neighbours share a picture.
+    neighbours share an image.
     """
 
     images: int = 300

@@ -35,7 +35,7 @@ _BELOW = -10.0  # half image widths: an object there is out of sight, and its sh
 class BackgroundReliance:
     """Metric "accuracy" of a probe on frozen features, for any encoder, asked about parts of test scenes.
 
-    - "original": the whole picture;
+    - "original": the whole image;
     - "only foreground": the object, all else grey (128), by the exact mask;
     - "only background": the wall alone, in the same light. It is rendered without the object, not masked: no outline
       and no shadow of it is left;
@@ -77,8 +77,8 @@ class BackgroundReliance:
                 )  # fmt: skip
             parts, labels = scene_parts(self.scenes // 2, tied, subject.device)
             right = {}
-            for part, pictures in parts.items():
-                right[part] = (fitted.predict(subject.extract(pictures)) == labels).cpu().numpy()
+            for part, images in parts.items():
+                right[part] = (fitted.predict(subject.extract(images)) == labels).cpu().numpy()
                 rows.append(row(f"{world}: {part}", 0, "accuracy", right[part]))
             rows.append(row(world, 0, "background gap", right[SAME].astype(float) - right[OTHER]))
         return pd.DataFrame(rows, columns=list(COLUMNS))

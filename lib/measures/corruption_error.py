@@ -55,9 +55,9 @@ class CorruptionError:
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
 
-        def outcomes(pictures: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def outcomes(shown: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             """Of each image, whether the prediction is wrong, and its parts of the two calibration errors."""
-            confidence, predicted = subject.probe.scores(subject.extract(pictures)).softmax(dim=1).max(dim=1)
+            confidence, predicted = subject.probe.scores(subject.extract(shown)).softmax(dim=1).max(dim=1)
             right = (predicted == test.labels).cpu().numpy()
             confidence = confidence.cpu().numpy()
             return ~right, calibration_gaps(confidence, right), squared_gaps(confidence, right)

@@ -25,10 +25,10 @@ from lib.views.negatives import patch_negatives
 # Bump the last number when rows change for other reasons.
 PROTOCOL = f"{cues.PROTOCOL}.{TEXTURES_PROTOCOL}.{probe.PROTOCOL}.1"
 PIECES = (2, 4, 8)  # a side
-CUTOFFS = (2, 4, 8)  # cycles a picture
+CUTOFFS = (2, 4, 8)  # cycles an image
 TEXTURE = "texture"
-_KEPT = 1 << 24  # numbers in a set of pictures whose versions are small enough to be kept for the next encoder
-_AT_ONCE = 1 << 19  # numbers in as many pictures as are changed together
+_KEPT = 1 << 24  # numbers in a set of images whose versions are small enough to be kept for the next encoder
+_AT_ONCE = 1 << 19  # numbers in as many images as are changed together
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class CueAccuracy:
     - "texture": a texture made of two patches of it (see `lib.shifts.textures`); "patch": a grid of patches of it, the
       patch negative of `lib.views.negatives`;
     - "patch_shuffle" at 2, 4, 8: cut into so many pieces a side, shuffled; where they divide the side;
-    - "low_pass" and "high_pass" at 2, 4, 8: what lies below or above so many cycles a picture;
+    - "low_pass" and "high_pass" at 2, 4, 8: what lies below or above so many cycles an image;
     - "silhouette", exact for scenes and a guess for photographs; "edges";
     - "recoloured": in the colours of another test image; "stylised": its coarse layout, in the colours and under the
       texture of another test image (see `donors`).
@@ -63,8 +63,8 @@ class CueAccuracy:
         else:
             made = _kept_versions(subject.dataset, self.images, test.checksum, subject.device)
         labels, rows = test.labels.cpu().numpy(), []
-        for shift, severity, pictures in made:
-            right = ~subject.wrong(pictures, test.labels)
+        for shift, severity, shown in made:
+            right = ~subject.wrong(shown, test.labels)
             rows.append(row(shift, severity, "accuracy", right))
             for label, name in enumerate(test.classes if shift in (CLEAN, TEXTURE) else ()):
                 if (labels == label).sum() > 1:
@@ -80,7 +80,7 @@ def _kept_versions(
 
 
 def versions(dataset: str, test: Split) -> Iterator[tuple[str, float, Tensor]]:
-    """Shift, severity and pictures, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`."""
+    """Shift, severity and images, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`."""
     images, device, side = test.images, test.images.device, test.images.shape[-1]
     yield CLEAN, 0, images
     texture = textures(dataset, "test", len(images), device)

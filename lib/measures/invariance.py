@@ -1,7 +1,7 @@
-r"""How little features move when pictures do: measures on feature tensors, whatever encoder they come from.
+r"""How little features move when images do: measures on feature tensors, whatever encoder they come from.
 
-Rows of `a` and `b` or of `original` and `transformed` belong to the same pictures. Everything is computed and returned
-in float64. No measure ever pairs a picture or a view with itself: such pairs are alike for every encoder, so counting
+Rows of `a` and `b` or of `original` and `transformed` belong to the same images. Everything is computed and returned
+in float64. No measure ever pairs an image or a view with itself: such pairs are alike for every encoder, so counting
 them hides how invariant it is (with two views to a group, a similarity of s becomes (1 + s) / 2).
 
 What a measure ignores decides what it can compare:

@@ -24,12 +24,12 @@ from lib.measures.background import scene_parts
 from lib.shifts.saliency import binary, fused, iou, masks, on_dark, predict, train
 
 CONTROL = "learned, of another object"
-_TRAINED_ON = 1_000  # pictures of Pets
+_TRAINED_ON = 1_000  # images of Pets
 
 
 @dataclass(frozen=True)
 class KnownMasks:
-    """Pictures whose objects are known, in groups of equally many, one behind the other, and what was found.
+    """Images whose objects are known, in groups of equally many, one behind the other, and what was found.
 
     `objects` are the groups, which an interval takes for a sample; `shadow` (N, S, S), where it is known.
     """
@@ -41,12 +41,12 @@ class KnownMasks:
     shadow: Tensor | None = None
 
     def agreement(self, kind: str) -> np.ndarray:
-        """IoU (objects, pictures of each)."""
+        """IoU (objects, images of each)."""
         return iou(self.found[kind], self.truth).view(self.objects, -1).double().numpy()
 
 
 def known_masks(count: int) -> dict[str, KnownMasks]:
-    """Title of each set that is here -> about `count` of its pictures, whose masks are known.
+    """Title of each set that is here -> about `count` of its images, whose masks are known.
 
     Raises BadInput for fewer than 20.
     """
@@ -74,7 +74,7 @@ def _scenes(count: int, _data: Path | None, _cache: Path) -> KnownMasks:
 def _coil(count: int, _data: Path | None, _cache: Path) -> KnownMasks:
     """Views of each object at equal steps; the network learns from all views of all objects.
 
-    No object of COIL takes most of its picture's frame: where the mask does, the cloth is brighter than it should be.
+    No object of COIL takes most of its image's frame: where the mask does, the cloth is brighter than it should be.
     """
     views = objects.objects("coil")
     bright = _on_frame(on_dark(views.images)).mean(1) > 0.5
@@ -108,7 +108,7 @@ def _with_control(found: dict[str, Tensor], groups: int) -> dict[str, Tensor]:
 
 
 def mask_errors(known: KnownMasks) -> pd.DataFrame:
-    """A line a picture, in percent: what the learned mask misses of the object, and what of it is background."""
+    """A line an image, in percent: what the learned mask misses of the object, and what of it is background."""
     truth, found = known.truth.flatten(1), known.found["learned"].flatten(1)
     missed = (truth & ~found).sum(1) / truth.sum(1).clamp(min=1)
     wrong = (found & ~truth).sum(1) / found.sum(1).clamp(min=1)
@@ -119,7 +119,7 @@ def mask_errors(known: KnownMasks) -> pd.DataFrame:
             "mask": np.select([elsewhere.numpy(), (missed > wrong).numpy()], ["elsewhere", "too little"], "too much"),
             "missed of the object (%)": 100 * missed.numpy(),
             "background in the mask (%)": 100 * wrong.numpy(),
-            "object in the picture (%)": 100 * truth.float().mean(1).numpy(),
+            "object in the image (%)": 100 * truth.float().mean(1).numpy(),
             "object on the frame (%)": 100 * _on_frame(known.truth).mean(1).numpy(),
         }
     )

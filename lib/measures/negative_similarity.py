@@ -44,8 +44,8 @@ class NegativeSimilarity:
 
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
-        views = _pictures(subject, self.images)
-        features = {name: subject.extract(pictures).double() for name, pictures in views.items()}
+        views = _images(subject, self.images)
+        features = {name: subject.extract(view).double() for name, view in views.items()}
         query, *others = ((part - features["query"].mean(dim=0)) for part in features.values())
         found = {name: F.cosine_similarity(query, part) for name, part in zip(list(features)[1:], others, strict=True)}
         found["other"] = F.cosine_similarity(query, query.roll(1, dims=0))
@@ -58,8 +58,8 @@ class NegativeSimilarity:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def _pictures(subject: Subject, count: int) -> dict[str, Tensor]:
-    """Float pictures (N, 3, H, W) of what is compared, the query first."""
+def _images(subject: Subject, count: int) -> dict[str, Tensor]:
+    """Float images (N, 3, H, W) of what is compared, the query first."""
     images = subject.split("test", count).images
     generator = torch.Generator(images.device).manual_seed(0)
     first, second = (draw(view, len(images), images.shape[-2:], generator) for view in SIMCLR)

@@ -40,7 +40,7 @@ class OutOfDistribution:
       balanced, the mean of the classes' accuracies, as no other here is. Only for cifar10-shift does that differ from
       the accuracy of all images: the classes of the others are equally large;
     - of WNIDs, the variants of ImageNet (see `lib.shifts.imagenet`), but for imagenet-c, which "all" stands for: all
-      pictures, at the size of the test images; the probe chooses among the classes that the variant has.
+      images, at the size of the test images; the probe chooses among the classes that the variant has.
 
     Metric "accuracy lost", in percentage points, of the shifts whose image i is test image i, changed: the accuracy on
     the same images without the shift less that with it, paired image by image, and so is its standard error.
@@ -86,7 +86,7 @@ def _paired(shift: str, clean: np.ndarray, shifted: np.ndarray) -> list[tuple]:
 
 
 def _of_variant(subject: Subject, name: str, classes: tuple[str, ...], size: int) -> np.ndarray:
-    """Whether the probe is right on each picture of a variant of ImageNet, (N,)."""
+    """Whether the probe is right on each image of a variant of ImageNet, (N,)."""
     variant = imagenet_variant(name, classes, size)
     present, groups = variant.present.to(subject.device), variant.groups.to(subject.device)
     right = []

@@ -30,7 +30,7 @@ class OutOfDomain:
 
     It is fitted on the training photographs, its decay chosen on the validation ones, all as `lib.images.downstream`
     splits them. Shift "pacs-photo" has the test photographs; "pacs-art", "pacs-cartoon" and "pacs-sketch" have every
-    picture of their domain. The metric is the mean of the classes' recalls: among sketches horses are many and houses
+    image of their domain. The metric is the mean of the classes' recalls: among sketches horses are many and houses
     few. Domains that are not on this machine have no rows, and without photographs there are none at all.
     """
 

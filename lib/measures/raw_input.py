@@ -29,7 +29,7 @@ PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.1"
 class RawInput:
     r"""Errors of an encoder that was trained on (p - m) / s and is given raw pixels p in 0..1.
 
-    The encoder takes p for the normalised form of another picture, p' = m + s p: the true one with its contrast
+    The encoder takes p for the normalised form of another image, p' = m + s p: the true one with its contrast
     multiplied by s, about a quarter, and made brighter. On the first `images` test images (None: all), clean and under
     the 15 corruptions at five severities:
 
@@ -51,16 +51,16 @@ class RawInput:
         raw = copy.deepcopy(encoder)
         raw.mean.zero_(), raw.std.fill_(1)
 
-        def raw_wrong(pictures: Tensor) -> np.ndarray:
-            predicted = subject.probe.predict(extract(raw, pictures, subject.precision))
+        def raw_wrong(shown: Tensor) -> np.ndarray:
+            predicted = subject.probe.predict(extract(raw, shown, subject.precision))
             return (predicted != test.labels).cpu().numpy()
 
         clean, clean_raw = subject.wrong(test.images, test.labels), raw_wrong(test.images)
         cells = np.zeros((2, len(SEVERITIES), len(test.labels)))
         for name in CORRUPTIONS:
             for place, level in enumerate(SEVERITIES):
-                pictures = subject.corrupted(name, level, self.images)
-                cells[:, place] += raw_wrong(pictures), subject.wrong(pictures, test.labels)
+                shown = subject.corrupted(name, level, self.images)
+                cells[:, place] += raw_wrong(shown), subject.wrong(shown, test.labels)
         of_raw, of_normalised = cells / len(CORRUPTIONS)
 
         rows = [row(CLEAN, 0, "raw error", clean_raw), row(CLEAN, 0, "raw cost", clean_raw.astype(float) - clean)]
@@ -68,9 +68,9 @@ class RawInput:
         means += zip(SEVERITIES, of_raw, of_normalised, strict=True)
         for level, raw_error, error in means:
             rows += [row(ALL, level, "raw error", raw_error), row(ALL, level, "raw cost", raw_error - error)]
-        for metric, pictures in (("faded error", faded(test.images, encoder.mean, encoder.std)),
+        for metric, shown in (("faded error", faded(test.images, encoder.mean, encoder.std)),
                                  ("contrast error", low_contrast(test.images, encoder.std))):  # fmt: skip
-            rows.append(row(CLEAN, 0, metric, subject.wrong(pictures, test.labels)))
+            rows.append(row(CLEAN, 0, metric, subject.wrong(shown, test.labels)))
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 

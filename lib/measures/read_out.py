@@ -1,4 +1,4 @@
-"""Which causes of a picture can be read from frozen features: a feature that varies with one predicts it."""
+"""Which causes of an image can be read from frozen features: a feature that varies with one predicts it."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ def _sets(size: int, groups: int, views: int, folder: Path | None) -> dict[str, 
 class RealInvariance:
     """Similarity of all pairs of views of one object, on every set of `lib.images.objects` that is here, and on scenes.
 
-    Of scenes, `groups` objects with `views` pictures each, of which one cause differs. A set is a shift, such as
+    Of scenes, `groups` objects with `views` images each, of which one cause differs. A set is a shift, such as
     "coil" or "scenes: azimuth". Metrics in hundredths: "whitened similarity" (by the training images of the encoder)
     and "similarity", with the standard error over groups, whose number stands for that of the images; and "whitened
-    chance" and "chance", the same of any two pictures of the set.
+    chance" and "chance", the same of any two images of the set.
     """
 
     groups: int = 100

@@ -1,4 +1,4 @@
-"""How well frozen features predict a real number, such as a cause of the picture: (kernel) ridge regression.
+"""How well frozen features predict a real number, such as a cause of the image: (kernel) ridge regression.
 
 A number with an end and a beginning is its own target; one that runs in a circle (an angle, a hue) is a point on the
 circle, so that 359 and 1 degrees are neighbours. All arithmetic is in float64.
@@ -60,7 +60,7 @@ def r_squared(targets: Tensor, predicted: Tensor, mean: Tensor | None = None) ->
     .. math:: R^2 = 1 - \frac{\sum_i \lVert y_i - \hat y_i \rVert^2}{\sum_i \lVert y_i - \bar y \rVert^2}
 
     with (N, T) `targets` y, summed over their T columns: a circular factor has one number, which no turn of its
-    origin changes. `mean` (T,) is that of the targets unless given: on shifted pictures, that of the training targets
+    origin changes. `mean` (T,) is that of the targets unless given: on shifted images, that of the training targets
     tells whether the features know more than the range.
     """
     residual, spread = _squares(targets, predicted, mean)

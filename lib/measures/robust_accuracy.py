@@ -209,10 +209,10 @@ class RobustAccuracy:
     def _similarity(self, classifier: Classifier, images: Tensor, labels: Tensor) -> list[tuple]:
         attack, generator = pgd_attack(classifier, AT, self.steps), torch.Generator().manual_seed(0)
         clean, moved = [], []
-        for picture, label in zip(*(part.split(batch_size(images.device)) for part in (images, labels)), strict=True):
-            adversarial = attack(picture, label, generator)
+        for image, label in zip(*(part.split(batch_size(images.device)) for part in (images, labels)), strict=True):
+            adversarial = attack(image, label, generator)
             with held(classifier), full_precision(adversarial), torch.no_grad():
-                clean.append(classifier.encoder(pixels(picture)))
+                clean.append(classifier.encoder(pixels(image)))
                 moved.append(classifier.encoder(adversarial))
         clean, moved = torch.cat(clean), torch.cat(moved)
         return [

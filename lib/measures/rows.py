@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 Rows = pd.DataFrame  # with at least the columns that whoever takes them names
-# shift and severity say on which pictures, metric and value what came out (in percent); standard_error is
+# shift and severity say on which images, metric and value what came out (in percent); standard_error is
 # that of the value over the test images, `images` their number.
 COLUMNS = ("shift", "severity", "metric", "value", "standard_error", "images")
 CLEAN = "none"  # the shift of untouched test images, at severity 0

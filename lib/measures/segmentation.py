@@ -1,6 +1,6 @@
-r"""Semantic segmentation with frozen features: what a picture shows, pixel by pixel.
+r"""Semantic segmentation with frozen features: what an image shows, pixel by pixel.
 
-The features of a pixel are those of every stage whose map is no finer than a quarter of the picture's side, brought
+The features of a pixel are those of every stage whose map is no finer than a quarter of the image's side, brought
 bilinearly to the finest of these maps and put one behind the other (hypercolumns, Hariharan et al. 2015, arXiv
 1411.5752). At 32 px each encoder of `lib.models` for small images is so read at the same 8 x 8 positions. Two heads
 read them, and their scores are brought bilinearly to the pixels:
@@ -8,17 +8,17 @@ read them, and their scores are brought bilinearly to the pixels:
 - "linear", a 1x1 convolution: the standard probe of `lib.measures.probe`, with the pixels as its samples, run as
   far as single precision goes like everywhere else and free of a learning rate. A 1x1 convolution and bilinear
   interpolation commute,
-  so it is fitted on the interpolated features of PIXELS random pixels of each training picture. Neighbouring pixels
+  so it is fitted on the interpolated features of PIXELS random pixels of each training image. Neighbouring pixels
   say the same.
 - "fcn", a 3x3 convolution, ReLU and a 1x1 convolution (after Long, Shelhamer and Darrell 2015, arXiv 1411.4038), which
-  sees the neighbourhood too: AdamW on whole pictures with a fixed budget and seed, the same for every encoder.
+  sees the neighbourhood too: AdamW on whole images with a fixed budget and seed, the same for every encoder.
 
-Each takes the weight decay that does best on the validation pictures: the probe by the share of right pixels among
+Each takes the weight decay that does best on the validation images: the probe by the share of right pixels among
 as many random ones of each, the FCN by mIoU.
 
 .. math:: \mathrm{IoU}_c = \frac{\mathrm{TP}_c}{\mathrm{TP}_c + \mathrm{FP}_c + \mathrm{FN}_c}
 
-with the pixels of all pictures counted together, as VOC (Everingham et al. 2010, section 4) and Cityscapes do; mIoU is
+with the pixels of all images counted together, as VOC (Everingham et al. 2010, section 4) and Cityscapes do; mIoU is
 the mean over the classes that the truth has.
 """
 
@@ -47,22 +47,22 @@ from lib.memory import kept
 from lib.precision import autocast, own_precision, with_gradients
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
-STRIDE = 4  # pixels of a picture to a position of the finest map that is read
-PIXELS = 16  # of each picture for the linear head
-WIDTH, EPOCHS, BATCH, RATE = 64, 10, 50, 1e-3  # of the FCN head: channels, passes, pictures a step, learning rate
-DECAYS = (0.01, 10.0)  # of the FCN head: over the steps of 1,000 pictures AdamW leaves 1/e of the weights with 10
+STRIDE = 4  # pixels of an image to a position of the finest map that is read
+PIXELS = 16  # of each image for the linear head
+WIDTH, EPOCHS, BATCH, RATE = 64, 10, 50, 1e-3  # of the FCN head: channels, passes, images a step, learning rate
+DECAYS = (0.01, 10.0)  # of the FCN head: over the steps of 1,000 images AdamW leaves 1/e of the weights with 10
 RESAMPLES = 2000
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """Metrics "mIoU" and "IoU of CLASS" in percent of two heads on frozen features, on pictures of `size` pixels.
+    """Metrics "mIoU" and "IoU of CLASS" in percent of two heads on frozen features, on images of `size` pixels.
 
     `dataset` is one of `lib.images.segmentation`: of scenes, whatever the encoder was trained on, every pixel is
-    background or one of the ten shapes by the exact masks. `train`, `validation` and `test` are numbers of pictures,
+    background or one of the ten shapes by the exact masks. `train`, `validation` and `test` are numbers of images,
     at most. Shift "linear" is a 1x1 convolution, "fcn" a small network. Scores are counted at every pixel of the test
-    pictures; standard errors are by bootstrap over these. A class that no test picture has has no row. The features
-    of all pictures are held at once: 4 D (size / 4)² bytes a picture, where D counts the channels that are read.
+    images; standard errors are by bootstrap over these. A class that no test image has has no row. The features
+    of all images are held at once: 4 D (size / 4)² bytes an image, where D counts the channels that are read.
     """
 
     dataset: str = "scenes"
@@ -153,7 +153,7 @@ def fit_linear(
 
 
 def _pixels(features: Tensor, labels: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Features (P, D) and labels (P,) of at most PIXELS labelled pixels of each picture, drawn by `generator`."""
+    """Features (P, D) and labels (P,) of at most PIXELS labelled pixels of each image, drawn by `generator`."""
     size = labels.shape[-2:]
     order = torch.rand(len(labels), labels[0].numel(), generator=generator).to(labels.device)
     order = order.masked_fill(labels.flatten(1) == IGNORED, 2)  # behind all that have a class
@@ -165,7 +165,7 @@ def _pixels(features: Tensor, labels: Tensor, generator: torch.Generator) -> tup
     drawn = labels.flatten(1).gather(1, places).flatten()
     known = drawn != IGNORED
     if not known.any():
-        raise BadInput("no pixel of these pictures has a class; a head needs some that have")
+        raise BadInput("no pixel of these images has a class; a head needs some that have")
     return torch.cat(sampled)[known], drawn[known]
 
 
@@ -252,16 +252,16 @@ def mean_iou(counts: Tensor | np.ndarray) -> float:
 
 
 def head_rows(name: str, truth: Tensor, predicted: Tensor, classes: tuple[str, ...]) -> list[tuple]:
-    """Rows of `COLUMNS` of one head from labels (N, S, S); the standard errors are those of a bootstrap over pictures.
+    """Rows of `COLUMNS` of one head from labels (N, S, S); the standard errors are those of a bootstrap over images.
 
-    A resample draws N pictures with replacement, counts their pixels together, and leaves out classes that it lacks.
+    A resample draws N images with replacement, counts their pixels together, and leaves out classes that it lacks.
     """
-    pictures = torch.stack([confusion(t, p, len(classes)) for t, p in zip(truth, predicted, strict=True)])
-    pictures = _array(pictures).astype(float)  # (N, C, C)
-    count = len(pictures)
+    images = torch.stack([confusion(t, p, len(classes)) for t, p in zip(truth, predicted, strict=True)])
+    images = _array(images).astype(float)  # (N, C, C)
+    count = len(images)
     times = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
-    drawn = class_iou((times @ pictures.reshape(count, -1)).reshape(RESAMPLES, *pictures.shape[1:]))  # (R, C)
-    found = class_iou(pictures.sum(axis=0))
+    drawn = class_iou((times @ images.reshape(count, -1)).reshape(RESAMPLES, *images.shape[1:]))  # (R, C)
+    found = class_iou(images.sum(axis=0))
     rows = [(name, 0, "mIoU", 100 * float(_mean(found)), 100 * float(_mean(drawn).std(ddof=1)), count)]
     for label in np.flatnonzero(~np.isnan(found)):
         error = float(np.nanstd(drawn[:, label], ddof=1))

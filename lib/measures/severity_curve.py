@@ -1,4 +1,4 @@
-"""Error along continuous severity, and how far the pictures have moved on the way."""
+"""Error along continuous severity, and how far the images have moved on the way."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ LEVELS = tuple(float(level) for level in np.arange(1, 5.125, 0.25))
 class SeverityCurve:
     """At every quarter of a severity from 1 to 5, on the first `images` test images (None: all).
 
-    Metric "error along severity" of the probe, and "picture distance": 100 (1 - SSIM) of corrupted and clean picture,
+    Metric "error along severity" of the probe, and "picture distance": 100 (1 - SSIM) of corrupted and clean image,
     which knows nothing of any encoder.
     """
 
@@ -41,8 +41,8 @@ class SeverityCurve:
         rows = [row(CLEAN, 0, "error along severity", subject.wrong(test.images, test.labels))]
         for name in self.corruptions:
             for level in LEVELS:
-                pictures = subject.corrupted(name, level, self.images)
-                rows.append(row(name, level, "error along severity", subject.wrong(pictures, test.labels)))
-                distance = 1 - ssim(test.images, pictures)
+                shown = subject.corrupted(name, level, self.images)
+                rows.append(row(name, level, "error along severity", subject.wrong(shown, test.labels)))
+                distance = 1 - ssim(test.images, shown)
                 rows.append(row(name, level, "picture distance", distance.cpu().numpy()))
         return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -5,7 +5,7 @@ A decision is for the shape's class, for the texture's, or for another (Geirhos 
 .. math:: \mathrm{shape\ bias} =
           \frac{\mathrm{shape\ decisions}}{\mathrm{shape\ decisions} + \mathrm{texture\ decisions}}
 
-It says nothing of how many pictures are decided either way: with few, a bias is an opinion on few pictures.
+It says nothing of how many images are decided either way: with few, a bias is an opinion on few images.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ from lib.precision import own_precision
 from lib.shifts.cue_conflict import CIFAR10_NAMED, CONFLICT, EDGES, SILHOUETTES, CueConflict, available, cue_conflict
 
 PROTOCOL = f"{scenes.PROTOCOL}.{probe.PROTOCOL}.1"
-SHARED = tuple(CIFAR10_NAMED)  # the classes among which a cue-conflict picture is decided
+SHARED = tuple(CIFAR10_NAMED)  # the classes among which a cue-conflict image is decided
 
 
 @dataclass(frozen=True)
 class ShapeBias:
-    """Metrics "shape bias" (of the pictures decided either way), "shape decisions" and "texture decisions" (of all).
+    """Metrics "shape bias" (of the images decided either way), "shape decisions" and "texture decisions" (of all).
 
     Shift "scenes conflict", for any encoder whatever it was trained on: a probe on frozen features learns the classes
     of `scenes` rendered solids, each in the texture of its class, so that both cues tell all of the class and nothing
-    in the training favours either; its decay is chosen on half as many. It decides `scenes` pictures of the split
+    in the training favours either; its decay is chosen on half as many. It decides `scenes` images of the split
     "test-conflict", where every solid wears the texture of another class.
 
     Shift "cue-conflict", for encoders whose classes are CIFAR-10's and where the set is on this machine: the standard
     probe decides among the seven classes that the set shares with CIFAR-10. Shifts "cue silhouettes" and "cue edges":
-    metric "accuracy" of the same decisions. Pictures of this set share shapes and textures, so its standard errors,
-    which take pictures as independent, are too small.
+    metric "accuracy" of the same decisions. Images of this set share shapes and textures, so its standard errors,
+    which take images as independent, are too small.
 
-    There is no "shape bias" of fewer than two pictures decided either way: one has no standard error.
+    There is no "shape bias" of fewer than two images decided either way: one has no standard error.
     """
 
     scenes: int = 2_000
@@ -67,7 +67,7 @@ class ShapeBias:
 
 
 def decision_rows(shift: str, decided: np.ndarray, shape: np.ndarray, texture: np.ndarray) -> list[tuple]:
-    """Rows from the class decided for each picture, the class of its shape and that of its texture: (N,) each."""
+    """Rows from the class decided for each image, the class of its shape and that of its texture: (N,) each."""
     for_shape, for_texture = decided == shape, decided == texture
     rows = [row(shift, 0, "shape decisions", for_shape), row(shift, 0, "texture decisions", for_texture)]
     either = for_shape[for_shape | for_texture]
@@ -105,8 +105,8 @@ def _of_cue_conflict(subject: Subject, cues: CueConflict) -> list[tuple]:
     columns = [CIFAR10_CLASSES.index(CIFAR10_NAMED[name]) for name in SHARED]
 
     def decided(chosen: np.ndarray) -> np.ndarray:
-        pictures = cues.images[torch.from_numpy(chosen).to(cues.images.device)]
-        return subject.probe.scores(subject.extract(pictures))[:, columns].argmax(dim=1).cpu().numpy()
+        images = cues.images[torch.from_numpy(chosen).to(cues.images.device)]
+        return subject.probe.scores(subject.extract(images))[:, columns].argmax(dim=1).cpu().numpy()
 
     conflict = (cues.kind == CONFLICT) & (shape >= 0) & (texture >= 0)
     rows = decision_rows("cue-conflict", decided(conflict), shape[conflict], texture[conflict])

@@ -1,4 +1,4 @@
-"""How alike two pictures are, without any network."""
+"""How alike two images are, without any network."""
 
 from __future__ import annotations
 

@@ -15,7 +15,7 @@ from lib.measures.probe import Probe, fit_probe
 from lib.memory import kept
 from lib.shifts.corruptions import corrupted_alike
 
-_KEPT = 1 << 24  # numbers in a set of pictures that is small enough to be kept for the next encoder
+_KEPT = 1 << 24  # numbers in a set of images that is small enough to be kept for the next encoder
 
 
 @kept
@@ -50,7 +50,7 @@ class Subject:
         return load(self.dataset, name, self.train_images if name == "train" else count, self.device)
 
     def corrupted(self, name: str, severity: float, count: int | None = None) -> Tensor:
-        """The first `count` test images (None: all) under one corruption, the same pictures for every encoder."""
+        """The first `count` test images (None: all) under one corruption, the same images for every encoder."""
         test = self.split("test", count)
         if test.images.numel() > _KEPT:
             return corrupted_alike(test.images, name, severity)

@@ -1,4 +1,4 @@
-"""How little an encoder's features move when a picture is transformed: the 18 transforms of arXiv 2111.11398."""
+"""How little an encoder's features move when an image is transformed: the 18 transforms of arXiv 2111.11398."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lib.precision import own_precision
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 
 PROTOCOL = f"{PROBE_PROTOCOL}.1"
-_BATCH = 4096  # transformed pictures at a time
+_BATCH = 4096  # transformed images at a time
 
 
 @dataclass(frozen=True)
@@ -28,16 +28,16 @@ class SyntheticInvariance:
     A setting's value on one image is averaged over the settings; the standard error is that over images. Metrics, in
     hundredths, at severity 0:
 
-    - "whitened similarity" and "similarity": cosine of the features of picture and transformed picture, whitened by the
+    - "whitened similarity" and "similarity": cosine of the features of image and transformed image, whitened by the
       training images or as they are;
-    - "Mahalanobis distance", where 100 is that of two different pictures, and "feature distance" likewise, Euclidean;
+    - "Mahalanobis distance", where 100 is that of two different images, and "feature distance" likewise, Euclidean;
     - "effective invariance" of the probe's predictions;
     - "picture distance": root mean square difference of pixels, which knows nothing of any encoder;
     - "sensitivity": 1 - whitened similarity, divided by the picture distance, so that transforms of different
       strength compare.
 
     For transforms of one parameter, "whitened similarity along" and "similarity along" at each value of it, which
-    stands in the column of the severity. Shift "none" has what different pictures score: "whitened similarity" and
+    stands in the column of the severity. Shift "none" has what different images score: "whitened similarity" and
     "similarity".
     """
 
@@ -50,17 +50,17 @@ class SyntheticInvariance:
 
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
-        pictures = subject.split("test", self.images).images
+        shown = subject.split("test", self.images).images
         whiten = subject.whitening
-        clean = subject.extract(pictures)
+        clean = subject.extract(shown)
         white = whiten(clean)
         far, far_white = chance_distance(clean), chance_distance(white)
         logits = subject.probe.scores(clean)
         rows = [_chance("whitened similarity", white), _chance("similarity", clean)]
         for name, kind in TRANSFORMS.items():
-            grid = kind.grid(pictures.shape[-1], self.parameters)
+            grid = kind.grid(shown.shape[-1], self.parameters)
             chunks = []
-            for moved, distance in transformed(subject, pictures, name, grid):  # (k, N, D), (k, N)
+            for moved, distance in transformed(subject, shown, name, grid):  # (k, N, D), (k, N)
                 moved_white = whiten(moved)
                 scores = subject.probe.scores(moved.flatten(0, 1))
                 chunks.append(
@@ -87,15 +87,15 @@ class SyntheticInvariance:
         return pd.DataFrame(rows, columns=list(COLUMNS))
 
 
-def transformed(subject: Subject, pictures: Tensor, name: str, grid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
-    """Features (k, N, D) of every picture at the next k settings of `grid` (K, P), and how far its pixels moved (k, N).
+def transformed(subject: Subject, images: Tensor, name: str, grid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
+    """Features (k, N, D) of every image at the next k settings of `grid` (K, P), and how far its pixels moved (k, N).
 
-    All at once, as many pictures and settings as the paper has would be gigabytes.
+    All at once, as many images and settings as the paper has would be gigabytes.
     """
-    for settings in grid.split(max(1, _BATCH // len(pictures))):
-        many = pictures.repeat(len(settings), 1, 1, 1)
-        changed = transform(many, name, settings.repeat_interleave(len(pictures), dim=0))
-        shape = (len(settings), len(pictures))
+    for settings in grid.split(max(1, _BATCH // len(images))):
+        many = images.repeat(len(settings), 1, 1, 1)
+        changed = transform(many, name, settings.repeat_interleave(len(images), dim=0))
+        shape = (len(settings), len(images))
         yield subject.extract(changed).unflatten(0, shape), image_distance(many, changed).view(shape)
 
 

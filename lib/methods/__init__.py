@@ -17,7 +17,7 @@ attack passes of a batch, `target(clean)` computes it, once, and `weakness` take
 One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of its
 `queries`, as many images as the settings count.
 One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from
-pictures without their background. One whose settings decide its views has `views_of(settings)` instead of a tuple.
+images without their background. One whose settings decide its views has `views_of(settings)` instead of a tuple.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 
@@ -102,7 +102,7 @@ PLAIN: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not m
 
 
 def views_of(name: str, settings: object) -> tuple[View, ...]:
-    """What the method `name` reads of a picture in a step, by its settings."""
+    """What the method `name` reads of an image in a step, by its settings."""
     build = METHODS[name].build
     return build.views_of(settings) if hasattr(build, "views_of") else build.views
 

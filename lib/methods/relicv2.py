@@ -2,7 +2,7 @@
 
 What is known of the paper from text that quotes it: the loss is a contrastive one plus a divergence with a stopped
 gradient; large crops go through the online network and its slow copy, small ones through the online network alone; the
-sum over all pairs is divided by (L + S) L; a large crop is cut from the picture without its background with a given
+sum over all pairs is divided by (L + S) L; a large crop is cut from the image without its background with a given
 probability. The temperature, the probability, the numbers of crops and of negatives, and whether the divergence has a
 weight, are not known: ours are choices.
 """
@@ -37,7 +37,7 @@ class Settings(Removal):
     """
 
     invariance: float = 1.0  # weight of the divergence: the text that quotes the paper has the plain sum
-    # In runs of a narrow ResNet-10, on validation pictures: five points ahead of 0.2 on scenes, one on CIFAR-10.
+    # In runs of a narrow ResNet-10, on validation images: five points ahead of 0.2 on scenes, one on CIFAR-10.
     temperature: float = 0.1
     others: int | None = None
     large: int = 2  # crops

@@ -1,4 +1,4 @@
-"""Views of pictures without their background, which make an encoder invariant to it (arXiv 2201.05119)."""
+"""Views of images without their background, which make an encoder invariant to it (arXiv 2201.05119)."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ MASKS = ("learned", "fused", "exact", "shuffled")
 
 @dataclass(frozen=True, kw_only=True)
 class Removal:
-    """How often a view of the largest size is cut from the picture without its background, in which all else is black.
+    """How often a view of the largest size is cut from the image without its background, in which all else is black.
 
-    `removed` is that probability, for each picture and view by itself. `masks` say what the object is: those that
+    `removed` is that probability, for each image and view by itself. `masks` say what the object is: those that
     `lib.shifts.saliency` finds without labels, or "exact" ones, which `scenes` alone has; "shuffled" are the learned
-    masks of other pictures, a control.
+    masks of other images, a control.
     """
 
     removed: float = 0.0

@@ -53,7 +53,7 @@ class SimCLR(nn.Module):
         """Negatives of the first view, then of the second, as many of each: projections (n, 2N, D).
 
         Without a gradient, which MoCo's have none of either, and with statistics of their own batch: what batch norm
-        keeps for later is of pictures, not of patches.
+        keeps for later is of images, not of patches.
         """
         with held((self.encoder, self.head), "batch"), torch.no_grad():
             projected = [self.head(self.encoder(negative)) for negative in negatives]

@@ -20,7 +20,7 @@ class Encoder(nn.Module):
     """Images in [0, 1], (N, 3, H, W) -> features (N, `features`).
 
     Normalisation is the encoder's first step and travels with its weights, so that no evaluation
-    can forget it: a network fed unnormalised pixels sees a picture of a fifth of the contrast.
+    can forget it: a network fed unnormalised pixels sees an image of a fifth of the contrast.
     """
 
     features: int

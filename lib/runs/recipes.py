@@ -74,7 +74,7 @@ RECIPES = {
         "adamw",
         0.004,
         0.05,
-        "The paper's point is few epochs. A quarter of them reads as many views, eight a picture, as a pair in all.",
+        "The paper's point is few epochs. A quarter of them reads as many views, eight an image, as a pair in all.",
         epochs=0.25,
     ),
     "relic": Recipe("adamw", 0.004, 0.05, "No public recipe; MoCo v3's, to which it adds a divergence."),

@@ -1,10 +1,10 @@
-"""Cue conflict: pictures with the shape of one class and the texture of another (Geirhos et al. 2019).
+"""Cue conflict: images with the shape of one class and the texture of another (Geirhos et al. 2019).
 
 From "ImageNet-trained CNNs are biased towards texture" (arXiv 1811.12231), CC BY 4.0: shapes and textures of 16
 classes, joined by neural style transfer, and filled silhouettes and drawn edges of the same shapes. The set is looked
 for in these places, in this order:
 
-1. `cue-conflict-64px.npz` under WITHSTAND_DATA, every picture at 64 px;
+1. `cue-conflict-64px.npz` under WITHSTAND_DATA, every image at 64 px;
 2. the folder `cue-conflict` under WITHSTAND_DATA, then in the cache, as the authors publish it:
    `KIND/SHAPE/airplane1-bicycle2.png`, or `KIND/SHAPE/airplane1.png` for those without a texture.
 
@@ -26,7 +26,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST, scaled
 from lib.images.reading import list_images, read_each
-from lib.images.sources import check_images, read_packed, read_picture
+from lib.images.sources import check_images, read_image, read_packed
 from lib.inputs import whole
 
 CLASSES = ("airplane", "bear", "bicycle", "bird", "boat", "bottle", "car", "cat", "chair", "clock", "dog", "elephant",
@@ -60,8 +60,8 @@ class CueConflict:
 def cue_conflict(size: int = 32, device: torch.device | str = "cpu") -> CueConflict:
     """All conflicts, silhouettes and edges that are here, as squares of `size` pixels, 8 or more.
 
-    Pictures in which shape and texture agree, 80 of the 1,280, are dropped. Packed pictures are scaled as by
-    `lib.images.objects.scaled`, those of a folder as by `lib.images.sources.read_picture`: both average. Raises
+    Images in which shape and texture agree, 80 of the 1,280, are dropped. Packed images are scaled as by
+    `lib.images.objects.scaled`, those of a folder as by `lib.images.sources.read_image`: both average. Raises
     BadInput for another size, a set that is not here, a damaged file, and a name that is not one of the set's.
     """
     size = whole(size, "the size of an image", SMALLEST)
@@ -81,7 +81,7 @@ def cue_conflict(size: int = 32, device: torch.device | str = "cpu") -> CueConfl
     labels = [names[differ] for names in (kind, shape, texture)]
     digest = hashlib.sha256(pixels.numpy())
     digest.update("\n".join(np.concatenate(labels)).encode())
-    source = f"cue-conflict ({len(pixels):,} pictures from {'the packed file' if path else 'a folder'}, at {size} px)"
+    source = f"cue-conflict ({len(pixels):,} images from {'the packed file' if path else 'a folder'}, at {size} px)"
     return CueConflict(pixels.to(device), *labels, digest.hexdigest(), source)  # type: ignore[call-arg]
 
 
@@ -133,6 +133,6 @@ def _published(folder: Path, size: int) -> tuple[np.ndarray, np.ndarray, np.ndar
             rows.append((kind, match["shape"], texture))
     if not files:
         raise BadInput(f"{folder} holds no images; put the folder stimuli of {URL} there")
-    images, places = read_each(files, lambda path: read_picture(path, size), FOLDER)
+    images, places = read_each(files, lambda path: read_image(path, size), FOLDER)
     kind, shape, texture = np.array(rows)[places].T
     return np.stack(images), kind, shape, texture

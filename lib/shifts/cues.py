@@ -1,4 +1,4 @@
-"""Versions of pictures that keep one cue and lose the others: which cue does an encoder read a class from?
+"""Versions of images that keep one cue and lose the others: which cue does an encoder read a class from?
 
 | function        | what is left                                | what is lost                               |
 |-----------------|---------------------------------------------|--------------------------------------------|
@@ -14,7 +14,7 @@ All take uint8 images (N, 3, H, W) and return such, on the same device. Image i 
 in: all is float64, and rounding to bytes is pushed off its ties (see `_bytes`).
 
 In the spirit of Geirhos et al. 2019, "ImageNet-trained CNNs are biased towards texture" (arXiv 1811.12231: edges,
-silhouettes, stylised pictures), Geirhos et al. 2018, "Generalisation in humans and deep neural networks" (arXiv
+silhouettes, stylised images), Geirhos et al. 2018, "Generalisation in humans and deep neural networks" (arXiv
 1808.08750: low-pass and high-pass) and Zhang and Zhu 2019, "Interpreting adversarially trained convolutional neural
 networks" (arXiv 1905.09797: shuffled patches); each function says what differs.
 """
@@ -36,8 +36,8 @@ from lib.views.operations import grey
 
 PROTOCOL = 1  # bump when pixels change
 MID_GREY = 128
-STYLE_CUTOFF = 6  # cycles a picture; above it `stylise` takes the texture
-OBJECT_CUTOFF = 8  # cycles a picture; the guess of `silhouette` sees no finer texture
+STYLE_CUTOFF = 6  # cycles an image; above it `stylise` takes the texture
+OBJECT_CUTOFF = 8  # cycles an image; the guess of `silhouette` sees no finer texture
 FAINTEST = 1.0  # levels; a spread of colours below it is rounding, which `recolour` does not blow up
 EDGE_SIGMA = 1.0  # px
 NO_EDGE_SHARE = 0.8  # of the pixels, by gradient: what is above may begin an edge
@@ -80,10 +80,10 @@ def patch_shuffle(images: Tensor, pieces: int, seeds: Tensor) -> Tensor:
 
 
 def low_pass(images: Tensor, cutoff: float) -> Tensor:
-    r"""What varies slowly: less than `cutoff` > 0 cycles a picture, above which contrast falls below a half.
+    r"""What varies slowly: less than `cutoff` > 0 cycles an image, above which contrast falls below a half.
 
-    The gain is Gaussian, :math:`2^{-(f / c)^2}` at :math:`f` cycles a picture and cut-off :math:`c`: an ideal filter
-    would ring, and rings are outlines that were not there. The picture is taken to be mirrored at its borders (its
+    The gain is Gaussian, :math:`2^{-(f / c)^2}` at :math:`f` cycles an image and cut-off :math:`c`: an ideal filter
+    would ring, and rings are outlines that were not there. The image is taken to be mirrored at its borders (its
     cosine transform is filtered), so what is on the left does not leak in from the right. Raises BadInput for a cut-off
     that is not a positive number.
     """
@@ -114,7 +114,7 @@ def _high(pixels: Tensor, cutoff: float) -> Tensor:
 def _gaussian_gain(side: int, cutoff: float) -> Tensor:
     """The low pass of a line of `side` pixels, float64 (side, side): cosine transform, gain, and back; symmetric."""
     line = torch.arange(side, dtype=torch.float64)
-    waves = torch.cos(torch.pi / side * line[:, None] * (line + 0.5))  # row k has k / 2 cycles a picture
+    waves = torch.cos(torch.pi / side * line[:, None] * (line + 0.5))  # row k has k / 2 cycles an image
     waves /= waves.norm(dim=1, keepdim=True)
     return waves.T @ (torch.exp2(-((line / 2 / cutoff) ** 2))[:, None] * waves)
 
@@ -123,13 +123,13 @@ def _gaussian_gain(side: int, cutoff: float) -> Tensor:
 
 
 def edges(images: Tensor) -> Tensor:
-    """Dark lines of one pixel on white, where the grey picture is steepest (Canny 1986).
+    """Dark lines of one pixel on white, where the grey image is steepest (Canny 1986).
 
     Grey levels (luma) are blurred by a Gaussian of `EDGE_SIGMA` pixels, the edge pixel repeated outside. A pixel is on
     a ridge if Sobel's gradient there is at least that on either side of it along the gradient, interpolated between
-    pixels. A ridge is an edge if somewhere on it the gradient is among the steepest fifth of the picture (and at least
+    pixels. A ridge is an edge if somewhere on it the gradient is among the steepest fifth of the image (and at least
     `FLATTEST_EDGE`), as far as it stays above `WEAK_SHARE` of that. The outermost pixels have no edges. As for the
-    edges of Geirhos et al. 2019 (MATLAB's) the threshold is the picture's own, so low contrast loses no outlines.
+    edges of Geirhos et al. 2019 (MATLAB's) the threshold is the image's own, so low contrast loses no outlines.
     """
     levels = grey(check_images(images, "edges", some=True).double())
     # In whole 2**-16 levels everything up to the comparisons is exact, so that ties are ties in any batch.
@@ -184,8 +184,8 @@ def _ridge(across: Tensor, down: Tensor, steepness: Tensor) -> Tensor:
 def silhouette(images: Tensor, masks: Tensor | None = None) -> Tensor:
     """The object in black on white.
 
-    `masks` bool (N, H, W) say where it is. Without them it is a guess: of the picture after `low_pass` at
-    `OBJECT_CUTOFF`, the distance of each pixel's colour from the mean colour of the picture's frame, cut at Otsu's
+    `masks` bool (N, H, W) say where it is. Without them it is a guess: of the image after `low_pass` at
+    `OBJECT_CUTOFF`, the distance of each pixel's colour from the mean colour of the image's frame, cut at Otsu's
     threshold (1979). What looks unlike the frame is taken for the object. That fails where the background has several
     colours, or where the object touches the frame or is partly of its colour, so accuracy on guessed silhouettes is
     less than shape alone would give. Raises BadInput for masks of another shape.
@@ -244,7 +244,7 @@ def recolour(images: Tensor, donors: Tensor) -> Tensor:
 
     .. math:: T = A^{-1/2} (A^{1/2} B A^{1/2})^{1/2} A^{-1/2}
 
-    Where the image's colours spread by less than `FAINTEST` levels, as across the grey axis of a grey picture, they are
+    Where the image's colours spread by less than `FAINTEST` levels, as across the grey axis of a grey image, they are
     stretched as if they spread so far: what is left there is rounding. Clipped to 0 to 255. Raises BadInput for
     another number of donors than of images.
     """
@@ -255,11 +255,11 @@ def recolour(images: Tensor, donors: Tensor) -> Tensor:
 def stylise(images: Tensor, donors: Tensor, textures: Tensor, cutoff: float = STYLE_CUTOFF) -> Tensor:
     """The coarse layout of each image in the colours of its donor, under the fine texture of its donor.
 
-    `recolour` of what `low_pass` keeps of the image at `cutoff` cycles a picture, and what `high_pass` keeps of
-    `textures`, which have the images' shape. These are pictures of the donors' texture alone (`lib.shifts.textures`):
+    `recolour` of what `low_pass` keeps of the image at `cutoff` cycles an image, and what `high_pass` keeps of
+    `textures`, which have the images' shape. These are images of the donors' texture alone (`lib.shifts.textures`):
     the fine bands of a donor itself would show the outlines of what is on it.
 
-    Our own, for pictures too small for the style transfer of Geirhos et al. 2019. Raises BadInput for another number of
+    Our own, for images too small for the style transfer of Geirhos et al. 2019. Raises BadInput for another number of
     donors than of images, textures of another shape, and a cut-off that is not a positive number.
     """
     if check_images(textures, "stylise", "textures").shape != check_images(images, "stylise", some=True).shape:
@@ -288,7 +288,7 @@ def _recoloured(pixels: Tensor, donors: Tensor) -> Tensor:
 
 
 def _colours(pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Each picture's colours about their mean (N, 3, H W), their mean (N, 3, 1) and covariance (N, 3, 3)."""
+    """Each image's colours about their mean (N, 3, H W), their mean (N, 3, 1) and covariance (N, 3, 3)."""
     flat = pixels.flatten(2)
     mean = flat.mean(dim=2, keepdim=True)
     centred = flat - mean

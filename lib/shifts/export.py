@@ -195,13 +195,13 @@ def _begin(out: Path, settings: dict) -> None:
 
 def _square(path: Path, side: int) -> Tensor:
     """An image as uint8 (3, side, side), as ImageNet-C was prepared."""
-    picture = open_image(path)
-    short = min(picture.size)
+    image = open_image(path)
+    short = min(image.size)
     goal = round(side * 256 / 224)
-    width, height = (max(side, int(goal * length / short)) for length in picture.size)
+    width, height = (max(side, int(goal * length / short)) for length in image.size)
     left, top = round((width - side) / 2), round((height - side) / 2)
-    picture = picture.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
-    return torch.from_numpy(np.array(picture)).permute(2, 0, 1)
+    image = image.resize((width, height), Image.Resampling.BILINEAR).crop((left, top, left + side, top + side))
+    return torch.from_numpy(np.array(image)).permute(2, 0, 1)
 
 
 def _jpeg(image: Tensor) -> bytes:

@@ -1,18 +1,18 @@
 """Variants of ImageNet in the folders that their authors publish, for encoders of some of its classes.
 
-| name                          | folder of a picture      | what changes                                              |
+| name                          | folder of an image      | what changes                                              |
 |-------------------------------|--------------------------|-----------------------------------------------------------|
 | imagenet-c                    | CORRUPTION/SEVERITY/WNID | 19 corruptions, 5 severities (Hendrycks, Dietterich 2019) |
 | imagenet-r                    | WNID, or imagenet-r/WNID | renditions of 200 classes (Hendrycks et al. 2021)         |
 | imagenet-sketch               | WNID, or sketch/WNID     | black and white sketches (Wang et al. 2019)               |
 | stylized-imagenet             | val/WNID, or WNID        | the texture of paintings, by AdaIN (Geirhos et al. 2019)  |
-| imagenet-a                    | WNID, or imagenet-a/WNID | 200 classes, pictures that classifiers fail on (1)        |
+| imagenet-a                    | WNID, or imagenet-a/WNID | 200 classes, images that classifiers fail on (1)        |
 | imagenet-v2-matched-frequency | VERSION/PLACE            | a new test set, as clear as the old one (2)               |
-| imagenet-v2-threshold-0.7     | VERSION/PLACE            | clearer pictures of the same making                       |
+| imagenet-v2-threshold-0.7     | VERSION/PLACE            | clearer images of the same making                       |
 | imagenet-v2-top-images        | VERSION/PLACE            | the clearest of them                                      |
 | objectnet                     | images/OBJECT            | background, rotation and viewpoint, at random (3)         |
 
-(1) Hendrycks et al., arXiv 1907.07174. (2) Recht et al. 2019, arXiv 1902.10811: clear is a picture in which many people
+(1) Hendrycks et al., arXiv 1907.07174. (2) Recht et al. 2019, arXiv 1902.10811: clear is an image in which many people
 find the class. (3) Barbu et al. 2019.
 
 WNID is the WordNet number of a class, such as n01443537. VERSION is `imagenetv2-matched-frequency-format-val`,
@@ -20,7 +20,7 @@ WNID is the WordNet number of a class, such as n01443537. VERSION is `imagenetv2
 `lib.shifts.wnids`, 0 to 999: whoever numbers these folders in the order of their names, where 10 comes before 2, gets
 other labels. OBJECT is a name of ObjectNet's own: four files in `mappings`, beside `images` in its archive, say which
 of ImageNet's classes it is. An object may be several (an alarm clock is an analog clock or a digital one), and any of
-them is then right. Two pixels are cut off all round a picture of ObjectNet, as in its authors' loader: they drew a red
+them is then right. Two pixels are cut off all round an image of ObjectNet, as in its authors' loader: they drew a red
 frame of one pixel, and compression may smear it.
 
 A folder inside is the one that the authors' archive has. They lie where WITHSTAND_DATA says, each under its name here
@@ -42,7 +42,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.images.objects import SMALLEST
 from lib.images.reading import class_folders, list_images, nested, readable, tell_others
-from lib.images.sources import read_picture
+from lib.images.sources import read_image
 from lib.inputs import whole
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.wnids import WNIDS
@@ -67,14 +67,14 @@ _FRAME = 2  # px
 
 @dataclass(frozen=True)
 class Variant:
-    """The pictures of a variant, class by class: `files` (N), and int64 `labels` (N,) into `classes`.
+    """The images of a variant, class by class: `files` (N), and int64 `labels` (N,) into `classes`.
 
-    `missing` are the classes without a picture; `source` says in words what these pictures are. Whoever compares with
+    `missing` are the classes without an image; `source` says in words what these images are. Whoever compares with
     published numbers of ImageNet-R or ImageNet-A lets a classifier choose among `present` only, as their authors do.
 
     `groups`, int64 (C,), has equal numbers for classes that are one object of ObjectNet; a label is the first of its
     group, and a prediction is right where `groups[prediction] == groups[label]`. In the other variants each class is a
-    group of its own. `frame` is what is cut off a picture on each side, in pixels.
+    group of its own. `frame` is what is cut off an image on each side, in pixels.
     """
 
     files: tuple[Path, ...]
@@ -88,7 +88,7 @@ class Variant:
 
     @property
     def present(self) -> Tensor:
-        """int64 (P,): the classes, rising, of the groups that have pictures."""
+        """int64 (P,): the classes, rising, of the groups that have images."""
         return torch.isin(self.groups, self.groups[self.labels]).nonzero()[:, 0]
 
     def batches(self, count: int = 256, device: torch.device | str = "cpu") -> Iterator[tuple[Tensor, Tensor]]:
@@ -99,7 +99,7 @@ class Variant:
         """
         count = whole(count, "the number of images in a batch")
         images, places = [], []
-        for place, image in readable(self.files, lambda path: read_picture(path, self.size, self.frame), self.source):
+        for place, image in readable(self.files, lambda path: read_image(path, self.size, self.frame), self.source):
             images.append(image)
             places.append(place)
             if len(images) == count:
@@ -114,7 +114,7 @@ class Variant:
 
 
 def available(classes: Sequence[str]) -> list[str]:
-    """The variants but imagenet-c that are under WITHSTAND_DATA with a picture of one or more of `classes` (WNIDs)."""
+    """The variants but imagenet-c that are under WITHSTAND_DATA with an image of one or more of `classes` (WNIDs)."""
     here = []
     for name in _INSIDE:
         folder = _home(name)
@@ -134,13 +134,13 @@ def imagenet_variant(
     corruption: str | None = None,
     severity: int | None = None,
 ) -> Variant:
-    """The pictures of `classes`, WNIDs in the order of the encoder's labels, in the variant `name`, one of VARIANTS.
+    """The images of `classes`, WNIDs in the order of the encoder's labels, in the variant `name`, one of VARIANTS.
 
     `folder` holds the variant, else the one under WITHSTAND_DATA does. `corruption` and `severity` (1 to 5) belong to
-    "imagenet-c" alone. `size` is that of a picture in pixels, 8 or more. Classes that the variant lacks are left out
+    "imagenet-c" alone. `size` is that of an image in pixels, 8 or more. Classes that the variant lacks are left out
     and named in `missing`. Raises BadInput for an unknown name, corruption, severity or size, for classes that are none
-    or named twice, for a missing folder, for mappings of ObjectNet that are not as published, and where no class has a
-    picture.
+    or named twice, for a missing folder, for mappings of ObjectNet that are not as published, and where no class has an
+    image.
     """
     one_of(name, VARIANTS, "variant of ImageNet")
     size = whole(size, "the size of an image", SMALLEST)
@@ -154,27 +154,26 @@ def imagenet_variant(
     groups = [names.index(found) if found else place for place, found in enumerate(names)]
     listing = list_images(root, [found for found in dict.fromkeys(names) if found])
     tell_others(listing.others, name)
-    pictures = [
+    images = [
         listing.images[found] if found and group == place else []
         for place, (found, group) in enumerate(zip(names, groups, strict=True))
     ]
-    missing = tuple(wnid for wnid, group in zip(classes, groups, strict=True) if not pictures[group])
+    missing = tuple(wnid for wnid, group in zip(classes, groups, strict=True) if not images[group])
     if len(missing) == len(classes):
         raise BadInput(
-            f"{root} has pictures of none of the {len(classes)} classes, the first of which is {classes[0]!r}; "
+            f"{root} has images of none of the {len(classes)} classes, the first of which is {classes[0]!r}; "
             f"classes are WNIDs such as n01443537, and their folders are {_named_by(name)}"
         )
-    files = tuple(sum(pictures, []))
+    files = tuple(sum(images, []))
     what = name if corruption is None else f"{name} {corruption} {severity}"
     return Variant(
         files=files,
-        labels=torch.arange(len(classes)).repeat_interleave(torch.tensor([len(found) for found in pictures])),
+        labels=torch.arange(len(classes)).repeat_interleave(torch.tensor([len(found) for found in images])),
         classes=classes,
         groups=torch.tensor(groups),
         missing=missing,
         size=size,
-        source=f"{what} ({len(files):,} pictures, {len(classes) - len(missing)} of {len(classes)} classes, "
-        f"at {size} px)",
+        source=f"{what} ({len(files):,} images, {len(classes) - len(missing)} of {len(classes)} classes, at {size} px)",
         frame=_FRAME if name == OBJECTNET else 0,
     )
 

@@ -28,7 +28,7 @@ from torchvision.datasets.utils import check_integrity
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import Split
-from lib.images.sources import CIFAR10_CLASSES, Pictures, from_arrays
+from lib.images.sources import CIFAR10_CLASSES, ImageSet, from_arrays
 
 CIFAR10_1_URL = "https://raw.githubusercontent.com/modestyachts/CIFAR-10.1/master/datasets"
 CIFAR10_1_PER_CLASS = 200  # images; version 4 is larger and unbalanced
@@ -48,11 +48,11 @@ def natural(name: str, device: torch.device | str = "cpu") -> Split:
     here and cannot be downloaded, and for a damaged file.
     """
     one_of(name, NATURAL, "natural shift")
-    pictures = NATURAL[name]()
-    digest = hashlib.sha256(pictures.images.numpy())
-    digest.update(pictures.labels.numpy())
-    images, labels = pictures.images.to(device), pictures.labels.to(device)
-    return Split(images, labels, pictures.classes, digest.hexdigest(), pictures.source)
+    known = NATURAL[name]()
+    digest = hashlib.sha256(known.images.numpy())
+    digest.update(known.labels.numpy())
+    images, labels = known.images.to(device), known.labels.to(device)
+    return Split(images, labels, known.classes, digest.hexdigest(), known.source)
 
 
 def available() -> list[str]:
@@ -65,7 +65,7 @@ def available() -> list[str]:
     return [name for name in NATURAL if here[name]]
 
 
-def cifar10_shift() -> Pictures:
+def cifar10_shift() -> ImageSet:
     """4,439 photographs from other sources than CIFAR-10's: `cifar10-shift.npz` under WITHSTAND_DATA.
 
     They come from Caltech-101, Tiny ImageNet, Imagenette and PACS. It measures a shift of source and framing with
@@ -83,7 +83,7 @@ def cifar10_shift() -> Pictures:
     return _packed(path)
 
 
-def cifar10_1() -> Pictures:
+def cifar10_1() -> ImageSet:
     """CIFAR-10.1, version 6: 200 images of each class (Recht, Roelofs, Schmidt and Shankar 2018, arXiv 1806.00451).
 
     Drawn from Tiny Images, as CIFAR-10 was, and made to be as like its test set as the authors could make it.
@@ -94,22 +94,22 @@ def cifar10_1() -> Pictures:
     """
     path = _packed_path("cifar10.1")
     if path is not None:
-        pictures = _packed(path)
-        counts = pictures.labels.bincount(minlength=len(CIFAR10_CLASSES)).tolist()
+        known = _packed(path)
+        counts = known.labels.bincount(minlength=len(CIFAR10_CLASSES)).tolist()
         if counts != [CIFAR10_1_PER_CLASS] * len(CIFAR10_CLASSES):
             raise BadInput(
                 f"{path} is not version 6 of CIFAR-10.1, which has {CIFAR10_1_PER_CLASS} images of each class, "
                 f"not {counts}"
             )
-        return pictures
+        return known
     downloads = {name: _download(name) for name in _missing_of_cifar10_1()}
     for name, content in downloads.items():
         files.write(paths.cache() / name, lambda file, content=content: file.write(content))
     images, labels = (np.load(io.BytesIO((paths.cache() / name).read_bytes())) for name in CIFAR10_1_SHA256)
-    return _pictures(images.transpose(0, 3, 1, 2), labels, "cifar10.1 (version 6)")
+    return _images(images.transpose(0, 3, 1, 2), labels, "cifar10.1 (version 6)")
 
 
-def stl10() -> Pictures:
+def stl10() -> ImageSet:
     """The test split of STL-10 in CIFAR-10's classes and size: torchvision's files in the cache, else its download.
 
     800 images of each of nine classes (Coates, Ng and Lee 2011): `car` is `automobile`, `monkey` has no counterpart
@@ -130,11 +130,11 @@ def stl10() -> Pictures:
             ) from error
     labels = _stl10_to_cifar10()[part.labels]
     shared = labels >= 0
-    return _pictures(_mean_of_nine(part.data[shared]), labels[shared], "stl10 (test, shared classes, 96 to 32 px)")
+    return _images(_mean_of_nine(part.data[shared]), labels[shared], "stl10 (test, shared classes, 96 to 32 px)")
 
 
 # In the order of the docstring's table.
-NATURAL: dict[str, Callable[[], Pictures]] = {"cifar10-shift": cifar10_shift, "cifar10.1": cifar10_1, "stl10": stl10}
+NATURAL: dict[str, Callable[[], ImageSet]] = {"cifar10-shift": cifar10_shift, "cifar10.1": cifar10_1, "stl10": stl10}
 
 
 class _TestSplit(STL10):
@@ -196,19 +196,19 @@ def _packed_path(name: str) -> Path | None:
     return path if path and path.is_file() else None
 
 
-def _packed(path: Path) -> Pictures:
+def _packed(path: Path) -> ImageSet:
     """Packed arrays (see `lib.images.sources.from_arrays`) of 32 px whose labels are CIFAR-10's."""
-    pictures = from_arrays(path)
-    size, largest = pictures.images.shape[-1], int(pictures.labels.max())
+    images = from_arrays(path)
+    size, largest = images.images.shape[-1], int(images.labels.max())
     if size != 32 or largest >= len(CIFAR10_CLASSES):
         raise BadInput(f"{path} needs images of 32 px and CIFAR-10's labels 0 to 9, not {size} px and {largest}")
-    return replace(pictures, classes=CIFAR10_CLASSES)
+    return replace(images, classes=CIFAR10_CLASSES)
 
 
-def _pictures(images: np.ndarray, labels: np.ndarray, source: str) -> Pictures:
+def _images(images: np.ndarray, labels: np.ndarray, source: str) -> ImageSet:
     """Uint8 images (N, 3, 32, 32) with CIFAR-10's labels (N,): all exact, and all for testing."""
     everything = torch.ones(len(labels), dtype=torch.bool)
-    return Pictures(
+    return ImageSet(
         images=torch.from_numpy(np.ascontiguousarray(images)),
         labels=torch.from_numpy(labels.astype(np.int64)),
         test=everything,

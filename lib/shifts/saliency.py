@@ -1,24 +1,24 @@
-"""Saliency: which pixels of a picture are its object, found without any human label.
+"""Saliency: which pixels of an image are its object, found without any human label.
 
 | map                 | what stands out                                                                        |
 |---------------------|----------------------------------------------------------------------------------------|
 | `spectral_residual` | what a smooth spectrum does not foretell (Hou and Zhang 2007)                          |
-| `colour_contrast`   | colours that are rare on the picture's frame                                           |
+| `colour_contrast`   | colours that are rare on the image's frame                                           |
 | `geodesic`          | what no path of small changes of colour joins to the frame (Wei et al. 2012)           |
 | `centre_prior`      | the middle                                                                             |
 
 All take uint8 images (N, 3, H, W) of any size from `SMALLEST` px and give float32 maps (N, H, W) in [0, 1]. A map is
-stretched so that a picture's least salient pixel has 0 and its most salient one 1; where nothing stands out it is 0.
+stretched so that an image's least salient pixel has 0 and its most salient one 1; where nothing stands out it is 0.
 
-`fused` averages the four. A small network, `train`, learns from the fused maps of many pictures, in the spirit of
+`fused` averages the four. A small network, `train`, learns from the fused maps of many images, in the spirit of
 DeepUSPS: what it predicts along the way is averaged and becomes its next labels. `masks(dataset, split, count)` are the
 masks of a data set, made once. The price of having no labels is the assumption behind each map: that the frame is
-background. An object that fills its picture, or that has the colours of what is behind it, is lost in part.
+background. An object that fills its image, or that has the colours of what is behind it, is lost in part.
 
 Sources: Hou and Zhang 2007, "Saliency detection: a spectral residual approach" (CVPR); Wei, Wen, Zhu and Sun 2012,
 "Geodesic saliency using background priors" (ECCV); Nguyen et al. 2019, "DeepUSPS: deep robust unsupervised saliency
 prediction with self-supervision" (arXiv 1909.13055). What differs from the last: theirs are other maps, each with a
-large network of its own before one learns from all; ours is one network of 27,000 weights for pictures of 32 px.
+large network of its own before one learns from all; ours is one network of 27,000 weights for images of 32 px.
 """
 
 from __future__ import annotations
@@ -48,21 +48,21 @@ KINDS = ("exact", "fused", "learned", "shuffled")
 FILLS = ("zero", "grey", "mean")
 MID_GREY = 128
 SMALLEST = 16  # px; the network halves a side three times
-WORKING_SIDE = 64  # px; `fused` and the network see larger pictures reduced to it, as Hou and Zhang do
+WORKING_SIDE = 64  # px; `fused` and the network see larger images reduced to it, as Hou and Zhang do
 BLUR_SHARE = 5 / 64  # of the shorter side: the Gaussian over a spectral residual, wide enough to fill an object
 FRAME_SHARE = 1 / 4  # of the frame: a colour that so much of it is near to is a colour of the background
 CENTRE_SIGMA = 1 / 4  # of the side
 DARK = 40  # of 255, in the brightest channel; the dark cloth behind the objects of COIL is below
-TRAINED_ON = 5_000  # pictures of the training split
+TRAINED_ON = 5_000  # images of the training split
 ROUNDS = 2  # of training: on the fused maps, then on the network's own averaged predictions
 EPOCHS = 4  # a round
 BATCHES = 100  # an epoch, so that a small set is learned from as often
 LEAST_BATCH = 8
 LEARNING_RATE = 3e-3
-MEMORY = 0.7  # how much of a picture's averaged prediction an epoch leaves
+MEMORY = 0.7  # how much of an image's averaged prediction an epoch leaves
 CACHED = 1_000  # masks a cache file
 _AT_ONCE = 1 << 23  # distances in memory together, 4 bytes each
-_TOGETHER = 256  # pictures that are worked on together
+_TOGETHER = 256  # images that are worked on together
 
 
 # Maps
@@ -76,7 +76,7 @@ def spectral_residual(images: Tensor) -> Tensor:
     .. math:: g * |F^{-1}[\exp(\log|f| - h * \log|f| + i \arg f)]|^2
 
     The mean goes round the edges of the spectrum, which is periodic. Amplitudes below one level count as one and keep
-    their size, or the rounding of a flat picture would be salient. The Gaussian has `BLUR_SHARE` of the side.
+    their size, or the rounding of a flat image would be salient. The Gaussian has `BLUR_SHARE` of the side.
     """
     spectrum = torch.fft.fft2(grey(_sound(images, "spectral_residual").double()))
     amplitude = spectrum.abs().clamp(min=1)
@@ -223,7 +223,7 @@ class Segmenter(nn.Module):
     """Pixels (N, 3, H, W) in [0, 1] -> logits of being object (N, H, W).
 
     Three halvings and as many doublings, each of which adds what was there before; about 27,000 weights. The mean over
-    the coarsest map is added to it, so that every pixel knows of the whole picture.
+    the coarsest map is added to it, so that every pixel knows of the whole image.
     """
 
     def __init__(self) -> None:
@@ -256,7 +256,7 @@ def _layer(channels_in: int, channels: int) -> nn.Sequential:
 def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", progress: bool = True) -> Segmenter:
     """A network that has learned from the fused maps of uint8 `images` (N, 3, H, W) where their objects are.
 
-    The first labels are the fused maps, cut by Otsu. While it learns them, pictures mirrored at random, each picture's
+    The first labels are the fused maps, cut by Otsu. While it learns them, images mirrored at random, each image's
     predictions are averaged with its label, `MEMORY` of the old to the rest of the new; the averages, cut by Otsu, are
     the labels of the next of `ROUNDS` rounds. What is wrong in a few maps and has no pattern is so voted down. The loss
     is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one CPU; on a GPU
@@ -324,7 +324,7 @@ def masks(
 
     Of `kind` "learned", by a network trained on the first `TRAINED_ON` training images of the same data set, no label
     of which it sees; "fused", the fused maps cut by Otsu; "exact", which `scenes` alone has; or "shuffled", a control:
-    the learned mask of the picture before, and of the last one for the first. The network is trained once, on `device`,
+    the learned mask of the image before, and of the last one for the first. The network is trained once, on `device`,
     in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`, so that a call that was
     cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend on `count`, but for the
     first of those that are shuffled. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a
@@ -381,7 +381,7 @@ def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tens
 
     `masks` (N, H, W) are bool, or float in [0, 1], which blend. `fill` is "zero", so that the image is multiplied by
     its mask, as is told of ReLICv2 (Tomasev et al. 2022, arXiv 2201.05119); "grey", 128, near what normalisation turns
-    into zero; or "mean", the mean colour of the picture, which thereby still tells of what was removed.
+    into zero; or "mean", the mean colour of the image, which thereby still tells of what was removed.
     Raises BadInput for other shapes, types and fills.
     """
     one_of(fill, FILLS, "fill")

@@ -1,4 +1,4 @@
-"""Textures of images by image quilting: what is left of a picture when the layout of its objects is gone.
+"""Textures of images by image quilting: what is left of an image when the layout of its objects is gone.
 
 A texture is made from two square patches of its image, the centre and one at a random place, of 3/7 of the side (96 of
 224 px, 14 of 32). Square blocks, each a window of one of the patches, are laid in raster order so that each overlaps
@@ -134,7 +134,7 @@ def textures(
     with tqdm(total=len(images), desc="textures", unit="image", disable=not progress, leave=False) as bar:
         for start in range(0, len(images), CACHED):
             part = images[start : start + CACHED]
-            # The name says what the pictures are: another division of the same data into splits is another file.
+            # The name says what the images are: another division of the same data into splits is another file.
             checksum = hashlib.sha256(part.numpy()).hexdigest()[:16]
             path = paths.cache() / "textures" / f"{PROTOCOL}-{checksum}-{split}-{start:06d}.safetensors"
             parts.append(files.kept(path, partial(_made, part, start, device))["textures"])

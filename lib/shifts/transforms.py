@@ -1,6 +1,6 @@
 """The 18 transforms whose invariance Ericsson, Gouk and Hospedales measure, on batches, each image with its own.
 
-| name                             | parameters (units)             | grid of a picture of S px                 | rows |
+| name                             | parameters (units)             | grid of an image of S px                 | rows |
 |----------------------------------|--------------------------------|-------------------------------------------|------|
 | rotation                         | angle (degrees)                | steps of 360 / 256                        | 255  |
 | translation                      | right, down (px)               | -S / 16 to 14 S / 256, in 16 steps each   | 255  |
@@ -22,7 +22,7 @@
 Source: Ericsson, Gouk and Hospedales 2022, "Why do self-supervised models transfer? On the impact of invariance on
 downstream tasks" (arXiv 2111.11398), and its code. Ranges are the paper's, scaled with the side where they are in
 pixels. What differs: a grid has no identity, which would count as perfect invariance, and no row twice. Outside the
-picture is black, as in the paper, which then cuts the middle 224 of 256 px and so loses some of it; here all is seen.
+image is black, as in the paper, which then cuts the middle 224 of 256 px and so loses some of it; here all is seen.
 Interpolation is linear: the paper takes the nearest pixel, torchvision's default, whose jagged edges are no part of the
 transform.
 """
@@ -67,7 +67,7 @@ class Transform:
     rows: Callable[[int], Tensor]
 
     def grid(self, size: int, most: int = 256) -> Tensor:
-        """The parameters to measure at, for pictures of `size` px: float32 (K, P), on the CPU.
+        """The parameters to measure at, for images of `size` px: float32 (K, P), on the CPU.
 
         A grid of more than `most` rows is thinned to `most`, evenly in its order, with its first row and, from two on,
         its last.
@@ -99,14 +99,14 @@ def transform(images: Tensor, name: str, parameters: Tensor) -> Tensor:
     valid = chosen.valid(parameters, side)
     if not valid.all():
         wrong = [round(value, 6) for value in parameters[~valid][0].tolist()]
-        raise BadInput(f"{name} takes {chosen.allowed}, for pictures of {side} px, not {wrong}")
+        raise BadInput(f"{name} takes {chosen.allowed}, for images of {side} px, not {wrong}")
     if parameters.device != pixels.device:  # checked on the CPU, if they are there: then nothing waits for the device
         parameters = sent(parameters.cpu(), pixels.device)
     return chosen.function(pixels, parameters)
 
 
 def image_distance(images: Tensor, transformed: Tensor) -> Tensor:
-    """How far each picture moved: the root mean square difference of its values, float32 (N,) in [0, 1].
+    """How far each image moved: the root mean square difference of its values, float32 (N,) in [0, 1].
 
     Both are uint8 or float in [0, 1], of one shape (N, 3, S, S).
     """
@@ -148,7 +148,7 @@ def rotation(images: Tensor, parameters: Tensor) -> Tensor:
 def translation(images: Tensor, parameters: Tensor) -> Tensor:
     """Move to the right and down; parameters (N, 2) in pixels, between which it interpolates.
 
-    The paper's code moves the picture at its original size, and shears it by one degree besides: neither is done here.
+    The paper's code moves the image at its original size, and shears it by one degree besides: neither is done here.
     """
     right, down = (parameters * (2 / images.shape[-1])).unbind(1)
     one, zero = torch.ones_like(right), torch.zeros_like(right)
@@ -174,9 +174,9 @@ def shear(images: Tensor, parameters: Tensor) -> Tensor:
 
 
 def resized_crop(images: Tensor, parameters: Tensor) -> Tensor:
-    """Cut out a box and enlarge it to the picture's size; parameters (N, 4): top, left, height, width, whole pixels.
+    """Cut out a box and enlarge it to the image's size; parameters (N, 4): top, left, height, width, whole pixels.
 
-    The paper's code cuts boxes made for 256 px out of pictures of any size; in the grid they are shares of the side.
+    The paper's code cuts boxes made for 256 px out of images of any size; in the grid they are shares of the side.
     """
     return operations.resized_crop(images, *parameters.unbind(1), images.shape[-1]).clamp_(0, 1)  # type: ignore[call-arg]
 
@@ -242,7 +242,7 @@ def brightness(images: Tensor, parameters: Tensor) -> Tensor:
 
 
 def contrast(images: Tensor, parameters: Tensor) -> Tensor:
-    """Multiply the distance from the picture's mean grey by a factor, parameters (N, 1)."""
+    """Multiply the distance from the image's mean grey by a factor, parameters (N, 1)."""
     return _blend(images, operations.grey(images).mean((2, 3), keepdim=True), parameters)
 
 
@@ -413,7 +413,7 @@ TRANSFORMS: dict[str, Transform] = {
         function=resized_crop,
         names=("top", "left", "height", "width"),
         units=("px",) * 4,
-        allowed="a box in whole pixels within the picture",
+        allowed="a box in whole pixels within the image",
         valid=_valid_boxes,
         rows=_boxes,
     ),

@@ -178,12 +178,12 @@ class Adversary:
             raise BadInput("an attack needs views of one size, not large and small crops")
         places = list(_queries(self.method, len(clean)))
         places = places[-1:] if self.attack.views == "last" else places
-        self.pictures = torch.cat([clean[place] for place in places]).clamp(0, 1)  # rounding may leave [0, 1]
+        self.images = torch.cat([clean[place] for place in places]).clamp(0, 1)  # rounding may leave [0, 1]
         self.target = None
         if self.free:
-            self.adversarial = self.free.added_to(self.pictures)
+            self.adversarial = self.free.added_to(self.images)
             return _put(clean, places, self.adversarial)
-        beside = clean if self.attack.partner == "other" else [self.pictures] * len(clean)
+        beside = clean if self.attack.partner == "other" else [self.images] * len(clean)
 
         def loss(adversarial: Tensor) -> Tensor:
             views = _put(beside, places, adversarial)
@@ -195,7 +195,7 @@ class Adversary:
             adversarial = self._summing(loss, generator)
         else:
             adversarial = pgd(
-                self.pictures, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
+                self.images, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
                 mode=self.attack.mode, start=self.attack.start, keep="last", generator=generator,
                 check=False,
             )  # fmt: skip
@@ -204,7 +204,7 @@ class Adversary:
     def after_backward(self) -> None:
         """Free training's other half: the gradient that the weights got moves the perturbation too."""
         if self.free:
-            self.free.ascend(self.pictures, self.adversarial.grad)
+            self.free.ascend(self.images, self.adversarial.grad)
 
     def _weakness(self, views: list[Tensor], clean: list[Tensor], labels: Tensor) -> Tensor:
         given = _given(self.method, views, clean, labels)
@@ -218,16 +218,16 @@ class Adversary:
 
     def _summing(self, loss: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:
         """PGD whose backward passes add to the gradients of the weights, in training mode."""
-        epsilon, step, pictures = self.attack.epsilon, self.attack.step, self.pictures
-        delta = torch.zeros_like(pictures)
+        epsilon, step, images = self.attack.epsilon, self.attack.step, self.images
+        delta = torch.zeros_like(images)
         if self.attack.start == "random":
-            seeds = seeds_of(pictures, generator)
-            delta = within(pictures, random_in_ball(seeds, tuple(pictures.shape[1:]), epsilon), epsilon)
+            seeds = seeds_of(images, generator)
+            delta = within(images, random_in_ball(seeds, tuple(images.shape[1:]), epsilon), epsilon)
         for _ in range(self.attack.steps):
-            adversarial = (pictures + delta).requires_grad_()
+            adversarial = (images + delta).requires_grad_()
             loss(adversarial).sum().backward()
-            delta = within(pictures, delta + step * steepest(adversarial.grad), epsilon)
-        return pictures + delta
+            delta = within(images, delta + step * steepest(adversarial.grad), epsilon)
+        return images + delta
 
 
 def _put(views: list[Tensor], places: list[int], adversarial: Tensor) -> list[Tensor]:

@@ -160,11 +160,11 @@ def train(
             save()
             raise OutOfTime
         generator.manual_seed(seed_of(seed, 1, step))
-        pictures = images[batch]
+        chosen = images[batch]
         drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
-        sources = [pictures] * len(drawn)
+        sources = [chosen] * len(drawn)
         if share:
-            sources = _sources(method.views, pictures, removed[batch], share, generator)
+            sources = _sources(method.views, chosen, removed[batch], share, generator)
         clean = [render_checked(*view) for view in zip(sources, method.views, drawn, strict=True)]
         if negatives == "texture":  # turned, cut and coloured as the query is
             clean += [render_checked(textures[batch], method.views[query], drawn[query]) for query in method.queries]
@@ -228,14 +228,14 @@ def _check(method: nn.Module, images: Tensor, labels: Tensor, textures: Tensor |
 
 
 def _sources(
-    views: Sequence[View], pictures: Tensor, removed: Tensor, share: float, generator: torch.Generator
+    views: Sequence[View], images: Tensor, removed: Tensor, share: float, generator: torch.Generator
 ) -> list[Tensor]:
-    """What each view is cut from: views of the largest size, by a chance of `share`, from the picture in `removed`."""
+    """What each view is cut from: views of the largest size, by a chance of `share`, from the image in `removed`."""
     largest = max(view.size for view in views)
     sources = []
     for view in views:
-        chosen = torch.rand(len(pictures), 1, 1, 1, generator=generator, device=pictures.device) < share
-        sources.append(torch.where(chosen, removed, pictures) if view.size == largest else pictures)
+        chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < share
+        sources.append(torch.where(chosen, removed, images) if view.size == largest else images)
     return sources
 
 

@@ -105,7 +105,7 @@ def colour_jitter(
     hue_position = (order == 3).int().argmax(dim=1, keepdim=True)
     active = torch.where(before, position < hue_position, position > hue_position)
     factors = torch.stack((brightness, contrast, saturation, torch.ones_like(hue)), dim=1).gather(1, kind)
-    amount = torch.where(active, 1 - factors, 0.0)[..., None, None, None]  # of the other picture: (N, 6, 1, 1, 1)
+    amount = torch.where(active, 1 - factors, 0.0)[..., None, None, None]  # of the other image: (N, 6, 1, 1, 1)
     is_contrast, is_saturation = ((kind == k).to(images.dtype)[..., None, None, None] for k in (1, 2))
     # A copy with one plane a channel in memory, where colours are faster, and blended in place from here
     # on: on a CPU fresh memory costs more than the arithmetic.

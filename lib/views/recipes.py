@@ -207,18 +207,18 @@ BYOL = (View(saturation=0.2), View(saturation=0.2, solarize=0.2))
 SUPERVISED = (View(crop_scale=(0.5, 1.0), jitter=0.0, grey=0.0),)
 
 # Multi-crop (SwAV, arXiv 2006.09882, section 3.3): two large views, and small ones of half the side at a quarter of
-# the cost. The paper's small crops show 5 to 14 % of a picture, which is a patch of 7 to 12 px here; ours show more.
+# the cost. The paper's small crops show 5 to 14 % of an image, which is a patch of 7 to 12 px here; ours show more.
 MULTI_CROP = (View(crop_scale=(0.14, 1.0)),) * 2 + (View(size=16, crop_scale=(0.08, 0.4)),) * 4
 
 
 def large_and_small(large: int, small: int, size: int = 16) -> tuple[View, ...]:
-    """BYOL's views in turn, `large` of them, and `small` crops of `size` pixels, which show less of the picture."""
+    """BYOL's views in turn, `large` of them, and `small` crops of `size` pixels, which show less of the image."""
     crop = replace(BYOL[0], size=size, crop_scale=(0.08, 0.4))  # as those of `MULTI_CROP`
     return (*itertools.islice(itertools.cycle(BYOL), large), *(crop,) * small)
 
 
 def cost(views: Sequence[View]) -> float:
-    """What it costs to read `views` of a picture, in views of the largest size: by their areas."""
+    """What it costs to read `views` of an image, in views of the largest size: by their areas."""
     largest = max(view.size for view in views)
     return sum((view.size / largest) ** 2 for view in views)
 
@@ -266,5 +266,5 @@ def augmentation_protocols(augmentation: str) -> dict[str, int]:
 
 
 def cropped(view: View, least: float) -> View:
-    """`view` with crops of at least the share `least` of the picture; unchanged if it does not crop."""
+    """`view` with crops of at least the share `least` of the image; unchanged if it does not crop."""
     return view if view.crop_scale == (1.0, 1.0) else replace(view, crop_scale=(least, 1.0))

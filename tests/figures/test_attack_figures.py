@@ -412,7 +412,7 @@ def test_robustness_table_with_parts_missing(rows):
             robustness_table(nothing)
 
 
-# Pictures
+# Images
 
 
 def pictures(count=3, seed=0):
@@ -453,13 +453,13 @@ def test_perturbations_of_nothing_are_grey():
     clean = pictures(1)
     figure = perturbation_sheet(clean, {"none": clean.clone()}, {})
     assert (images_of(figure.drawing)[2] == 0.5).all() and "taken for" not in figure.caption + figure.alt.lower()
-    assert figure.caption == figure.caption.strip() and "of 1 picture," in figure.alt
+    assert figure.caption == figure.caption.strip() and "of 1 image," in figure.alt
 
 
-def test_bad_pictures_are_refused():
+def test_bad_images_are_refused():
     clean = pictures()
     for images, adversarials, words, sentence in (
-        (clean, {}, {}, "needs the adversarial pictures"),
+        (clean, {}, {}, "needs the adversarial images"),
         (clean, {"x": clean[:2]}, {}, r"as many for each title, not \(2, 3, 8, 8\) of x"),
         (clean[0], {"x": clean[0]}, {}, "of clean"),
         (clean, {"x": clean + 1}, {}, r"float in \[0, 1\], and those of x are not"),
@@ -552,17 +552,17 @@ def test_sliders_on_one_page_have_ids_of_their_own(slider):
 def test_words_and_data_of_the_epsilon_slider(slider):
     alts = [alt for _, alt in slider.frames.values()]
     assert alts[0] == (
-        "Picture attacked within 0/255. Probability of its true class in percent: SimCLR 90, taken for cat; "
+        "Image attacked within 0/255. Probability of its true class in percent: SimCLR 90, taken for cat; "
         "TRADES 80, taken for cat."
     )
-    assert "SimCLR 26, taken for dog" in alts[-1] and "epsilon 32/255: Picture attacked" in repr(slider)
+    assert "SimCLR 26, taken for dog" in alts[-1] and "epsilon 32/255: Image attacked" in repr(slider)
     line = slider.data.set_index(["epsilon (255ths)", "system"]).loc[(8, "TRADES")]
     assert list(line) == ["cat", pytest.approx(72)]
     assert len(slider.data) == 14 and "amplified 8 times" in slider.caption
     assert f"{attacks.AMPLIFIED} times" in slider.caption
 
 
-def test_the_frame_shows_the_picture_and_what_was_added():
+def test_the_frame_shows_the_image_and_what_was_added():
     image = torch.full((3, 8, 8), 0.5)
     moved = image.clone()
     moved[:, 0] += 8 / 255

@@ -17,9 +17,9 @@ VERDICTS = {"SimCLR": [True, True, False, False, True, False], "Random weights":
 @pytest.fixture
 def grids():
     generator = torch.Generator().manual_seed(0)
-    pictures = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator)
+    images = torch.randint(256, (6, 3, 32, 32), dtype=torch.uint8, generator=generator)
     return {
-        title: (pictures, torch.rand(6, 32, 32, generator=generator), torch.tensor(right))
+        title: (images, torch.rand(6, 32, 32, generator=generator), torch.tensor(right))
         for title, right in VERDICTS.items()
     }
 
@@ -29,7 +29,7 @@ def panels(figure):
     return np.array(figure.drawing.axes[:-1]).reshape(-1, 6)
 
 
-def test_shows_pictures_maps_and_verdicts(grids):
+def test_shows_images_maps_and_verdicts(grids):
     figure = attention_grid(grids, "glass_blur")
     grid = panels(figure)
     assert grid.shape == (3, 6)
@@ -52,10 +52,10 @@ def test_right_and_wrong_differ_in_more_than_colour():
     assert all(RIGHT[what] != WRONG[what] for what in ("color", "mark", "linestyle"))
 
 
-def test_grey_is_the_picture_s_luma(grids):
-    pictures = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
-    pictures[:, 1] = 255  # green
-    given = {title: (pictures, maps, right) for title, (_, maps, right) in grids.items()}
+def test_grey_is_the_image_s_luma(grids):
+    images = torch.zeros(6, 3, 32, 32, dtype=torch.uint8)
+    images[:, 1] = 255  # green
+    given = {title: (images, maps, right) for title, (_, maps, right) in grids.items()}
     grey = panels(attention_grid(given, "fog"))[1, 0].get_images()[0].get_array()
     assert np.allclose(grey, 0.587 * 255)
 
@@ -76,7 +76,7 @@ def test_words_and_data(grids):
     assert figure._repr_mimebundle_()["text/markdown"].startswith("```{figure} data:image/png")
 
 
-def test_picture_of_one_method_is_drawn(grids):
+def test_image_of_one_method_is_drawn(grids):
     figure = attention_grid({"SimCLR": grids["SimCLR"]}, "fog")
     image = matplotlib.image.imread(io.BytesIO(figure.picture()))
     assert image.shape[1] > 800 and image[..., :3].std() > 0.05
@@ -84,11 +84,11 @@ def test_picture_of_one_method_is_drawn(grids):
 
 
 def test_bad_input(grids):
-    pictures, maps, right = grids["SimCLR"]
+    images, maps, right = grids["SimCLR"]
     with pytest.raises(BadInput, match="one method or more"):
         attention_grid({}, "fog")
     with pytest.raises(BadInput, match="those of Random weights are others"):
-        attention_grid(grids | {"Random weights": (255 - pictures, maps, right)}, "fog")
-    for wrong in ((pictures[:5], maps, right), (pictures, maps[..., :16], right), (pictures, maps, right[:5])):
-        with pytest.raises(BadInput, match=r"pictures are \(6, 3, H, W\), maps \(6, H, W\) and right \(6,\)"):
+        attention_grid(grids | {"Random weights": (255 - images, maps, right)}, "fog")
+    for wrong in ((images[:5], maps, right), (images, maps[..., :16], right), (images, maps, right[:5])):
+        with pytest.raises(BadInput, match=r"images are \(6, 3, H, W\), maps \(6, H, W\) and right \(6,\)"):
             attention_grid({"SimCLR": wrong}, "fog")

@@ -107,8 +107,8 @@ def test_the_contact_sheet_shows_every_corruption_as_it_is(sheets):
     sheet = sheets["severity 4"]
     assert list(sheet.data["corruption"]) == ["clean", *EVERY]
     shown = [axes.images[0].get_array() for axes in sheet.drawing.axes if axes.images]
-    for name, picture in zip(EVERY, shown[1:], strict=True):
-        assert np.array_equal(picture, corrupted_alike(PICTURE[None], name, 4)[0].permute(1, 2, 0).numpy()), name
+    for name, image in zip(EVERY, shown[1:], strict=True):
+        assert np.array_equal(image, corrupted_alike(PICTURE[None], name, 4)[0].permute(1, 2, 0).numpy()), name
     change = (corrupted_alike(PICTURE[None], "fog", 4).float() - PICTURE.float()).abs().mean().item()
     assert sheet.data.set_index("corruption").iloc[:, 0]["fog"] == pytest.approx(change)
 
@@ -125,7 +125,7 @@ def test_every_figure_has_words_and_data(shown):
         assert len(figure.data) and figure.caption.count("\n") == 0
 
 
-def test_names_are_unique_and_pictures_repeat(rows, shown):
+def test_names_are_unique_and_images_repeat(rows, shown):
     first, second = shown, drawn(rows)
     assert len({figure.name for figure in first}) == len(first)
     for a, b in zip(first[:3], second[:3], strict=True):
@@ -213,7 +213,7 @@ def test_tables(rows, results):
     accuracy = figures.accuracy_table(rows)
     assert accuracy.iloc[0]["knn accuracy (%)"].startswith("71.0 [")
     protocol = figures.protocol(results).set_index("method")
-    assert protocol.loc["SimCLR", "views of a picture"] == "2 of 32 px"
+    assert protocol.loc["SimCLR", "views of an image"] == "2 of 32 px"
     assert protocol.loc["SimCLR", "images"] == "1,234" and protocol.loc["Random weights", "epochs"] == "none"
     text = figures.table(pd.DataFrame({"interval": ["5.8 [-0.6, 11.1]"], "words": ["SGD, 0.1 [a, b]"]})).data
     assert "<table" in text and "5.8 [-0.6,&nbsp;11.1]" in text and "SGD, 0.1 [a, b]" in text

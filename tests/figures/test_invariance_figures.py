@@ -163,7 +163,7 @@ def test_a_phone_shows_letters_of_nine_pixels(shown):
         assert min(text.get_fontsize() for text in words if text.get_text()) / 72 * 390 / inches > 9
 
 
-def test_same_picture_each_time(shown):
+def test_same_image_each_time(shown):
     for name in ("views", "erasure"):  # those that are laid out for their words
         assert shown[name].picture() == shown[name].picture()
 
@@ -269,9 +269,9 @@ def test_invariance_map_by_a_loop(rows, shown):
 def test_chance_is_that_of_the_arms_that_are_shown(rows, shown):
     chance = [values(rows, arm, "none", "whitened similarity")[0].mean() for arm in TITLES]
     low, high = (f"{end:.1f}".replace("-", MINUS) for end in (min(chance), max(chance)))
-    assert f"Two different pictures score {low} to {high}, the level of chance." in shown["map"].caption
+    assert f"Two different images score {low} to {high}, the level of chance." in shown["map"].caption
     fixed = rows.assign(value=rows["value"].where(rows["shift"] != "none", -0.04))
-    assert "Two different pictures score 0.0, the level" in invariance.invariance_map(fixed, "").caption
+    assert "Two different images score 0.0, the level" in invariance.invariance_map(fixed, "").caption
     assert "chance" not in invariance.invariance_map(rows[rows["shift"] != "none"], "").caption
 
 

@@ -1,4 +1,4 @@
-"""Sentences and pictures of the page on augmentations, by hand and against torchvision."""
+"""Sentences and images of the page on augmentations, by hand and against torchvision."""
 
 import itertools
 import re
@@ -95,7 +95,7 @@ def test_light_and_size_by_hand():
 
 
 def test_views_of_a_recipe_are_what_it_changes():
-    """The spatial recipe keeps colours: of a picture of one colour all views are that colour; no view of it is grey."""
+    """The spatial recipe keeps colours: of an image of one colour all views are that colour; no view of it is grey."""
     plain = torch.tensor([200, 40, 90], dtype=torch.uint8)[:, None, None].expand(3, 32, 32).contiguous()
     figure = figures.recipe_views(plain, count=4)
     moved = figure.data.set_index("recipe")["pixels move (%)"]
@@ -104,7 +104,7 @@ def test_views_of_a_recipe_are_what_it_changes():
     shown = [axes.images[0].get_array() for axes in figure.drawing.axes]
     assert len(shown) == 3 * 5
     for line in (0, 1, 2):
-        np.testing.assert_array_equal(shown[5 * line], plain.permute(1, 2, 0))  # the picture itself comes first
+        np.testing.assert_array_equal(shown[5 * line], plain.permute(1, 2, 0))  # the image itself comes first
 
 
 def test_the_sheet_of_transforms_shows_each_as_torchvision_does():

@@ -330,7 +330,7 @@ def test_classes_are_in_the_order_of_their_textures(rows):
     figure = negatives.texture_reliance(rows, "")
     labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
     assert labels == list(CIFAR10_CLASSES)[::-1]
-    data = figure.data.set_index(["pictures", "class", "system"])["accuracy"]
+    data = figure.data.set_index(["images", "class", "system"])["accuracy"]
     assert np.isclose(data["textures", "cat", "MoCo v2, patches"], 12 + 3 * 3 - 1)
     assert np.isclose(data["clean", "cat", "Supervised"], 40 + 2 * 3 + 15)
     assert "Random weights" not in set(figure.data["system"]) and "SimCLR" not in set(figure.data["system"])
@@ -380,7 +380,7 @@ def test_every_difference_is_counted_once(pairs):
     assert counts[0] == len(pairs) and (len(counts) == 1 or sum(counts[1:]) == len(pairs))
 
 
-# Pictures
+# Images
 
 
 def test_gallery():
@@ -388,7 +388,7 @@ def test_gallery():
     brighter = torch.full_like(images, 51)
     figure = negative_gallery({"images": images, "brighter": brighter, "floats": brighter / 255}, "Scenes.")
     assert np.allclose(figure.data.iloc[:, 1:], 20) and len(figure.drawing.axes) == 9 and figure.pixels
-    assert figure.caption.endswith("Scenes.") and "3 pictures" in figure.alt and "20 percent" in figure.alt
+    assert figure.caption.endswith("Scenes.") and "3 images" in figure.alt and "20 percent" in figure.alt
 
 
 @pytest.mark.parametrize(
@@ -402,7 +402,7 @@ def test_gallery():
     ],
 )
 def test_galleries_of_other_shapes(lines):
-    with pytest.raises(BadInput, match="two lines or more of as many pictures"):
+    with pytest.raises(BadInput, match="two lines or more of as many images"):
         negative_gallery(lines)
 
 
@@ -426,9 +426,7 @@ def test_answers_by_hand(rows):
     answer = negatives_words.negatives_answer(rows)
     patch, texture = answer.split(" With texture")
     outside = (2.0 + 0.8 + 0.0 + 2.0 + 4.0 + 1.2) / 6
-    assert patch.startswith(
-        f"With patch negatives MoCo v2 changes by {told(-1.0, half())} points on clean pictures (und"
-    )
+    assert patch.startswith(f"With patch negatives MoCo v2 changes by {told(-1.0, half())} points on clean images (und")
     assert f"gains {outside:.1f} [" in patch and "on average over 6 test sets." in patch
     assert "negatives MoCo v2 changes by" in texture and texture.count("(undecided)") == 2
 
@@ -436,18 +434,18 @@ def test_answers_by_hand(rows):
 def test_losses_are_told_as_losses():
     surer = made_up().assign(standard_error=0.01)
     answer = negatives_words.negatives_answer(surer)
-    assert "loses 1.0 [1.0, 1.0] points on clean pictures and gains 1.7 [" in answer and "undecided" not in answer
+    assert "loses 1.0 [1.0, 1.0] points on clean images and gains 1.7 [" in answer and "undecided" not in answer
     assert "Above zero: " in negatives_words.arms_words(surer) and "Below zero: " in negatives_words.arms_words(surer)
     assert "is decided" not in negatives_words.cue_words(surer)
     alpha = negatives_words.alpha_words(surer)
-    assert "From alpha 0.5 to 4, MoCo v2 with patch negatives loses 1.8 [1.7, 1.8] points on clean pictures" in alpha
+    assert "From alpha 0.5 to 4, MoCo v2 with patch negatives loses 1.8 [1.7, 1.8] points on clean images" in alpha
 
 
 def test_other_sentences_by_hand(rows):
     similarity = negatives_words.similarity_words(rows)
     assert f"before training a patch negative by {told(40, half())}" in similarity and "undecided" not in similarity
     assert f"with patch negatives a patch negative by {told(30, half())}" in similarity
-    assert f"on corrupted pictures {told(2, half())} with 256 keys" in negatives_words.queue_words(rows)
+    assert f"on corrupted images {told(2, half())} with 256 keys" in negatives_words.queue_words(rows)
     texture = negatives_words.texture_words(rows)
     assert "MoCo v2 tells truck best (39 %) and airplane worst (12 %)" in texture
     assert f"{sum(share(12.0 + 3 * place, 3.0).low > 10 for place in range(10))} lie above chance" in texture

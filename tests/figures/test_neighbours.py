@@ -35,12 +35,12 @@ def hues(scenes):
 
 @pytest.fixture(scope="module")
 def encoders(scenes):
-    """Features that know colour, that know grey, and noise around a large mean that all pictures share."""
-    pictures = scenes.images.float() / 255
+    """Features that know colour, that know grey, and noise around a large mean that all images share."""
+    images = scenes.images.float() / 255
     generator = torch.Generator().manual_seed(0)
     return {
-        "spatial": pictures[:, :, 8:24, 8:24].mean(dim=(2, 3)),
-        "appearance": torch.nn.functional.avg_pool2d(pictures.mean(dim=1), 4).flatten(1),
+        "spatial": images[:, :, 8:24, 8:24].mean(dim=(2, 3)),
+        "appearance": torch.nn.functional.avg_pool2d(images.mean(dim=1), 4).flatten(1),
         "random weights": 50 + torch.randn(COUNT, 16, generator=generator),
     }
 
@@ -51,13 +51,13 @@ def shown(encoders, scenes, hues):
 
 
 def chosen(figure, name):
-    return figure.data.loc[figure.data["encoder"] == name, "picture"].tolist()
+    return figure.data.loc[figure.data["encoder"] == name, "image"].tolist()
 
 
-def found(features, query, count, hues=None, pictures=None):
+def found(features, query, count, hues=None, images=None):
     """The lines of one encoder's figure."""
-    pictures = torch.zeros(len(features), 3, 4, 4, dtype=torch.uint8) if pictures is None else pictures
-    return nearest_neighbours({"spatial": features}, pictures, query, "", count, hues)
+    images = torch.zeros(len(features), 3, 4, 4, dtype=torch.uint8) if images is None else images
+    return nearest_neighbours({"spatial": features}, images, query, "", count, hues)
 
 
 def by_sklearn(features, count):
@@ -85,7 +85,7 @@ def test_neighbours_are_those_of_scikit_learn(encoders, scenes, shown):
             assert np.allclose(cosines, 1 - distances[query], atol=1e-7)
 
 
-def test_what_all_pictures_share_does_not_count(encoders):
+def test_what_all_images_share_does_not_count(encoders):
     features = encoders["random weights"]
     plain = torch.nn.functional.cosine_similarity(features[3:4], features)
     assert plain.min() > 0.99  # as they are, all would be alike
@@ -111,7 +111,7 @@ def test_a_tie_goes_to_the_lower_number():
 
 @settings(max_examples=50, deadline=None)
 @given(st.integers(0, 2**32), st.permutations(range(9)), st.integers(1, 8))
-def test_pictures_in_another_order_have_the_same_neighbours(seed, order, count):
+def test_images_in_another_order_have_the_same_neighbours(seed, order, count):
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(9, 5, dtype=torch.float64, generator=generator)
     turn = torch.linalg.qr(torch.randn(5, 5, dtype=torch.float64, generator=generator)).Q
@@ -124,12 +124,12 @@ def test_pictures_in_another_order_have_the_same_neighbours(seed, order, count):
     assert all(len(set(line)) == count for line in numbers.tolist())
 
 
-def test_pictures_in_another_order_have_the_same_figure(encoders, scenes, hues, shown):
+def test_images_in_another_order_have_the_same_figure(encoders, scenes, hues, shown):
     order = torch.randperm(COUNT, generator=torch.Generator().manual_seed(5))
     moved = {name: features[order] for name, features in encoders.items()}
     query = order.tolist().index(3)
     other = nearest_neighbours(moved, scenes.images[order], query, "Scope.", hues=hues[order])
-    assert order[other.data["picture"].tolist()].tolist() == shown.data["picture"].tolist()
+    assert order[other.data["image"].tolist()].tolist() == shown.data["image"].tolist()
     assert np.allclose(other.data["hue distance (degrees)"], shown.data["hue distance (degrees)"])
     for ours, theirs in zip(shown.drawing.axes, other.drawing.axes, strict=True):
         assert np.array_equal(ours.get_images()[0].get_array(), theirs.get_images()[0].get_array())
@@ -141,20 +141,18 @@ def test_pictures_in_another_order_have_the_same_figure(encoders, scenes, hues, 
 
 
 def test_hues_are_compared_round_the_wheel():
-    line = torch.arange(5.0)[:, None] ** 2 * torch.tensor(
-        [[1.0, 0.5]]
-    )  # picture 4 is by itself, the others go together
+    line = torch.arange(5.0)[:, None] ** 2 * torch.tensor([[1.0, 0.5]])  # image 4 is by itself, the others go together
     hues = torch.tensor([0.99, 0.01, 0.24, 0.49, 0.5])
-    data = found(line, 0, 4, hues).data.set_index("picture")["hue distance (degrees)"]
+    data = found(line, 0, 4, hues).data.set_index("image")["hue distance (degrees)"]
     assert [data[number] for number in range(1, 5)] == pytest.approx([7.2, 90, 180, 176.4], abs=1e-4)
 
 
 def test_hues_of_one_query_and_of_all(encoders, scenes, hues, shown):
     any_two = np.mean([degrees(a, b) for a, b in combinations(hues, 2)])
     here, over_all = shown.caption.split("Means over all")
-    assert f"any two pictures {any_two:.0f}°. Scope." in over_all and over_all.startswith(" 40 pictures as queries")
+    assert f"any two images {any_two:.0f}°. Scope." in over_all and over_all.startswith(" 40 images as queries")
     rest = np.mean([degrees(hues[3], hues[number]) for number in range(COUNT) if number != 3])
-    assert f"all other pictures {rest:.0f}°. " in here
+    assert f"all other images {rest:.0f}°. " in here
     means = {}
     for name, features in encoders.items():
         numbers, _ = by_sklearn(features, 7)
@@ -162,7 +160,7 @@ def test_hues_of_one_query_and_of_all(encoders, scenes, hues, shown):
         own = shown.data[shown.data["encoder"] == name]
         assert np.allclose(own["hue distance (degrees)"], each[3], atol=1e-3)
         assert f" {name} {np.mean(each[3]):.0f}°, " in here
-        assert f"{name}: hues {np.mean(each[3]):.0f}° away on average; pictures {numbers[3][0]} (" in shown.alt
+        assert f"{name}: hues {np.mean(each[3]):.0f}° away on average; images {numbers[3][0]} (" in shown.alt
         mean, low, high = re.search(rf"{name} (\d+)° \[(\d+), (\d+)\]", over_all).groups()
         of_queries = np.mean(each, axis=1)
         half = 1.96 * of_queries.std() / COUNT**0.5
@@ -174,7 +172,7 @@ def test_hues_of_one_query_and_of_all(encoders, scenes, hues, shown):
 
 def test_without_hues_none_are_told(encoders, scenes):
     figure = nearest_neighbours(encoders, scenes.images, 0, "Scope.", count=3)
-    assert list(figure.data) == ["encoder", "place", "picture", "cosine"] and list(figure.data["place"]) == 3 * [
+    assert list(figure.data) == ["encoder", "place", "image", "cosine"] and list(figure.data["place"]) == 3 * [
         1,
         2,
         3,
@@ -187,7 +185,7 @@ def test_without_hues_none_are_told(encoders, scenes):
 # The drawing
 
 
-def test_pictures_are_shown_as_they_are(scenes, shown, encoders):
+def test_images_are_shown_as_they_are(scenes, shown, encoders):
     lines = np.array(shown.drawing.axes).reshape(3, 8)
     for line, name in zip(lines, encoders, strict=True):
         for place, (axes, number) in enumerate(zip(line, (3, *chosen(shown, name)), strict=True)):
@@ -203,11 +201,11 @@ def test_pictures_are_shown_as_they_are(scenes, shown, encoders):
 @pytest.mark.parametrize("count", [1, 3, 7, 10])
 def test_panels_are_of_one_size_and_words_apart(encoders, scenes, hues, count):
     tall = torch.cat((scenes.images, scenes.images), dim=2)
-    for pictures in (scenes.images, tall):
-        drawing = nearest_neighbours(encoders, pictures, 1, "", count, hues).drawing
+    for images in (scenes.images, tall):
+        drawing = nearest_neighbours(encoders, images, 1, "", count, hues).drawing
         drawing.draw_without_rendering()
         boxes = [axes.get_window_extent() for axes in drawing.axes]
-        shape = pictures.shape[2] / pictures.shape[3]
+        shape = images.shape[2] / images.shape[3]
         assert np.allclose([box.width for box in boxes], boxes[0].width)
         assert np.allclose([box.height for box in boxes], boxes[0].width * shape)
         assert not any(a.overlaps(b) for a, b in combinations(boxes, 2))
@@ -234,26 +232,26 @@ def test_both_are_figures_of_the_book(shown, read):
 
 
 def test_bad_input(encoders, scenes, hues):
-    pictures, features = scenes.images, encoders["spatial"]
+    images, features = scenes.images, encoders["spatial"]
     for wrong in (-1, COUNT, 1.5):
-        with pytest.raises(BadInput, match="number of a picture, from 0 to 39"):
-            nearest_neighbours(encoders, pictures, wrong, "")
+        with pytest.raises(BadInput, match="number of an image, from 0 to 39"):
+            nearest_neighbours(encoders, images, wrong, "")
     for wrong in (0, 11, 2.0):
         with pytest.raises(BadInput, match="count is a whole number from 1 to 10"):
-            nearest_neighbours(encoders, pictures, 0, "", wrong)
+            nearest_neighbours(encoders, images, 0, "", wrong)
     with pytest.raises(BadInput, match="count is a whole number from 1 to 4"):
-        nearest_neighbours({"spatial": features[:5]}, pictures[:5], 0, "", 5)
+        nearest_neighbours({"spatial": features[:5]}, images[:5], 0, "", 5)
     with pytest.raises(BadInput, match="one encoder or more"):
-        nearest_neighbours({}, pictures, 0, "")
+        nearest_neighbours({}, images, 0, "")
     for wrong in (features[:-1], features[0], features * torch.nan):
         with pytest.raises(BadInput, match=r"finite numbers \(40, D\).*\(mine\)"):
-            nearest_neighbours({"spatial": features, "mine": wrong}, pictures, 0, "")
-    for wrong in (pictures.float(), pictures[:, :1], pictures[0], pictures[:1]):
-        with pytest.raises(BadInput, match=r"pictures are uint8 \(N, 3, H, W\), two or more"):
+            nearest_neighbours({"spatial": features, "mine": wrong}, images, 0, "")
+    for wrong in (images.float(), images[:, :1], images[0], images[:1]):
+        with pytest.raises(BadInput, match=r"images are uint8 \(N, 3, H, W\), two or more"):
             nearest_neighbours(encoders, wrong, 0, "")
     for wrong in (hues[:-1], 360 * hues, hues - 1, hues * torch.nan):
-        with pytest.raises(BadInput, match="turns from 0 to below 1, one for each of 40 pictures"):
-            nearest_neighbours(encoders, pictures, 0, "", hues=wrong)
+        with pytest.raises(BadInput, match="turns from 0 to below 1, one for each of 40 images"):
+            nearest_neighbours(encoders, images, 0, "", hues=wrong)
     assert not plt.get_fignums()
 
 

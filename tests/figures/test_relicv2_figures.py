@@ -362,7 +362,7 @@ def test_ablations_by_hand(rows):
     for changed, words, name, base in (
         ("invariance loss", "no invariance loss", "no invariance", 0.0),
         ("saliency", "removed 0.6", "removed 0.6", 0.0),
-        ("saliency, against 0.6", "removed 0.6, masks of other pictures", "removed 0.6 shuffled", 1.0),
+        ("saliency, against 0.6", "removed 0.6, masks of other images", "removed 0.6 shuffled", 1.0),
         ("saliency, against 0.6", "backgrounds kept", "no saliency", 1.0),
     ):
         gap = CHANGE[name] - base
@@ -461,11 +461,11 @@ def test_what_saliency_is_shown_to_do(rows):
     words = relicv2_words.saliency_words(rows)
     low, high = words.split("Backgrounds removed from 0.6")
     assert "over exact masks -0.5 [" in low and "On the mean of 5 shifts: removal helps, learned masks beat" in low
-    assert "In domain: whether removal helps is undecided, learned masks beat masks of other pictures." in low
-    assert "In domain: removal helps, learned masks beat masks of other pictures." in high
+    assert "In domain: whether removal helps is undecided, learned masks beat masks of other images." in low
+    assert "In domain: removal helps, learned masks beat masks of other images." in high
     worse = rows.copy()
     worse.loc[worse["system"] == "relicv2", "value"] -= 8
-    assert "In domain: removal hurts, masks of other pictures beat learned ones." in relicv2_words.saliency_words(worse)
+    assert "In domain: removal hurts, masks of other images beat learned ones." in relicv2_words.saliency_words(worse)
 
 
 def test_one_seed_decides_nothing():
@@ -483,7 +483,7 @@ def test_the_answer_by_hand(rows):
     assert first.startswith("Beside supervision with the same images, crops and passes, ReLICv2 on CIFAR-10")
     assert first.count(behind) == 2 and first.index("CIFAR-10") < first.index("on scenes")
     helped, undecided = second.split("; undecided: ")
-    apart = half(np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3)  # corruptions and C-bar share their pictures
+    apart = half(np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3)  # corruptions and C-bar share their images
     assert f"the invariance loss (CIFAR-10 {told(4, apart)} and scenes {told(4, half())})" in helped
     assert "the stopped gradient" in undecided and "hurt" not in second
     hurt = both.copy()

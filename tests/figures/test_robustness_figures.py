@@ -104,7 +104,7 @@ def test_words_do_not_overlap(shown):
             assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), figure.name  # 0.7: the height of the letters
 
 
-def test_same_picture_each_time(shown):
+def test_same_image_each_time(shown):
     for name in ("effective", "transformer"):  # those that are laid out for their words
         assert shown[name].picture() == shown[name].picture()
 

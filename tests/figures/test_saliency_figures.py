@@ -1,4 +1,4 @@
-"""Pictures of saliency, segmentation and backgrounds: what they show, say and refuse, and that they can be read."""
+"""Images of saliency, segmentation and backgrounds: what they show, say and refuse, and that they can be read."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 from sklearn.metrics import jaccard_score
 
 from lib import images as library
-from lib.chapters.relicv2 import saliency as pictures
+from lib.chapters.relicv2 import saliency as images
 from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.saliency import (
     CLASS_COLOURS,
@@ -56,7 +56,7 @@ def some_scenes(count=3):
 
 
 def shown(figure):
-    """The pictures of a drawing, uint8 (S, S, 3) each, in the order of their drawing."""
+    """The images of a drawing, uint8 (S, S, 3) each, in the order of their drawing."""
     return [image.get_array() for axes in figure.drawing.axes for image in axes.images]
 
 
@@ -93,7 +93,7 @@ def test_the_diagram_of_relicv2_can_be_read_on_a_phone():
 # ---- Saliency
 
 
-def test_a_line_shows_picture_maps_masks_and_what_is_left():
+def test_a_line_shows_image_maps_masks_and_what_is_left():
     images, learned, exact = some_scenes(2)
     figure = saliency_sheet({"scenes": (images, learned, exact)}, "Of the embedded set.")
     parts = shown(figure)
@@ -119,13 +119,13 @@ def test_where_nobody_knows_the_mask_nothing_is_said_of_it():
     both = saliency_sheet({"scenes": (images, learned, exact), "photographs": (images, learned, None)})
     assert len(shown(both)) == 2 * 9 + 2 * 8
     assert both.data["IoU of the learned mask (%)"].isna().tolist() == [False, False, True, True]
-    assert "nan" not in both.alt and "2 pictures" in both.alt
+    assert "nan" not in both.alt and "2 images" in both.alt
     assert_readable(both)
 
 
 def test_a_sheet_of_saliency_refuses_other_masks():
     images, learned, exact = some_scenes(2)
-    with pytest.raises(BadInput, match="needs one set of pictures or more"):
+    with pytest.raises(BadInput, match="needs one set of images or more"):
         saliency_sheet({})
     for wrong in (learned[:1], learned.float()):
         with pytest.raises(BadInput, match="masks of scenes are bool"):
@@ -135,7 +135,7 @@ def test_a_sheet_of_saliency_refuses_other_masks():
 
 
 def test_quality_of_masks_by_loop():
-    table = mask_quality_table(40).set_index(["pictures", "masks"])
+    table = mask_quality_table(40).set_index(["images", "masks"])
     assert list(table.index) == [("scenes", kind) for kind in ("fused", "learned", CONTROL)]
     test = load("scenes", "test", 40)
     learned = masks("scenes", "test", 40, progress=False)
@@ -151,14 +151,14 @@ def test_quality_of_masks_by_loop():
         assert line["mean IoU (%)"].startswith(f"{np.mean(agreed):.1f} [")
         assert line["median IoU (%)"].startswith(f"{np.median(agreed):.1f} [")
         poor = int(np.sum(np.array(agreed) < 50))
-        share = line["IoU below 50 % (% of pictures)"]
+        share = line["IoU below 50 % (% of images)"]
         assert share.startswith(f"{100 * poor / 40:.1f} [")
         if poor in (0, 40):  # of which no resample shows how sure it is
             low, high = stats.binomtest(poor, 40).proportion_ci(method="wilson")
             assert share.endswith(f" [{100 * low:.1f}, {100 * high:.1f}]")
 
 
-def test_failures_are_the_pictures_with_the_least_iou():
+def test_failures_are_the_images_with_the_least_iou():
     figure = saliency_failures(40, 3)
     test, learned = load("scenes", "test", 40), masks("scenes", "test", 40, progress=False)
     agreed = np.array([jaccard_score(a.flatten(), b.flatten()) for a, b in zip(test.masks, learned, strict=True)])
@@ -176,7 +176,7 @@ def test_failures_are_the_pictures_with_the_least_iou():
             "elsewhere" if min(missed, wrong) > 0.5 else "too little" if missed > wrong else "too much"
         )
     assert np.array_equal(shown(figure)[0], test.images[worst[0]].permute(1, 2, 0))
-    assert "Scenes: the objects of the pictures shown fill" in figure.caption and "shadow" in figure.caption
+    assert "Scenes: the objects of the images shown fill" in figure.caption and "shadow" in figure.caption
     assert_readable(figure)
 
 
@@ -207,17 +207,17 @@ def photographs(monkeypatch, tmp_path):
     for part, start in (("trainval", 0), ("test", 30)):
         names = [f"Abyssinian_{place}" for place in range(start, start + 30)]
         for name in names:
-            picture = np.full((side, side, 3), 60, dtype=np.uint8)
-            picture[8:24, 8:24] = 220
-            Image.fromarray(picture).save(home / "images" / f"{name}.jpg", quality=95)
+            image = np.full((side, side, 3), 60, dtype=np.uint8)
+            image[8:24, 8:24] = 220
+            Image.fromarray(image).save(home / "images" / f"{name}.jpg", quality=95)
             Image.fromarray(trimap).save(home / "annotations" / "trimaps" / f"{name}.png")
         (home / "annotations" / f"{part}.txt").write_text("".join(f"{name} 1 1 1\n" for name in names))
 
 
 def test_photographs_with_known_masks_are_judged_too(photographs):
     table = mask_quality_table(24)
-    assert table["pictures"].drop_duplicates().tolist() == ["scenes", "COIL", "Oxford-Pets"]
-    assert table.groupby("pictures")["number"].first().to_dict() == {"scenes": 24, "COIL": 24, "Oxford-Pets": 24}
+    assert table["images"].drop_duplicates().tolist() == ["scenes", "COIL", "Oxford-Pets"]
+    assert table.groupby("images")["number"].first().to_dict() == {"scenes": 24, "COIL": 24, "Oxford-Pets": 24}
     coil = known_masks(24)["COIL"]
     assert coil.objects == 2 and len(coil.images) == 24  # not the object before bright cloth
     assert coil.truth[0, 8:20, 10:22].all() and coil.truth[0].sum() == 12 * 12
@@ -226,18 +226,18 @@ def test_photographs_with_known_masks_are_judged_too(photographs):
     for found in pets.found.values():  # the open outline, rows 7 and 8 and so on, counts for nothing
         assert not (found[:, 7:25, 7:25] & ~pets.truth[:, 7:25, 7:25]).any()
     figure = saliency_failures(24, 2)
-    assert figure.data["pictures"].tolist() == ["scenes"] * 2 + ["COIL"] * 2 + ["Oxford-Pets"] * 2
-    first, second = figure.data.loc[figure.data["pictures"] == "COIL", "place"] // 12
+    assert figure.data["images"].tolist() == ["scenes"] * 2 + ["COIL"] * 2 + ["Oxford-Pets"] * 2
+    first, second = figure.data.loc[figure.data["images"] == "COIL", "place"] // 12
     assert first != second  # one of each object
     assert_readable(figure)
 
 
 @pytest.mark.parametrize("count", [19, True, 30.5])
-def test_few_pictures_judge_no_mask(count):
+def test_few_images_judge_no_mask(count):
     for judge in (mask_quality_table, saliency_failures):
         with pytest.raises(BadInput, match="at least 20"):
             judge(count)
-    with pytest.raises(BadInput, match="1 to 8 pictures, not 9"):
+    with pytest.raises(BadInput, match="1 to 8 images, not 9"):
         saliency_failures(40, 9)
 
 
@@ -298,7 +298,7 @@ def test_two_scenes_of_each_shape_in_all_parts_of_both_worlds():
     figure = background_sheet(4)
     parts = np.stack(shown(figure)).reshape(2, 5, 4, 32, 32, 3)
     for world, tied in enumerate((False, True)):
-        every, labels = scene_parts(pictures._ASKED, tied, torch.device("cpu"))
+        every, labels = scene_parts(images._ASKED, tied, torch.device("cpu"))
         chosen = [place for label in (0, 1) for place in (labels == label).nonzero()[:2, 0].tolist()]
         for line, part in enumerate(every):
             assert np.array_equal(parts[world, line], every[part][chosen].permute(0, 2, 3, 1))

@@ -31,7 +31,7 @@ from lib.shifts.corruptions.filters import zoom_cut
 
 SHOWN = ("simclr", "byol", "barlow_twins", "supervised", "random")
 LEARNERS = SHOWN[:3]
-CURVES = {  # distance of the pictures at a severity
+CURVES = {  # distance of the images at a severity
     "saturate": lambda s: 10 - 2 * s if s < 3 else 5.5 * (s - 2),
     "elastic_transform": lambda s: 45 - 4 * s,
     "gaussian_noise": lambda s: 7 * s,
@@ -260,7 +260,7 @@ def test_predictions_of_the_benchmarks_table():
                                (0.07, 0.03, 0.06)), "3", "(root mean squares)."),  # fmt: skip
         ("glass_blur", ((0.1, 1, 1), (0.3, 1, 1), (0.2, 1, 1), (0.4, 1, 1), (0.5, 1, 1)), "3", "are 1, 1, 1, 1 and 1."),
         ("gaussian_noise", (0.04, 0.02, 0.08, 0.07, 0.1), "2 and 4", "0.04, 0.02, 0.08, 0.07 and 0.1"),
-        ("spatter", tuple((0.65, 0.1, 0.7, 0.7 - 0.01 * s, 0.5, 0) for s in range(5)), "none", "of the picture."),
+        ("spatter", tuple((0.65, 0.1, 0.7, 0.7 - 0.01 * s, 0.5, 0) for s in range(5)), "none", "of the image."),
     ],
 )  # fmt: skip
 def test_another_table_makes_other_predictions(monkeypatch, name, changed, level, words):
@@ -276,8 +276,8 @@ def test_share_of_flakes_is_that_of_noise_enlarged_by_scipy(severity):
     cut, enlarged = zoom_cut(32, zoom)
     noise = np.random.default_rng(0).normal(mean, deviation, (600, cut, cut))
     trim = (enlarged - 32) // 2
-    pictures = [ndimage.zoom(field, enlarged / cut, order=1)[trim : trim + 32, trim : trim + 32] for field in noise]
-    assert _flakes(row) == pytest.approx((np.array(pictures) >= threshold).mean(), rel=0.06)
+    images = [ndimage.zoom(field, enlarged / cut, order=1)[trim : trim + 32, trim : trim + 32] for field in noise]
+    assert _flakes(row) == pytest.approx((np.array(images) >= threshold).mean(), rel=0.06)
 
 
 @pytest.mark.parametrize("row", CIFAR10["spatter"])
@@ -296,20 +296,20 @@ def test_size_of_the_warp_is_that_of_a_field_smoothed_by_scipy(strength, sigma, 
 
 
 def test_a_flat_step_of_motion_blur_changes_no_byte():
-    pictures = torch.randint(256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
+    images = torch.randint(256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0)).float()
     seeds = image_seeds(8, torch.Generator().manual_seed(1))
-    second, third, fourth = (blur.motion_blur(pictures, seeds, *CIFAR10["motion_blur"][s]) for s in (1, 2, 3))
+    second, third, fourth = (blur.motion_blur(images, seeds, *CIFAR10["motion_blur"][s]) for s in (1, 2, 3))
     assert torch.equal(third, fourth) and not torch.equal(second, third)
 
 
-def test_saturation_passes_through_the_clean_picture():
-    pictures = torch.randint(256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
-    gaps = {s: (corrupt(pictures, "saturate", s).int() - pictures.int()).abs().max() for s in (2, 2 + 0.9 / 1.4, 3)}
+def test_saturation_passes_through_the_clean_image():
+    images = torch.randint(256, (8, 3, 32, 32), generator=torch.Generator().manual_seed(0)).byte()
+    gaps = {s: (corrupt(images, "saturate", s).int() - images.int()).abs().max() for s in (2, 2 + 0.9 / 1.4, 3)}
     assert list(gaps.values())[1] <= 1 < min(gaps[2], gaps[3])
 
 
 def test_errors_with_normalisation_and_their_standard_error():
-    """From outcomes of images: the standard error of a share is that of `row`; of a mean over pictures, above it."""
+    """From outcomes of images: the standard error of a share is that of `row`; of a mean over images, above it."""
     generator = np.random.default_rng(0)
     wrong, raw = generator.random(500) < 0.3, generator.random(500) < 0.5
     many = generator.random((15, 500)) < 0.4
@@ -338,7 +338,7 @@ def test_table_of_raw_input(rows):
 def test_sentences_on_raw_input(rows):
     """Costs are 9.0 to 9.8 points, 0.1 more from run to run; methods' means of three seeds are 9.1, 9.4, 9.7, 10.0."""
     found = raw_input_sentences(rows)
-    assert "9.1 to 9.7 points higher on clean pictures" in found["raw-cost"]
+    assert "9.1 to 9.7 points higher on clean images" in found["raw-cost"]
     assert "supervised reference 10.0 and 10.0." in found["raw-cost"]
     assert f"is 6.0 points higher, on average {100 * 6 / 9.4:.0f} % of what" in found["raw-contrast"]
     gaps = [abs(0.1 * place - 0.25) for place in range(15)]
@@ -352,7 +352,7 @@ def test_other_rows_make_other_sentences(rows):
     free.loc[free["metric"] == "raw cost", "value"] = 0.0
     found = raw_input_sentences(free)
     assert "too little" in found["raw-contrast"] and "below that range: 3" in found["raw-paper"]
-    assert "0.0 points higher on clean pictures" in found["raw-cost"]
+    assert "0.0 points higher on clean images" in found["raw-cost"]
     assert "supervised" not in raw_input_sentences(made_up(methods=LEARNERS))["raw-cost"].split("methods")[1]
 
 
@@ -402,5 +402,5 @@ def test_lines_of_attention(rows, drawn):
         *lines, control = axes.get_lines()
         for place, line in enumerate(lines):
             assert np.allclose(line.get_ydata(), [91 - 2 * place - 4 * s for s in SEVERITIES])
-        assert control.get_label() == "two different pictures" and np.allclose(control.get_ydata(), 22)
+        assert control.get_label() == "two different images" and np.allclose(control.get_ydata(), 22)
     assert "(22 %)" in figure.caption and "fog 67 percent, contrast 67 percent" in figure.alt

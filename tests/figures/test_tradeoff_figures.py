@@ -183,7 +183,7 @@ def test_words_do_not_overlap(shown):
         check_apart(figure)
 
 
-def test_same_picture_each_time(shown):
+def test_same_image_each_time(shown):
     for name in ("fig-trade-off", "fig-monitor"):
         assert shown[name].picture() == shown[name].picture()
 

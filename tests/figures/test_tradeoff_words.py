@@ -133,8 +133,8 @@ def test_in_class_by_hand():
     texts = words.tradeoff_answer(quick)
     check(texts)
     assert texts["answer-best"] == (
-        "Without an adversary in training no encoder keeps more than 2.0 % of the pictures under PGD at 8/255. Of 2 "
-        "ways to train without labels and against one, CF-AMC-SSL keeps most, 32.0 [29.5, 34.5] %; on clean pictures "
+        "Without an adversary in training no encoder keeps more than 2.0 % of the images under PGD at 8/255. Of 2 "
+        "ways to train without labels and against one, CF-AMC-SSL keeps most, 32.0 [29.5, 34.5] %; on clean images "
         "it is the best as well, with 55.0 [52.5, 57.5] %."
     )
     told = {name for name, text in texts.items() if text != UNTOLD}
@@ -161,8 +161,8 @@ def test_any_two_systems(seeds):
         check(words.tradeoff_answer(made_up(preset, pair, seeds)))
     two = words.tradeoff_answer(made_up("small", ("simclr", "cf-amc-ssl"), (0,)))
     assert two["answer-best"] == (
-        "Without an adversary in training no encoder keeps more than 1.0 % of the pictures under AutoAttack at 8/255. "
-        "CF-AMC-SSL, which is trained against one, keeps 31.0 %, and 55.0 % of clean pictures."
+        "Without an adversary in training no encoder keeps more than 1.0 % of the images under AutoAttack at 8/255. "
+        "CF-AMC-SSL, which is trained against one, keeps 31.0 %, and 55.0 % of clean images."
     )
     assert two["attack-words"].startswith("On average over 1 system trained under attack, the same encoders leave 37.0")
 
@@ -170,20 +170,20 @@ def test_any_two_systems(seeds):
 def test_the_best_by_hand(results, texts):
     """The half-width over three seeds that lie 1 apart: 4.303 / sqrt(3) = 2.48."""
     assert texts["answer-best"] == (
-        "Without an adversary in training no encoder keeps more than 3.0 % of the pictures under AutoAttack at 8/255. "
+        "Without an adversary in training no encoder keeps more than 3.0 % of the images under AutoAttack at 8/255. "
         "Of 8 ways to train without labels and against one, CF-AMC-SSL keeps most, 31.0 [28.5, 33.5] %; on clean "
-        "pictures it is the best as well, with 55.0 [52.5, 57.5] %."
+        "images it is the best as well, with 55.0 [52.5, 57.5] %."
     )
     better = made_up(world=lambda *cell: 65.0 if cell == ("deacl", "none", "accuracy") else value(*cell))
     assert words.tradeoff_answer(better)["answer-best"].endswith(
-        "CF-AMC-SSL keeps most, 31.0 [28.5, 33.5] %; on clean pictures DeACL is the best, with 65.0 [62.5, 67.5] %."
+        "CF-AMC-SSL keeps most, 31.0 [28.5, 33.5] %; on clean images DeACL is the best, with 65.0 [62.5, 67.5] %."
     )
 
 
 def test_crops_and_costs_by_hand(texts):
     """55 and 44, 32 and 23; 55 and 52, 32 and 30, for 6 x 8 x 6 passes and 2 x 8 x 3; 55 and 42, 32 and 22."""
     assert texts["answer-crops"] == (
-        "Crops of all sizes gain 11.0 [11.0, 11.0] points over patches on clean pictures and 9.0 [9.0, 9.0] under PGD."
+        "Crops of all sizes gain 11.0 [11.0, 11.0] points over patches on clean images and 9.0 [9.0, 9.0] under PGD."
     )
     assert texts["answer-cost"] == (
         "CF-AMC-SSL less PGD training of the same method with as many updates, which costs 6.0 times its passes (3.0 "
@@ -199,13 +199,13 @@ def test_attacks_and_read_outs_by_hand(texts):
         "and 26.5 % to AutoAttack."
     )
     assert texts["aggregation-words"] == (
-        "For CF-AMC-SSL the aggregate of crops is right for 52 % on clean pictures, 26 % under the attack of the "
-        "public code, of every crop by itself, 34 % under one of the picture whose adversary does not know the crops "
+        "For CF-AMC-SSL the aggregate of crops is right for 52 % on clean images, 26 % under the attack of the "
+        "public code, of every crop by itself, 34 % under one of the image whose adversary does not know the crops "
         "and 30 % under one whose adversary does; the standard probe for 55 % and 32 %."
     )
     assert texts["probe-words"] == (
         "On average over 12 systems, a probe that is trained under attack on the same frozen features gains 3.0 points "
-        "under PGD and loses 1.0 points on clean pictures. Part of what looks like a fragile encoder is a fragile "
+        "under PGD and loses 1.0 points on clean images. Part of what looks like a fragile encoder is a fragile "
         "probe."
     )
 
@@ -241,7 +241,7 @@ def test_summed_gradients_by_hand():
 
 def test_corruptions_by_hand(results, texts):
     assert texts["corruption-words"] == (
-        "An adversary in training costs 12.0 points on clean pictures, on average over 10 systems, and 2.5 over the "
+        "An adversary in training costs 12.0 points on clean images, on average over 10 systems, and 2.5 over the "
         "15 corruptions. It costs most under fog (+20.0), contrast (+15.0) and snow (+10.0), and least under "
         "gaussian noise (-9.0), shot noise (-8.0) and jpeg compression (-7.0)."
     )
@@ -257,7 +257,7 @@ def test_corruptions_by_hand(results, texts):
 def test_similarity_by_hand(texts):
     """100 (100 - 40) / (100 - 20) = 75 and 100 (100 - 90) / (100 - 50) = 20; seeds move both alike, so take one."""
     one = words.tradeoff_answer(made_up(seeds=(0,)))["similarity-words"]
-    assert "PGD at 8/255 moves a picture by 75 in encoders trained without an adversary and by 20 in those" in one
+    assert "PGD at 8/255 moves an image by 75 in encoders trained without an adversary and by 20 in those" in one
     assert texts["similarity-words"] == one
 
 

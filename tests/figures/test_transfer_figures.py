@@ -126,7 +126,7 @@ def test_words_do_not_overlap(shown):
             assert not overlap, (figure.name, first, second)
 
 
-def test_same_picture_each_time(shown):
+def test_same_image_each_time(shown):
     for name in ("fusion", "ranks", "hue"):
         assert shown[name].picture() == shown[name].picture()
 

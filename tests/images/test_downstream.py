@@ -85,7 +85,7 @@ def test_a_wrong_size_is_one_sentence(folder, size):
 @pytest.mark.parametrize(("name", "words"), [
     ("cifar100-5k", "a folder that holds cifar100-5k.npz by WITHSTAND_DATA"),
     ("dtd", "holds dtd-10classes-64px.npz, or the folder dtd"),
-    ("pacs-art", "holds pacs-32px.npz, or the published pictures in pacs/art_painting/CLASS"),
+    ("pacs-art", "holds pacs-32px.npz, or the published images in pacs/art_painting/CLASS"),
 ])  # fmt: skip
 def test_without_a_set_one_sentence_says_where_to_put_it(folder, monkeypatch, unset, name, words):
     if unset:
@@ -212,7 +212,7 @@ def test_packed_pacs_is_one_domain_a_set(folder, name):
     assert [splits[part].labels.bincount().tolist() for part in SPLITS] == [[7] * 7, [1] * 7, [2] * 7]
 
 
-def test_larger_pictures_repeat_pixels(folder):
+def test_larger_images_repeat_pixels(folder):
     pack_pacs(folder)
     small, large = downstream("pacs-photo")["test"].images, downstream("pacs-photo", 64)["test"].images
     assert torch.equal(large, small.repeat_interleave(2, dim=2).repeat_interleave(2, dim=3))
@@ -277,7 +277,7 @@ def paint(path, colour=(0, 0, 0), size=(8, 8)):
 
 
 def publish(home, classes, each=10):
-    """Pictures whose red is the class and whose green is the place within it."""
+    """Images whose red is the class and whose green is the place within it."""
     for label, name in enumerate(classes):
         for place in range(each):
             paint(home / name / f"{name}_{place:04d}.png", (label, place, 0))
@@ -314,7 +314,7 @@ def test_folder_and_packed_file_of_pacs_split_alike(folder):
         assert split.checksum == packed[part].checksum
 
 
-def test_picture_in_a_folder_is_the_mean_of_its_central_square(folder):
+def test_image_in_a_folder_is_the_mean_of_its_central_square(folder):
     publish(folder / "dtd" / "images", ("banded", "woven"))
     wide = noise(64, 128, 3)
     Image.fromarray(wide).save(folder / "dtd" / "images" / "woven" / "woven_0004.png")  # the fifth: a test image
@@ -352,11 +352,11 @@ def test_published_textures_keep_the_first_partition(folder):
 
 
 @pytest.mark.parametrize("test", [(3,), (3, 4, 6), (2, 3, 4)])
-def test_lists_that_do_not_fit_the_pictures_are_one_sentence(folder, test):
-    """A picture that no list names, one that is not there, one that two lists name."""
+def test_lists_that_do_not_fit_the_images_are_one_sentence(folder, test):
+    """An image that no list names, one that is not there, one that two lists name."""
     publish(folder / "dtd" / "images", ("banded", "woven"), each=5)
     write_lists(folder / "dtd", ("banded", "woven"), train=(0,), val=(1, 2), test=test)
-    with pytest.raises(BadInput, match="do not name every picture .* once, and no other; unpack DTD again, or remove"):
+    with pytest.raises(BadInput, match="do not name every image .* once, and no other; unpack DTD again, or remove"):
         downstream("dtd")
 
 
@@ -515,7 +515,7 @@ SIZES = {  # of the test split, the smallest and the largest class
 
 @pytest.mark.parametrize("name", SIZES)
 def test_the_real_sets(monkeypatch, name):
-    """Of every class a fifth, rounded down, is tested on; no picture is in two splits or twice in one."""
+    """Of every class a fifth, rounded down, is tested on; no image is in two splits or twice in one."""
     monkeypatch.setenv("WITHSTAND_DATA", DATA)
     if name not in available():
         pytest.skip(f"no {name} under WITHSTAND_DATA")

@@ -1,4 +1,4 @@
-"""Views of objects and scenes: which pictures make a group, what they show, and what can be wrong with their files."""
+"""Views of objects and scenes: which images make a group, what they show, and what can be wrong with their files."""
 
 import hashlib
 
@@ -38,7 +38,7 @@ def by_name(path):
 
 
 def publish(home, names):
-    """Small pictures of those names, each of its own colour; the colours by name."""
+    """Small images of those names, each of its own colour; the colours by name."""
     for name in names:
         save(home / name, by_name(home / name))
     return {name.rsplit("/", 1)[-1]: by_name(home / name) for name in names}
@@ -50,14 +50,14 @@ def publish(home, names):
 def test_coil_100_by_hand(folder):
     names = [f"obj{number}__{azimuth}.png" for number in (10, 2) for azimuth in (100, 0, 15)]
     colour = publish(folder / "coil-100", names)
-    (folder / "coil-100" / "readme.txt").write_text("not a picture, and not named like one")
+    (folder / "coil-100" / "readme.txt").write_text("not an image, and not named like one")
     save(folder / "coil-100" / "._obj2__0.png")
     views = objects("coil-100", 8)
     assert views.images.shape == (6, 3, 8, 8) and views.images.dtype == torch.uint8 and views.images.is_contiguous()
     assert views.groups.tolist() == [0, 0, 0, 1, 1, 1] and views.groups.dtype == torch.int64
     assert views.value.tolist() == [0, 15, 100, 0, 15, 100] and views.value.dtype == torch.float32
     assert (views.varies, views.unit, views.names) == ("azimuth", "degrees", ("object 2", "object 10"))
-    assert views.source == "coil-100 (COIL-100): 6 pictures in 2 groups, at 8 px"
+    assert views.source == "coil-100 (COIL-100): 6 images in 2 groups, at 8 px"
     assert contents(views) == {
         f"object {number}": [(azimuth, colour[f"obj{number}__{azimuth}.png"]) for azimuth in (0, 15, 100)]
         for number in (2, 10)
@@ -137,7 +137,7 @@ def test_alot_by_hand(folder):
     assert light.names[:2] == ("material 1, camera 1, azimuth 0", "material 1, camera 1, azimuth 60")
 
 
-def test_pictures_are_cut_to_their_central_square_and_averaged(folder):
+def test_images_are_cut_to_their_central_square_and_averaged(folder):
     """24 x 16 pixels: 4 columns go on either side, and each pixel of 8 x 8 is the mean of 2 x 2."""
     for azimuth in (0, 5):
         pixels = np.zeros((16, 24, 3), np.uint8)
@@ -174,7 +174,7 @@ def test_coil_packed_by_hand(folder):
     views = objects("coil", 8)
     assert views.groups.tolist() == [0] * 4 + [1] * 4 and views.value.tolist() == [0, 5, 10, 15] * 2
     assert views.names == ("object 3", "object 7") and (views.varies, views.unit) == ("azimuth", "degrees")
-    assert views.source == "coil (2 objects of COIL-100 at 16 px): 8 pictures in 2 groups, at 8 px"
+    assert views.source == "coil (2 objects of COIL-100 at 16 px): 8 images in 2 groups, at 8 px"
     assert views.groups.dtype == torch.int64 and views.value.dtype == torch.float32 and available() == ["coil"]
     original = arrays["images"][[1, 5, 7, 2, 3, 4, 0, 6]]  # by object, then by azimuth
     images = views.images.numpy()
@@ -305,7 +305,7 @@ RANGES = {
 
 @pytest.mark.parametrize("varies", RANGES)
 def test_only_the_named_cause_changes(varies):
-    """Each picture is that of the drawn scene with one factor overwritten, and the tint where the lamp's hue varies."""
+    """Each image is that of the drawn scene with one factor overwritten, and the tint where the lamp's hue varies."""
     name, values, unit = RANGES[varies]
     views = scene_views(varies, count=3, views=4, size=16, seed=5)
     assert views.images.shape == (12, 3, 16, 16) and views.images.dtype == torch.uint8
@@ -335,7 +335,7 @@ def test_scene_views_are_deterministic_and_nested():
     whole = hashlib.sha256(first.images.numpy().tobytes() + first.groups.numpy().tobytes()).hexdigest()
     assert first.checksum == whole and first.images.is_contiguous()
     assert first.source == (
-        f"scenes (rendered, protocol {scenes.PROTOCOL}, test, seed 0): 6 pictures in 2 groups, at 16 px"
+        f"scenes (rendered, protocol {scenes.PROTOCOL}, test, seed 0): 6 images in 2 groups, at 16 px"
     )
 
 

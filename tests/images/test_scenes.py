@@ -58,7 +58,7 @@ def test_a_gpu_draws_the_same_to_one_grey_level():
     assert (cpu.images.int() - gpu.images.cpu().int()).abs().max() <= 1
 
 
-def test_seeds_and_splits_are_different_pictures():
+def test_seeds_and_splits_are_different_images():
     sets = [render(20, seed=seed, split=split).images for seed in (0, 1) for split in ("train", "validation", "test")]
     pictures = [image.numpy().tobytes() for images in sets for image in images]
     assert len(set(pictures)) == len(pictures)
@@ -209,7 +209,7 @@ def test_hue_colours_the_object_and_nothing_else():
     assert (scene.images[0] == scene.images[1])[:, ~rim].all()
 
 
-def test_objects_are_in_the_picture_and_visible():
+def test_objects_are_in_the_image_and_visible():
     scene = render(500)
     share = scene.masks.float().mean((1, 2))
     assert 0.04 < share.min() and share.max() < 0.55
@@ -225,19 +225,19 @@ def test_raw_pixels_say_little_and_not_nothing():
 
 
 def test_a_small_encoder_reads_the_shape_and_unseen_causes_confuse_it():
-    pictures = render(10_000, textured=True)
+    images = render(10_000, textured=True)
     tests = {split: render(1000, split=split, textured=True) for split in SPLITS[2:]}
     torch.manual_seed(0)
     method = build_method("supervised", build_encoder("resnet10_narrow"), METHODS["supervised"].settings(), classes=10)
     plan = Training(epochs=12, batch_size=128, optimiser="adamw", learning_rate=0.002, weight_decay=0.05)
-    train(method, pictures.images, pictures.labels, plan, seed=0, progress=False)
+    train(method, images.images, images.labels, plan, seed=0, progress=False)
 
-    def accuracy(pictures):
+    def accuracy(images):
         with torch.no_grad():
-            found = method.head(method.encoder(pictures.images / 255)).argmax(1)
-        return (found == pictures.labels).float().mean().item()
+            found = method.head(method.encoder(images.images / 255)).argmax(1)
+        return (found == images.labels).float().mean().item()
 
-    found = {split: accuracy(pictures) for split, pictures in tests.items()}
+    found = {split: accuracy(images) for split, images in tests.items()}
     assert found["test"] > 0.95
     for split in ("test-conflict", "test-light", "test-pose"):
         assert 0.15 < found[split] < found["test"] - 0.05, found

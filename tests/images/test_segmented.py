@@ -24,10 +24,10 @@ def folder(tmp_path, monkeypatch):
 
 def save(path, array, palette=False):
     path.parent.mkdir(parents=True, exist_ok=True)
-    picture = Image.fromarray(array)
+    image = Image.fromarray(array)
     if palette:  # as VOC keeps its maps; a palette changes no number
-        picture.putpalette(list(np.random.default_rng(0).integers(256, size=768)))
-    picture.save(path)
+        image.putpalette(list(np.random.default_rng(0).integers(256, size=768)))
+    image.save(path)
 
 
 def noise(*shape, high=256):
@@ -35,7 +35,7 @@ def noise(*shape, high=256):
 
 
 def make_pets(root, count=10, **changed):
-    """Pictures of one colour each, twice as wide as high; their trimaps have 2 | 1 left and right of the middle."""
+    """Images of one colour each, twice as wide as high; their trimaps have 2 | 1 left and right of the middle."""
     home = root / "oxford-iiit-pet"
     trimap = np.full((16, 32), 2, dtype=np.uint8)
     trimap[:, 16:], trimap[0] = 1, 3
@@ -63,14 +63,14 @@ def make_voc(root, count=5):
 
 
 def make_cityscapes(root, cities=("aachen", "bochum"), each=3):
-    """Every number that a map may hold, 0 to 33, in columns of one pixel; the picture's red is the number."""
+    """Every number that a map may hold, 0 to 33, in columns of one pixel; the image's red is the number."""
     numbers = np.tile(np.arange(34, dtype=np.uint8), (34, 1))
     for part in ("train", "val"):
         for city in cities:
             for place in range(each):
                 stem = f"{city}_{place:06}_000019"
-                picture = np.stack([numbers, numbers * 0 + place, numbers * 0], axis=2)
-                save(root / "cityscapes/leftImg8bit" / part / city / f"{stem}_leftImg8bit.png", picture)
+                image = np.stack([numbers, numbers * 0 + place, numbers * 0], axis=2)
+                save(root / "cityscapes/leftImg8bit" / part / city / f"{stem}_leftImg8bit.png", image)
                 save(root / "cityscapes/gtFine" / part / city / f"{stem}_gtFine_labelIds.png", numbers)
 
 
@@ -136,7 +136,7 @@ def test_order_is_fixed_and_subsets_lie_within(folder):
     assert whole.checksum == segmented("pets", "train", size=8).checksum
 
 
-def test_pictures_are_averaged(folder):
+def test_images_are_averaged(folder):
     make_cityscapes(folder)
     found = segmented("cityscapes", "test", 1, size=17).images[0, 0, 0]
     assert (found.float() - (2 * torch.arange(17) + 0.5)).abs().max() <= 0.5
@@ -180,7 +180,7 @@ SPOILS = [
 def test_a_damaged_image_or_map_is_named_and_left_out(folder, capsys, spoil, words):
     spoil(make_pets(folder))
     part = segmented("pets", "test", size=8)
-    assert sorted(part.images[:, 0, 0, 0].tolist()) == list(range(55, 100, 5)) and "9 test pictures" in part.source
+    assert sorted(part.images[:, 0, 0, 0].tolist()) == list(range(55, 100, 5)) and "9 test images" in part.source
     assert re.search(words, capsys.readouterr().err)
 
 
@@ -225,8 +225,8 @@ def test_wrong_parameters_are_one_sentence(folder, arguments, words):
         segmented(*arguments)
 
 
-def test_a_list_without_pictures_for_validation_is_one_sentence(folder):
+def test_a_list_without_images_for_validation_is_one_sentence(folder):
     make_pets(folder, count=4)
-    with pytest.raises(BadInput, match="pets has no validation pictures among the 4"):
+    with pytest.raises(BadInput, match="pets has no validation images among the 4"):
         segmented("pets", "validation", size=8)
     assert segmentation.available() == ["scenes", "pets"]

@@ -186,7 +186,7 @@ def paint(path, colour, size=(50, 40)):
     Image.new("RGB", size, colour).save(path)
 
 
-def test_folder_of_pictures(folder):
+def test_folder_of_images(folder):
     for i in range(10):
         paint(folder / "mine" / "red" / f"{i}.png", (200, 0, 0))
         paint(folder / "mine" / "blue" / f"{i}.jpg", (0, 0, 200), size=(32, 100))
@@ -205,12 +205,12 @@ def test_folder_with_train_and_test(folder):
     assert load("mine", "train").labels.bincount().tolist() == [9, 9]
 
 
-def test_picture_is_the_mean_of_its_central_square(folder):
+def test_image_is_the_mean_of_its_central_square(folder):
     path = folder / "wide.png"
     pixels = np.random.default_rng(0).integers(256, size=(64, 128, 3), dtype=np.uint8)
     Image.fromarray(pixels).save(path)
     means = pixels[:, 32:96].reshape(32, 2, 32, 2, 3).mean(axis=(1, 3))
-    assert np.abs(sources.read_picture(path) - means).max() <= 1
+    assert np.abs(sources.read_image(path) - means).max() <= 1
 
 
 def paint_classes(root, each=10, classes=("a", "b")):
@@ -232,7 +232,7 @@ def test_one_file_that_is_no_image_is_named_counted_and_left_out(folder, capsys)
     assert sorted(sum(map(contents, parts), [])) == [(red, green) for red in (0, 100) for green in range(10)]
     said = capsys.readouterr().err
     assert "mine: 1 of 21 images left out: " in said and "notes.png is not an image that Pillow can read" in said
-    assert parts[0].source == "mine (folder of 20 pictures; 1 that cannot be read left out)"
+    assert parts[0].source == "mine (folder of 20 images; 1 that cannot be read left out)"
 
 
 def test_more_than_a_tenth_of_them_stop_the_set(folder):
@@ -280,7 +280,7 @@ def test_names_of_splits_in_any_case(folder, train, test):
     assert part.classes == ("a", "b") and contents(part) == [(red, green) for red in (0, 100) for green in range(3)]
     assert len(load("mine", "train").images) == 18 and len(load("mine", "validation").images) == 2
     is_test = f"; its folder {test} is the test split" if test.lower().startswith("val") else ""
-    assert part.source == f"mine (folder of 26 pictures{is_test})"
+    assert part.source == f"mine (folder of 26 images{is_test})"
 
 
 def test_three_splits_are_kept(folder):

@@ -95,13 +95,13 @@ def test_a_linear_classifier_s_accuracies_are_known():
     generator = torch.Generator().manual_seed(0)
     direction = torch.randn(3, 8, 8, generator=generator)
 
-    def pictures(count):
+    def images(count):
         labels = torch.arange(count) % 2
         side = (labels - 0.5)[:, None, None, None] * direction
         noise = torch.randn(count, 3, 8, 8, generator=generator)
         return split((128 + 7 * side + 30 * noise).clamp(16, 240).byte(), labels)
 
-    train, validation, epsilon = pictures(400), pictures(200), 2 / 255
+    train, validation, epsilon = images(400), images(200), 2 / 255
     found = adversarial_monitor(train, validation, "fp32", epsilon)(SimpleNamespace(encoder=Pixels()))
 
     x, queries = (part.images.double().div(255).flatten(1).numpy() for part in (train, validation))

@@ -29,7 +29,7 @@ CLASSES = 5
 
 
 def pictures(count, side=32, seed=0):
-    """Smooth random pictures: noise of a quarter of the side, enlarged."""
+    """Smooth random images: noise of a quarter of the side, enlarged."""
     coarse = torch.rand(count, 3, side // 4, side // 4, generator=torch.Generator().manual_seed(seed))
     return torch.nn.functional.interpolate(255 * coarse, (side, side), mode="bicubic").clamp(0, 255).byte()
 

@@ -28,7 +28,7 @@ COUNT = 240
 
 
 class Pixels(nn.Module):
-    """Sees a picture at 4 x 4 pixels."""
+    """Sees an image at 4 x 4 pixels."""
 
     features = 48
 
@@ -67,7 +67,7 @@ def found(rows, shift, metric="accuracy"):
     return line.value, line.standard_error
 
 
-# ---- Pictures
+# ---- Images
 
 
 def test_the_wall_alone_is_the_scene_without_its_object_and_shadow():
@@ -155,7 +155,7 @@ def test_a_pixel_encoder_is_at_chance_on_walls_that_tell_nothing():
     assert gap > 4 * error
 
 
-def test_rows_by_loop_over_pictures():
+def test_rows_by_loop_over_images():
     """Of an encoder of other data, whose probe is fitted on scenes in both worlds."""
     one = subject(Pixels())
     one.dataset = "other"
@@ -171,9 +171,9 @@ def test_rows_by_loop_over_pictures():
             one.extract(sets["validation"].images), sets["validation"].labels,
         )  # fmt: skip
         parts, labels = scene_parts(few // 2, tied, CPU)
-        right = {part: [fitted.predict(one.extract(picture[None])).item() == label
-                        for picture, label in zip(pictures, labels.tolist(), strict=True)]
-                 for part, pictures in parts.items()}  # fmt: skip
+        right = {part: [fitted.predict(one.extract(image[None])).item() == label
+                        for image, label in zip(images, labels.tolist(), strict=True)]
+                 for part, images in parts.items()}  # fmt: skip
         for part in PARTS:
             assert found(rows, f"{world}: {part}")[0] == pytest.approx(100 * np.mean(right[part]), abs=0.51)
         differences = [a - b for a, b in zip(right[SAME], right[OTHER], strict=True)]

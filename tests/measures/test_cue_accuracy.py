@@ -46,8 +46,8 @@ def test_rows(subject):
         ("low_pass", 4): cues.low_pass(test.images, 4),
         ("silhouette", 0): torch.where(test.masks[:, None], 0, 255).byte().expand(-1, 3, -1, -1),
     }
-    for version, pictures in by_hand.items():
-        right = ~subject.wrong(pictures, test.labels)
+    for version, images in by_hand.items():
+        right = ~subject.wrong(images, test.labels)
         assert overall.loc[version, "value"] == pytest.approx(100 * right.mean())
         assert overall.loc[version, "standard_error"] == pytest.approx(100 * right.std(ddof=1) / 40**0.5)
 
@@ -58,18 +58,18 @@ def test_rows_of_classes_add_up(subject, count):
     test = subject.split("test", count)
     sizes = np.bincount(test.labels, minlength=10)
     assert (1 in sizes) == (count == 12)
-    for shift, pictures in (("none", test.images), ("texture", textures("scenes", "test", count, progress=False))):
+    for shift, images in (("none", test.images), ("texture", textures("scenes", "test", count, progress=False))):
         of_classes = rows[(rows["shift"] == shift) & rows["metric"].str.startswith("accuracy of ")]
         names = [name for name, size in zip(test.classes, sizes, strict=True) if size > 1]
         assert list(of_classes["metric"]) == [f"accuracy of {name}" for name in names]
         assert list(of_classes["images"]) == sizes[sizes > 1].tolist()
-        right = ~subject.wrong(pictures, test.labels)
+        right = ~subject.wrong(images, test.labels)
         counted = right[np.isin(test.labels, np.flatnonzero(sizes > 1))].sum()
         assert (of_classes["value"] * of_classes["images"]).sum() / 100 == pytest.approx(counted)
     assert set(rows[rows["metric"].str.startswith("accuracy of ")]["shift"]) == {"none", "texture"}
 
 
-def test_every_encoder_sees_the_same_pictures(subject, monkeypatch):
+def test_every_encoder_sees_the_same_images(subject, monkeypatch):
     first = CueAccuracy(30).rows(subject)
     with monkeypatch.context() as patch:
         patch.setattr("lib.measures.cue_accuracy.versions", None)  # made once, and kept
@@ -78,7 +78,7 @@ def test_every_encoder_sees_the_same_pictures(subject, monkeypatch):
     assert CueAccuracy(30).rows(subject).equals(first)
 
 
-def test_pictures_in_parts_are_the_whole(subject, monkeypatch):
+def test_images_in_parts_are_the_whole(subject, monkeypatch):
     test = subject.split("test", 25)
     whole = list(versions("scenes", test))
     monkeypatch.setattr("lib.measures.cue_accuracy._AT_ONCE", 7 * 3072)
@@ -91,9 +91,9 @@ def test_pieces_that_do_not_divide_the_side_are_left_out(subject):
     small = library.Split(test.images[..., :20, :20], test.labels, test.classes, test.checksum, test.source)
     made = versions("scenes", small)
     names = []
-    for shift, severity, pictures in made:
+    for shift, severity, images in made:
         names.append((shift, severity))
-        assert pictures.shape == (6, 3, 20, 20) or shift == "texture"  # those are of the whole data set
+        assert images.shape == (6, 3, 20, 20) or shift == "texture"  # those are of the whole data set
         if shift == "recoloured":
             break
     assert ("patch_shuffle", 4) in names and ("patch_shuffle", 8) not in names

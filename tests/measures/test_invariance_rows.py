@@ -73,7 +73,7 @@ def test_what_an_encoder_cannot_see_it_is_invariant_to():
     assert value(rows, "none", "similarity") < 100
 
 
-def test_similarity_is_that_of_one_picture_at_a_time():
+def test_similarity_is_that_of_one_image_at_a_time():
     """The loop of the paper's code, with its whitening, for a transform of one parameter and one of two."""
     one = subject(MeanColour())
     rows = SyntheticInvariance(6, 3).rows(one)
@@ -132,7 +132,7 @@ def test_what_features_hold_is_read_and_what_is_erased_is_not():
 
 
 def test_tasks_that_colour_solves(few_scenes):
-    """Textures of a colour each, and turntable pictures whose red and green are cosine and sine of the angle."""
+    """Textures of a colour each, and turntable images whose red and green are cosine and sine of the angle."""
     random = np.random.default_rng(0)
     texture = np.repeat(["banded", "woven"], 25)
     pictures = np.zeros((50, 64, 64, 3), np.uint8)

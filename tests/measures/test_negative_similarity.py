@@ -1,4 +1,4 @@
-"""Similarity of a query to what shares its meaning or its surface, against NumPy on pictures drawn by hand."""
+"""Similarity of a query to what shares its meaning or its surface, against NumPy on images drawn by hand."""
 
 import numpy as np
 import pytest
@@ -66,7 +66,7 @@ def test_every_number_against_numpy():
             assert cell(rows, name, percentile)["value"] == pytest.approx(np.percentile(expected, percentile), abs=1e-3)
 
 
-def test_an_encoder_of_colours_takes_surfaces_for_the_picture():
+def test_an_encoder_of_colours_takes_surfaces_for_the_image():
     rows, _ = rows_of(MeanColour())
     assert cell(rows, "patch")["value"] > 80 > 20 > cell(rows, "other")["value"]
     assert cell(rows, "texture")["value"] > cell(rows, "positive")["value"]

@@ -25,7 +25,7 @@ WNIDS = ("n02708093", "n03196217", "n07753592", "n01443537")  # analog clock, di
 
 
 class Pixels(nn.Module):
-    """Sees a picture at 4 x 4 pixels."""
+    """Sees an image at 4 x 4 pixels."""
 
     features = 48
 
@@ -124,13 +124,13 @@ def test_without_cifar10_s_classes_there_is_no_natural_set(small, subject):
 
 
 def test_variants_of_imagenet_for_an_encoder_of_wnids(small):
-    """Either clock is right for an alarm clock, and classes without a picture in a variant are never chosen."""
+    """Either clock is right for an alarm clock, and classes without an image in a variant are never chosen."""
     generator = np.random.default_rng(0)
     for wnid in WNIDS:
         for place in range(15):
             colour = generator.integers(256, size=3)
-            (small / "pictures" / wnid).mkdir(parents=True, exist_ok=True)
-            Image.new("RGB", (32, 32), tuple(map(int, colour))).save(small / "pictures" / wnid / f"{place}.png")
+            (small / "images" / wnid).mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", (32, 32), tuple(map(int, colour))).save(small / "images" / wnid / f"{place}.png")
     for place in range(30):
         wnid = WNIDS[(0, 2)[place % 2]]
         (small / "imagenet-r" / wnid).mkdir(parents=True, exist_ok=True)
@@ -151,10 +151,10 @@ def test_variants_of_imagenet_for_an_encoder_of_wnids(small):
         for place in range(20):
             pixels = generator.integers(256, size=(36, 36, 3), dtype=np.uint8)
             Image.fromarray(pixels).save(small / "objectnet" / "images" / name / f"{place:02}.png")
-    one = Subject(Pixels(), "pictures", None, "fp32", torch.device("cpu"))
+    one = Subject(Pixels(), "images", None, "fp32", torch.device("cpu"))
     rows = OutOfDistribution(None, 2).rows(one)
     assert {"imagenet-r", "objectnet"} < set(rows["shift"])
-    order = load("pictures", "test").classes
+    order = load("images", "test").classes
     assert sorted(order) == sorted(WNIDS)
 
     def answer(pixels, allowed):

@@ -72,8 +72,8 @@ def write_blobs(folder, classes: int, count: int, side: int = SIDE, noise: float
     generator = np.random.default_rng(0)
     labels = np.arange(count) % classes
     patterns = generator.normal(0, 5, (classes, side, side, 3))
-    pictures = 128 + patterns[labels] + generator.normal(0, noise, (count, side, side, 3))
-    np.savez(folder / "blobs.npz", images=pictures.clip(0, 255).astype(np.uint8), labels=labels)
+    images = 128 + patterns[labels] + generator.normal(0, noise, (count, side, side, 3))
+    np.savez(folder / "blobs.npz", images=images.clip(0, 255).astype(np.uint8), labels=labels)
 
 
 @pytest.fixture
@@ -97,11 +97,11 @@ def scenes(monkeypatch):
     def subject(seed: int = 0) -> Subject:
         torch.manual_seed(seed)
         encoder = build_encoder("resnet10_narrow")
-        pictures = load("scenes", "train", 60).images
-        encoder.normalise_by(pictures)
-        encoder.train()(pictures.float() / 255).square().mean().backward()
+        images = load("scenes", "train", 60).images
+        encoder.normalise_by(images)
+        encoder.train()(images.float() / 255).square().mean().backward()
         head = nn.Sequential(nn.Linear(encoder.features, 24), nn.BatchNorm1d(24), nn.ReLU())
-        head(encoder(pictures.float() / 255))  # fills the statistics of batch norm
+        head(encoder(images.float() / 255))  # fills the statistics of batch norm
         return Subject(encoder.eval(), "scenes", 60, "fp32", CPU, head.eval())
 
     return subject
@@ -311,11 +311,11 @@ def write_two_causes(folder, count: int = 600) -> None:
     generator = np.random.default_rng(0)
     labels = generator.integers(0, 2, count)
     side = 2 * labels - 1
-    pictures = np.full((count, SIDE, SIDE, 3), 128)
-    pictures[:, :, : SIDE // 2] += (25 * side + generator.normal(0, 20, count)).round().astype(int)[:, None, None, None]
+    images = np.full((count, SIDE, SIDE, 3), 128)
+    images[:, :, : SIDE // 2] += (25 * side + generator.normal(0, 20, count)).round().astype(int)[:, None, None, None]
     sign = np.where((np.arange(SIDE)[:, None] + np.arange(SIDE // 2)) % 2 == 1, -1, 1)
-    pictures[:, :, SIDE // 2 :] += 2 * (side[:, None, None] * sign)[..., None]
-    np.savez(folder / "two.npz", images=pictures.clip(0, 255).astype(np.uint8), labels=labels)
+    images[:, :, SIDE // 2 :] += 2 * (side[:, None, None] * sign)[..., None]
+    np.savez(folder / "two.npz", images=images.clip(0, 255).astype(np.uint8), labels=labels)
 
 
 def test_the_adversarial_probe_reads_the_robust_cause(tmp_path, monkeypatch):

@@ -68,7 +68,7 @@ def test_confusion_and_iou_are_scikit_learn_s(drawn):
 
 @settings(max_examples=30, deadline=None)
 @given(pictures, st.permutations(range(5)))
-def test_mean_iou_does_not_care_for_the_order_of_pictures(drawn, order):
+def test_mean_iou_does_not_care_for_the_order_of_images(drawn, order):
     truth, predicted = (torch.from_numpy(part) for part in (drawn[0], np.where(drawn[1] == 255, 0, drawn[1])))
     counts = confusion(truth, predicted, CLASSES)
     assert torch.equal(counts, confusion(truth[order], predicted[order], CLASSES))
@@ -156,12 +156,12 @@ def test_ignored_pixels_teach_nothing(monkeypatch):
     labels[:, :6], wrong[:, :6] = 255, 255
     features[:, :, :6] = 0
     louder = features.clone()
-    louder[:, 5, :5] = 9.0  # seen by no labelled pixel: the linear head's grid is the picture's own
+    louder[:, 5, :5] = 9.0  # seen by no labelled pixel: the linear head's grid is the image's own
     linear, other = (fit_linear(f, labels, f, labels, 3)(features) for f in (features, louder))
     assert torch.allclose(linear, other, atol=1e-3)
     drawn = segmentation._pixels(features, labels, torch.Generator().manual_seed(0))[1]
     assert len(drawn) == 10 * PIXELS and drawn.max() < 3
-    with pytest.raises(BadInput, match="no pixel of these pictures has a class"):
+    with pytest.raises(BadInput, match="no pixel of these images has a class"):
         fit_linear(features, torch.full_like(labels, 255), features, labels, 3)
     everywhere = fit_fcn(features, torch.full_like(labels, 255), features, labels, 3)(features)
     assert everywhere.isfinite().all()
@@ -180,7 +180,7 @@ def test_the_fcn_depends_on_its_seed_alone(monkeypatch):
     assert torch.equal(first, second) and not torch.allclose(first, third)
 
 
-def test_the_fcn_takes_the_decay_that_is_best_on_validation_pictures(monkeypatch):
+def test_the_fcn_takes_the_decay_that_is_best_on_validation_images(monkeypatch):
     """With a decay of 1 / RATE every step forgets all weights; a mild one learns."""
     labels, features = labelled(20)
     monkeypatch.setattr(segmentation, "DECAYS", (1000.0, 0.01))
@@ -222,7 +222,7 @@ def test_features_are_the_coarse_maps_at_the_finest_of_these():
 
 
 class Oracle(nn.Module):
-    """Tells the true class of every pixel of the scenes that it was shown, at the picture's own size."""
+    """Tells the true class of every pixel of the scenes that it was shown, at the image's own size."""
 
     features = 11
 
@@ -253,7 +253,7 @@ def test_an_encoder_that_knows_every_pixel_has_an_iou_of_100():
 
 
 def test_rows_by_hand():
-    """Two pictures of two pixels. Class 0: 1 of 2 and all 2; class 1: 1 of 2, and none in the second picture."""
+    """Two images of two pixels. Class 0: 1 of 2 and all 2; class 1: 1 of 2, and none in the second image."""
     truth = torch.tensor([[[0, 1]], [[0, 0]]])
     predicted = torch.tensor([[[1, 1]], [[0, 0]]])
     rows = {row[2]: row for row in head_rows("linear", truth, predicted, ("a", "b", "c"))}
@@ -261,7 +261,7 @@ def test_rows_by_hand():
     assert rows["IoU of a"][3] == pytest.approx(100 * 2 / 3) and rows["IoU of b"][3] == pytest.approx(50)
     assert rows["mIoU"][3] == pytest.approx(100 * 7 / 12) and rows["mIoU"][:2] == ("linear", 0)
     assert all(row[5] == 2 for row in rows.values())
-    # Resamples: the first picture twice (1 in 4), the second twice (1 in 4), each once (2 in 4).
+    # Resamples: the first image twice (1 in 4), the second twice (1 in 4), each once (2 in 4).
     values = np.array([0, 1, 2 / 3, 2 / 3])
     assert rows["IoU of a"][4] == pytest.approx(100 * values.std(), rel=0.05)
     assert rows["IoU of b"][4] == 0  # where the truth has it at all, it is 1 of 2

@@ -27,7 +27,7 @@ NAMED = {"airplane": "airplane", "bird": "bird", "boat": "ship", "car": "automob
 
 
 class Pixels(nn.Module):
-    """Sees a picture at 4 x 4 pixels."""
+    """Sees an image at 4 x 4 pixels."""
 
     features = 48
 
@@ -92,7 +92,7 @@ def value(rows, shift, metric, column="value"):
 
 
 def test_decisions_by_hand():
-    """Ten pictures: three for the shape, one for the texture, six for another class."""
+    """Ten images: three for the shape, one for the texture, six for another class."""
     shape, texture = np.zeros(10, int), np.ones(10, int)
     decided = np.array([0, 0, 0, 1, 2, 2, 2, 3, 3, 4])
     bias, for_shape, for_texture = decision_rows("cue-conflict", decided, shape, texture)
@@ -124,7 +124,7 @@ def test_decisions_by_loop(pictures):
         assert rows["shape bias"][3:] == pytest.approx(expected)
 
 
-def test_undecided_pictures_have_no_bias():
+def test_undecided_images_have_no_bias():
     rows = decision_rows("x", np.full(5, 3), np.zeros(5, int), np.ones(5, int))
     assert [row[2] for row in rows] == ["shape decisions", "texture decisions"] and all(row[3] == 0 for row in rows)
 
@@ -175,7 +175,7 @@ def test_scenes_are_decided_by_a_probe_on_the_frozen_features():
 
 
 def pack_cues(folder, count=400):
-    """Random pictures with random cues of all 16 classes; nearly half of the pictures are outlines."""
+    """Random images with random cues of all 16 classes; nearly half of the images are outlines."""
     generator = np.random.default_rng(1)
     classes = np.array([*NAMED, "bear", "bicycle", "bottle", "chair", "clock", "elephant", "keyboard", "knife", "oven"])
     arrays = {
@@ -195,8 +195,8 @@ def test_cue_conflict_against_a_plain_loop(small, as_cifar10):
     outlines = {SILHOUETTES: [], EDGES: []}
     for pixels, kind, shape, texture in zip(*cues.values(), strict=True):
         mean = pixels.reshape(32, 2, 32, 2, 3).sum(axis=(1, 3), dtype=int)
-        picture = torch.from_numpy((mean + 2) // 4).byte().permute(2, 0, 1)[None]
-        scores = as_cifar10.probe.scores(as_cifar10.extract(picture))[0].tolist()
+        image = torch.from_numpy((mean + 2) // 4).byte().permute(2, 0, 1)[None]
+        scores = as_cifar10.probe.scores(as_cifar10.extract(image))[0].tolist()
         best = max(NAMED, key=lambda name: scores[CIFAR10_CLASSES.index(NAMED[name])])
         if kind == STYLE and shape != texture and shape in NAMED and texture in NAMED:
             counts["shape" if best == shape else "texture" if best == texture else "other"] += 1
@@ -242,7 +242,7 @@ def test_identities():
 
 
 def pack_pacs(folder, domains=("art_painting", "cartoon", "photo", "sketch")):
-    """Pictures in seven colours that tell the class in part, of classes of unequal size."""
+    """Images in seven colours that tell the class in part, of classes of unequal size."""
     generator = np.random.default_rng(0)
     labels = np.concatenate([np.repeat(np.arange(7), [12, 6, 9, 30, 7, 8, 20]) for _ in domains])
     domain = np.repeat(domains, len(labels) // len(domains))

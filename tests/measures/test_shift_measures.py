@@ -1,4 +1,4 @@
-"""Calibration, similarity of pictures, raw input, severity curves and natural shift."""
+"""Calibration, similarity of images, raw input, severity curves and natural shift."""
 
 import dataclasses
 
@@ -89,7 +89,7 @@ def test_bias_of_calibration_errors_at_a_thousand_images(off):
         assert 0.035 < np.mean(plain) < 0.045
 
 
-# ---- Similarity of pictures
+# ---- Similarity of images
 
 
 def photographs(count=4, side=32, seed=0):
@@ -108,7 +108,7 @@ def test_ssim_is_scikit_images(name, severity, side):
         assert ours.item() == pytest.approx(theirs, abs=1e-6)
 
 
-def test_ssim_of_equal_pictures_is_1_and_it_is_symmetric():
+def test_ssim_of_equal_images_is_1_and_it_is_symmetric():
     clean, shifted = photographs(), corrupt(photographs(), "fog", 4)
     assert ssim(clean, clean) == pytest.approx(1)
     assert ssim(clean, shifted).tolist() == pytest.approx(ssim(shifted, clean).tolist())
@@ -133,20 +133,20 @@ def value(rows, shift, severity, metric):
     return found
 
 
-def test_raw_pixels_are_taken_for_faded_pictures(subject):
+def test_raw_pixels_are_taken_for_faded_images(subject):
     """The identity behind the measure: raw p is the normalised form of m + s p, but for rounding to bytes."""
-    encoder, pictures = subject.encoder, photographs(6)
+    encoder, images = subject.encoder, photographs(6)
     mean, std = encoder.mean, encoder.std
     raw = build_encoder("resnet10_narrow")
     raw.load_state_dict(encoder.state_dict())
     raw.mean.zero_(), raw.std.fill_(1)
-    seen = faded(pictures, mean, std)
+    seen = faded(images, mean, std)
     for c in range(3):
-        expected = 255 * mean[c].item() + std[c].item() * pictures[:, c].double()
+        expected = 255 * mean[c].item() + std[c].item() * images[:, c].double()
         assert (seen[:, c].double() - expected).abs().max() <= 0.5
-    as_raw, as_seen = extract(raw, pictures), extract(encoder, seen)
-    assert (as_raw - as_seen).norm() < 0.05 * (as_raw - extract(encoder, pictures)).norm()
-    assert torch.equal(low_contrast(pictures, torch.full((3, 1, 1), 0.3)), corrupt(pictures, "contrast", 4, "cifar10"))
+    as_raw, as_seen = extract(raw, images), extract(encoder, seen)
+    assert (as_raw - as_seen).norm() < 0.05 * (as_raw - extract(encoder, images)).norm()
+    assert torch.equal(low_contrast(images, torch.full((3, 1, 1), 0.3)), corrupt(images, "contrast", 4, "cifar10"))
 
 
 def test_rows_of_raw_input(subject):
@@ -166,12 +166,12 @@ def test_rows_along_severity(subject):
     rows = SeverityCurve(20, ("saturate", "fog")).rows(subject)
     assert len(rows) == 1 + 2 * 2 * len(LEVELS) and LEVELS[0] == 1 and LEVELS[-1] == 5 and len(LEVELS) == 17
     test = subject.split("test", 20)
-    pictures = corrupted_alike(test.images, "fog", 2.25)
-    wrong = 100 * subject.wrong(pictures, test.labels).mean()
+    images = corrupted_alike(test.images, "fog", 2.25)
+    wrong = 100 * subject.wrong(images, test.labels).mean()
     assert value(rows, "fog", 2.25, "error along severity") == pytest.approx(wrong)
     expected = 100 - 100 * np.mean(
         [structural_similarity(a.numpy(), b.numpy(), channel_axis=0)
-         for a, b in zip(test.images, pictures, strict=True)]
+         for a, b in zip(test.images, images, strict=True)]
     )  # fmt: skip
     assert value(rows, "fog", 2.25, "picture distance") == pytest.approx(expected, abs=1e-3)
 
@@ -184,8 +184,8 @@ def test_balanced_outcomes_by_hand():
 def test_rows_of_natural_shift(subject, tmp_path, monkeypatch):
     rows = NaturalShift().rows(subject)
     assert rows["shift"].tolist() == ["none"]  # shapes of scenes are not CIFAR-10's classes
-    pictures = photographs(20)
-    np.savez(tmp_path / "cifar10-shift.npz", images=pictures.permute(0, 2, 3, 1).numpy(), labels=np.arange(20) % 10,
+    images = photographs(20)
+    np.savez(tmp_path / "cifar10-shift.npz", images=images.permute(0, 2, 3, 1).numpy(), labels=np.arange(20) % 10,
              source=np.array(["a"] * 20), origin=np.array(["b"] * 20))  # fmt: skip
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
     whole = subject.split
@@ -196,7 +196,7 @@ def test_rows_of_natural_shift(subject, tmp_path, monkeypatch):
     monkeypatch.setattr(subject, "split", renamed)
     rows = NaturalShift().rows(subject)
     assert rows["shift"].tolist() == ["none", "cifar10-shift"]
-    wrong = subject.wrong(pictures, torch.arange(20) % 10)
+    wrong = subject.wrong(images, torch.arange(20) % 10)
     by_class = [wrong[np.arange(20) % 10 == label].mean() for label in range(10)]
     assert value(rows, "cifar10-shift", 0, "balanced error") == pytest.approx(100 * np.mean(by_class))
 

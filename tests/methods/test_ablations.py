@@ -1,6 +1,6 @@
 """What keeps each method from collapse is wired in: a toy training with it, one without it, and no training at all.
 
-A picture of the toy is a point of sixteen numbers that its views share and eight, twice as large, that each view draws
+An image of the toy is a point of sixteen numbers that its views share and eight, twice as large, that each view draws
 anew, turned at random. A small network learns from them within some forty steps, and one that is taken what keeps
 it from collapse has then nearly one answer for all images. Both are told apart by an effect so large that no seed, no
 precision and no processor turns it round, and that is asked of several seeds in float32 and in bfloat16.

@@ -99,8 +99,8 @@ def method(name, **settings):
 
 
 def views(count=4):
-    pictures = torch.rand(2, count, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    return list(pictures)
+    images = torch.rand(2, count, 3, 32, 32, generator=torch.Generator().manual_seed(1))
+    return list(images)
 
 
 def of(name, seed=2):
@@ -161,9 +161,9 @@ def test_the_network_s_logits_are_of_the_slow_copy_and_negatives_are_not_queued(
     negatives = of("moco_v2")
     found = built([*views(), *negatives])["contrastive"]
 
-    def through(pair, pictures):
+    def through(pair, images):
         encoder, head = pair
-        return F.normalize(head(encoder(pictures)), dim=1)
+        return F.normalize(head(encoder(images)), dim=1)
 
     query, key, texture = through(fast, views()[0]), through(slow, views()[1]), through(slow, negatives[0])
     logits = torch.cat(

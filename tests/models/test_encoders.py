@@ -143,7 +143,7 @@ def test_imagenet_encoders_start_with_imagenet_s_normalisation():
 
 
 def with_statistics(encoder):
-    """Batch norms that have seen pictures, so that no stage is near its start."""
+    """Batch norms that have seen images, so that no stage is near its start."""
     with torch.no_grad():
         encoder.train()(torch.rand(8, 3, 32, 32))
     return encoder.eval()

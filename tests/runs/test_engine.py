@@ -129,7 +129,7 @@ def test_least_crop_is_what_the_views_are_cropped_to():
 
 
 def test_augmentation_is_what_the_views_change(monkeypatch):
-    """Without crops a view shows all of its picture; the larger crops of the quick preset do not undo it."""
+    """Without crops a view shows all of its image; the larger crops of the quick preset do not undo it."""
     seen = []
     monkeypatch.setattr(engine, "train", lambda method, *_, **__: seen.append(method.views) or _HISTORY)
     compute([config(augmentation="appearance", least_crop=0.6), config(augmentation="spatial", least_crop=0.6)], [],

@@ -90,7 +90,7 @@ def test_rows_that_no_page_reads_by_hand():
     assert not PLANS["severity_degradation"].unread(rows).any()
 
 
-def test_what_needs_many_pictures_is_measured_on_fewer():
+def test_what_needs_many_images_is_measured_on_fewer():
     identities = [measure.identity.split("#")[0] for measure in measures_of(PLANS["severity_degradation"], "small")]
     assert identities[1] == "corruption_error(images=1000)" and "raw_input(images=250)" in identities
     everything = [measure.identity.split("#")[0] for measure in measures_of(PLANS["severity_degradation"], "full")]

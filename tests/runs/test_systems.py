@@ -524,7 +524,7 @@ def test_rows_that_no_page_reads_are_not_published():
 
 
 def test_systems_of_negatives_by_hand():
-    """One look of a picture a method, each alone changed; what chapters share is one run."""
+    """One look of an image a method, each alone changed; what chapters share is one run."""
     configs = configs_of_systems(PLANS["non_semantic_negatives"], "small", tuple(NEGATIVES), seeds=[0])
     assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
     every = len(ATTACKED) + len(NEGATIVES) - 3 + len(RELICV2) - 3  # what chapters share is one system

@@ -40,7 +40,7 @@ def batch(*images: np.ndarray) -> torch.Tensor:
 
 
 def ours(function, table: str, severity: int, side: int = 32) -> list[np.ndarray]:
-    """Two pictures through our function with SEEDS: the floats before the last cast, clipped, (side, side, 3)."""
+    """Two images through our function with SEEDS: the floats before the last cast, clipped, (side, side, 3)."""
     pixels = batch(picture(side, 1), picture(side, 2)).float()
     row = CONSTANTS[table][function.__name__][severity - 1]
     floats = function(pixels, SEEDS, *(row if isinstance(row, tuple) else (row,)))
@@ -405,7 +405,7 @@ ALL = (1, 2, 3, 4, 5)
         ("impulse_noise", 32, 200, ALL),
         ("speckle_noise", 32, 200, ALL),
         ("fog", 32, 200, ALL),
-        ("spatter", 32, 200, (2, 3, 4, 5)),  # at severity 1 some pictures get no drop: theirs divides 0 by 0
+        ("spatter", 32, 200, (2, 3, 4, 5)),  # at severity 1 some images get no drop: theirs divides 0 by 0
         ("snow", 32, 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
         ("motion_blur", 32, 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
         ("glass_blur", 32, 24, ALL),

@@ -138,7 +138,7 @@ def test_a_whole_number_may_be_a_float(name):
 
 @pytest.mark.parametrize("name", [*CORRUPTIONS, *EXTRA, *BAR])
 def test_severities_between_are_between(name):
-    """The mean change of pictures at 4.5 lies within those at 4 and 5, widened by a quarter of their distance."""
+    """The mean change of images at 4.5 lies within those at 4 and 5, widened by a quarter of their distance."""
     images = pictures(60, 32, 6)
 
     def change(severity):

@@ -36,7 +36,7 @@ def noise(*shape):
 
 
 def pack(path, **arrays):
-    """Two conflicts, one picture whose cues agree, a silhouette and edges; those two name their shape twice."""
+    """Two conflicts, one image whose cues agree, a silhouette and edges; those two name their shape twice."""
     arrays = {
         "images": noise(5, 64, 64, 3),
         "kind": np.array([KINDS[0]] * 3 + [KINDS[1], KINDS[2]]),
@@ -50,12 +50,12 @@ def pack(path, **arrays):
 
 def publish(parent):
     """The authors' layout at 224 px: pixels of each file by its path."""
-    pictures = dict(zip((path for path, *_ in PUBLISHED), noise(len(PUBLISHED), 224, 224, 3), strict=True))
-    for path, pixels in pictures.items():
+    images = dict(zip((path for path, *_ in PUBLISHED), noise(len(PUBLISHED), 224, 224, 3), strict=True))
+    for path, pixels in images.items():
         file = parent / "cue-conflict" / path
         file.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(pixels).save(file)
-    return pictures
+    return images
 
 
 def blocks(pixels, size):
@@ -70,7 +70,7 @@ def test_shared_classes_are_cifar10s():
 
 
 @pytest.mark.parametrize("size", [8, 16, 32, 64])
-def test_packed_pictures_without_those_whose_cues_agree(folder, size):
+def test_packed_images_without_those_whose_cues_agree(folder, size):
     images = pack(folder / PACKED)
     cues = cue_conflict(size)
     assert available() and cues.images.dtype == torch.uint8 and cues.images.shape == (4, 3, size, size)
@@ -78,21 +78,19 @@ def test_packed_pictures_without_those_whose_cues_agree(folder, size):
     assert cues.shape.tolist() == ["dog", "car", "oven", "bird"] and cues.texture.tolist() == ["car", "knife", "", ""]
     for kept, ours in zip((0, 2, 3, 4), cues.images, strict=True):
         assert np.abs(ours.numpy() - blocks(images[kept], size)).max() <= 0.5
-    assert (
-        cues.checksum != cue_conflict(24).checksum and f"4 pictures from the packed file, at {size} px" in cues.source
-    )
+    assert cues.checksum != cue_conflict(24).checksum and f"4 images from the packed file, at {size} px" in cues.source
 
 
 @pytest.mark.parametrize("where", ["data", "cache"])
 def test_published_files(folder, where):
-    pictures = publish(folder if where == "data" else paths.cache())
+    images = publish(folder if where == "data" else paths.cache())
     cues = cue_conflict(32)
     expected = [(path, *labels) for path, *labels in PUBLISHED if labels[0]]
     assert available() and len(cues.images) == len(expected)
     found = zip(cues.images, cues.kind, cues.shape, cues.texture, strict=True)
     for (path, *labels), (ours, *names) in zip(expected, found, strict=True):
         assert names == labels
-        assert np.abs(ours.numpy() - blocks(pictures[path], 32)).max() <= 1  # Pillow rounds twice
+        assert np.abs(ours.numpy() - blocks(images[path], 32)).max() <= 1  # Pillow rounds twice
 
 
 def test_the_packed_file_comes_first(folder):
@@ -137,7 +135,7 @@ def test_a_truncated_packed_file_is_one_sentence(folder):
 
 @pytest.mark.parametrize("path", [
     "style-transfer-preprocessed-512/airplane/bear1-bicycle2.png", "style-transfer-preprocessed-512/cat/cat1.png",
-    "edges/cat/cat1-dog2.png", "edges/cat/picture.png",
+    "edges/cat/cat1-dog2.png", "edges/cat/image.png",
 ])  # fmt: skip
 def test_a_file_of_another_name_is_one_sentence(folder, path):
     publish(folder)

@@ -46,7 +46,7 @@ def seeds(count, seed=0):
 
 
 def grey_disk(level=30, around=200, size=32, radius=9):
-    """A disk of one grey in the middle of another: the picture (1, 3, S, S) and its mask (1, S, S)."""
+    """A disk of one grey in the middle of another: the image (1, 3, S, S) and its mask (1, S, S)."""
     line = torch.arange(size) - (size - 1) / 2
     mask = (line[:, None] ** 2 + line**2 <= radius**2)[None]
     return torch.where(mask[:, None], level, around).byte().expand(-1, 3, -1, -1), mask
@@ -77,7 +77,7 @@ def test_an_image_comes_out_the_same_whatever_its_batch(name):
 
 
 @pytest.mark.parametrize("name", EVERY)
-def test_what_is_no_picture_is_refused(name):
+def test_what_is_no_image_is_refused(name):
     for wrong in (pictures(2).float(), pictures(2)[:, :1], pictures(2)[0], pictures(2)[:0]):
         with pytest.raises(BadInput, match="uint8"):
             EVERY[name](wrong)
@@ -132,7 +132,7 @@ def test_seeds_that_do_not_fit():
 def test_low_pass_by_scipys_cosine_transform(cutoff):
     images = pictures(3, 24, 40)
     spectrum = scipy.fft.dctn(images.numpy().astype(float), axes=(2, 3))
-    down, across = np.arange(24)[:, None] / 2, np.arange(40) / 2  # cycles a picture
+    down, across = np.arange(24)[:, None] / 2, np.arange(40) / 2  # cycles an image
     spectrum *= 0.5 ** ((down**2 + across**2) / cutoff**2)
     expected = scipy.fft.idctn(spectrum, axes=(2, 3))
     assert np.abs(low_pass(images, cutoff).numpy() - expected).max() <= 0.5 + 1e-5
@@ -213,7 +213,7 @@ def test_the_edge_of_a_step_is_one_line_at_it(turned):
     assert torch.equal(result, expected)
 
 
-def test_faint_steps_and_flat_pictures_have_no_edges():
+def test_faint_steps_and_flat_images_have_no_edges():
     step = torch.full((3, 3, 32, 32), 100, dtype=torch.uint8)
     step[1, ..., 16:] += 7
     step[2, ..., 16:] += 9
@@ -315,7 +315,7 @@ def test_an_image_in_its_own_colours_is_itself():
     assert torch.equal(recolour(images, images[:, :, torch.randperm(32)]), images)  # the donor's layout does not count
 
 
-def test_grey_pictures_stay_free_of_noise():
+def test_grey_images_stay_free_of_noise():
     grey = pictures(4)[:, :1].expand(-1, 3, -1, -1)
     result = recolour(grey, pictures(4, seed=1))
     order = grey[:, 0].flatten(1).argsort(dim=1, stable=True)

@@ -74,12 +74,12 @@ def folder(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         array = pictures(3, 300)[number].permute(1, 2, 0).numpy()[: size[1], : size[0]]
         Image.fromarray(array).save(path)
-    (tmp_path / "set" / "cat" / "notes.txt").write_text("not a picture")
+    (tmp_path / "set" / "cat" / "notes.txt").write_text("not an image")
     return tmp_path / "set"
 
 
 def test_folders_have_the_layout_of_imagenet_c(folder, tmp_path, monkeypatch):
-    monkeypatch.setattr(export, "BATCH", 2)  # the third picture comes in a batch of its own
+    monkeypatch.setattr(export, "BATCH", 2)  # the third image comes in a batch of its own
     out = tmp_path / "out"
     export_folders(folder, out, 64, ("contrast", "gaussian_noise"), progress=False)
     written = sorted(str(path.relative_to(out)) for path in out.rglob("*.JPEG"))

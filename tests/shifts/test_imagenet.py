@@ -1,4 +1,4 @@
-"""ImageNet's variants on small folders of each published layout: classes, pictures, and what can be wrong."""
+"""ImageNet's variants on small folders of each published layout: classes, images, and what can be wrong."""
 
 import json
 
@@ -45,7 +45,7 @@ def draw(path, colour, width=40, height=40):
 
 
 def publish(root, name, inside=None):
-    """Three pictures of FISH, one of HEN and one of SHARK, each class in a grey of its own, in the authors' layout."""
+    """Three images of FISH, one of HEN and one of SHARK, each class in a grey of its own, in the authors' layout."""
     known, file = LAYOUTS[name]
     root = root / (known if inside is None else inside)
     fish, hen, shark = (PLACES[wnid] if name in V2 else wnid for wnid in (FISH, HEN, SHARK))
@@ -64,7 +64,7 @@ def asked(name):
 
 @pytest.mark.parametrize("named", [True, False])
 @pytest.mark.parametrize("name", LAYOUTS)
-def test_pictures_of_the_classes_in_their_order(folder, tmp_path, name, named):
+def test_images_of_the_classes_in_their_order(folder, tmp_path, name, named):
     home = (tmp_path / "elsewhere" if named else folder) / ("imagenet-v2" if name in V2 else name)
     publish(home, name)
     variant = imagenet_variant(name, [HEN, COCK, FISH], 32, home if named else None, **asked(name))
@@ -73,7 +73,7 @@ def test_pictures_of_the_classes_in_their_order(folder, tmp_path, name, named):
     parents = [HEN, FISH, FISH, FISH]
     assert [path.parent.name for path in variant.files] == [PLACES[p] if name in V2 else p for p in parents]
     assert variant.groups.tolist() == [0, 1, 2]
-    assert "4 pictures, 2 of 3 classes, at 32 px" in variant.source and variant.source.startswith(name)
+    assert "4 images, 2 of 3 classes, at 32 px" in variant.source and variant.source.startswith(name)
     images, labels = (torch.cat(parts) for parts in zip(*variant.batches(3), strict=True))
     assert images.dtype == torch.uint8 and images.shape == (4, 3, 32, 32) and torch.equal(labels, variant.labels)
     greys = images.float().mean(dim=(1, 2, 3)).tolist()
@@ -89,7 +89,7 @@ def test_the_folder_inside_may_be_there_or_not(folder, name, inside):
     assert len(imagenet_variant(name, [FISH]).files) == 3
 
 
-def test_validation_pictures_of_the_stylised_set_not_its_training_ones(folder):
+def test_validation_images_of_the_stylised_set_not_its_training_ones(folder):
     publish(folder / "stylized-imagenet", "stylized-imagenet")
     draw(folder / "stylized-imagenet" / "train" / FISH / "n01443537_1.png", (0, 0, 0))
     assert all(path.parts[-3] == "val" for path in imagenet_variant("stylized-imagenet", [FISH]).files)
@@ -173,7 +173,7 @@ def test_a_layout_that_is_not_known_says_what_is_there(folder):
         imagenet_variant("imagenet-v2-top-images", [FISH])
 
 
-def test_a_picture_is_cut_to_its_central_square(folder):
+def test_a_image_is_cut_to_its_central_square(folder):
     pixels = np.zeros((16, 32, 3), np.uint8)
     pixels[:, 8:24] = np.random.default_rng(0).integers(256, size=(16, 16, 3))
     path = folder / "imagenet-r" / FISH / "art_0.png"
@@ -219,7 +219,7 @@ def test_wnids_are_the_challenge_s_in_the_order_of_classifiers():
     assert (WNIDS[1], WNIDS[999]) == (FISH, "n15075141")
 
 
-def test_each_version_has_its_own_pictures_and_ten_comes_after_two(folder):
+def test_each_version_has_its_own_images_and_ten_comes_after_two(folder):
     for grey, inside in enumerate(V2.values()):
         for place in (0, 1, 2, 10, 100, 999):
             draw(folder / "imagenet-v2" / inside / str(place) / "0a.jpeg", (20 * grey + place % 7,) * 3)
@@ -263,7 +263,7 @@ SHARED = {"Alarm clock": "analog clock; digital clock", "Banana": "banana",
 
 
 def publish_objectnet(root, inside="", lines=LINES):
-    """Mappings in the four published formats, of a few classes, and a picture in a red frame for each object."""
+    """Mappings in the four published formats, of a few classes, and an image in a red frame for each object."""
     root = root / inside
     (root / "mappings").mkdir(parents=True)
     places = {"954": 0, "278": 1, "530": 2, "409": 3, "418": 4}  # of a WNID among the 1,000 to a line, from 0
@@ -273,10 +273,10 @@ def publish_objectnet(root, inside="", lines=LINES):
         (root / "mappings" / f"{name}.json").write_text(json.dumps(content))
     (root / "mappings" / "imagenet_to_label_2012_v2").write_text("\n".join(lines) + "\n")
     for shade, name in enumerate(OBJECTS):
-        picture = Image.new("RGB", (64, 50), (255, 0, 0))
-        picture.paste((40 * shade,) * 3, (2, 2, 62, 48))
+        image = Image.new("RGB", (64, 50), (255, 0, 0))
+        image.paste((40 * shade,) * 3, (2, 2, 62, 48))
         (root / "images" / name).mkdir(parents=True)
-        picture.save(root / "images" / name / "0a1b2c3d4e5f6a7b.png")
+        image.save(root / "images" / name / "0a1b2c3d4e5f6a7b.png")
 
 
 @pytest.mark.parametrize("inside", ["", "objectnet-1.0"])
@@ -286,7 +286,7 @@ def test_objects_have_the_classes_that_the_mappings_say(folder, inside):
     assert [path.parent.name for path in variant.files] == ["banana", "alarm_clock"]
     assert variant.labels.tolist() == [0, 1] and variant.groups.tolist() == [0, 1, 2, 1]
     assert variant.missing == (FISH,) and variant.present.tolist() == [0, 1, 3]
-    assert "2 pictures, 3 of 4 classes" in variant.source
+    assert "2 images, 3 of 4 classes" in variant.source
     ((images, _),) = variant.batches()
     assert (images[0] == 40).all() and (images[1] == 0).all()  # without a trace of the red frame
 
@@ -323,7 +323,7 @@ def test_labels_that_the_mappings_do_not_know(folder):
 # ---- What is here
 
 
-def test_variants_that_are_here_have_a_picture_of_a_class(folder):
+def test_variants_that_are_here_have_a_image_of_a_class(folder):
     assert available([FISH]) == []
     for name in BY_WNID:
         publish(folder / name, name)

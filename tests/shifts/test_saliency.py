@@ -45,8 +45,8 @@ def disc(ground=(60, 60, 60), colour=(220, 40, 40), side=32, middle=(16, 16), ra
     """A disc before a plain ground, (1, 3, side, side), and where it is."""
     rows, columns = torch.arange(side)[:, None] - middle[0], torch.arange(side) - middle[1]
     inside = rows.square() + columns.square() <= radius**2
-    picture = torch.where(inside, torch.tensor(colour)[:, None, None], torch.tensor(ground)[:, None, None])
-    return picture.byte()[None], inside[None]
+    image = torch.where(inside, torch.tensor(colour)[:, None, None], torch.tensor(ground)[:, None, None])
+    return image.byte()[None], inside[None]
 
 
 def stretched(values):
@@ -73,8 +73,8 @@ def test_lab_is_that_of_scikit_image():
 
 @pytest.mark.parametrize("shape", [(16, 16), (20, 33)])
 def test_spectral_residual_is_its_transcription(shape):
-    picture = noise(1, *shape)
-    red, green, blue = picture[0].numpy().astype(float)
+    image = noise(1, *shape)
+    red, green, blue = image[0].numpy().astype(float)
     spectrum = np.fft.fft2(0.2989 * red + 0.587 * green + 0.114 * blue)
     log = np.log(np.maximum(np.abs(spectrum), 1))
     residual = log - ndimage.uniform_filter(log, 3, mode="wrap")
@@ -82,16 +82,16 @@ def test_spectral_residual_is_its_transcription(shape):
     size = np.minimum(np.abs(spectrum), 1)
     saliency_map = np.abs(np.fft.ifft2(size * np.exp(residual + 1j * np.angle(spectrum)))) ** 2
     blurred = ndimage.gaussian_filter(saliency_map, 5 / 64 * min(shape), mode="nearest", truncate=4)
-    assert np.allclose(spectral_residual(picture)[0], stretched(blurred), atol=1e-5)
+    assert np.allclose(spectral_residual(image)[0], stretched(blurred), atol=1e-5)
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (17, 22)])
 def test_contrast_and_geodesic_distance_against_loops_and_dijkstra(shape):
-    picture = noise(1, *shape)
+    image = noise(1, *shape)
     height, width = shape
-    colours = rgb2lab(picture[0].permute(1, 2, 0).numpy())
+    colours = rgb2lab(image[0].permute(1, 2, 0).numpy())
     contrast = contrast_reference(colours)
-    assert np.allclose(colour_contrast(picture)[0], stretched(contrast), atol=1e-4)
+    assert np.allclose(colour_contrast(image)[0], stretched(contrast), atol=1e-4)
     graph, source = lil_matrix((height * width + 1,) * 2), height * width
     for y in range(height):
         for x in range(width):
@@ -102,16 +102,16 @@ def test_contrast_and_geodesic_distance_against_loops_and_dijkstra(shape):
     for y, x in frame_of(height, width):
         graph[source, y * width + x] = contrast[y, x]
     costs = dijkstra(graph.tocsr(), directed=False, indices=source)[:-1].reshape(shape)
-    assert np.allclose(geodesic(picture)[0], stretched(costs), atol=1e-4)
+    assert np.allclose(geodesic(image)[0], stretched(costs), atol=1e-4)
 
 
 def test_geodesic_distance_tells_what_is_enclosed_by_another_colour():
     """A spot of the ground's own colour within a ring: contrast does not see it, the way to it is dear."""
-    picture, inside = disc()
+    image, inside = disc()
     _, hole = disc(radius=3)
-    picture = torch.where(hole[:, None], torch.tensor(60).byte(), picture)
-    assert (colour_contrast(picture)[hole] == 0).all()
-    assert (geodesic(picture)[hole] > 0.9).all() and (geodesic(picture)[~inside] == 0).all()
+    image = torch.where(hole[:, None], torch.tensor(60).byte(), image)
+    assert (colour_contrast(image)[hole] == 0).all()
+    assert (geodesic(image)[hole] > 0.9).all() and (geodesic(image)[~inside] == 0).all()
 
 
 def test_the_centre_prior_is_a_gaussian():
@@ -134,7 +134,7 @@ def test_maps_reach_from_0_to_1_whatever_the_batch(height, width, seed, place):
 
 @settings(max_examples=10, deadline=None)
 @given(seed=st.integers(0, 99))
-def test_maps_mirror_with_their_picture(seed):
+def test_maps_mirror_with_their_image(seed):
     pictures = noise(2, 16, 20, seed)
     for saliency_map in MAPS:
         assert torch.allclose(saliency_map(pictures.flip(3)), saliency_map(pictures).flip(2), atol=1e-4)
@@ -149,19 +149,19 @@ def test_where_nothing_stands_out_only_the_middle_is_left():
 
 @pytest.mark.parametrize("saliency_map", [colour_contrast, geodesic, fused])
 def test_a_disc_is_found(saliency_map):
-    picture, inside = disc(middle=(14, 19))
-    assert iou(binary(saliency_map(picture)), inside).item() > 0.9
+    image, inside = disc(middle=(14, 19))
+    assert iou(binary(saliency_map(image)), inside).item() > 0.9
 
 
 def test_an_object_that_touches_the_frame_and_a_ground_of_two_colours():
-    picture, inside = disc(middle=(16, 4))  # less than a quarter of the frame
-    assert torch.equal(binary(colour_contrast(picture)), inside)
-    assert torch.equal(binary(geodesic(picture)), inside)
-    striped = torch.where((torch.arange(32) % 8 < 4) & ~inside[:, None], torch.tensor(110).byte(), picture)
+    image, inside = disc(middle=(16, 4))  # less than a quarter of the frame
+    assert torch.equal(binary(colour_contrast(image)), inside)
+    assert torch.equal(binary(geodesic(image)), inside)
+    striped = torch.where((torch.arange(32) % 8 < 4) & ~inside[:, None], torch.tensor(110).byte(), image)
     assert torch.equal(binary(colour_contrast(striped)), inside)
 
 
-def test_large_pictures_are_seen_reduced():
+def test_large_images_are_seen_reduced():
     small, _ = disc(side=64, middle=(30, 34), radius=12)
     large = small.repeat_interleave(3, 2).repeat_interleave(3, 3)
     maps = fused(large)
@@ -284,13 +284,13 @@ def test_scenes_have_exact_masks_and_others_do_not(mine, monkeypatch):
 
 
 def test_a_removed_background_is_filled():
-    picture = torch.tensor([[10, 20], [30, 41]]).byte().expand(1, 3, 2, 2)
+    image = torch.tensor([[10, 20], [30, 41]]).byte().expand(1, 3, 2, 2)
     mask = torch.tensor([[[True, False], [False, True]]])
     for fill, value in (("zero", 0), ("grey", 128), ("mean", 25)):  # 25.25
-        filled = remove_background(picture, mask, fill)
+        filled = remove_background(image, mask, fill)
         assert filled[0, 1].tolist() == [[10, value], [value, 41]] and filled.dtype == torch.uint8
-    assert torch.equal(remove_background(picture, mask), picture * mask[:, None])
-    half = remove_background(picture, torch.full((1, 2, 2), 0.5), "grey")
+    assert torch.equal(remove_background(image, mask), image * mask[:, None])
+    half = remove_background(image, torch.full((1, 2, 2), 0.5), "grey")
     assert half[0, 0].tolist() == [[69, 74], [79, 84]]  # 84.5 to the even
 
 
@@ -306,13 +306,13 @@ def test_objects_stay_as_they_are(seed, fill):
 
 
 def test_objects_before_darkness():
-    picture, inside = disc(ground=(20, 25, 40), colour=(41, 0, 0))
+    image, inside = disc(ground=(20, 25, 40), colour=(41, 0, 0))
     spot = torch.zeros(32, 32, dtype=torch.bool)
     spot[16, 16] = True  # dark, but within
-    picture[:, :, spot] = 5
-    picture[0, :, 0, 5] = 200  # bright and on the frame
+    image[:, :, spot] = 5
+    image[0, :, 0, 5] = 200  # bright and on the frame
     inside[0, 0, 5] = True
-    assert torch.equal(on_dark(picture), inside)
+    assert torch.equal(on_dark(image), inside)
 
 
 @settings(max_examples=30, deadline=None)

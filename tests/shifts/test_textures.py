@@ -25,9 +25,9 @@ def seeds_for(count, seed=0):
     return derive(seed, torch.arange(count))
 
 
-def colours(picture):
-    """The set of colours of a picture (3, H, W)."""
-    return set(map(tuple, picture.flatten(1).T.tolist()))
+def colours(image):
+    """The set of colours of an image (3, H, W)."""
+    return set(map(tuple, image.flatten(1).T.tolist()))
 
 
 @settings(max_examples=60, deadline=None)
@@ -68,9 +68,9 @@ def test_a_texture_has_the_same_bits_in_every_batch(start, count, seed, at_once)
 
 
 def test_seeds_decide():
-    picture = noise(1, 32, 32).expand(8, -1, -1, -1)
-    assert len({texture.numpy().tobytes() for texture in synthesise(picture, seeds_for(8))}) == 8
-    same = synthesise(picture, torch.full((8,), 5))
+    image = noise(1, 32, 32).expand(8, -1, -1, -1)
+    assert len({texture.numpy().tobytes() for texture in synthesise(image, seeds_for(8))}) == 8
+    same = synthesise(image, torch.full((8,), 5))
     assert (same == same[:1]).all()
 
 
@@ -128,10 +128,10 @@ def test_colours_stay_and_the_layout_goes():
     made = synthesise(pictures, seeds).float()
     sources = patches(pictures, seeds, 14).float().mean((1, 3, 4))
     assert (made.mean((2, 3)) - sources).abs().mean() < 12  # of 255
-    # Where things were is forgotten: a texture is as unlike its picture as another scene's colours laid out at random.
+    # Where things were is forgotten: a texture is as unlike its image as another scene's colours laid out at random.
     coarse = torch.nn.functional.avg_pool2d
 
-    def likeness(a, b):  # correlation of coarse layouts, colours taken off, averaged over pictures
+    def likeness(a, b):  # correlation of coarse layouts, colours taken off, averaged over images
         a, b = (coarse(x.float(), 8) for x in (a, b))
         a, b = (x - x.mean((2, 3), keepdim=True) for x in (a, b))
         return torch.cosine_similarity(a.flatten(1), b.flatten(1)).mean().item()
@@ -142,13 +142,13 @@ def test_colours_stay_and_the_layout_goes():
 
 def test_a_flat_corner_does_not_fill_the_texture(monkeypatch):
     """What fits best next to a flat block is flat; the bound on its use leaves other parts their share."""
-    picture = noise(1, 32, 32)
-    picture[:, :, 20:] = 128
-    picture, seeds = picture.expand(60, -1, -1, -1), seeds_for(60)
-    share = (patches(picture, seeds, 14) == 128).all(2).float().mean((1, 2, 3))
+    image = noise(1, 32, 32)
+    image[:, :, 20:] = 128
+    image, seeds = image.expand(60, -1, -1, -1), seeds_for(60)
+    share = (patches(image, seeds, 14) == 128).all(2).float().mean((1, 2, 3))
 
     def excess():  # of flat pixels over their share in the patches
-        return ((synthesise(picture, seeds) == 128).all(1).float().mean((1, 2)) - share).mean().item()
+        return ((synthesise(image, seeds) == 128).all(1).float().mean((1, 2)) - share).mean().item()
 
     bounded = excess()
     monkeypatch.setattr(module, "REPEATS", 1000)

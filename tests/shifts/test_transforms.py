@@ -93,8 +93,8 @@ def test_deform_against_scipy(size):
 
 
 def test_deform_moves_pixels_by_its_share_of_the_side():
-    # A picture whose colour is the place shows where each pixel came from. Near the edge fields are somewhat larger
-    # than inside, as their noise is mirrored there, but so is the picture, which hides it.
+    # An image whose colour is the place shows where each pixel came from. Near the edge fields are somewhat larger
+    # than inside, as their noise is mirrored there, but so is the image, which hides it.
     line = torch.linspace(0, 1, 64)
     image = torch.stack((line.expand(64, 64), line[:, None].expand(64, 64), torch.zeros(64, 64)))
     rows = TRANSFORMS["deform"].grid(64, most=32)
@@ -144,7 +144,7 @@ def test_order_and_kinds():
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_every_row_of_a_grid_changes_a_picture_and_no_two_alike(name):
+def test_every_row_of_a_grid_changes_a_image_and_no_two_alike(name):
     for size in (16, 32):
         rows = TRANSFORMS[name].grid(size)
         assert rows.dtype == torch.float32 and len(rows) == ROWS.get(name, 256)
@@ -156,7 +156,7 @@ def test_every_row_of_a_grid_changes_a_picture_and_no_two_alike(name):
 
 
 @pytest.mark.parametrize("name", TRANSFORMS)
-def test_grids_scale_with_the_picture_where_they_are_in_pixels(name):
+def test_grids_scale_with_the_image_where_they_are_in_pixels(name):
     small, large = (TRANSFORMS[name].grid(size) for size in (48, 96))
     for column, unit in enumerate(TRANSFORMS[name].units):
         if name == "blur":  # starts where a blur begins to show, whatever the size
@@ -260,7 +260,7 @@ def test_on_a_gpu(name):
     assert (there.cpu() - transform(images, name, rows)).abs().max() < 1e-4
 
 
-def test_distance_between_pictures():
+def test_distance_between_images():
     black, white = torch.zeros(1, 3, 16, 16), torch.ones(1, 3, 16, 16)
     half = torch.cat((white[..., :8], black[..., :8]), dim=3)
     before, after = torch.cat((black, black, half, half)), torch.cat((white, half, half, 1 - half))
@@ -277,7 +277,7 @@ OUTSIDE = [
     ("translation", (33, 0), "at most the side"),
     ("scale", (0,), "factor from 0.01 to 100"),
     ("shear", (0, 90), "-89 to 89"),
-    ("resized_crop", (0, 9, 32, 24), "box in whole pixels within the picture"),
+    ("resized_crop", (0, 9, 32, 24), "box in whole pixels within the image"),
     ("resized_crop", (0, 0, 0, 8), "box"),
     ("resized_crop", (0.5, 0, 8, 8), "box"),
     ("resized_crop", (-1, 0, 8, 8), "box"),

@@ -33,7 +33,7 @@ def run(attack, name="simclr", plan=PLAN, method=None, **options):
 
 @pytest.mark.parametrize("name", ["simclr", "emp_ssl", "supervised", "byol"])
 def test_one_replay_without_a_radius_is_plain_training_bit_by_bit(name, monkeypatch):
-    """A blur may leave [0, 1] by a rounding; an adversary's pictures never do, so that both runs get such views."""
+    """A blur may leave [0, 1] by a rounding; an adversary's images never do, so that both runs get such views."""
     monkeypatch.setattr(trainer, "render_checked", lambda *arguments: render(*arguments).clamp(0, 1))
     plain, history = run(None, name)
     free, replayed = run(Attack("free(1)", epsilon=0, step=0.01), name)

@@ -49,7 +49,7 @@ def digest(module):
 def run(checkpoint=None, name="simclr", plan=PLAN, count=70, **options):
     method = fresh(name)
     images, labels = data(count)
-    options |= {"removed": images // 2}  # for a method that wants pictures without background; others leave it
+    options |= {"removed": images // 2}  # for a method that wants images without background; others leave it
     history = train(method, images, labels, plan, seed=3, checkpoint=checkpoint, progress=False, **options)
     return method, history
 
@@ -222,9 +222,9 @@ def test_negatives_come_after_the_views_and_change_none(settings, queries, count
         for place, negative in enumerate(views[2:]):
             query = views[queries[place * len(queries) // count]]
             assert torch.equal(negative, query) == (settings.negatives == "texture")
-            for picture, source in zip(negative, query, strict=True):
+            for image, source in zip(negative, query, strict=True):
                 colours = set(map(tuple, source.flatten(1).T.tolist()))
-                assert set(map(tuple, picture.flatten(1).T.tolist())) <= colours
+                assert set(map(tuple, image.flatten(1).T.tolist())) <= colours
 
 
 @pytest.mark.parametrize("textures", [None, torch.zeros(3, 3, 32, 32, dtype=torch.uint8)])
@@ -235,7 +235,7 @@ def test_texture_negatives_without_textures_are_refused(textures):
 
 
 def test_backgrounds_are_removed_from_large_views_at_the_rate_that_is_asked_for():
-    """A picture without its background stands in for the whole one, cut and coloured alike, or not at all. Which views
+    """An image without its background stands in for the whole one, cut and coloured alike, or not at all. Which views
     it is does not change what is drawn; small ones keep their backgrounds."""
     generator = torch.Generator().manual_seed(0)
     images = torch.randint(100, 256, (600, 3, 32, 32), dtype=torch.uint8, generator=generator)
@@ -260,7 +260,7 @@ def test_backgrounds_are_removed_from_large_views_at_the_rate_that_is_asked_for(
 
 
 @pytest.mark.parametrize("removed", [None, torch.zeros(3, 3, 32, 32, dtype=torch.uint8)])
-def test_removal_without_pictures_is_refused(removed):
+def test_removal_without_images_is_refused(removed):
     method = Watching(simclr.Settings(), simclr.SimCLR.views, removal=Removal(removed=0.1))
     with pytest.raises(BadInput, match="32 images are to be seen without their background, too: see lib.shifts.sal"):
         train(method, *data(32), PLAN, 3, progress=False, removed=removed)

@@ -1,4 +1,4 @@
-"""Patch negatives: against a loop over pixels, and what they keep and lose of a picture."""
+"""Patch negatives: against a loop over pixels, and what they keep and lose of an image."""
 
 import pytest
 import torch
@@ -20,7 +20,7 @@ def seeded(seed=0):
 
 
 @pytest.mark.parametrize(("side", "expected"), [(224, (16, 72)), (32, (2, 10)), (96, (7, 31)), (8, (1, 3))])
-def test_sides_are_the_paper_s_range_scaled_to_the_picture(side, expected):
+def test_sides_are_the_paper_s_range_scaled_to_the_image(side, expected):
     assert patch_sides(side) == expected
 
 
@@ -77,6 +77,6 @@ def test_any_type_of_image():
     assert torch.equal(whole.float() / 255, patch_negatives(images.float() / 255, seeded(5)))
 
 
-def test_one_picture_is_not_a_batch():
+def test_one_image_is_not_a_batch():
     with pytest.raises(BadInput, match=r"images \(N, 3, H, W\), not float32 \(3, 32, 32\)"):
         patch_negatives(torch.zeros(3, 32, 32), seeded())

@@ -102,7 +102,7 @@ def test_chunks_do_not_show(generator):
     assert torch.allclose(make_view(images, view, torch.Generator().manual_seed(1)), whole, atol=1e-6)
 
 
-def test_views_are_pictures(generator):
+def test_views_are_images(generator):
     images = torch.randint(256, (50, 3, 40, 40), dtype=torch.uint8, generator=generator)
     views = make_view(images, View(size=24, blur=1.0, solarize=1.0), generator)
     assert views.shape == (50, 3, 24, 24) and views.min() >= 0 and views.max() <= 1
@@ -168,7 +168,7 @@ def test_augmentations_that_blur_have_a_protocol_of_their_own():
 
 
 def changes(drawn) -> set[str]:
-    """Which augmentations show in what was drawn for pictures of 32 px."""
+    """Which augmentations show in what was drawn for images of 32 px."""
     shown = {
         "crop": (drawn.height < 32) | (drawn.width < 32),
         "flip": drawn.flip,
@@ -205,7 +205,7 @@ def test_any_hue_is_the_default_but_for_the_hue():
     assert augmented(View(), "any hue") == dataclasses.replace(augmented(View(), "default"), hue=0.5)
 
 
-def test_without_crop_and_flip_a_view_is_the_picture_in_other_colours(generator):
+def test_without_crop_and_flip_a_view_is_the_image_in_other_colours(generator):
     """A white dot on black stays where it is, whatever happens to colours; blur may spread it by its kernel."""
     image = torch.zeros(16, 3, 32, 32, dtype=torch.uint8)
     image[:, :, 5, 20] = 255
@@ -213,7 +213,7 @@ def test_without_crop_and_flip_a_view_is_the_picture_in_other_colours(generator)
         assert divmod(int(seen.sum(dim=0).argmax()), 32) == (5, 20)
 
 
-def test_cropped_leaves_whole_pictures_alone():
+def test_cropped_leaves_whole_images_alone():
     assert cropped(View(), 0.6).crop_scale == (0.6, 1.0)
     whole = augmented(View(), "no crop")
     assert cropped(whole, 0.6) == whole

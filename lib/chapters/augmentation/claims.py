@@ -112,10 +112,10 @@ def _learn_what_they_see(rows: pd.DataFrame) -> Contrasts:
 
 
 def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
-    """Whitened similarity of an object's views in percent of the way from any two pictures of the set to equal ones.
+    """Whitened similarity of an object's views in percent of the way from any two images of the set to equal ones.
 
-    With s and c the similarity of views and of any two pictures, both of one run, 100 (s - c) / (100 - c): one minus
-    the normalised distance of arXiv 2407.04325, of cosines. An encoder to which all pictures of a set look alike has
+    With s and c the similarity of views and of any two images, both of one run, 100 (s - c) / (100 - c): one minus
+    the normalised distance of arXiv 2407.04325, of cosines. An encoder to which all images of a set look alike has
     a high s and shows nothing by it. The error of c, a mean over thousands of pairs, is taken to be zero.
     """
     run = [name for name in ("method", "augmentation", "encoder", "seed", "shift", "severity") if name in rows]

@@ -1,4 +1,4 @@
-"""What encoders look through that were trained on different changes of pictures, and which causes they still tell.
+"""What encoders look through that were trained on different changes of images, and which causes they still tell.
 
 All `rows` are those of one encoder and data set, for several methods, augmentations and seeds. A method with one of its
 recipes is an arm here; references have no recipe. Encoders side by side, as in a fusion, are left out.
@@ -35,7 +35,7 @@ ALONG = f"{WHITENED} along"
 LINEAR, LINEAR_OF, SHAPE = "linear R2", "linear R2 of ", "shape accuracy"
 
 
-WHAT = "Whitened cosine similarity, in hundredths, of pictures and their transformed copies"
+WHAT = "Whitened cosine similarity, in hundredths, of images and their transformed copies"
 
 
 KINDS = {
@@ -44,7 +44,7 @@ KINDS = {
 }
 
 
-OWN = {  # what a part of the recipes does to training pictures, as transforms
+OWN = {  # what a part of the recipes does to training images, as transforms
     "crop": ("resized_crop",),
     "flip": ("h_flip",),
     "jitter": ("brightness", "contrast", "saturation", "hue"),
@@ -95,7 +95,7 @@ def invariance_map(rows: Rows, scope: str) -> Figure:
     return Figure(
         _map(means, [spaced(name) for name in means.index], columns, KINDS, _by_method(means)),
         name="fig-invariance-map",
-        caption=f"{WHAT}, averaged over the settings of a transform, pictures and seeds; the darker, the less features "
+        caption=f"{WHAT}, averaged over the settings of a transform, images and seeds; the darker, the less features "
         f"move. {chance(chosen, means)}{_below_zero(means)}The highest means over the transforms of a kind: "
         f"{_highest(means, columns, KINDS)}. {scope}",
         alt=f"Table of {len(means)} transforms by {len(columns)} encoders, coloured by whitened similarity. "
@@ -123,7 +123,7 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
         ),
         name="fig-parts-map",
         caption=f"{WHAT}, for {title(method)} trained with each of {len(columns)} augmentations, averaged over the "
-        f"settings of a transform, pictures and seeds. {chance(chosen, means)}{_below_zero(means)}"
+        f"settings of a transform, images and seeds. {chance(chosen, means)}{_below_zero(means)}"
         f"{_own_changes(means.set_axis(columns, axis='columns'))}{scope}",
         alt=f"Table of {len(means)} transforms by {len(columns)} augmentations of {title(method)}, coloured by "
         f"whitened similarity. {_by_kind(means, columns)}",
@@ -220,13 +220,13 @@ def _below_zero(means: Rows) -> str:
 
 
 def chance(chosen: Rows, means: Rows) -> str:
-    """What different pictures score, over the arms of `means`."""
+    """What different images score, over the arms of `means`."""
     of_arms = chosen[chosen["shift"] == CLEAN].groupby(ARM)["value"].mean()
     values = of_arms[of_arms.index.isin(list(means))]
     if values.empty:
         return ""
     low, high = (number(end, 1) for end in (values.min(), values.max()))
-    return f"Two different pictures score {low if low == high else f'{low} to {high}'}, the level of chance. "
+    return f"Two different images score {low if low == high else f'{low} to {high}'}, the level of chance. "
 
 
 def _own_changes(means: Rows) -> str:

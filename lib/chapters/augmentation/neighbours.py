@@ -1,4 +1,4 @@
-"""What a live encoder sees: the pictures that it holds for alike, and the causes that can be read from its features."""
+"""What a live encoder sees: the images that it holds for alike, and the causes that can be read from its features."""
 
 from __future__ import annotations
 
@@ -41,36 +41,36 @@ _DIGITS = 9  # of a cosine; a product of matrices may give equal features cosine
 
 def nearest_neighbours(
     encoders: Mapping[str, Tensor],
-    pictures: Tensor,
+    images: Tensor,
     query: int,
     scope: str,
     count: int = 7,
     hues: Tensor | None = None,
 ) -> Figure:
-    """A line an encoder: picture number `query`, framed, and the `count` others that are nearest to it.
+    """A line an encoder: image number `query`, framed, and the `count` others that are nearest to it.
 
-    `encoders` has for each name its features (N, D) of the same uint8 `pictures` (N, 3, H, W). Near is the cosine of
-    features less their mean over the pictures: the mean is what all pictures share, and with it all would look alike.
+    `encoders` has for each name its features (N, D) of the same uint8 `images` (N, 3, H, W). Near is the cosine of
+    features less their mean over the images: the mean is what all images share, and with it all would look alike.
     With `hues` (N,), in turns from 0 to below 1, the figure tells how far the neighbours' hues are from the query's,
-    and the caption how far they are with each of the N pictures as the query. `scope` says in words what is shown.
-    Raises BadInput for a `query` or `count` out of range, and for features or hues of other pictures.
+    and the caption how far they are with each of the N images as the query. `scope` says in words what is shown.
+    Raises BadInput for a `query` or `count` out of range, and for features or hues of other images.
     """
-    _check(encoders, pictures, query, count, hues)
+    _check(encoders, images, query, count, hues)
     found = {name: _neighbours(features, count) for name, features in encoders.items()}
     apart = None if hues is None else _degrees_apart(hues)
     data = pd.concat([_lines(name, *both, query, apart) for name, both in found.items()], ignore_index=True)
     told, titles = _hues_told({name: order for name, (order, _) in found.items()}, query, apart)
-    shown = pictures.permute(0, 2, 3, 1).numpy(force=True)
+    shown = images.permute(0, 2, 3, 1).numpy(force=True)
     return Figure(
         _draw(shown, query, {name: order[query].tolist() for name, (order, _) in found.items()}, titles, apart),
         name="fig-live-neighbours",
-        caption=f"One picture (framed) and, for each encoder, the {count} nearest of the {len(pictures) - 1:,} others, "
-        "from near to far. Near is the cosine of features less their mean over all pictures: the mean is what pictures "
+        caption=f"One image (framed) and, for each encoder, the {count} nearest of the {len(images) - 1:,} others, "
+        "from near to far. Near is the cosine of features less their mean over all images: the mean is what images "
         f"share. {told}{scope}".strip(),
-        alt=f"Picture {query} and its {count} nearest others, a line an encoder, with the cosine of features"
+        alt=f"Image {query} and its {count} nearest others, a line an encoder, with the cosine of features"
         + (". " if apart is None else " and the distance of hues. ")
         + " ".join(
-            f"{titles[name]}{':' if apart is None else ';'} pictures {_in_words(own)}."
+            f"{titles[name]}{':' if apart is None else ';'} images {_in_words(own)}."
             for name, own in data.groupby("encoder", sort=False)
         ),
         data=data,
@@ -78,38 +78,38 @@ def nearest_neighbours(
     )
 
 
-def _check(encoders: Mapping[str, Tensor], pictures: Tensor, query: int, count: int, hues: Tensor | None) -> None:
-    if pictures.ndim != 4 or pictures.shape[1] != 3 or pictures.dtype != torch.uint8 or len(pictures) < 2:
-        raise BadInput(f"pictures are uint8 (N, 3, H, W), two or more, not {pictures.dtype} {tuple(pictures.shape)}")
-    number = len(pictures)
+def _check(encoders: Mapping[str, Tensor], images: Tensor, query: int, count: int, hues: Tensor | None) -> None:
+    if images.ndim != 4 or images.shape[1] != 3 or images.dtype != torch.uint8 or len(images) < 2:
+        raise BadInput(f"images are uint8 (N, 3, H, W), two or more, not {images.dtype} {tuple(images.shape)}")
+    number = len(images)
     if not encoders:
         raise BadInput("neighbours need the features of one encoder or more")
     for name, features in encoders.items():
         if features.ndim != 2 or len(features) != number or not features.isfinite().all():
             raise BadInput(
-                f"features are finite numbers ({number}, D), a line a picture, not {tuple(features.shape)} or NaN "
+                f"features are finite numbers ({number}, D), a line an image, not {tuple(features.shape)} or NaN "
                 f"({name})"
             )
     if not (isinstance(query, int) and 0 <= query < number):
-        raise BadInput(f"query is the number of a picture, from 0 to {number - 1}, not {query!r}")
+        raise BadInput(f"query is the number of an image, from 0 to {number - 1}, not {query!r}")
     if not (isinstance(count, int) and 1 <= count <= min(MOST, number - 1)):
         raise BadInput(
-            f"count is a whole number from 1 to {min(MOST, number - 1)} (one less than the pictures, and at most "
+            f"count is a whole number from 1 to {min(MOST, number - 1)} (one less than the images, and at most "
             f"{MOST}), not {count!r}"
         )
     if hues is not None and (hues.shape != (number,) or not ((hues >= 0) & (hues < 1)).all()):
-        raise BadInput(f"hues are turns from 0 to below 1, one for each of {number} pictures, not {tuple(hues.shape)}")
+        raise BadInput(f"hues are turns from 0 to below 1, one for each of {number} images, not {tuple(hues.shape)}")
 
 
 def _neighbours(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
-    """The `count` nearest others of every picture, nearest first, the lower number first in a tie; and their cosines.
+    """The `count` nearest others of every image, nearest first, the lower number first in a tie; and their cosines.
 
     (N, D) -> int64 (N, count) and float64 (N, count).
     """
     features = features.detach().cpu().double()
     directions = F.normalize(features - features.mean(dim=0), dim=1)
     cosines = (directions @ directions.T).round(decimals=_DIGITS)
-    cosines.fill_diagonal_(-torch.inf)  # no picture is its own neighbour
+    cosines.fill_diagonal_(-torch.inf)  # no image is its own neighbour
     nearest = cosines.sort(dim=1, descending=True, stable=True)
     return nearest.indices[:, :count], nearest.values[:, :count]
 
@@ -126,7 +126,7 @@ def _lines(name: str, order: Tensor, cosines: Tensor, query: int, apart: Tensor 
     lines = {
         "encoder": name,
         "place": range(1, order.shape[1] + 1),
-        "picture": order[query].tolist(),
+        "image": order[query].tolist(),
         "cosine": cosines[query].tolist(),
     }
     if apart is not None:
@@ -145,8 +145,8 @@ def _hues_told(orders: Mapping[str, Tensor], query: int, apart: Tensor | None) -
     over_all = [f"{name} {_degrees(bootstrap_interval(own[None]))}" for name, own in means.items()]
     told = (
         "Beneath: how far a hue is from the query's, round the wheel of colours (at most 180°). Means for this query: "
-        f"{', '.join(here)}, all other pictures {others[query]:.0f}°. Means over all {number:,} pictures as queries, "
-        f"with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two pictures {others.mean():.0f}°. "
+        f"{', '.join(here)}, all other images {others[query]:.0f}°. Means over all {number:,} images as queries, "
+        f"with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two images {others.mean():.0f}°. "
     )
     return told, {name: f"{name}: hues {own[query]:.0f}° away on average" for name, own in means.items()}
 
@@ -158,27 +158,27 @@ def _degrees(found: Interval) -> str:
 def _draw(
     shown: np.ndarray, query: int, chosen: Mapping[str, list[int]], titles: Mapping[str, str], apart: Tensor | None
 ) -> Drawing:
-    """Lines of pictures from `shown` (N, H, W, 3), each placed by hand, in inches: all of a size, the query aside."""
+    """Lines of images from `shown` (N, H, W, 3), each placed by hand, in inches: all of a size, the query aside."""
     use_style()
     count = len(next(iter(chosen.values())))
-    side = min(0.8, WIDTH / (1.35 + 1.07 * count - 0.07))  # of a picture: gaps are 0.35 and 0.07 of it
+    side = min(0.8, WIDTH / (1.35 + 1.07 * count - 0.07))  # of an image: gaps are 0.35 and 0.07 of it
     tall = side * shown.shape[1] / shown.shape[2]
     above, line = 0.24, 0.24 + tall + 0.31
     height = line * len(chosen)
     drawing = plt.figure(figsize=(WIDTH, height))
     for row, (name, neighbours) in enumerate(chosen.items()):
         bottom = height - line * row - above - tall
-        for place, picture in enumerate((query, *neighbours)):
+        for place, image in enumerate((query, *neighbours)):
             left = place * 1.07 * side + (0.28 * side if place else 0)
             axes = drawing.add_axes((left / WIDTH, bottom / height, side / WIDTH, tall / height), xticks=[], yticks=[])
-            axes.imshow(shown[picture], interpolation="nearest")
+            axes.imshow(shown[image], interpolation="nearest")
             axes.grid(False)
             axes.spines[:].set(visible=place == 0, color=FRAME, linewidth=2.5)
             if place == 0:
                 _write(axes, 0, 1, 5, titles[name], va="bottom", ha="left", fontsize=10.5)
                 _write(axes, 0.5, 0, -4, "query", va="top", ha="center", fontsize=9.5)
             elif apart is not None:
-                _write(axes, 0.5, 0, -4, f"{apart[query, picture]:.0f}°", va="top", ha="center", fontsize=9.5)
+                _write(axes, 0.5, 0, -4, f"{apart[query, image]:.0f}°", va="top", ha="center", fontsize=9.5)
     return drawing
 
 
@@ -188,14 +188,14 @@ def _write(axes: Axes, x: float, y: float, up: float, words: str, **how: Any) ->
 
 
 def _in_words(own: pd.DataFrame) -> str:
-    """Picture numbers with cosines, and how far hues are: "12 (0.91, 8°), 40 (0.88, 21°)"."""
+    """Image numbers with cosines, and how far hues are: "12 (0.91, 8°), 40 (0.88, 21°)"."""
     cosines = [number(cosine, 2) for cosine in own["cosine"]]
     hues = [f", {far:.0f}°" for far in own[HUE_DISTANCE]] if HUE_DISTANCE in own else [""] * len(own)
-    return ", ".join(f"{p} ({c}{h})" for p, c, h in zip(own["picture"], cosines, hues, strict=True))
+    return ", ".join(f"{p} ({c}{h})" for p, c, h in zip(own["image"], cosines, hues, strict=True))
 
 
 def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -> Figure:
-    """A band a factor of scenes, and in it a dot an encoder with its interval: linear R² of held-out pictures.
+    """A band a factor of scenes, and in it a dot an encoder with its interval: linear R² of held-out images.
 
     `found` has for each encoder's name the R² of each factor, in percent; the factors are the same for all. A recipe
     keeps its look, an untrained encoder ("random weights", "before training") is grey, any other black. `scope` says
@@ -228,7 +228,7 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
     ).dropna(axis="columns", how="all")  # fmt: skip
     numbers = data.select_dtypes("number").to_numpy()
     axes.set(xlim=(min(0.0, float(numbers.min())) - 3, max(100.0, float(numbers.max())) + 3),
-             ylim=(len(factors) - 0.5, -0.5), xlabel="linear R² on held-out pictures (%)")  # fmt: skip
+             ylim=(len(factors) - 0.5, -0.5), xlabel="linear R² on held-out images (%)")  # fmt: skip
     axes.set_yticks(range(len(factors)), [cause(factor) for factor in factors])
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -239,7 +239,7 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
         drawing,
         name="fig-live-read",
         caption="What a linear regression reads from the features of the encoders above: R² in percent on held-out "
-        "pictures; 100 is each value exactly, 0 no better than their mean. Lines are 95 % intervals over pictures. "
+        "images; 100 is each value exactly, 0 no better than their mean. Lines are 95 % intervals over images. "
         f"{_furthest(found)}{scope}".strip(),
         alt=f"Dot chart of the linear R² of {listed([cause(factor) for factor in factors])}, in percent. "
         + " ".join(f"{cause(factor)}: {_numbers(found, factor)}." for factor in factors),

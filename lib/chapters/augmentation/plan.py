@@ -13,7 +13,7 @@ from lib.views import AUGMENTATIONS
 
 
 def _measures(preset: Preset) -> list:
-    """As many pictures and settings of a transform as the paper has, or what minutes allow; in class no other tasks."""
+    """As many images and settings of a transform as the paper has, or what minutes allow; in class no other tasks."""
     most = preset.test_images
     images, parameters, scenes = (1_000, 256, 4_000) if most is None else (most // 5, 16, 2 * most)
     measures = [

@@ -1,4 +1,4 @@
-"""Tables beside the maps of invariance: what it is worth for how far pictures move, and whether the measure matters."""
+"""Tables beside the maps of invariance: what it is worth for how far images move, and whether the measure matters."""
 
 from __future__ import annotations
 

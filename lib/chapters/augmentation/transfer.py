@@ -33,7 +33,7 @@ from lib.views import AUGMENTATIONS
 Arm = tuple[str, str]
 
 
-# Transforms that an encoder may be invariant to, and the corruptions that do the like to a picture.
+# Transforms that an encoder may be invariant to, and the corruptions that do the like to an image.
 MATCHES = (
     ("blur", "gaussian_blur"), ("blur", "defocus_blur"), ("brightness", "brightness"), ("contrast", "contrast"),
     ("saturation", "saturate"), ("deform", "elastic_transform"),
@@ -318,7 +318,7 @@ def invariance_against_score(rows: Rows, scope: str, transform: str, tasks: Sequ
     return Figure(
         _draw_panels(panels),
         name=f"fig-score-by-{_slug(transform)}",
-        caption=f"What encoders score against how alike their features of a picture stay under {spaced(transform)}: "
+        caption=f"What encoders score against how alike their features of an image stay under {spaced(transform)}: "
         f"the cosine of whitened features, 100 % for an encoder that does not see it. {_a_dot(panels)} {scope}",
         alt=f"Scatter charts of scores against the whitened similarity under {spaced(transform)}, a panel a "
         f"task. {_correlations_told(panels)}",
@@ -346,9 +346,9 @@ def invariance_against_robustness(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_panels(panels),
         name="fig-robustness-by-invariance",
-        caption="What corruptions cost against how alike an encoder's features of a picture stay under the like "
+        caption="What corruptions cost against how alike an encoder's features of an image stay under the like "
         "transform. Cost: the probe's error averaged over severities less the clean error, in percentage points; who "
-        "errs more on clean pictures has less to lose. Similarity: the cosine of whitened features. "
+        "errs more on clean images has less to lose. Similarity: the cosine of whitened features. "
         f"{_a_dot(panels)} {scope}",
         alt="Scatter charts of the points lost to a corruption against the whitened similarity under the like "
         f"transform, a panel a corruption. {_correlations_told(panels)}",

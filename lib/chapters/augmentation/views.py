@@ -50,7 +50,7 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     for border in range(1, len(sets)):
         axes.axhline(border - 0.5, color="#dddddd", linewidth=0.8, zorder=0)
     percent(axes, table)
-    axes.set(ylim=(len(sets) - 0.5, -0.5), xlabel="0: as any two pictures, 100: the same (%)")
+    axes.set(ylim=(len(sets) - 0.5, -0.5), xlabel="0: as any two images, 100: the same (%)")
     axes.set_yticks(range(len(sets)), [_set(name).replace(" (", "\n(") for name in sets], fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.grid(False, axis="y")
@@ -62,7 +62,7 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         drawing,
         name="fig-real-views",
         caption="How alike views of one object are to an encoder while one cause changes: whitened similarity, in "
-        "percent of the way from any two pictures of the set to the same picture twice. Lines are 95 % intervals over "
+        "percent of the way from any two images of the set to the same image twice. Lines are 95 % intervals over "
         f"seeds, each with both of its own, and objects. {spatial_against_appearance(runs, method, _set)}{scope}",
         alt=f"Dot chart of {len(sets)} sets of views by {len(arms)} encoders, in percent. "
         f"{numbers_by_line(means, [_set(name) for name in sets])}.",
@@ -71,6 +71,6 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
 
 
 def _set(name: str) -> str:
-    """What changes, and in which pictures: "azimuth (COIL)"."""
-    pictures, _, cause = PHOTOGRAPHS.get(name, name).partition(": ")
-    return f"{spaced(cause)} ({pictures})" if cause else spaced(name)
+    """What changes, and in which images: "azimuth (COIL)"."""
+    images, _, cause = PHOTOGRAPHS.get(name, name).partition(": ")
+    return f"{spaced(cause)} ({images})" if cause else spaced(name)

@@ -46,7 +46,7 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
     answer = {
         "answer-learnt": f"Trained on crops and flips alone (spatial), a {title(method)} encoder keeps a whitened "
         "similarity, in hundredths, "
-        f"of {kept('spatial')} when pictures are cropped and flipped, and when their colour, light and sharpness "
+        f"of {kept('spatial')} when images are cropped and flipped, and when their colour, light and sharpness "
         f"change; trained on those (appearance), {kept('appearance')}.",
         "answer-tasks": "The hue of an object is read from the first with an R² of "
         f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
@@ -84,7 +84,7 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
         texts["blur"] = (
             f"Under blur, which only the appearance recipe has among its changes, {title(method)} keeps "
             f"{means['appearance', 'blur']:.2f} with it and {means['spatial', 'blur']:.2f} with the spatial recipe. A "
-            "small crop that is enlarged to the size of the picture is a blurred picture: crops teach blur as well."
+            "small crop that is enlarged to the size of the image is a blurred image: crops teach blur as well."
         )
         alike = above_chance(rows[rows["method"] == method])
         if {"scenes: light colour", "scenes: light direction"} <= set(alike["shift"]):
@@ -95,7 +95,7 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
     return texts | {
         "why-hue": _read_by("object_hue", ("default", "no jitter", "any hue"), read)
         + " The recipe's jitter turns hues by at most a tenth of the circle. A likely reason: crops take position and "
-        "size away as clues to which picture a view comes from, and a hue that is known to a tenth is the next best "
+        "size away as clues to which image a view comes from, and a hue that is known to a tenth is the next best "
         "one, so the loss rewards looking at it. Jitter of any angle makes it a poor one.",
         "why-place": _read_by("x", ("appearance", "no crop", "only flip", "only crop"), read)
         + ' "No crop" is the appearance recipe with flips. A flip makes left of right, so an encoder that must not see '
@@ -113,7 +113,7 @@ def _two_lights(alike: pd.DataFrame, method: str) -> str:
     return (
         f"Light is two things. The appearance recipe less the spatial one, for {title(method)}: {colour} points when "
         f"the colour of the light changes, {direction} when its direction does. The recipe changes colour and strength "
-        "all over a picture; a lamp that moves changes where the light falls."
+        "all over an image; a lamp that moves changes where the light falls."
     )
 
 

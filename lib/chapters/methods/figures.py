@@ -234,7 +234,7 @@ def accuracy_by_method(rows: pd.DataFrame, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-accuracy-by-method",
-        caption="Accuracy of the linear probe on clean test pictures: mean, seeds (pale) and 95 % interval over seeds "
+        caption="Accuracy of the linear probe on clean test images: mean, seeds (pale) and 95 % interval over seeds "
         f"and images{', with the untrained control as a dotted line' if 'random' in found else ''}. {scope}",
         alt="Dot chart of the probe's accuracy by method, grouped by paradigm. "
         + "; ".join(f"{title(method)} {found[method].mean:.0f} percent"

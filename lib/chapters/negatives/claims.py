@@ -118,7 +118,7 @@ def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
     """What texture negatives cost the half of the classes that are told best by texture, less what they cost the rest.
 
     The supervised encoder's accuracy on textures says which they are. An encoder that is compared must not choose: one
-    that favours a class is better on its pictures and on its textures alike, and would seem to lose more there. Of an
+    that favours a class is better on its images and on its textures alike, and would seem to lose more there. Of an
     odd number of classes, the one in the middle is left out.
     """
     cues = measured_by(rows, "cue_accuracy")
@@ -284,7 +284,7 @@ NEGATIVES_CONTROLS = (
           "Every trained system beats random weights by the linear probe.", "ours",
           lambda rows: between(rows, [(name, "random") for name in _TRAINED], {"probe": IN_DOMAIN})),
     Claim("positive-is-near",
-          "After training, another view of a picture is nearer to the query than other pictures are.", "ours",
+          "After training, another view of an image is nearer to the query than other images are.", "ours",
           lambda rows: within(rows, _TRAINED, LIKENESS["positive"], LIKENESS["other"], "positive less another image")),
     Claim("texture-above-chance",
           "Texture alone tells classes apart: on textures, encoders are above chance.", "ours", _texture_above_chance),

@@ -152,15 +152,15 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
     the supervised reference."""
     table = needed(class_levels(rows), "accuracies of single classes on textures")
     classes, systems = list(table["class"].unique()), [name for name in family(rows) if name in set(table["system"])]
-    pictures = {TEXTURES: "textures alone", IN: "clean images"}
-    pictures = {name: words for name, words in pictures.items() if name in set(table["pictures"])}
+    images = {TEXTURES: "textures alone", IN: "clean images"}
+    images = {name: words for name, words in images.items() if name in set(table["images"])}
     use_style()
     drawing, cells = plt.subplots(
-        1, len(pictures), figsize=(5.2, 1.2 + 0.46 * len(classes)), sharey=True, squeeze=False, layout="constrained"
+        1, len(images), figsize=(5.2, 1.2 + 0.46 * len(classes)), sharey=True, squeeze=False, layout="constrained"
     )
-    for axes, (name, words) in zip(cells.flat, pictures.items(), strict=True):
+    for axes, (name, words) in zip(cells.flat, images.items(), strict=True):
         for system, aside in zip(systems, apart(len(systems), 0.2), strict=True):
-            own = table[(table["system"] == system) & (table["pictures"] == name)]
+            own = table[(table["system"] == system) & (table["images"] == name)]
             look = system_look(SYSTEMS[system]) | {"markersize": 4.5}
             dots(axes, own, own["class"].map(classes.index) + aside, look, flat=True)
         axes.axvline(100 / len(classes), **DOTTED)
@@ -170,7 +170,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
     bands(cells[0, 0], classes)
     drawing.supxlabel("accuracy (%)", fontsize=11)
     legend_above(drawing, {PLAN.title(name): dot_of(system_look(SYSTEMS[name])) for name in systems}, 2)
-    on = table[table["pictures"] == TEXTURES]
+    on = table[table["images"] == TEXTURES]
     return Figure(
         drawing,
         name="fig-textures",
@@ -231,7 +231,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-cues",
         caption="Accuracy, of a probe that was fitted on whole images, on versions of the test images: shuffled in "
-        "squares (1: whole), with slow or with fast changes across the picture alone, as silhouettes or edges, "
+        "squares (1: whole), with slow or with fast changes across the image alone, as silhouettes or edges, "
         f"in other colours or styles, and on the negatives themselves. {bars_told(shown)}"
         + "".join(f"Dotted: chance, {value:.0f} %. " for value in chance)
         + scope,

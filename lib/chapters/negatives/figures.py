@@ -23,8 +23,8 @@ LIKENED_WORDS = dict(zip(LIKENED, ("its other view", "a patch negative", "its te
 
 CUE_WORDS = {  # a title, and what the severity is
     "patch_shuffle": ("shuffled", "pieces a side"),
-    "low_pass": ("low-pass", "cut-off (cycles a picture)"),
-    "high_pass": ("high-pass", "cut-off (cycles a picture)"),
+    "low_pass": ("low-pass", "cut-off (cycles an image)"),
+    "high_pass": ("high-pass", "cut-off (cycles an image)"),
 }
 
 

@@ -21,41 +21,41 @@ from lib.figures.style import use_style
 from lib.measures.rows import Rows
 from lib.shifts.transforms import image_distance
 
-# Pictures
+# Images
 
 
 def negative_gallery(lines: Mapping[str, Tensor], scope: str = "") -> Figure:
-    """A line for each of `lines`, titles -> pictures (k, 3, S, S), uint8 or float in [0, 1]: the first of images, the
-    others of what was made of them. Raises BadInput for pictures of several shapes."""
-    shapes = {tuple(pictures.shape) for pictures in lines.values()}
+    """A line for each of `lines`, titles -> images (k, 3, S, S), uint8 or float in [0, 1]: the first of images, the
+    others of what was made of them. Raises BadInput for images of several shapes."""
+    shapes = {tuple(shown.shape) for shown in lines.values()}
     shape = next(iter(shapes), ())
     if len(lines) < 2 or len(shapes) > 1 or len(shape) != 4 or shape[1] != 3 or not shape[0]:
-        raise BadInput(f"a gallery needs two lines or more of as many pictures, all (k, 3, S, S), not {sorted(shapes)}")
+        raise BadInput(f"a gallery needs two lines or more of as many images, all (k, 3, S, S), not {sorted(shapes)}")
     count, (first, images) = shape[0], next(iter(lines.items()))
     use_style()
     side = 5.2 / count
     drawing, panels = plt.subplots(len(lines), count, figsize=(5.2, (side + 0.26) * len(lines)), squeeze=False)
-    for line, (title, pictures) in zip(panels, lines.items(), strict=True):
+    for line, (title, shown) in zip(panels, lines.items(), strict=True):
         line[0].text(0, 1.06, title, transform=line[0].transAxes, ha="left", va="bottom", fontsize=10.5)
-        for axes, picture in zip(line, pictures.cpu(), strict=True):
-            axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+        for axes, image in zip(line, shown.cpu(), strict=True):
+            axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
     drawing.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0.4)
     table = pd.DataFrame(
         [
-            (title, 100 * image_distance(images, pictures).mean().item(), _tint(images, pictures))
-            for title, pictures in lines.items()
+            (title, 100 * image_distance(images, shown).mean().item(), _tint(images, shown))
+            for title, shown in lines.items()
             if title != first
         ],
-        columns=["picture", "pixels move (%)", "mean colour moves (%)"],
+        columns=["image", "pixels move (%)", "mean colour moves (%)"],
     )
     return Figure(
         drawing,
         name="fig-negatives",
-        caption=f"Top: {first}. Below: {listed(list(table['picture']))}. The negatives keep colours and fine "
-        f"structure, and lose what the picture shows. {scope}".strip(),
-        alt=f"Contact sheet of {count} {'picture' if count == 1 else 'pictures'} a line: {listed(list(lines))}. "
+        caption=f"Top: {first}. Below: {listed(list(table['image']))}. The negatives keep colours and fine "
+        f"structure, and lose what the image shows. {scope}".strip(),
+        alt=f"Contact sheet of {count} {'image' if count == 1 else 'images'} a line: {listed(list(lines))}. "
         + "; ".join(
             f"{title}: pixels move by {pixels:.0f} percent of their range, the mean colour by {colour:.0f}"
             for title, pixels, colour in table.itertuples(index=False)
@@ -67,7 +67,7 @@ def negative_gallery(lines: Mapping[str, Tensor], scope: str = "") -> Figure:
 
 
 def _tint(images: Tensor, others: Tensor) -> float:
-    """How far the mean colour of pictures moves: root mean square over channels, in percent of the range."""
+    """How far the mean colour of images moves: root mean square over channels, in percent of the range."""
     means = [(part.float() / (1 if part.is_floating_point() else 255)).mean((2, 3)) for part in (images, others)]
     return 100 * (means[0] - means[1]).square().mean(1).sqrt().mean().item()
 
@@ -100,7 +100,7 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-similarity",
-        caption="How alike the features of a view, the query, are to those of other pictures: the cosine of features "
+        caption="How alike the features of a view, the query, are to those of other images: the cosine of features "
         "less their mean, in hundredths. Thin bands: 5th to 95th percentile over images; thick ones: 25th to 75th; "
         f"dots: medians. All are means over seeds. {scope}",
         alt="Chart of bands of the similarity to the query, in hundredths. Medians, "

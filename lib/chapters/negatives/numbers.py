@@ -232,13 +232,13 @@ def class_levels(rows: Rows) -> Rows:
     systems = [name for name in family(rows) if name != "random"]
     cues = measured_by(rows, "cue_accuracy")
     cues = cues[cues["metric"].str.startswith(OF_CLASS) & (cues["severity"] == 0)]
-    cues = cues.assign(pictures=cues["shift"].map({"texture": TEXTURES, CLEAN: IN}))
+    cues = cues.assign(images=cues["shift"].map({"texture": TEXTURES, CLEAN: IN}))
     cues["class"] = cues["metric"].str.removeprefix(OF_CLASS)
-    table = levels(cues, ["pictures", "class", "system"])
-    table = in_order(table, pictures=(TEXTURES, IN), system=systems)
-    on = table[table["pictures"] == TEXTURES]
+    table = levels(cues, ["images", "class", "system"])
+    table = in_order(table, images=(TEXTURES, IN), system=systems)
+    on = table[table["images"] == TEXTURES]
     order = on.groupby("class")["mean"].mean().sort_values(ascending=False, kind="stable").index
-    return in_order(table, pictures=(TEXTURES, IN), **{"class": order}, system=systems)
+    return in_order(table, images=(TEXTURES, IN), **{"class": order}, system=systems)
 
 
 def cue_levels(rows: Rows) -> Rows:

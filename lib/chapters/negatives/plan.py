@@ -34,7 +34,7 @@ def _repelled(title: str, method: str, role: str = "main", **settings: Any) -> S
 
 _PLAIN = {"moco_v2": "Chen et al., arXiv 2003.04297", "byol": "Grill et al., arXiv 2006.07733"}
 # BYOL has no softmax, in which an alpha of 2 is no weight: with 1 a negative pushes as hard as the other view pulls. On
-# validation pictures, one seed of `small`, patch negatives cost 7.6 points with 0.5 and 0.4 points with 0.1.
+# validation images, one seed of `small`, patch negatives cost 7.6 points with 0.5 and 0.4 points with 0.1.
 BYOL_ALPHA = 0.1
 SYSTEMS = {
     "random": RANDOM,

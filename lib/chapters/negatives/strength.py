@@ -44,7 +44,7 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-alpha",
-        caption="What patch and texture negatives add to the accuracy of MoCo v2 on clean pictures and out of domain, "
+        caption="What patch and texture negatives add to the accuracy of MoCo v2 on clean images and out of domain, "
         "in percentage points, against alpha, the factor of their similarity. "
         f"{bars_told(table)}{tally(intervals(table))} {scope}",
         alt="Charts of percentage points gained against alpha. "
@@ -80,7 +80,7 @@ def queue_curve(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-queue",
         caption="Accuracy of MoCo v2 against the number of keys in its queue, without and with patch negatives, on "
-        f"clean and on corrupted pictures. {bars_told(table)}{scope}",
+        f"clean and on corrupted images. {bars_told(table)}{scope}",
         alt="Charts of accuracy in percent against the number of keys. "
         + told(named.assign(line=named["set"] + ", " + named["negatives"]), "queue", "line", "{:.1f}".format)
         + ".",

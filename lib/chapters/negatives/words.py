@@ -86,7 +86,7 @@ def negatives_words(rows: Rows) -> dict[str, str]:
 
 
 def moved(gap: Interval, where: str) -> str:
-    """gains 1.2 [0.4, 2.0] points on clean pictures"""
+    """gains 1.2 [0.4, 2.0] points on clean images"""
     return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{mark(gap)}"
 
 
@@ -117,10 +117,10 @@ def shape_answer(rows: Rows) -> str:
 
 
 def _both(rows: Rows, arm: str, other: str, words: str) -> str:
-    """What one system has over another on clean pictures and out of domain, in a sentence that begins with `words`."""
+    """What one system has over another on clean images and out of domain, in a sentence that begins with `words`."""
     clean = pair_gaps(set_scores(rows), [(arm, other)], [IN]).get((arm, other, IN))
     outside, sets = out_of_domain_gap(rows, arm, other)
-    parts = [moved(clean, "on clean pictures")] if clean else []
+    parts = [moved(clean, "on clean images")] if clean else []
     if outside:
         over = "on one test set" if sets == 1 else f"on average over {sets} test sets"
         parts.append(moved(outside, f"out of domain, {over}"))
@@ -172,7 +172,7 @@ def queue_words(rows: Rows) -> str:
     told = []
     for name in QUEUED:
         own = [f"{gap} with {queue:,} keys" for (key, queue), gap in gaps.items() if key == name]
-        told += [f"on {SET_WORDS[name]} pictures {listed(own)}"] if own else []
+        told += [f"on {SET_WORDS[name]} images {listed(own)}"] if own else []
     return f"Patch negatives add to MoCo v2, in points: {'; '.join(told)}. {tally(gaps.values())}" if told else UNTOLD
 
 
@@ -238,7 +238,7 @@ def texture_words(rows: Rows) -> str:
     if not plain:
         return UNTOLD
     name = next((own for own in plain if own != "supervised" and kind_of(own) == PLAIN), plain[0])
-    own = table[(table["system"] == name) & (table["pictures"] == TEXTURES)].sort_values("mean")
+    own = table[(table["system"] == name) & (table["images"] == TEXTURES)].sort_values("mean")
     chance, best, worst = 100 / len(own), own.iloc[-1], own.iloc[0]
     sentence = (
         f"By texture alone {PLAN.title(name)} tells {best['class']} best ({best['mean']:.0f} %) and {worst['class']} "

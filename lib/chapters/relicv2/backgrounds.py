@@ -74,7 +74,7 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
         name="fig-background",
         caption="Accuracy on parts of test scenes, and the background gap: accuracy on objects before walls of their "
         "own class less that before walls of another. Left, walls are drawn without regard to the class; right, each "
-        f"class has walls of its own, in the pictures that the probe was fitted on too. Dotted: chance, {chance:.0f} "
+        f"class has walls of its own, in the images that the probe was fitted on too. Dotted: chance, {chance:.0f} "
         f"%. {bars_told(both)}{scope}",
         alt="Charts of dots: accuracy in percent on parts of scenes, and the background gap in points, by system. "
         + "; ".join(

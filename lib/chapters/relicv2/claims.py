@@ -70,7 +70,7 @@ MIOU_CELLS = {f"mIoU, {head} head": {"shift": head, "severity": 0, "metric": "mI
 BY_CHANCE = 100 / len(SHAPES)  # percent, of the classes of scenes
 
 
-LITTLE = 5.0  # points: about twice what an interval over 1,000 pictures spans to either side
+LITTLE = 5.0  # points: about twice what an interval over 1,000 images spans to either side
 
 
 EARLIER = ("simclr", "byol sgd", "dino", "relic")  # without labels
@@ -188,7 +188,7 @@ _READING = "abstract, our reading"  # what it says, put as a comparison that it 
 # is about one place, in domain or the mean over the sets out of distribution, where one comparison decides.
 RELICV2_OOD = (
     Claim("beats-supervised",
-          "Without labels ReLICv2 beats supervised training like for like, with the same crops, epochs and pictures, "
+          "Without labels ReLICv2 beats supervised training like for like, with the same crops, epochs and images, "
           "in domain.", "abstract", _inside(("relicv2", "supervised same crops"))),
     Claim("beats-supervised-out",
           "It beats supervised training like for like out of distribution, averaged over the sets.", _READING,
@@ -237,14 +237,14 @@ RELICV2_OOD = (
 )  # fmt: skip
 
 
-# Beyond the paper. Masks of other pictures erase as much and at the same places on average, but not the background:
+# Beyond the paper. Masks of other images erase as much and at the same places on average, but not the background:
 # what ReLICv2 gains over them it owes to saliency. Probabilities of 0.1 and 0.6: at the first little may be seen.
 RELICV2_PREDICTIONS = (
     Claim("loses-less-than-supervised",
           "ReLICv2 loses less out of distribution than supervised training like for like, averaged over the sets.",
           "ours", _loses_less_outside("relicv2", "supervised same crops")),
     Claim("own-masks",
-          "It is the saliency that helps and not the erasing: in domain a picture's own masks beat those of others.",
+          "It is the saliency that helps and not the erasing: in domain an image's own masks beat those of others.",
           "ours", _inside(("relicv2", "relicv2 shuffled"))),
     Claim("own-masks-out",
           "Its own masks beat those of others out of distribution, averaged over the sets.", "ours",

@@ -25,7 +25,7 @@ from lib.figures.figure import Figure
 
 
 def relicv2_diagram() -> Figure:
-    """The picture of the loss of ReLICv2, for one pair of crops, readable when shown 390 pixels wide."""
+    """The image of the loss of ReLICv2, for one pair of crops, readable when shown 390 pixels wide."""
     return draw_diagram(_RELICV2, "relicv2-loss", height=5.5)
 
 
@@ -76,7 +76,7 @@ def _relicv2(axes: Axes) -> None:
 _RELICV2 = Diagram(
     _relicv2,
     "The loss of ReLICv2. Large crops go through the network and its slow copy, small ones through the network alone; "
-    "now and then a large crop comes from the picture without its background. p says which image a crop is taken for, "
+    "now and then a large crop comes from the image without its background. p says which image a crop is taken for, "
     "by its similarity to another crop of its image and to crops of other images; p' says the same with the two crops "
     "exchanged. The loss wants the right answer, and the same answer twice. The bar stops the gradient of one side. "
     "It is summed over all pairs of a crop and a large crop.",

@@ -20,7 +20,7 @@ def _ours(title: str, role: str = "ablation", source: str = "ours", **settings: 
     return System(f"ReLICv2, {title}" if title else "ReLICv2", "relicv2", None, source, settings, role=role)
 
 
-# What stands beside ReLICv2 is optimised as it is, and SimCLR is so anyway. On validation pictures of scenes they do
+# What stands beside ReLICv2 is optimised as it is, and SimCLR is so anyway. On validation images of scenes they do
 # better so than by their own recipes, BYOL and the supervised one by eight points, ReLIC by five; on CIFAR-10 the
 # latter two by one and two. DINO is the exception: there its own is three points better.
 SAME = recipe_of("relicv2")
@@ -55,10 +55,10 @@ SYSTEMS = {
     "relicv2": _ours("", "main", _TOMASEV),
     "relicv2 no invariance": _ours("no invariance loss", invariance=0.0),
     "relicv2 no saliency": _ours("backgrounds kept", removed=0.0),
-    "relicv2 shuffled": _ours("masks of other pictures", masks="shuffled"),
+    "relicv2 shuffled": _ours("masks of other images", masks="shuffled"),
     "relicv2 exact": _ours("exact masks", masks="exact"),
     "relicv2 removed 0.6": _ours("removed 0.6", removed=0.6),
-    "relicv2 removed 0.6 shuffled": _ours("removed 0.6, masks of other pictures", removed=0.6, masks="shuffled"),
+    "relicv2 removed 0.6 shuffled": _ours("removed 0.6, masks of other images", removed=0.6, masks="shuffled"),
     "relicv2 removed 0.6 exact": _ours("removed 0.6, exact masks", removed=0.6, masks="exact"),
     "relicv2 2+0": _ours("two crops", small=0),
     "relicv2 unstopped": _ours("gradient not stopped", source=_CODE, stopped=False),

@@ -65,5 +65,5 @@ def published_relicv2_words() -> str:
         f"Source: pages that quote the paper, none of them the paper's tables; {abstract.sum()} of {(~third).sum()} "
         f"numbers are in its abstract. The {third.sum()} on CIFAR-10 are third parties', single numbers without "
         f"intervals: linear probes from {probed.min():g} to {probed.max():g} %, and what one of them calls kNN, which "
-        "is the share of pictures in a cluster that was matched to their class."
+        "is the share of images in a cluster that was matched to their class."
     )

@@ -1,6 +1,6 @@
 """What is object and what is background: saliency maps and masks, segmentations, and the parts of a scene.
 
-Pictures are uint8 (N, 3, S, S), masks bool (N, S, S). `scope` says in words what pictures are, for captions.
+Images are uint8 (N, 3, S, S), masks bool (N, S, S). `scope` says in words what images are, for captions.
 """
 
 from __future__ import annotations
@@ -66,15 +66,15 @@ _WIDTH = 5.2  # inches; a phone shows it 390 pixels wide
 
 
 def saliency_sheet(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]], scope: str = "") -> Figure:
-    """A line for each picture: its maps, its masks, and what is left without its background.
+    """A line for each image: its maps, its masks, and what is left without its background.
 
-    `sets` has for a title the pictures, the masks that a network learned without labels, and the exact ones, or None
+    `sets` has for a title the images, the masks that a network learned without labels, and the exact ones, or None
     where nobody knows them. White is object. Where exact masks are known, the IoU of the learned one ends the line.
-    Raises BadInput for no pictures at all, or masks of another shape.
+    Raises BadInput for no images at all, or masks of another shape.
     """
     _check_masks(sets)
     known = any(exact is not None for _, _, exact in sets.values())
-    headings = ["picture", *MAPS, "learned mask", *["exact mask"] * known, "object alone"]
+    headings = ["image", *MAPS, "learned mask", *["exact mask"] * known, "object alone"]
     count = sum(len(images) for images, _, _ in sets.values())
     gap, above, aside, behind = 0.04, 1.06, 0.26, 0.4 * known
     side = (_WIDTH - aside - behind) / len(headings) - gap
@@ -109,17 +109,17 @@ def saliency_sheet(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]], sco
         left = aside + column * (side + gap) + (side / 2 if column < len(headings) else behind - 0.14)
         drawing.text(left / _WIDTH, 1 - (above - 0.05) / height, heading, rotation=50, ha="left", va="bottom",
                      rotation_mode="anchor", fontsize=10)  # fmt: skip
-    table = pd.DataFrame(lines, columns=["pictures", "place", "taken for object (%)", "IoU of the learned mask (%)",
+    table = pd.DataFrame(lines, columns=["images", "place", "taken for object (%)", "IoU of the learned mask (%)",
                                          "IoU of the fused map, cut (%)"])  # fmt: skip
-    told = table.dropna().groupby("pictures", sort=False)[list(table.columns[3:])].mean()
+    told = table.dropna().groupby("images", sort=False)[list(table.columns[3:])].mean()
     return Figure(
         drawing,
         name="fig-saliency",
-        caption="What stands out in a picture, found without labels: four maps, the brighter the more; their mean, "
-        "fused; the mask of a small network that learned from fused maps; and the picture without what this mask takes "
+        caption="What stands out in an image, found without labels: four maps, the brighter the more; their mean, "
+        "fused; the mask of a small network that learned from fused maps; and the image without what this mask takes "
         f"for background. {'IoU is that of the learned mask with the exact one. ' if known else ''}{scope}".strip(),
-        alt=f"Sheet of {count} pictures, a line each: {listed(headings)}. "
-        + " ".join(f"{title}: {len(images)} pictures." for title, (images, _, _) in sets.items())
+        alt=f"Sheet of {count} images, a line each: {listed(headings)}. "
+        + " ".join(f"{title}: {len(images)} images." for title, (images, _, _) in sets.items())
         + "".join(_agreement(*line) for line in told.itertuples()),
         data=table if known else table.iloc[:, :3],
         pixels=True,
@@ -134,24 +134,24 @@ def _agreement(title: str, learned: float, cut: float) -> str:
 
 def _check_masks(sets: Mapping[str, tuple[Tensor, Tensor, Tensor | None]]) -> None:
     if not sets:
-        raise BadInput("a sheet of saliency needs one set of pictures or more")
+        raise BadInput("a sheet of saliency needs one set of images or more")
     for title, (images, learned, exact) in sets.items():
         for found in (learned,) if exact is None else (learned, exact):
             if found.dtype != torch.bool or found.shape != (len(images), *images.shape[-2:]):
-                raise BadInput(f"masks of {title} are bool (N, H, W) like the pictures, {tuple(images.shape)}, not "
+                raise BadInput(f"masks of {title} are bool (N, H, W) like the images, {tuple(images.shape)}, not "
                                f"{found.dtype} {tuple(found.shape)}")  # fmt: skip
 
 
 def _white(found: Tensor) -> Tensor:
-    """Masks (N, S, S) as pictures, object white."""
+    """Masks (N, S, S) as images, object white."""
     return 255 * found[:, None].expand(-1, 3, -1, -1).byte()
 
 
-def _cell(drawing: Drawing, left: float, top: float, side: float, picture: Tensor) -> None:
-    """A square picture (3, S, S), its place in inches from the left and from the top."""
+def _cell(drawing: Drawing, left: float, top: float, side: float, image: Tensor) -> None:
+    """A square image (3, S, S), its place in inches from the left and from the top."""
     width, height = drawing.get_size_inches()
     axes = drawing.add_axes((left / width, 1 - (top + side) / height, side / width, side / height))
-    axes.imshow(picture.cpu().permute(1, 2, 0).numpy(), interpolation="nearest")
+    axes.imshow(image.cpu().permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=True, color="#999999", linewidth=0.5)  # or a white mask would not end
 
@@ -160,11 +160,11 @@ def _cell(drawing: Drawing, left: float, top: float, side: float, picture: Tenso
 
 
 def mask_quality_table(count: int = 300) -> pd.DataFrame:
-    """How well masks agree with the known ones of about `count` pictures a set: scenes, and what else is here.
+    """How well masks agree with the known ones of about `count` images a set: scenes, and what else is here.
 
-    The sets and masks are those of `lib.measures.mask_quality`. Intervals are by bootstrap, over pictures, and over
-    objects where a set shows each several times; where all or none are poor, Wilson's for as many pictures or objects.
-    Raises BadInput for fewer than 20 pictures.
+    The sets and masks are those of `lib.measures.mask_quality`. Intervals are by bootstrap, over images, and over
+    objects where a set shows each several times; where all or none are poor, Wilson's for as many images or objects.
+    Raises BadInput for fewer than 20 images.
     """
     lines = []
     for title, known in known_masks(count).items():
@@ -173,12 +173,12 @@ def mask_quality_table(count: int = 300) -> pd.DataFrame:
             poor = bootstrap_interval((agreed < 100 * POOR)[None], lambda part: 100 * np.mean(part))
             lines.append(
                 {
-                    "pictures": title,
+                    "images": title,
                     "masks": kind,
                     "number": agreed.size,
                     "mean IoU (%)": str(bootstrap_interval(agreed[None])),
                     "median IoU (%)": str(bootstrap_interval(agreed[None], np.median)),
-                    f"IoU below {100 * POOR:.0f} % (% of pictures)": str(
+                    f"IoU below {100 * POOR:.0f} % (% of images)": str(
                         poor if 0 < poor.mean < 100 else proportion_interval(np.full(len(agreed), poor.mean > 0))
                     ),
                 }
@@ -187,14 +187,14 @@ def mask_quality_table(count: int = 300) -> pd.DataFrame:
 
 
 def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
-    """The `shown` pictures of each set whose learned masks agree least with the known ones, among about `count`.
+    """The `shown` images of each set whose learned masks agree least with the known ones, among about `count`.
 
-    Where a set shows objects several times, one picture of each. Below it are the IoU, and whether the mask has too
+    Where a set shows objects several times, one image of each. Below it are the IoU, and whether the mask has too
     little (it misses more of the object than of it is background), too much, or is elsewhere (both more than half).
-    Raises BadInput as `mask_quality_table`, and for fewer than one picture or more than 8.
+    Raises BadInput as `mask_quality_table`, and for fewer than one image or more than 8.
     """
     if isinstance(shown, bool) or not isinstance(shown, int) or not 1 <= shown <= 8:
-        raise BadInput(f"a line shows 1 to 8 pictures, not {shown!r}")
+        raise BadInput(f"a line shows 1 to 8 images, not {shown!r}")
     sets = known_masks(count)
     gap, above, aside, below = 0.05, 0.28, 0.26, 0.44
     side = (_WIDTH - aside) / shown - gap
@@ -209,35 +209,35 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
         worst = ranked[~of.duplicated()][:shown]
         top = number * block + above
         drawing.text(aside / _WIDTH, 1 - (top - 0.06) / height, title, ha="left", va="bottom", fontsize=10.5)
-        parts = {"picture": known.images, "known": _white(known.truth), "found": _white(known.found["learned"])}
-        for row, (words, pictures) in enumerate(parts.items()):
+        parts = {"image": known.images, "known": _white(known.truth), "found": _white(known.found["learned"])}
+        for row, (words, images) in enumerate(parts.items()):
             from_top = top + row * (side + gap)
             drawing.text(0.09 / _WIDTH, 1 - (from_top + side / 2) / height, words, rotation=90, ha="center",
                          va="center", fontsize=10)  # fmt: skip
             for column, place in enumerate(worst):
-                _cell(drawing, aside + column * (side + gap), from_top, side, pictures[place])
+                _cell(drawing, aside + column * (side + gap), from_top, side, images[place])
         for column, place in enumerate(worst):
             left = aside + column * (side + gap) + side / 2
             line = errors.loc[place]
             drawing.text(left / _WIDTH, 1 - (top + 3 * (side + gap)) / height,
                          f"IoU {line['IoU (%)']:.0f} %\n{line['mask']}", ha="center", va="top", fontsize=9.5,
                          linespacing=1.05)  # fmt: skip
-        lines.append(errors.loc[worst].rename_axis("place").reset_index().assign(pictures=title))
+        lines.append(errors.loc[worst].rename_axis("place").reset_index().assign(images=title))
         told.append(_why(title, known, errors, worst))
     table = pd.concat(lines, ignore_index=True)
-    table.insert(0, "pictures", table.pop("pictures"))
+    table.insert(0, "images", table.pop("images"))
     return Figure(
         drawing,
         name="fig-saliency-failures",
-        caption=f"Where masks fail: of about {count} pictures of a set, those {shown} whose learned masks agree least "
+        caption=f"Where masks fail: of about {count} images of a set, those {shown} whose learned masks agree least "
         "with the known ones. What is found rests on the assumption that the frame shows background, and on colour: "
-        f"shadows, holes and objects that fill their picture speak against it. {' '.join(told)}",
-        alt=f"Sheet of {shown} pictures for each of {listed(list(sets))}: picture, known and found mask. "
+        f"shadows, holes and objects that fill their image speak against it. {' '.join(told)}",
+        alt=f"Sheet of {shown} images for each of {listed(list(sets))}: image, known and found mask. "
         + " ".join(
             f"{title}: IoU from {part['IoU (%)'].min():.0f} to {part['IoU (%)'].max():.0f} percent; "
             + listed([f"{number} {words}" for words, number in part["mask"].value_counts(sort=False).items()])
             + "."
-            for title, part in table.groupby("pictures", sort=False)
+            for title, part in table.groupby("images", sort=False)
         ),
         data=table.dropna(axis="columns", how="all"),
         pixels=True,
@@ -246,10 +246,10 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
 
 def _why(title: str, known: KnownMasks, errors: pd.DataFrame, worst: Sequence[int]) -> str:
     """What the failures of a set have to do with shadows, holes and size, in sentences that are computed."""
-    fill, frame = errors["object in the picture (%)"], errors["object on the frame (%)"]
+    fill, frame = errors["object in the image (%)"], errors["object on the frame (%)"]
     told = [
-        f"{title[0].upper()}{title[1:]}: the objects of the pictures shown fill {fill[worst].mean():.0f} % of their "
-        f"picture and {frame[worst].mean():.0f} % of its frame, those of all {fill.mean():.0f} % and "
+        f"{title[0].upper()}{title[1:]}: the objects of the images shown fill {fill[worst].mean():.0f} % of their "
+        f"image and {frame[worst].mean():.0f} % of its frame, those of all {fill.mean():.0f} % and "
         f"{frame.mean():.0f} %"
     ]
     background, taken = ~known.truth, known.found["learned"] & ~known.truth
@@ -271,9 +271,9 @@ def _share(part: Tensor, whole: Tensor) -> str:
 
 
 def segmentation_sheet(
-    pictures: Tensor, truth: Tensor, predictions: Mapping[str, Tensor], classes: Sequence[str], scope: str = ""
+    images: Tensor, truth: Tensor, predictions: Mapping[str, Tensor], classes: Sequence[str], scope: str = ""
 ) -> Figure:
-    """A line of pictures, one of their true classes, and one of those that each of `predictions` found.
+    """A line of images, one of their true classes, and one of those that each of `predictions` found.
 
     `truth` and each prediction, by its system's title, are whole numbers (N, S, S): indices into `classes`, at most 11
     of them, the first the background; or IGNORED where the truth is not known, which is white.
@@ -283,11 +283,11 @@ def segmentation_sheet(
         raise BadInput(f"a sheet of segmentations needs a prediction and at most {len(CLASS_COLOURS)} classes, not "
                        f"{len(predictions)} and {len(classes)}")  # fmt: skip
     for title, found in {"truth": truth, **predictions}.items():
-        if found.shape != (len(pictures), *pictures.shape[-2:]):
-            raise BadInput(f"classes of pictures {tuple(pictures.shape)} are (N, H, W) like these, not "
+        if found.shape != (len(images), *images.shape[-2:]):
+            raise BadInput(f"classes of images {tuple(images.shape)} are (N, H, W) like these, not "
                            f"{tuple(found.shape)} ({title})")  # fmt: skip
     lines = {
-        "pictures": pictures,
+        "images": images,
         "true classes": _coloured(truth),
         **{title: _coloured(torch.where(truth == IGNORED, IGNORED, found)) for title, found in predictions.items()},
     }
@@ -302,14 +302,14 @@ def segmentation_sheet(
         counts = confusion(truth, found, len(classes))
         right = 100 * counts.diagonal().sum().item() / max(1, counts.sum().item())
         scores.append((title, 100 * mean_iou(counts), right))
-    table = pd.DataFrame(scores, columns=["system", "mIoU on these pictures (%)", "right pixels (%)"])
+    table = pd.DataFrame(scores, columns=["system", "mIoU on these images (%)", "right pixels (%)"])
     return Figure(
         drawing,
         name="fig-segmented",
-        caption="What frozen features say of every pixel: pictures that no head was fitted on, their true classes, and "
+        caption="What frozen features say of every pixel: images that no head was fitted on, their true classes, and "
         f"the classes that a head on each encoder's features finds. {scope}".strip(),
-        alt=f"Sheet of {len(pictures)} pictures, their true classes in colours and those found by "
-        f"{listed(list(predictions))}. On these pictures: "
+        alt=f"Sheet of {len(images)} images, their true classes in colours and those found by "
+        f"{listed(list(predictions))}. On these images: "
         + "; ".join(f"{title}, mIoU {score:.0f} percent, {right:.0f} percent of pixels right"
                     for title, score, right in scores)
         + ".",
@@ -319,7 +319,7 @@ def segmentation_sheet(
 
 
 def _coloured(labels: Tensor) -> Tensor:
-    """Classes (N, S, S) as pictures in `CLASS_COLOURS`."""
+    """Classes (N, S, S) as images in `CLASS_COLOURS`."""
     colours = torch.full((IGNORED + 1, 3), 255, dtype=torch.uint8)
     for label, colour in enumerate(CLASS_COLOURS):
         colours[label] = torch.tensor(list(bytes.fromhex(colour[1:])), dtype=torch.uint8)
@@ -328,18 +328,18 @@ def _coloured(labels: Tensor) -> Tensor:
 
 
 def _lines(lines: Mapping[str, Tensor], below: float = 0.0) -> Drawing:
-    """A titled line for each of `lines`, with equally many pictures, and `below` inches free under them."""
+    """A titled line for each of `lines`, with equally many images, and `below` inches free under them."""
     count = len(next(iter(lines.values())))
     gap, above = 0.06, 0.25
     side = (_WIDTH + gap) / count - gap
     use_style()
     height = len(lines) * (above + side) + below
     drawing = plt.figure(figsize=(_WIDTH, height))
-    for number, (title, pictures) in enumerate(lines.items()):
+    for number, (title, images) in enumerate(lines.items()):
         top = number * (above + side) + above
         drawing.text(0, 1 - (top - 0.05) / height, title, ha="left", va="bottom", fontsize=10.5)
-        for column, picture in enumerate(pictures):
-            _cell(drawing, column * (side + gap), top, side, picture)
+        for column, image in enumerate(images):
+            _cell(drawing, column * (side + gap), top, side, image)
     return drawing
 
 
@@ -358,9 +358,9 @@ def background_sheet(count: int = 8, scope: str = "") -> Figure:
     for world, tied in (("scenes", False), ("tied scenes", True)):
         parts, labels = scene_parts(_ASKED, tied, torch.device("cpu"))
         chosen = torch.cat([(labels == label).nonzero()[:2, 0] for label in range(count // 2)])
-        for part, pictures in parts.items():
-            lines[f"{world}: {part}"] = pictures[chosen]
-            moved = (pictures[chosen] != parts["original"][chosen]).any(dim=1).float().mean().item()
+        for part, images in parts.items():
+            lines[f"{world}: {part}"] = images[chosen]
+            moved = (images[chosen] != parts["original"][chosen]).any(dim=1).float().mean().item()
             changes.append((world, part, 100 * moved))
     table = pd.DataFrame(changes, columns=["world", "part", "other pixels than the original (%)"])
     shapes = list(scenes.SHAPES[: count // 2])

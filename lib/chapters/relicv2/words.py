@@ -59,7 +59,7 @@ MASKS = {  # share of the large crops without background: the system, and what i
 }  # fmt: skip
 
 
-MASK_WORDS = ("backgrounds kept", "masks of other pictures", "exact masks")
+MASK_WORDS = ("backgrounds kept", "masks of other images", "exact masks")
 
 
 PARTS_OF_METHOD = {  # what the method without it is called
@@ -229,7 +229,7 @@ def ablation_words(rows: Rows) -> str:
 
 
 def saliency_words(rows: Rows) -> str:
-    """What learned masks have over none, over those of other pictures and over exact ones."""
+    """What learned masks have over none, over those of other images and over exact ones."""
     sentences = []
     for share, (base, others) in MASKS.items():
         pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
@@ -257,7 +257,7 @@ def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, wher
         return ""
     helps = {"helps": "removal helps", "hurts": "removal hurts", "undecided": "whether removal helps is undecided"}
     matters = {
-        "helps": "learned masks beat masks of other pictures", "hurts": "masks of other pictures beat learned ones",
+        "helps": "learned masks beat masks of other images", "hurts": "masks of other images beat learned ones",
         "undecided": "whether it matters what is removed is undecided",
     }  # fmt: skip
     return f"{where[0].upper()}{where[1:]}: {helps[_effect(none)]}, {matters[_effect(shuffled)]}."

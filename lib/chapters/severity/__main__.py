@@ -10,11 +10,11 @@ from lib.runs import Study
 README_FIGURE = paths.ROOT / "pages" / "figures" / "error_by_severity.svg"
 
 
-def picture() -> bytes:
+def drawing() -> bytes:
     results = Study(PLAN).results()
     return error_by_severity(convolutional(results.rows), scope(results)).picture()
 
 
 if __name__ == "__main__":
-    files.write(README_FIGURE, lambda file: file.write(picture()))
+    files.write(README_FIGURE, lambda file: file.write(drawing()))
     print(README_FIGURE)

@@ -1,4 +1,4 @@
-"""Where encoders look: heat maps over one picture, clean and corrupted."""
+"""Where encoders look: heat maps over one image, clean and corrupted."""
 
 from __future__ import annotations
 
@@ -33,26 +33,26 @@ LUMA = np.array([0.299, 0.587, 0.114])  # grey from red, green, blue (ITU-R BT.6
 
 
 def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruption: str, scope: str = "") -> Figure:
-    """The picture above, then a row of heat maps for each method: clean, then severities 1 to 5 of `corruption`.
+    """The image above, then a row of heat maps for each method: clean, then severities 1 to 5 of `corruption`.
 
-    `grids` has for each method's title uint8 pictures (6, 3, H, W), the same for all methods, their maps (6, H, W) in
-    [0, 1], and whether each prediction is right (6,). Each map is drawn over the grey picture, so that all colour is
+    `grids` has for each method's title uint8 images (6, 3, H, W), the same for all methods, their maps (6, H, W) in
+    [0, 1], and whether each prediction is right (6,). Each map is drawn over the grey image, so that all colour is
     heat. `scope` says in words what the maps are of, for the caption.
     """
-    pictures = _shared_pictures(grids)
+    images = _shared_images(grids)
     use_style()
     height = 1.05 * (1 + len(grids))
     drawing, panels = plt.subplots(1 + len(grids), 1 + len(SEVERITIES), figsize=(5.2, height), squeeze=False)
-    for axes, picture, severity in zip(panels[0], pictures, (0, *SEVERITIES), strict=True):
-        axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+    for axes, image, severity in zip(panels[0], images, (0, *SEVERITIES), strict=True):
+        axes.imshow(image.permute(1, 2, 0).numpy(), interpolation="nearest")
         words = {0: "clean", 1: "severity 1"}.get(severity, str(severity))
         axes.text(0.5, 1.04, words, transform=axes.transAxes, ha="center", va="bottom")
     lines = []
     for row, (title, (_, maps, right)) in zip(panels[1:], grids.items(), strict=True):
         _label(row[0], title)
         alike = similarity(maps[:1].expand(len(maps), -1, -1), maps)
-        for axes, picture, heat, correct in zip(row, pictures, maps, right.tolist(), strict=True):
-            _heat(axes, picture, heat, RIGHT if correct else WRONG)
+        for axes, image, heat, correct in zip(row, images, maps, right.tolist(), strict=True):
+            _heat(axes, image, heat, RIGHT if correct else WRONG)
         lines += [
             (title, severity, "right" if correct else "wrong", 100 * alike[severity])
             for severity, correct in zip((0, *SEVERITIES), right.tolist(), strict=True)
@@ -69,35 +69,35 @@ def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruptio
     return Figure(
         drawing,
         name="fig-attention",
-        caption=f"One picture, clean and under {shift} at severities 1 to 5, and where encoders look in it: the "
+        caption=f"One image, clean and under {shift} at severities 1 to 5, and where encoders look in it: the "
         "brighter, the more, on a scale of each map's own. A tick and a green, full frame mark a right prediction, a "
         f"cross and an orange, broken frame a wrong one. {scope}".strip(),
-        alt=f"Grid of heat maps over one picture, clean and under {shift} at severities 1 to 5. "
+        alt=f"Grid of heat maps over one image, clean and under {shift} at severities 1 to 5. "
         + " ".join(_words(title, part) for title, part in data.groupby("method", sort=False)),
         data=data,
         pixels=True,
     )
 
 
-def _shared_pictures(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Tensor:
-    """The pictures that all methods have in common; shapes are checked on the way."""
+def _shared_images(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Tensor:
+    """The images that all methods have in common; shapes are checked on the way."""
     columns = 1 + len(SEVERITIES)
     if not grids:
         raise BadInput("an attention grid needs one method or more")
     shared = next(iter(grids.values()))[0]
-    for title, (pictures, maps, right) in grids.items():
-        if pictures.shape != (columns, 3, *maps.shape[1:]) or maps.ndim != 3 or right.shape != (columns,):
+    for title, (images, maps, right) in grids.items():
+        if images.shape != (columns, 3, *maps.shape[1:]) or maps.ndim != 3 or right.shape != (columns,):
             raise BadInput(
-                f"pictures are ({columns}, 3, H, W), maps ({columns}, H, W) and right ({columns},), not "
-                f"{tuple(pictures.shape)}, {tuple(maps.shape)} and {tuple(right.shape)} ({title})"
+                f"images are ({columns}, 3, H, W), maps ({columns}, H, W) and right ({columns},), not "
+                f"{tuple(images.shape)}, {tuple(maps.shape)} and {tuple(right.shape)} ({title})"
             )
-        if not torch.equal(pictures, shared):
-            raise BadInput(f"all methods look at the same pictures; those of {title} are others")
+        if not torch.equal(images, shared):
+            raise BadInput(f"all methods look at the same images; those of {title} are others")
     return shared
 
 
-def _heat(axes: Axes, picture: Tensor, heat: Tensor, verdict: dict) -> None:
-    axes.imshow(picture.permute(1, 2, 0).numpy() @ LUMA, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
+def _heat(axes: Axes, image: Tensor, heat: Tensor, verdict: dict) -> None:
+    axes.imshow(image.permute(1, 2, 0).numpy() @ LUMA, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.imshow(heat.numpy(), cmap=HEAT, vmin=0, vmax=1, alpha=0.6, interpolation="nearest")
     axes.spines[:].set(visible=True, color=verdict["color"], linewidth=2.5, linestyle=verdict["linestyle"])
     axes.spines[:].set_capstyle("butt")  # else the dashes reach over their gaps
@@ -108,7 +108,7 @@ def _heat(axes: Axes, picture: Tensor, heat: Tensor, verdict: dict) -> None:
 
 
 def _label(axes: Axes, title: str) -> None:
-    """A method's name above its row: beside it, it would take the width of a picture from a phone."""
+    """A method's name above its row: beside it, it would take the width of an image from a phone."""
     axes.text(0, 1.06, title, transform=axes.transAxes, ha="left", va="bottom")
 
 

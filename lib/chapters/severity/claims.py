@@ -97,10 +97,10 @@ def _attention_moves(rows: pd.DataFrame) -> Contrasts:
 
 
 def _attention_stays(rows: pd.DataFrame) -> Contrasts:
-    """Maps at severity 5 are more like the clean ones than two pictures' maps are like each other."""
+    """Maps at severity 5 are more like the clean ones than two images' maps are like each other."""
     shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
     return {
-        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another picture": difference(
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another image": difference(
             rows, method_cell(method, shift, SEVERITIES[-1], SIMILARITY), method_cell(method, CLEAN, 0, CONTROL)
         )
         for method in present(of_metric(rows, SIMILARITY))
@@ -143,10 +143,10 @@ SEVERITY_DEGRADATION = (
     Claim("attention-moves",
           "Attention moves further at severity 5 than at 1, under a corruption of each group.", "Q5", _attention_moves),
     Claim("transformer-errs-less",
-          "A transformer errs less on corrupted pictures than a convolutional network.", "Q6",
+          "A transformer errs less on corrupted images than a convolutional network.", "Q6",
           _transformers_have_less("error"), all_encoders=True),
     Claim("self-supervised-err-more",
-          "Self-supervised encoders err more on corrupted pictures than the supervised one.", "figure 1",
+          "Self-supervised encoders err more on corrupted images than the supervised one.", "figure 1",
           _against_supervised("error")),
 )  # fmt: skip
 
@@ -163,15 +163,15 @@ PREDICTIONS = (
           "No trained encoder's error falls at severity 3 of elastic transforms.", "the constants",
           _step_to_three("elastic_transform", False, _trained)),
     Claim("attention-stays",
-          "At severity 5 attention is still nearer to where it was than to that of another picture.", "ours",
+          "At severity 5 attention is still nearer to where it was than to that of another image.", "ours",
           _attention_stays),
     Claim("self-supervised-lose-more",
-          "Self-supervised encoders lose more from clean to corrupted pictures than the supervised one.", "ours",
+          "Self-supervised encoders lose more from clean to corrupted images than the supervised one.", "ours",
           _against_supervised("relative error")),
     Claim("self-supervised-lose-less",
           "Self-supervised encoders lose less: they are the more robust ones.", "Zhong et al.",
           _against_supervised("relative error", -1)),
     Claim("transformer-loses-less",
-          "A transformer also loses less from clean to corrupted pictures.", "ours",
+          "A transformer also loses less from clean to corrupted images.", "ours",
           _transformers_have_less("relative error"), all_encoders=True),
 )  # fmt: skip

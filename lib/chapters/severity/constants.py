@@ -36,7 +36,7 @@ def table_of_constants(names: Sequence[str]) -> pd.DataFrame:
 def predicted_dips() -> pd.DataFrame:
     """A line a corruption: at which severities its table of constants says that error may fall, and why.
 
-    Each rule takes the five rows of constants and looks for a step of severity at which less is done to the picture,
+    Each rule takes the five rows of constants and looks for a step of severity at which less is done to the image,
     as the rule's docstring says; the words hold the numbers that it found.
     """
     found = {name: rule(_constants(name)) for name, rule in RULES.items()}
@@ -80,22 +80,22 @@ def _saturate(table: list[Row]) -> tuple[list[int], str]:
             at = level + (1 - before) / (now - before)
             offset = np.interp(at, SEVERITIES, offsets)
             why += f" The factor passes 1 at severity {at:.1f}, where the offset is {offset:g}" + (
-                ": there the picture is the clean one." if offset == 0 else "."
+                ": there the image is the clean one." if offset == 0 else "."
             )
     return _falls(changes), why
 
 
 def _snow(table: list[Row]) -> tuple[list[int], str]:
-    """As much of the picture is kept and the fall is the same, but flakes are larger."""
+    """As much of the image is kept and the fall is the same, but flakes are larger."""
     _, _, zooms, _, radii, sigmas, kept = zip(*table, strict=True)
     worse = {*_falls(kept)}.union(*(_grows(amounts) + _falls(amounts) for amounts in (radii, sigmas)))
     dips = [level for level in _grows(zooms) if level not in worse]
-    why = f"The share of the picture kept is {_given(kept)}; flakes are enlarged by {_given(zooms)}."
+    why = f"The share of the image kept is {_given(kept)}; flakes are enlarged by {_given(zooms)}."
     for level in dips:
         before, now = (100 * _flakes(table[at - 1]) for at in (level - 1, level))
         why += (
             f" At {level} as much is kept as at {level - 1} and the flakes fall alike, but larger ones take the place "
-            f"of many small ones: before they fall, they cover {now:.1f} % of the picture, where it was {before:.1f} %"
+            f"of many small ones: before they fall, they cover {now:.1f} % of the image, where it was {before:.1f} %"
         )
         between = {at: 100 * _flakes(_between(table, at)) for at in LEVELS if level - 1 < at < level}
         rarest = min(between, key=between.get)
@@ -104,7 +104,7 @@ def _snow(table: list[Row]) -> tuple[list[int], str]:
 
 
 def _flakes(row: Row) -> float:
-    """The expected share of a picture that flakes cover before they fall.
+    """The expected share of an image that flakes cover before they fall.
 
     Flakes are where Gaussian noise, enlarged bilinearly, exceeds a threshold: each pixel is a weighted mean of its
     neighbours in the noise, whose deviation is that of the noise times the length of its vector of weights.
@@ -121,11 +121,11 @@ def _between(table: list[Row], severity: float) -> Row:
 
 
 def _elastic_transform(table: list[Row]) -> tuple[list[int], str]:
-    """Neither the local warp nor the tilt of the whole picture grows."""
+    """Neither the local warp nor the tilt of the whole image grows."""
     warps, tilts = [_warp(*row[:2]) for row in table], [row[2] * SIDE / math.sqrt(3) for row in table]
     dips = [level for level in {*_falls(warps), *_falls(tilts)} if level not in {*_grows(warps), *_grows(tilts)}]
     why = (
-        f"The local warp moves a pixel by {_series(warps)} px along each axis, the tilt of the whole picture moves "
+        f"The local warp moves a pixel by {_series(warps)} px along each axis, the tilt of the whole image moves "
         f"its corners by {_series(tilts)} px (root mean squares)."
     )
     if len(_grows(warps)) == len(_falls(tilts)) == len(SEVERITIES) - 1:
@@ -156,7 +156,7 @@ def _motion_blur(table: list[Row]) -> tuple[list[int], str]:
     """The streak gets shorter; a step that changes no byte is flat."""
     streaks = [_streak(*row) for row in table]
     lengths = [float(np.arange(len(streak)) @ streak) for streak in streaks]
-    why = f"The picture moves by {_series(lengths)} px along the streak on average."
+    why = f"The image moves by {_series(lengths)} px along the streak on average."
     flat = []
     for level, (before, now) in zip(SEVERITIES[1:], pairwise(streaks), strict=True):
         size = max(len(before), len(now))
@@ -182,10 +182,10 @@ def _gaussian_noise(table: list[Row]) -> tuple[list[int], str]:
 
 
 def _spatter(table: list[Row]) -> tuple[list[int], str]:
-    """Drops cover less of the picture."""
+    """Drops cover less of the image."""
     covered = [100 * _drops(row) for row in table]
     kinds = ["mud" if row[-1] else "water" for row in table]
-    why = f"Drops cover {_series(covered)} % of the picture."
+    why = f"Drops cover {_series(covered)} % of the image."
     for level, (before, now) in zip(SEVERITIES[1:], pairwise(kinds), strict=True):
         if before != now:
             why += f" From {level} on they are {now}, not {before}: another corruption under the same name."
@@ -193,7 +193,7 @@ def _spatter(table: list[Row]) -> tuple[list[int], str]:
 
 
 def _drops(row: Row) -> float:
-    """The share of a picture where blurred Gaussian noise exceeds the threshold, far from the borders."""
+    """The share of an image where blurred Gaussian noise exceeds the threshold, far from the borders."""
     mean, deviation, blur, threshold = row[:4]
     taps = gaussian_taps(blur)
     return float(stats.norm.sf((threshold - mean) / (deviation * np.sum(taps**2))))

@@ -34,10 +34,10 @@ NORMALISED = "normalised error"  # RAW less COST
 BALANCED, RELATIVE = "balanced error", "relative error"
 
 
-SIDE = 32  # px: the pictures that the CIFAR-10 table is for
+SIDE = 32  # px: the images that the CIFAR-10 table is for
 
 
-# By how many points brightness at severity 1, nearly the clean picture, exceeds the clean error for the self-supervised
+# By how many points brightness at severity 1, nearly the clean image, exceeds the clean error for the self-supervised
 # ResNet-50s of Chhipa et al. (arXiv 2308.02525): the errors per severity in their repository less the clean errors that
 # they quote. `results/papers` has means over severities only.
 BRIGHTNESS_EXCESS = {
@@ -154,7 +154,7 @@ def range(values: Iterable[float]) -> str:
 
 
 def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
-    """A panel a corruption: how alike attention maps of a clean and a corrupted picture are, a line a method.
+    """A panel a corruption: how alike attention maps of a clean and a corrupted image are, a line a method.
 
     `rows` have the metrics of `lib.measures.attention`.
     """
@@ -169,7 +169,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     for axes, name in zip(panels.flat, names, strict=False):
         for method, line in table[table["shift"] == name].groupby("method", sort=False):
             draw(axes, line, title(method), look(method))
-        axes.axhline(control, color=GREY, linestyle=(0, (5, 3)), linewidth=1.6, label="two different pictures")
+        axes.axhline(control, color=GREY, linestyle=(0, (5, 3)), linewidth=1.6, label="two different images")
         axes.set(title=spaced(name), ylim=(min(0, lowest - 2), 102), xticks=SEVERITIES)
         axes.tick_params(labelsize=9.5, pad=1)
     if len(names) % 2:
@@ -182,12 +182,12 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-attention-shift",
-        caption="How alike are the attention maps of a clean and of a corrupted picture: 100 times their Pearson "
-        "correlation, averaged over pictures. Bands are 95 % intervals over seeds and images. The broken grey line is "
-        f"the same for the clean maps of two different pictures, averaged over methods ({control:.0f} %). {scope}",
+        caption="How alike are the attention maps of a clean and of a corrupted image: 100 times their Pearson "
+        "correlation, averaged over images. Bands are 95 % intervals over seeds and images. The broken grey line is "
+        f"the same for the clean maps of two different images, averaged over methods ({control:.0f} %). {scope}",
         alt=f"Line charts of the similarity of attention maps against severity 1 to 5 for {len(names)} corruptions. "
         "Mean over the methods at severity 5: "
         + ", ".join(f"{spaced(name)} {strongest.xs(name, level='shift').mean():.0f} percent" for name in names)
-        + f". Two different pictures: {control:.0f} percent.",
+        + f". Two different images: {control:.0f} percent.",
         data=table.assign(method=table["method"].map(title)),
     )

@@ -35,7 +35,7 @@ from lib.shifts.corruptions import SEVERITIES
 
 
 def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
-    """A panel a corruption: error against continuous severity, and in a strip beneath it the distance of the pictures.
+    """A panel a corruption: error against continuous severity, and in a strip beneath it the distance of the images.
 
     `rows` have the metrics of `lib.measures.severity_curve`; `scope` says in words what they are, for the caption.
     """
@@ -70,15 +70,15 @@ def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
         name="fig-along-severity",
         caption=f"Error at {levels} severities from 1 to 5, the whole ones marked: {named(rows, ALONG)}. Bands are "
         "95 % intervals over seeds and images. The grey strips, on one scale in all panels, show the distance of "
-        f"the pictures from the clean ones, 100 (1 \N{MINUS SIGN} SSIM), in which no encoder has a part. {scope}",
+        f"the images from the clean ones, 100 (1 \N{MINUS SIGN} SSIM), in which no encoder has a part. {scope}",
         alt=f"Line charts of error against severity from 1 to 5 for {len(names)} corruptions, with the distance of the "
-        f"pictures beneath. Mean over the {kind(rows, ALONG)}: {'; '.join(_shape(mean, name) for name in names)}.",
+        f"images beneath. Mean over the {kind(rows, ALONG)}: {'; '.join(_shape(mean, name) for name in names)}.",
         data=_along(lines, distances),
     )
 
 
 def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
-    """A panel a corruption: error against the distance of the pictures, points joined in order of distance."""
+    """A panel a corruption: error against the distance of the images, points joined in order of distance."""
     lines, distances, names = mean_lines(rows, ALONG), _distances(rows), corrupted_by(rows, ALONG)
     ranks = monotony(rows).set_index("corruption")
     use_style()
@@ -115,18 +115,18 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-along-distance",
-        caption="The errors of {numref}`fig-along-severity` against the distance of the pictures from the clean ones, "
+        caption="The errors of {numref}`fig-along-severity` against the distance of the images from the clean ones, "
         f"100 (1 \N{MINUS SIGN} SSIM): {named(rows, ALONG)}. Points are joined in order of distance; the darker, the "
-        "severer. Where a line only rises, pictures are the harder the farther they are. Under each name, Spearman's "
+        "severer. Where a line only rises, images are the harder the farther they are. Under each name, Spearman's "
         f"rank correlation ρ of that mean error with severity and with distance. {scope}",
-        alt=f"Charts of error against the distance of the pictures for {len(names)} corruptions. "
+        alt=f"Charts of error against the distance of the images for {len(names)} corruptions. "
         f"{monotony_sentence(rows)}",
         data=_along(lines, distances),
     )
 
 
 def monotony(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line a corruption: does error go up with severity, and does it with the distance of the pictures?
+    """A line a corruption: does error go up with severity, and does it with the distance of the images?
 
     Spearman's rank correlations over severities of the mean self-supervised error, to two decimals; NaN where the error
     is the same at all of them.
@@ -154,13 +154,13 @@ def monotony_sentence(rows: pd.DataFrame) -> str:
     return (
         "Spearman's rank correlation of the mean error with severity is lowest for "
         f"{least} ({severity[least]:.2f}) and highest for {most} ({severity[most]:.2f}). With the distance of the "
-        f"pictures in the place of severity it rises for {those(distance > severity)}, and falls for "
+        f"images in the place of severity it rises for {those(distance > severity)}, and falls for "
         f"{those(distance < severity)}."
     )
 
 
 def _distances(rows: pd.DataFrame) -> pd.Series:
-    """The distance of the pictures, indexed by (shift, severity): the same for all encoders, which see the same."""
+    """The distance of the images, indexed by (shift, severity): the same for all encoders, which see the same."""
     return rows[rows["metric"] == DISTANCE].groupby(["shift", "severity"])["value"].mean()
 
 

@@ -20,13 +20,13 @@ from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 
 def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:
-    """`summary` of `metric` under one shift at severities 1 to 5, with that of clean pictures as severity 0."""
+    """`summary` of `metric` under one shift at severities 1 to 5, with that of clean images as severity 0."""
     wanted = (rows["shift"] == CLEAN) | ((rows["shift"] == shift) & (rows["severity"] > 0))
     return summary(rows[wanted], metric).assign(shift=shift).sort_values("severity", kind="stable", ignore_index=True)
 
 
 def error_by_severity(rows: Rows, scope: str) -> Figure:
-    """One line a method: the error, averaged over all corruptions, from clean pictures to severity 5.
+    """One line a method: the error, averaged over all corruptions, from clean images to severity 5.
 
     `scope` says in words what the rows are, for the caption.
     """

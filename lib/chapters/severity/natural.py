@@ -64,7 +64,7 @@ def natural_against_corrupted(rows: pd.DataFrame, scope: str) -> Figure | None:
     return Figure(
         drawing,
         name="fig-natural",
-        caption=f"What each run loses from clean test pictures to {sets[0]} (balanced error) against what it loses to "
+        caption=f"What each run loses from clean test images to {sets[0]} (balanced error) against what it loses to "
         f"corruptions (relative error rCE); a point is a run. {_rank_of_losses(means)} {scope}",
         alt=f"Scatter chart of the loss on {sets[0]} against the loss to corruptions. Means in points: "
         + "; ".join(f"{title(line.Index)} {line.natural:.0f} and {line.corruptions:.0f}" for line in means.itertuples())

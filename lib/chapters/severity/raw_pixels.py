@@ -34,7 +34,7 @@ from lib.shifts.corruptions import CORRUPTIONS
 
 
 def raw_input_table(rows: pd.DataFrame) -> pd.DataFrame:
-    """A line a method: errors with normalisation and without, on clean and on corrupted pictures, with intervals.
+    """A line a method: errors with normalisation and without, on clean and on corrupted images, with intervals.
 
     `rows` have the metrics of `lib.measures.raw_input`.
     """
@@ -60,7 +60,7 @@ def raw_input_table(rows: pd.DataFrame) -> pd.DataFrame:
 def with_normalisation(rows: pd.DataFrame) -> pd.DataFrame:
     """`rows` and those of the metric "normalised error": the raw error less the raw cost of the same images.
 
-    Its standard error is that of a share of N images that are right or wrong: exact for one kind of picture, too large
+    Its standard error is that of a share of N images that are right or wrong: exact for one kind of image, too large
     for the mean over corruptions, of whose images some are wrong in part.
     """
     cell = ["method", "seed", "shift", "severity"]
@@ -93,7 +93,7 @@ def _what_raw_pixels_cost(rows: pd.DataFrame, learners: list[str]) -> str:
     clean, corrupted = (_means(rows, COST, shift) for shift in (CLEAN, ALL))
     sentence = (
         f"Without normalisation, the error of the {kind(rows, RAW)} is {range(clean[learners])} points higher "
-        f"on clean pictures and {range(corrupted[learners])} points higher on corrupted ones, averaged over the "
+        f"on clean images and {range(corrupted[learners])} points higher on corrupted ones, averaged over the "
         f"{len(CORRUPTIONS)} corruptions and all severities"
     )
     if "supervised" in clean:
@@ -105,7 +105,7 @@ def _what_contrast_explains(rows: pd.DataFrame, learners: list[str]) -> str:
     whole = _means(rows, COST, CLEAN)[learners]
     part = (_means(rows, CONTRAST, CLEAN) - _means(rows, NORMALISED, CLEAN))[learners]
     sentence = (
-        "With normalisation, but the contrast of clean pictures shrunk by the same factor, the pixels' standard "
+        "With normalisation, but the contrast of clean images shrunk by the same factor, the pixels' standard "
         f"deviation, the error is {range(part)} points higher"
     )
     line = pooled(rows, COST, learners).set_index(["shift", "severity"]).loc[(CLEAN, 0)]
@@ -119,7 +119,7 @@ def _how_far_raw_and_faded_agree(rows: pd.DataFrame) -> str:
     raw, faded = (clean[clean["metric"] == m].set_index(["method", "seed"])["value"] for m in (RAW, FADED))
     gaps = (raw - faded).abs()
     return (
-        "To the network, raw pixels are the faded picture with normalisation, but for rounding to bytes: their errors "
+        "To the network, raw pixels are the faded image with normalisation, but for rounding to bytes: their errors "
         f"differ by {gaps.mean():.1f} points on average and by {gaps.max():.1f} at most over {len(gaps)} runs."
     )
 
@@ -129,9 +129,9 @@ def _against_the_paper(rows: pd.DataFrame, learners: list[str]) -> str:
     costs = _means(rows, COST, CLEAN)[learners]
     below, above = int((costs < low).sum()), int((costs > high).sum())
     return (
-        "In the paper's numbers, brightness at severity 1, nearly the clean picture, exceeds the clean error of the "
+        "In the paper's numbers, brightness at severity 1, nearly the clean image, exceeds the clean error of the "
         f"{len(BRIGHTNESS_EXCESS)} self-supervised ResNet-50s by {low:.1f} to {high:.1f} points, of which brightness "
-        f"itself has a part. Here raw pixels cost {range(costs)} points on clean pictures (methods below that range: "
+        f"itself has a part. Here raw pixels cost {range(costs)} points on clean images (methods below that range: "
         f"{below}, within it: {len(costs) - below - above}, above it: {above})."
     )
 

@@ -59,7 +59,7 @@ def rescored_ranks(published: Published | None = None) -> Figure:
         f"published (1: lowest). {ranking_flip(found)} Thick lines: the last of these by either. Mean error, RmCE and "
         "degradation are over 19 corruptions, relative mCE over the benchmark's 15; there is one checkpoint a model "
         "and no interval. The clean errors are quoted from model zoos, which measured them on normalised pixels, while "
-        "the errors on corrupted pictures were probably measured without normalisation, so that degradation and "
+        "the errors on corrupted images were probably measured without normalisation, so that degradation and "
         "relative mCE mix two protocols. The supervised numbers come from another pipeline.",
         alt="Chart of ranks by "
         + listed(list(RANKED))
@@ -97,11 +97,11 @@ def ranking_flip(found: pd.DataFrame) -> str:
     if worst == steepest:
         return (
             f"{of}, {_title(worst)} has the highest mean error ({error[worst]:.1f} %) and the highest degradation "
-            f"from clean pictures ({loss[worst]:.1f} points)."
+            f"from clean images ({loss[worst]:.1f} points)."
         )
     return (
         f"{of}, {_title(worst)} has the highest mean error ({error[worst]:.1f} %) and the {_place(loss, worst)} "
-        f"degradation from clean pictures ({loss[worst]:.1f} points), while {_title(steepest)} has the "
+        f"degradation from clean images ({loss[worst]:.1f} points), while {_title(steepest)} has the "
         f"{_place(error, steepest)} mean error ({error[steepest]:.1f} %) and the highest degradation "
         f"({loss[steepest]:.1f} points)."
     )

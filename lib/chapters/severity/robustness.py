@@ -68,7 +68,7 @@ TRANSFORMER_COLUMNS = (
 
 
 def error_heat_map(rows: Rows, scope: str) -> Figure:
-    """A line a corruption, a column a method: percentage points lost from clean pictures, averaged over severities.
+    """A line a corruption, a column a method: percentage points lost from clean images, averaged over severities.
 
     Numbers and colours are rounded to whole points. `scope` says in words what the rows are, for the caption.
     """
@@ -90,7 +90,7 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls" * (gains > 0))
         + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
-        f"pictures. Averaged over the methods, {spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
+        f"images. Averaged over the methods, {spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
         f"{spaced(means.index[0])} least ({_points(means.iloc[0])}). The worst for each: "
         + "; ".join(f"{title(name)} {spaced(own.idxmax())} ({round(own.max())})" for name, own in lost.items())
         + ".",
@@ -180,7 +180,7 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
     axes.plot(along, on_line(along, line), color="black", linewidth=1.4, zorder=1, label="fitted line")
     axes.plot(along, along, color="#777777", linewidth=1.2, linestyle=(0, (5, 3)), zorder=1, label="nothing lost")
     logit_axes(axes, *spans)
-    axes.set(xlabel="accuracy on clean pictures (%)", ylabel="accuracy over all corruptions (%)")
+    axes.set(xlabel="accuracy on clean images (%)", ylabel="accuracy over all corruptions (%)")
     drawing.legend(loc="outside lower center", ncols=3, frameon=False, fontsize=10, columnspacing=1, handletextpad=0.4,
                    handlelength=1.6)  # fmt: skip
     settle(drawing)
@@ -188,11 +188,11 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-effective-robustness",
         caption=f"Accuracy averaged over the {len(CORRUPTIONS)} corruptions and five severities against accuracy on "
-        "clean pictures, a point a run, on logit axes (as in Taori et al. 2020). Full line: least squares on the "
+        "clean images, a point a run, on logit axes (as in Taori et al. 2020). Full line: least squares on the "
         f"logits of all {len(runs)} runs, with slope {line[0]:.2f}{_slope_without_control(runs)}. Effective "
         "robustness is a method's height in points above such a line through the other methods alone, and says how it "
-        f"stands among those here and nothing about others. Broken line: as many right as on clean pictures. {scope}",
-        alt=f"Scatter chart of accuracy on corrupted against accuracy on clean pictures for {len(runs)} runs, with a "
+        f"stands among those here and nothing about others. Broken line: as many right as on clean images. {scope}",
+        alt=f"Scatter chart of accuracy on corrupted against accuracy on clean images for {len(runs)} runs, with a "
         f"line of slope {line[0]:.2f} on logit axes. Mean height above the line of the other methods in points: "
         + "; ".join(f"{title(method)} {own['above line'].mean:+.1f}" for method, own in _by_method(runs).items())
         + ".",
@@ -220,7 +220,7 @@ def calibration_metric(rows: Rows) -> str:
 
 
 def calibration_by_severity(rows: Rows, scope: str) -> Figure:
-    """One line a method: the calibration error, from clean pictures to the mean of all corruptions at 5.
+    """One line a method: the calibration error, from clean images to the mean of all corruptions at 5.
 
     Without the bias of few images where rows have it; else the expected one, of whose bias the caption tells.
     """
@@ -240,7 +240,7 @@ def calibration_by_severity(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-calibration",
         caption=f"{what.capitalize()} of the probe ({BINS} bins of confidence) against severity: of clean "
-        f"pictures, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. {BIAS[metric]}"
+        f"images, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. {BIAS[metric]}"
         f"Bands are 95 % intervals over seeds and images. {scope}",
         alt=f"Line chart of the probe's {what} against severity 0 to 5. "
         + "; ".join(f"{title(m)} goes from {clean[m]:.0f} to {e:.0f} percent"
@@ -419,7 +419,7 @@ def _who_loses_less(rows: Rows, encoders: dict[str, str], methods: list[str]) ->
         cells = rows[(rows["encoder"] == encoder) & (rows["shift"] == ALL) & (rows["severity"] == 0)]
         lost[family] = summary(cells, "relative error").set_index("method")["mean"]
     less = [title(method) for method in methods if lost["ViT"][method] < lost["ResNet"][method]]
-    return f"From clean to corrupted pictures the ViT loses fewer points on average for: {listed(less)}."
+    return f"From clean to corrupted images the ViT loses fewer points on average for: {listed(less)}."
 
 
 def _ends(table: Rows, encoders: dict[str, str], method: str) -> str:

@@ -34,7 +34,7 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     loses = f"loses least from its own clean error ({loss})"
     return {
         "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
-        f"clean pictures to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
+        f"clean images to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
         "answer-rank": f"{title(best)} errs least over all severities ({error}) "
         + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
         "order-by-error": ", ".join(title(method) for method in by_error),
@@ -82,7 +82,7 @@ def transformer_answer(rows: pd.DataFrame) -> str:
         return listed([f"{title(m)} {its:.1f} and {other:.1f}" for m, (its, other) in zip(methods, both, strict=True)])
 
     return (
-        "Its error on corrupted pictures, CE in percent, beside that of the convolutional network: "
+        "Its error on corrupted images, CE in percent, beside that of the convolutional network: "
         f"{pairs('error')}. What it loses to corruptions, rCE in points, beside what the other loses: "
         f"{pairs('relative error')}." + _learnt_beside(theirs, convolutional(rows), methods)
     )
@@ -105,7 +105,7 @@ def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str])
 
 
 def _least_loss(errors: pd.Series, relative: pd.Series) -> str:
-    """Who, of all methods, loses least from clean to corrupted pictures, and how much there was to lose."""
+    """Who, of all methods, loses least from clean to corrupted images, and how much there was to lose."""
     losses = relative.xs((ALL, 0), level=("shift", "severity"))
     method = losses.idxmin()
     return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN, 0]:.1f} %)"

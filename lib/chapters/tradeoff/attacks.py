@@ -272,10 +272,10 @@ def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
 
 
 def probe_comparison(rows: Rows, scope: str) -> Figure:
-    """A band a system, and in it a dot for each of `READ_OUTS`: accuracy on clean pictures, and attacked at 8/255.
+    """A band a system, and in it a dot for each of `READ_OUTS`: accuracy on clean images, and attacked at 8/255.
 
     Aggregation has two dots under attack: hollow, where every crop is perturbed by itself, and filled, where the
-    picture is, before it is cropped. Bars are intervals over seeds and images. Only systems that have another read-out
+    image is, before it is cropped. Bars are intervals over seeds and images. Only systems that have another read-out
     than the standard probe; raises BadInput where there is none.
     """
     table = _read_outs(rows)
@@ -289,7 +289,7 @@ def probe_comparison(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_read_outs(table, systems, panels),
         name="fig-probes",
-        caption="Accuracy of frozen encoders by what reads their features, on clean pictures and attacked at "
+        caption="Accuracy of frozen encoders by what reads their features, on clean images and attacked at "
         f"{AT}/255 through all that reads. {'Bars are 95 % intervals over seeds and images. ' * _repeated(table)}"
         f"{_images_told(table)}"
         f"{_beside_standard(table)}{_views_told(table)}{scope}",
@@ -383,8 +383,8 @@ def _views_told(table: Rows) -> str:
     if both.empty:
         return ""
     return (
-        "Aggregation is attacked in every crop by itself (hollow), which no one who changes a picture can do, and in "
-        f"the picture before it is cropped (filled): the first leaves {_points(mean(both[PER_VIEW] - both[THROUGH]))} "
+        "Aggregation is attacked in every crop by itself (hollow), which no one who changes an image can do, and in "
+        f"the image before it is cropped (filled): the first leaves {_points(mean(both[PER_VIEW] - both[THROUGH]))} "
         "on average. "
     )
 

@@ -52,7 +52,7 @@ def defended(rows: pd.DataFrame) -> list[str]:
 def losses(rows: pd.DataFrame) -> pd.DataFrame:
     """The mean corruption errors in `rows`, each less the clean error of its run.
 
-    Both come from the same pictures, whose errors go together; they are added as if not, which errs on the wide side.
+    Both come from the same images, whose errors go together; they are added as if not, which errs on the wide side.
     """
     errors = rows[(rows["metric"] == CORRUPTED["metric"]) & (rows["severity"] == CORRUPTED["severity"])]
     clean = errors[errors["shift"] == CLEAN].set_index(["system", "seed"])
@@ -87,7 +87,7 @@ def _probe_beats_aggregation(clean: bool, shift: str = "pgd per view") -> Callab
 
 
 def _corruption(shifts: Sequence[str], worse: bool) -> Callable[[pd.DataFrame], Contrasts]:
-    """By how much more defended encoders lose from clean to corrupted pictures than their undefended twins, or less."""
+    """By how much more defended encoders lose from clean to corrupted images than their undefended twins, or less."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         cells = {shift.replace("_", " "): CORRUPTED | {"shift": shift} for shift in shifts}
@@ -106,7 +106,7 @@ ACCURACY_ROBUSTNESS = (
           "At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
           _ahead(("emp crops pgd", "simclr pgd"), ("cf-amc-ssl", "simclr free"))),
     Claim("probe-beats-aggregation-clean",
-          "The standard probe beats aggregation on clean pictures.", "abstract", _probe_beats_aggregation(True)),
+          "The standard probe beats aggregation on clean images.", "abstract", _probe_beats_aggregation(True)),
     Claim("probe-beats-aggregation-attacked",
           "The standard probe beats aggregation under their attack, of every view by itself.", "abstract",
           _probe_beats_aggregation(False)),

@@ -67,9 +67,9 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         drawing,
         name="fig-crops",
         caption="Accuracy of EMP-SSL under free training against the number of views of an image, crops or patches: on "
-        f"clean pictures, and under {pgd_name(results.rows)} at {AT}/255. {intervals_told('Bars', table['clean low'])}"
+        f"clean images, and under {pgd_name(results.rows)} at {AT}/255. {intervals_told('Bars', table['clean low'])}"
         f"{_sweep_costs_told(table)} {scope}",
-        alt="Line charts of accuracy on clean pictures and under PGD against the number of views. "
+        alt="Line charts of accuracy on clean images and under PGD against the number of views. "
         + "; ".join(told(own) for _, own in table.groupby("crop", sort=False))
         + ".",
         data=table.assign(crop=[CROPS[crop][0] for crop in table["crop"]]).rename(columns={"crop": "kind of view"}),
@@ -149,7 +149,7 @@ def cost_of_training(results: Results, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-cost",
-        caption="What training under attack costs and brings: accuracy on clean pictures (hollow) and under "
+        caption="What training under attack costs and brings: accuracy on clean images (hollow) and under "
         f"{pgd_name(results.rows)} at {AT}/255 (filled). {_links_told(table)}"
         f"{intervals_told('Bars', table['clean low'])}{_free_less_pgd(results.rows, table)}{scope}",
         alt="Scatter charts of accuracy against passes of an image and against updates of the weights. "
@@ -193,7 +193,7 @@ def _links_told(table: Rows) -> str:
 
 
 def _draw_family(axes: Axes, own: Rows, x: pd.Series) -> None:
-    """Trainings at `x`: hollow for clean pictures, filled under attack; an arrow to more updates, a line to free."""
+    """Trainings at `x`: hollow for clean images, filled under attack; an arrow to more updates, a line to free."""
     look = system_look(SYSTEMS[own["system"].iloc[0]])
     for kind, filling in (("clean", "white"), ("pgd", look["color"])):
         for row, line in own.iterrows():

@@ -64,10 +64,10 @@ def trade_off(results: Results, scope: str) -> Figure:
     return Figure(
         _draw_trade_off(panels, passes),
         name="fig-trade-off",
-        caption=f"Accuracy under attack at {AT}/255 against accuracy on clean pictures, a marker a system, means over "
+        caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, means over "
         f"seeds. {_attacks_told(panels)} {intervals_told('Crosses', first['low'])}The larger a marker, the more "
         f"passes an image took in training{_teachers_told(panels)}. {_fronts_told(panels)} {scope}",
-        alt="Scatter chart of accuracy under attack against accuracy on clean pictures, in percent. "
+        alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
             + "; ".join(f"{PLAN.title(line.Index)} {line.mean:.0f} at {line.clean:.0f}" for line in _means(points))
@@ -143,7 +143,7 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")
         top = axes.get_ylim()[1]
         axes.set(ylim=(-0.09 * top, top))  # room for words below those that are at 0
-    cells[-1, 0].set(xlabel="accuracy on clean pictures (%)", xlim=cells[-1, 0].get_xlim())  # as they are, from here on
+    cells[-1, 0].set(xlabel="accuracy on clean images (%)", xlim=cells[-1, 0].get_xlim())  # as they are, from here on
     for axes, points in zip(cells.flat, panels.values(), strict=True):
         for front, linestyle in zip(_fronts(points), ("-", (0, (4, 2))), strict=False):
             axes.plot(*_steps(axes, points.loc[front]), color="#333333", linewidth=0.9, linestyle=linestyle, zorder=1)

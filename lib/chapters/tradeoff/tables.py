@@ -124,7 +124,7 @@ def robustness_table(rows: Rows) -> Rows:
 
 
 def _with_corrupted_accuracy(rows: Rows) -> Rows:
-    """Rows in which the accuracy on corrupted pictures stands for the error, of means over severities alone."""
+    """Rows in which the accuracy on corrupted images stands for the error, of means over severities alone."""
     error = (rows["metric"] == "error") & (rows["shift"] != CLEAN) & (rows["severity"] == 0)
     return rows.assign(
         value=rows["value"].mask(error, 100 - rows["value"]), metric=rows["metric"].mask(error, "accuracy")

@@ -93,17 +93,17 @@ def _best(rows: pd.DataFrame) -> str:
     clean = max(own, key=lambda system: mean(rows, system, CLEAN_CELL))
     without = max(mean(rows, system, cell) for system in others)
     beside = (
-        f"Without an adversary in training no encoder keeps more than {without:.1f} % of the pictures under {name} at "
+        f"Without an adversary in training no encoder keeps more than {without:.1f} % of the images under {name} at "
         "8/255. "
     )
     if len(own) == 1:
         return beside + (
             f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
-            f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean pictures."
+            f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean images."
         )
     return beside + (
         f"Of {len(own)} ways to train without labels and against one, {PLAN.title(robust)} keeps most, "
-        f"{level(rows, cell | {'system': robust})} %; on clean pictures "
+        f"{level(rows, cell | {'system': robust})} %; on clean images "
         + ("it is the best as well, with " if robust == clean else f"{PLAN.title(clean)} is the best, with ")
         + f"{level(rows, CLEAN_CELL | {'system': clean})} %."
     )
@@ -114,7 +114,7 @@ def _crops(rows: pd.DataFrame) -> str:
     if not all(has(rows, system, PGD_CELL) for system in pair):
         return UNTOLD
     clean, robust = between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL}).values()
-    return f"Crops of all sizes gain {clean} points over patches on clean pictures and {robust} under PGD."
+    return f"Crops of all sizes gain {clean} points over patches on clean images and {robust} under PGD."
 
 
 def _cost(results: Results) -> str:
@@ -189,9 +189,9 @@ def _modes(rows: pd.DataFrame) -> str:
 def _aggregation(rows: pd.DataFrame) -> str:
     metric, name = "accuracy of aggregated crops", "cf-amc-ssl"
     cells = {
-        "on clean pictures": CLEAN_CELL,
+        "on clean images": CLEAN_CELL,
         "under the attack of the public code, of every crop by itself": PGD_CELL | {"shift": "pgd per view"},
-        "under one of the picture whose adversary does not know the crops": PGD_CELL | {"shift": "pgd through crops"},
+        "under one of the image whose adversary does not know the crops": PGD_CELL | {"shift": "pgd through crops"},
         "under one whose adversary does": PGD_CELL | {"shift": "pgd through known crops"},
     }
     cells = {words: cell | {"metric": metric} for words, cell in cells.items()}
@@ -215,7 +215,7 @@ def _adversarial_probe(rows: pd.DataFrame) -> str:
     ]
     return (
         f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
-        f"{_moves(gains[1])} under PGD and {_moves(gains[0])} on clean pictures."
+        f"{_moves(gains[1])} under PGD and {_moves(gains[0])} on clean images."
         + (" Part of what looks like a fragile encoder is a fragile probe." if gains[1] > 0 else "")
     )
 
@@ -238,7 +238,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
     single = [shift for shift in risen if shift in MEASURED]
     worst, best = sorted(single, key=risen.get)[::-1][:3], sorted(single, key=risen.get)[:3]
     return (
-        f"An adversary in training costs {risen['none']:.1f} points on clean pictures, on average over "
+        f"An adversary in training costs {risen['none']:.1f} points on clean images, on average over "
         f"{_systems(pairs)}, and {risen['all']:.1f} over the {len(CORRUPTIONS)} corruptions. It costs most under "
         f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in worst])}, and least under "
         f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in best])}."
@@ -246,7 +246,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
 
 
 def _similarity(rows: pd.DataFrame) -> str:
-    """How far an adversary moves features, in percent of the way to another picture's."""
+    """How far an adversary moves features, in percent of the way to another image's."""
     chance, alike = {"shift": "none", "severity": 0, "metric": "similarity chance"}, PGD_CELL | {"metric": "similarity"}
 
     def moved(names: Sequence[str]) -> float:
@@ -262,8 +262,8 @@ def _similarity(rows: pd.DataFrame) -> str:
     if not robust or not plain:
         return UNTOLD
     return (
-        "In the representation, 100 being the distance (one minus the cosine) between two different pictures, PGD at "
-        f"8/255 moves a picture by {moved(plain):.0f} in encoders trained without an adversary and by "
+        "In the representation, 100 being the distance (one minus the cosine) between two different images, PGD at "
+        f"8/255 moves an image by {moved(plain):.0f} in encoders trained without an adversary and by "
         f"{moved(robust):.0f} in those trained with one, on average."
     )
 

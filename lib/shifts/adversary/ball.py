@@ -1,4 +1,4 @@
-"""What an adversary may do: move an image within a small ball around it, and stay a picture.
+"""What an adversary may do: move an image within a small ball around it, and stay an image.
 
 Perturbations are float32 (N, 3, H, W), one for each image, in the scale of pixels in [0, 1].
 """

@@ -45,7 +45,7 @@ def pgd(
 
     .. math:: \delta \leftarrow \Pi\left(\delta + \alpha \, \mathrm{steepest}(\nabla_\delta L(x + \delta))\right)
 
-    with :math:`\Pi` the projection onto the ball and the pictures (Madry et al. 2018, arXiv 1706.06083). `modules` are
+    with :math:`\Pi` the projection onto the ball and the images (Madry et al. 2018, arXiv 1706.06083). `modules` are
     those that `loss` uses; what `held` says of them and of `mode` holds. The perturbation starts at a "random" point of
     the ball, at "zero" or at the one given; further restarts start at random. `keep` "best" returns for each image the
     point of highest loss over all steps and restarts, for evaluation; "last" the point after the last step, for
@@ -139,7 +139,7 @@ class FreePerturbation:
             new = self.delta.new_zeros(len(images) - len(self.delta), *images.shape[1:])
             self.delta = torch.cat((self.delta, new))
         count = len(images)
-        # What was right for the pictures of the last batch may leave [0, 1] on these.
+        # What was right for the images of the last batch may leave [0, 1] on these.
         self.delta[:count] = within(images, self.delta[:count], self.epsilon, self.norm)
         return (images + self.delta[:count]).detach().requires_grad_()
 

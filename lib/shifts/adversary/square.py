@@ -65,7 +65,7 @@ def square(
             left = (reached <= 0).nonzero().flatten()
             if len(left) == 0:
                 break
-            picture, label, best, most = images[left], labels[left], adversarial[left], reached[left]
+            image, label, best, most = images[left], labels[left], adversarial[left], reached[left]
             for query in range(first, min(first + _BLOCK, queries)):
                 halvings = sum(query * 10_000 > place * queries for place in HALVINGS)
                 side = max(1, round(math.sqrt(SHARE / 2**halvings * height * width)))
@@ -73,7 +73,7 @@ def square(
                 draws = uniform(seeds[left], (2 + channels, 1, 1), stream=query)
                 top, start = (draws[:, :1] * (height - side + 1)).floor(), (draws[:, 1:2] * (width - side + 1)).floor()
                 inside = (rows >= top) & (rows < top + side) & (columns >= start) & (columns < start + side)
-                tried = torch.where(inside, (picture + signs(draws[:, 2:])).clamp(0, 1), best)
+                tried = torch.where(inside, (image + signs(draws[:, 2:])).clamp(0, 1), best)
                 gained = lead(tried, label)
                 better = gained > most
                 best = torch.where(better[:, None, None, None], tried, best)

@@ -137,7 +137,7 @@ def constants_at(name: str, severity: float, table: str) -> tuple[float, ...]:
 
 
 def corrupted_alike(images: Tensor, name: str, severity: float, constants: str | None = None, first: int = 0) -> Tensor:
-    """`corrupt` with one fixed seed for each corruption and severity: all that ask for image i get equal pictures.
+    """`corrupt` with one fixed seed for each corruption and severity: all that ask for image i get equal images.
 
     `images` are those from place `first` of their set on.
 

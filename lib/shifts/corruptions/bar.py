@@ -95,7 +95,7 @@ def brownish_noise(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
     return pixels + spectral_noise(seeds, 3, magnitudes).mul_(6.4 * severity).float()
 
 
-# ---- Things laid over the picture
+# ---- Things laid over the image
 
 _CELLS = 14  # a side of at most ten cells: no pixel is further than this from the first one, along either axis
 
@@ -269,7 +269,7 @@ def waves(pixels: Tensor, lengths: Tensor, phases: Tensor, severity: float) -> T
     """Move rows by a sine of the row and columns by one of the column, by at most 0.0025 `severity` sides.
 
     `lengths` of the waves in pixels and `phases` in radians are (N, 2), rows before columns. Outside the
-    picture is black.
+    image is black.
     """
     side = pixels.shape[-1]
     line = torch.arange(side, dtype=torch.float64, device=pixels.device)
@@ -279,7 +279,7 @@ def waves(pixels: Tensor, lengths: Tensor, phases: Tensor, severity: float) -> T
 
 
 def ripple(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
-    """Bend the picture by waves of 0.1 to 0.3 sides; see `waves`. Stream 0 draws lengths, then phases."""
+    """Bend the image by waves of 0.1 to 0.3 sides; see `waves`. Stream 0 draws lengths, then phases."""
     draws = uniform(seeds, (2, 2)).double()
     return waves(pixels, (0.1 + 0.2 * draws[:, 0]) * pixels.shape[-1], 2 * math.pi * draws[:, 1], severity)
 
@@ -335,9 +335,9 @@ def _rotations(side: int, severity: float, device: torch.device) -> tuple[Tensor
 
 
 def circular_motion_blur(pixels: Tensor, seeds: Tensor, severity: float) -> Tensor:
-    """Weighted mean of the picture turned about its centre by 21 angles, up to 1.5 `severity` degrees either way.
+    """Weighted mean of the image turned about its centre by 21 angles, up to 1.5 `severity` degrees either way.
 
-    Rotations are cubic splines. Quirk: outside the picture is black, and only an unturned picture reaches
+    Rotations are cubic splines. Quirk: outside the image is black, and only an unturned image reaches
     into the corners, so they are dark.
     """
     count, channels, side, _ = pixels.shape

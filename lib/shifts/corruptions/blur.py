@@ -37,7 +37,7 @@ def disk(radius: float, sigma: float) -> np.ndarray:
 
 
 def defocus_blur(pixels: Tensor, seeds: Tensor, radius: float, sigma: float) -> Tensor:
-    """Correlate with a soft disk (see `disk` for its quirk), reflecting the picture about its edge pixels."""
+    """Correlate with a soft disk (see `disk` for its quirk), reflecting the image about its edge pixels."""
     return correlate(pixels, disk(radius, sigma), "reflect")
 
 
@@ -45,7 +45,7 @@ def glass_blur(pixels: Tensor, seeds: Tensor, sigma: float, reach: int, rounds: 
     """Blur, let pixels trade places with near neighbours `rounds` times, blur again.
 
     Quirks: the authors' swap of two pixels copies one over the other, so pixels are duplicated and lost;
-    offsets run from -reach to reach - 1, so the picture drifts right and down; the first rows and columns
+    offsets run from -reach to reach - 1, so the image drifts right and down; the first rows and columns
     are never written. Stream r draws the offsets (across, down) of round r.
     """
     count, _, side, _ = pixels.shape
@@ -81,9 +81,9 @@ def motion_blur(pixels: Tensor, seeds: Tensor, radius: float, sigma: float) -> T
 
 
 def zoom_blur(pixels: Tensor, seeds: Tensor, zooms: int, step: float) -> Tensor:
-    """Mean of the picture and of its zooms by 1, 1 + step, 1 + 2 step, ...
+    """Mean of the image and of its zooms by 1, 1 + step, 1 + 2 step, ...
 
-    Quirks: zoom 1 is among the zooms, so the sharp picture counts twice; the lists include the stop of
+    Quirks: zoom 1 is among the zooms, so the sharp image counts twice; the lists include the stop of
     their half-open range where rounding makes it so; `clipped_zoom` moves the centre.
     """
     step = (1 + step) - 1  # the rounding of the authors' numpy.arange: it decides a tie at zoom 1.25

@@ -1,7 +1,7 @@
 """The two tables of Hendrycks & Dietterich 2019 (arXiv 1903.12261): five severities, mildest first.
 
 The benchmark was published twice, with different numbers for every corruption: CIFAR-10-C for 32 px
-pictures and ImageNet-C for 224 px. Each entry holds what its function takes after `pixels` and
+images and ImageNet-C for 224 px. Each entry holds what its function takes after `pixels` and
 `seeds`, in that order; lengths are in pixels unless a comment says otherwise.
 """
 
@@ -13,14 +13,14 @@ CIFAR10 = {
     "glass_blur": ((0.05, 1, 1), (0.25, 1, 1), (0.4, 1, 1), (0.25, 1, 2), (0.4, 1, 2)),  # sigma, reach, rounds
     "motion_blur": ((6, 1), (6, 1.5), (6, 2), (8, 2), (9, 2.5)),  # radius, sigma
     "zoom_blur": ((7, 0.01), (12, 0.01), (16, 0.01), (21, 0.01), (26, 0.01)),  # zooms, step between them
-    "snow": (  # mean, deviation, zoom, threshold of the flakes; radius, sigma of their fall; share of picture kept
+    "snow": (  # mean, deviation, zoom, threshold of the flakes; radius, sigma of their fall; share of image kept
         (0.1, 0.2, 1, 0.6, 8, 3, 0.95),
         (0.1, 0.2, 1, 0.5, 10, 4, 0.9),
         (0.15, 0.3, 1.75, 0.55, 10, 4, 0.9),
         (0.25, 0.3, 2.25, 0.6, 12, 6, 0.85),
         (0.3, 0.3, 1.25, 0.65, 14, 12, 0.8),
     ),
-    "frost": (  # weight of the picture, weight of the photograph, every how many pixels of the photograph
+    "frost": (  # weight of the image, weight of the photograph, every how many pixels of the photograph
         (1, 0.2, 5),
         (1, 0.3, 5),
         (0.9, 0.4, 5),

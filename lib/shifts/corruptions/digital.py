@@ -33,7 +33,7 @@ def _smoother(sigma: float, side: int, device: torch.device) -> Tensor:
 
 
 def elastic_transform(pixels: Tensor, seeds: Tensor, strength: float, sigma: float, tilt: float) -> Tensor:
-    """Tilt the picture by a random affine map, then warp it by a smooth random field; both bilinear.
+    """Tilt the image by a random affine map, then warp it by a smooth random field; both bilinear.
 
     Constants are in sides of the image. Quirks: in CIFAR-10-C the tilt shrinks with severity while the
     warp grows, and severity 1 only tilts; ImageNet-C's constants are multiples of 244 where the side is

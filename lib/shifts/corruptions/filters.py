@@ -80,7 +80,7 @@ def clipped_zoom(pixels: Tensor, cut: int, enlarged: int) -> Tensor:
 def streak(pixels: Tensor, radius: float, sigma: float, degrees: Tensor) -> Tensor:
     """ImageMagick's motion blur of (N, C, H, W) in 0..255, one angle per image (N,); whole levels out.
 
-    Quirks: one-sided, so the picture shifts as well; ImageMagick rounds to 16 bits, then truncates to 8.
+    Quirks: one-sided, so the image shifts as well; ImageMagick rounds to 16 bits, then truncates to 8.
     The edge pixel is repeated outside.
     """
     count, channels, height, width = pixels.shape

@@ -23,8 +23,8 @@ def spatter(
 ) -> Tensor:  # fmt: skip
     """Drops where blurred noise exceeds a threshold, the same for the channels.
 
-    Quirk: severities 1 to 3 are water, which only adds light, and 4 and 5 are mud, which covers: two corruptions. A
-    picture that no water falls on, for which the authors divide zero by zero, stays as it is.
+    Quirk: severities 1 to 3 are water, which only adds light, and 4 and 5 are mud, which covers: two corruptions. An
+    image that no water falls on, for which the authors divide zero by zero, stays as it is.
     """
     liquid = gaussian_blur(normal(seeds, (1, *pixels.shape[2:])).mul_(deviation).add_(mean), blur)
     if mud:

@@ -28,10 +28,10 @@ def snow(
     sigma: float,
     keep: float,
 ) -> Tensor:
-    """Whiten the picture and add a layer of flakes that fall at an angle uniform in -135..-45 degrees.
+    """Whiten the image and add a layer of flakes that fall at an angle uniform in -135..-45 degrees.
 
     Quirks: the second layer is the first turned by 180 degrees, so the snow is point-symmetric; the
-    whitened picture may exceed white before it is blended. Stream 0 draws the flakes, 1 the angle.
+    whitened image may exceed white before it is blended. Stream 0 draws the flakes, 1 the angle.
     """
     flakes = normal(seeds, (1, *pixels.shape[2:])).mul_(deviation).add_(mean)
     flakes = clipped_zoom(flakes, *zoom_cut(pixels.shape[-1], zoom))
@@ -49,7 +49,7 @@ def frost_photographs() -> list[Tensor]:
 
     Their origin and licence are stated nowhere, so they are read where they are and never copied.
     Quirk: the authors draw one of five from a list of six, so frost6.jpg is never used; and frost2 and
-    frost3 are the same picture.
+    frost3 are the same image.
     """
     try:
         package = distribution("imagecorruptions")
@@ -76,8 +76,8 @@ def _frost_line(every: int, side: int, device: torch.device) -> tuple[Tensor, Te
     return sent(torch.cat([p.flatten() for p in photographs]), device), heights, widths
 
 
-def frost(pixels: Tensor, seeds: Tensor, picture: float, photograph: float, every: int) -> Tensor:
-    """Weighted sum, not mean, of the picture and of a random crop of one of five photographs of frost.
+def frost(pixels: Tensor, seeds: Tensor, image: float, photograph: float, every: int) -> Tensor:
+    """Weighted sum, not mean, of the image and of a random crop of one of five photographs of frost.
 
     CIFAR-10-C takes every fifth pixel of the photograph. Quirks: those of `frost_photographs`; the last
     row and column of offsets are never drawn. Stream 0 draws photograph, first row, first column.
@@ -93,7 +93,7 @@ def frost(pixels: Tensor, seeds: Tensor, picture: float, photograph: float, ever
     planes = torch.arange(channels, device=pixels.device)[:, None] * height[:, None, None]  # (N, 3, 1)
     starts = begins[:, None, None] + (planes + top[:, None, None] + rows) * width[:, None, None] + left[:, None, None]
     crops = line.unfold(0, side, 1).index_select(0, starts.flatten()).view_as(pixels)
-    return picture * pixels + photograph * crops
+    return image * pixels + photograph * crops
 
 
 def plasma(seeds: Tensor, side: int, decay: float) -> Tensor:
