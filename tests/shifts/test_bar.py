@@ -15,8 +15,8 @@ from skimage.draw import line_aa
 from lib.randomness import image_seeds, integers, normal, uniform
 from lib.shifts.corruptions import bar
 from lib.shifts.corruptions.bar import (
-    CIFAR10_BAR,
-    IMAGENET_BAR,
+    CIFAR10,
+    IMAGENET,
     blue_noise_sample,
     brownish_noise,
     checkerboard_cutout,
@@ -35,7 +35,7 @@ from lib.shifts.corruptions.bar import (
 )
 from lib.shifts.corruptions.filters import truncate
 
-BAR = {name: getattr(bar, name) for name in CIFAR10_BAR}
+BAR = {name: getattr(bar, name) for name in CIFAR10}
 UNDRAWN = ("circular_motion_blur",)
 few = settings(max_examples=6, deadline=None, derandomize=True)
 
@@ -88,10 +88,10 @@ def published(table: str) -> dict[str, tuple[float, ...]]:
 
 
 def test_severities_are_the_published_ones():
-    assert CIFAR10_BAR == published(PUBLISHED_CIFAR10)
-    assert list(CIFAR10_BAR) == list(published(PUBLISHED_CIFAR10))
-    assert IMAGENET_BAR == {name: row for name, row in published(PUBLISHED_IMAGENET).items() if name in CIFAR10_BAR}
-    assert len(IMAGENET_BAR) == 5
+    assert CIFAR10 == published(PUBLISHED_CIFAR10)
+    assert list(CIFAR10) == list(published(PUBLISHED_CIFAR10))
+    assert IMAGENET == {name: row for name, row in published(PUBLISHED_IMAGENET).items() if name in CIFAR10}
+    assert len(IMAGENET) == 5
 
 
 # ---- Transcriptions: one image, loops, NumPy; what is drawn comes from the same seeds
@@ -109,7 +109,7 @@ def draws(shape: tuple[int, ...], stream: int = 0) -> np.ndarray:
 def both_sides(function, side: int, index: int):
     """For each of two images: our result clipped, the image as an array (side, side, 3), its number, the severity."""
     pixels = pictures(2, side, seed=index)
-    severity = CIFAR10_BAR[function.__name__][index - 1]
+    severity = CIFAR10[function.__name__][index - 1]
     before = pixels.clone()
     result = function(pixels, SEEDS, severity)
     assert result.dtype == torch.float32 and result.shape == pixels.shape
@@ -217,7 +217,7 @@ def test_inverse_sparkles(side, index):
 @pytest.mark.parametrize("side, index", CASES + [(96, 5)])
 def test_lines(side, index):
     common = draws((2,))
-    severity = CIFAR10_BAR["lines"][index - 1]
+    severity = CIFAR10["lines"][index - 1]
     count = int(severity * side / 10)
     own = draws((3, count), stream=1)
     for ours, image, n, _ in both_sides(lines, side, index):
@@ -326,7 +326,7 @@ def plain(value: float, count: int = 1, side: int = 32) -> torch.Tensor:
 @pytest.mark.parametrize("side", [32, 47])
 def test_plain_grey_stays(name, side):
     grey = plain(128, 20, side)
-    for severity in CIFAR10_BAR[name]:
+    for severity in CIFAR10[name]:
         assert torch.equal(truncate(BAR[name](grey, some_seeds(20), severity)), grey)
 
 
@@ -338,14 +338,14 @@ def test_circular_motion_blur_of_grey_has_dark_corners(severity, top, near_the_c
     assert blurred[0, 16].item() == pytest.approx(top, abs=1e-3)
     assert blurred[1, 1].item() == pytest.approx(near_the_corner, abs=1e-3)
     assert blurred.mean().item() == pytest.approx(mean, abs=1e-3)
-    for listed in CIFAR10_BAR["circular_motion_blur"]:
+    for listed in CIFAR10["circular_motion_blur"]:
         levels = truncate(circular_motion_blur(plain(128), None, listed))
         assert levels[0, :, 0, 0].tolist() == [10] * 3 and levels[0, :, 16, 16].tolist() == [128] * 3
         assert circular_motion_blur(plain(128), None, listed)[0, 0, 0, 0].item() == pytest.approx(10.588, abs=1e-3)
 
 
 def test_ripple_of_grey_changes_the_border_only():
-    for severity, darkest in zip(CIFAR10_BAR["ripple"], (40.1, 34.6, 29.5, 20.5, 16.6), strict=True):
+    for severity, darkest in zip(CIFAR10["ripple"], (40.1, 34.6, 29.5, 20.5, 16.6), strict=True):
         moved = ripple(plain(128, 400), some_seeds(400), severity)
         assert (moved[..., 1:-1, 1:-1] - 128).abs().max() < 1e-3
         assert darkest - 0.1 < moved.min().item() < darkest + 8
@@ -466,7 +466,7 @@ def statistics(name: str, severity: float, value: float = 128, count: int = 400,
     return levels, means.mean().item(), means.std().item() / count**0.5, levels.std((1, 2, 3)).mean().item()
 
 
-@pytest.mark.parametrize("table, side, count", [(CIFAR10_BAR, 32, 400), (IMAGENET_BAR, 96, 30)])
+@pytest.mark.parametrize("table, side, count", [(CIFAR10, 32, 400), (IMAGENET, 96, 30)])
 def test_blue_noise_on_grey(table, side, count):
     for severity in table["blue_noise_sample"]:
         levels, mean, error, _ = statistics("blue_noise_sample", severity, count=count, side=side)
@@ -476,7 +476,7 @@ def test_blue_noise_on_grey(table, side, count):
 
 
 def test_brownish_noise_on_grey():
-    for severity, deviation in zip(CIFAR10_BAR["brownish_noise"], (16.0, 25.6, 35.2, 41.4, 44.3), strict=True):
+    for severity, deviation in zip(CIFAR10["brownish_noise"], (16.0, 25.6, 35.2, 41.4, 44.3), strict=True):
         levels, mean, error, _ = statistics("brownish_noise", severity)
         assert mean == pytest.approx(127.5, abs=4 * error + 0.1)
         assert levels.std((2, 3)).mean().item() == pytest.approx(deviation, rel=0.01)
@@ -504,7 +504,7 @@ imagenet inverse_sparkles | 150.9 161.9 178.4 200.9 204.4 | 14.7 21.8 32.1 44.0 
 @pytest.mark.parametrize("line", SPARKLES)
 def test_sparkles_on_grey(line):
     names, means, deviations = (part.split() for part in line.split("|"))
-    table, side, count, soft = (CIFAR10_BAR, 32, 400, 0.1) if names[0] == "cifar10" else (IMAGENET_BAR, 224, 10, 2)
+    table, side, count, soft = (CIFAR10, 32, 400, 0.1) if names[0] == "cifar10" else (IMAGENET, 224, 10, 2)
     for severity, expected, deviation in zip(table[names[1]], means, deviations, strict=True):
         levels, mean, error, spread = statistics(names[1], severity, count=count, side=side)
         assert levels.min() >= 128  # only towards white
@@ -515,7 +515,7 @@ def test_sparkles_on_grey(line):
 def test_ripple_on_grey_and_on_the_ramp():
     ramps = RAMP.expand(600, -1, -1, -1)
     known = zip((125.8, 125.6, 125.4, 124.8, 124.8), (4.05, 4.38, 4.82, 5.57, 5.84), strict=True)
-    for severity, (expected, mad) in zip(CIFAR10_BAR["ripple"], known, strict=True):
+    for severity, (expected, mad) in zip(CIFAR10["ripple"], known, strict=True):
         _, mean, error, _ = statistics("ripple", severity)
         assert mean == pytest.approx(expected, abs=4 * error + 0.1)
         moved = (ripple(ramps, some_seeds(600), severity).clamp(0, 255) - ramps).abs().mean((1, 2, 3))
@@ -524,14 +524,14 @@ def test_ripple_on_grey_and_on_the_ramp():
 
 def test_lines_on_black():
     known = zip((3.80, 10.98, 14.41, 20.93, 27.15), (0.059, 0.166, 0.214, 0.302, 0.381), strict=True)
-    for severity, (expected, share) in zip(CIFAR10_BAR["lines"], known, strict=True):
+    for severity, (expected, share) in zip(CIFAR10["lines"], known, strict=True):
         levels, mean, error, _ = statistics("lines", severity, 0)
         assert mean == pytest.approx(expected, abs=4 * error + 0.1)
         assert (levels > 0).float().mean().item() == pytest.approx(share, rel=0.05)
         assert levels.max() <= 128
 
 
-@pytest.mark.parametrize("table, side, count", [(CIFAR10_BAR, 32, 400), (IMAGENET_BAR, 64, 100)])
+@pytest.mark.parametrize("table, side, count", [(CIFAR10, 32, 400), (IMAGENET, 64, 100)])
 def test_checkerboard_on_black(table, side, count):
     for severity in table["checkerboard_cutout"]:
         levels, mean, error, _ = statistics("checkerboard_cutout", severity, 0, count, side)
@@ -554,7 +554,7 @@ def test_checkerboard_on_black(table, side, count):
     data=st.data(),
 )
 def test_an_image_does_not_depend_on_its_batch(name, count, side, step, seed, data):
-    low, high = CIFAR10_BAR[name][0], CIFAR10_BAR[name][-1]
+    low, high = CIFAR10[name][0], CIFAR10[name][-1]
     severity = low + step * (high - low)  # any between those of the table
     pixels, seeds = pictures(count, side, seed % 1000), some_seeds(count, seed)
     whole = truncate(BAR[name](pixels, seeds, severity))
@@ -566,7 +566,7 @@ def test_an_image_does_not_depend_on_its_batch(name, count, side, step, seed, da
 
 @pytest.mark.parametrize("name", BAR)
 def test_large_batches_are_the_small_ones_put_together(name):
-    pixels, seeds, severity = pictures(150, 33), some_seeds(150), CIFAR10_BAR[name][3]
+    pixels, seeds, severity = pictures(150, 33), some_seeds(150), CIFAR10[name][3]
     whole = truncate(BAR[name](pixels, seeds, severity))
     sizes = [1, 2, 66, 64, 17]
     parts = [BAR[name](*part, severity) for part in zip(pixels.split(sizes), seeds.split(sizes), strict=True)]
@@ -577,7 +577,7 @@ def test_large_batches_are_the_small_ones_put_together(name):
 def test_threads_do_not_matter(name):
     """How work is split among threads depends on the batch; the bytes must not."""
     side = 97 if name == "circular_motion_blur" else 160
-    pixels, seeds, severity = pictures(5, side), some_seeds(5), CIFAR10_BAR[name][2]
+    pixels, seeds, severity = pictures(5, side), some_seeds(5), CIFAR10[name][2]
     alone = truncate(BAR[name](pixels, seeds, severity))
     torch.set_num_threads(3)
     try:
@@ -589,7 +589,7 @@ def test_threads_do_not_matter(name):
 
 @pytest.mark.parametrize("name", BAR)
 def test_seeds(name):
-    pixels, severity = pictures(1, 32, 5).repeat(4, 1, 1, 1), CIFAR10_BAR[name][2]
+    pixels, severity = pictures(1, 32, 5).repeat(4, 1, 1, 1), CIFAR10[name][2]
     first = BAR[name](pixels, some_seeds(4, 1), severity)
     assert torch.equal(first, BAR[name](pixels, some_seeds(4, 1), severity))
     by_chance = name not in UNDRAWN  # these differ by seed and within the batch
@@ -600,14 +600,14 @@ def test_seeds(name):
 @pytest.mark.parametrize("name", [n for n in BAR if n not in ("brownish_noise", "transverse_chromatic_abberation")])
 def test_channels_may_be_swapped_before_or_after(name):
     pixels, seeds, order = pictures(3, 32, 2), some_seeds(3), [2, 0, 1]
-    swapped = BAR[name](pixels[:, order], seeds, CIFAR10_BAR[name][4])
-    assert torch.equal(truncate(swapped), truncate(BAR[name](pixels, seeds, CIFAR10_BAR[name][4])[:, order]))
+    swapped = BAR[name](pixels[:, order], seeds, CIFAR10[name][4])
+    assert torch.equal(truncate(swapped), truncate(BAR[name](pixels, seeds, CIFAR10[name][4])[:, order]))
 
 
 @pytest.mark.parametrize("name", BAR)
 def test_severity_5_moves_pixels_further_than_severity_1(name):
     pixels, seeds = pictures(40, 32, 4), some_seeds(40)
-    moved = [(truncate(BAR[name](pixels, seeds, CIFAR10_BAR[name][i])) - pixels).abs().mean() for i in (0, 4)]
+    moved = [(truncate(BAR[name](pixels, seeds, CIFAR10[name][i])) - pixels).abs().mean() for i in (0, 4)]
     assert moved[1] > 1.1 * moved[0] > 0
 
 
@@ -630,14 +630,14 @@ def test_the_number_of_lines_is_rounded_down():
 @pytest.mark.parametrize("name", [n for n in BAR if n != "circular_motion_blur"])
 def test_large_images(name):
     pixels = pictures(1, 300, 3)
-    moved = (truncate(BAR[name](pixels, some_seeds(1), CIFAR10_BAR[name][4])) - pixels).abs().mean()
+    moved = (truncate(BAR[name](pixels, some_seeds(1), CIFAR10[name][4])) - pixels).abs().mean()
     assert 0.1 < moved < 128
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize("name", BAR)
 def test_a_gpu_gives_the_bytes_of_the_cpu(name):
-    pixels, seeds, severity = pictures(20, 33), some_seeds(20), CIFAR10_BAR[name][3]
+    pixels, seeds, severity = pictures(20, 33), some_seeds(20), CIFAR10[name][3]
     here, there = BAR[name](pixels, seeds, severity), BAR[name](pixels.cuda(), seeds.cuda(), severity)
     assert there.is_cuda
     # Both round differently in the last bit, which truncation shows on a few pixels.

@@ -8,7 +8,7 @@ from lib.runs.presets import Preset
 
 
 def _measures(preset: Preset) -> list:
-    """Corruption errors on the preset's test images; what needs more images an image, on fewer."""
+    """Corruption errors on the preset's test images; what needs several versions of each image, on fewer."""
     half, few = (preset.test_images and preset.test_images // part for part in (2, 4))
     return [
         Accuracy(),

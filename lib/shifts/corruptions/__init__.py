@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import math
 import zlib
+from importlib import import_module
 
 import torch
 from torch import Tensor
@@ -21,46 +22,50 @@ from lib.inputs import check_images, real
 from lib.memory import sent
 from lib.precision import own_precision
 from lib.randomness import image_seeds, mix, seed_of
-from lib.shifts.corruptions import bar
-from lib.shifts.corruptions.blur import defocus_blur, gaussian_blur, glass_blur, motion_blur, zoom_blur
-from lib.shifts.corruptions.constants import CIFAR10, IMAGENET, WHOLE
-from lib.shifts.corruptions.digital import contrast, elastic_transform, jpeg_compression, pixelate, saturate
 from lib.shifts.corruptions.filters import truncate
-from lib.shifts.corruptions.noise import gaussian_noise, impulse_noise, shot_noise, speckle_noise
-from lib.shifts.corruptions.spatter import spatter
-from lib.shifts.corruptions.weather import brightness, fog, frost, snow
 
 PROTOCOL = 1  # bump when the numbers that come out change
 
-# Number, family and function of each corruption: the function takes (pixels, seeds, *its row of constants), as noise.py
-# says, whether it draws or not. The number is its own for good and decides its draws in `corrupted_alike`: a new
-# corruption takes the next one, and no other's images change.
+# Number, family and place ("file.function") of each corruption. The function takes (pixels, seeds, *its row of
+# constants), as noise.py says, whether it draws or not. The number is its own for good and decides its draws in
+# `corrupted_alike`: a new corruption takes the next one, and no other's images change.
 _TABLE = (
-    (0, "noise", gaussian_noise),
-    (1, "noise", shot_noise),
-    (2, "noise", impulse_noise),
-    (3, "blur", defocus_blur),
-    (4, "blur", glass_blur),
-    (5, "blur", motion_blur),
-    (6, "blur", zoom_blur),
-    (7, "weather", snow),
-    (8, "weather", frost),
-    (9, "weather", fog),
-    (10, "weather", brightness),
-    (11, "digital", contrast),
-    (12, "digital", elastic_transform),
-    (13, "digital", pixelate),
-    (14, "digital", jpeg_compression),
-    (15, "extra", speckle_noise),
-    (16, "extra", gaussian_blur),
-    (17, "extra", spatter),
-    (18, "extra", saturate),
-    *((19 + place, "bar", getattr(bar, name)) for place, name in enumerate(bar.CIFAR10_BAR)),
+    (0, "noise", "noise.gaussian_noise"),
+    (1, "noise", "noise.shot_noise"),
+    (2, "noise", "noise.impulse_noise"),
+    (3, "blur", "blur.defocus_blur"),
+    (4, "blur", "blur.glass_blur"),
+    (5, "blur", "blur.motion_blur"),
+    (6, "blur", "blur.zoom_blur"),
+    (7, "weather", "weather.snow"),
+    (8, "weather", "weather.frost"),
+    (9, "weather", "weather.fog"),
+    (10, "weather", "weather.brightness"),
+    (11, "digital", "digital.contrast"),
+    (12, "digital", "digital.elastic_transform"),
+    (13, "digital", "digital.pixelate"),
+    (14, "digital", "digital.jpeg_compression"),
+    (15, "extra", "noise.speckle_noise"),
+    (16, "extra", "blur.gaussian_blur"),
+    (17, "extra", "spatter.spatter"),
+    (18, "extra", "digital.saturate"),
+    (19, "bar", "bar.blue_noise_sample"),
+    (20, "bar", "bar.checkerboard_cutout"),
+    (21, "bar", "bar.inverse_sparkles"),
+    (22, "bar", "bar.pinch_and_twirl"),
+    (23, "bar", "bar.ripple"),
+    (24, "bar", "bar.brownish_noise"),
+    (25, "bar", "bar.circular_motion_blur"),
+    (26, "bar", "bar.lines"),
+    (27, "bar", "bar.sparkles"),
+    (28, "bar", "bar.transverse_chromatic_abberation"),
 )
-NUMBERS = {function.__name__: number for number, _, function in _TABLE}
-_BY_NAME = {function.__name__: function for _, _, function in _TABLE}
+_PLACES = {place.split(".")[1]: place.split(".")[0] for _, _, place in _TABLE}
+_FILES = {file: import_module(f"{__name__}.{file}") for file in ("constants", *dict.fromkeys(_PLACES.values()))}
+_BY_NAME = {name: getattr(_FILES[file], name) for name, file in _PLACES.items()}
+NUMBERS = dict(zip(_PLACES, (number for number, _, _ in _TABLE), strict=True))
 _NAMES = {
-    family: tuple(function.__name__ for _, its, function in _TABLE if its == family)
+    family: tuple(name for name, (_, its, _) in zip(_PLACES, _TABLE, strict=True) if its == family)
     for family in dict.fromkeys(family for _, family, _ in _TABLE)
 }
 
@@ -70,7 +75,12 @@ EXTRA, BAR = _NAMES["extra"], _NAMES["bar"]
 EVERY = sum(_NAMES.values(), ())
 FAMILY = {name: family for family, names in _NAMES.items() for name in names}
 SEVERITIES = (1, 2, 3, 4, 5)
-CONSTANTS = {"cifar10": CIFAR10 | bar.CIFAR10_BAR, "imagenet": IMAGENET | bar.IMAGENET_BAR}
+# Five severities of each, mildest first: those of the benchmark are in constants.py, others beside their functions.
+CONSTANTS: dict[str, dict[str, tuple]] = {
+    table: {name: rows for file in _FILES.values() for name, rows in getattr(file, table.upper(), {}).items()}
+    for table in ("cifar10", "imagenet")
+}
+_WHOLE = {name: places for file in _FILES.values() for name, places in getattr(file, "WHOLE", {}).items()}
 
 SMALLEST = 16  # px; the longest reflection of ImageNet-C's defocus is 10
 _CHUNK = {"cpu": 1 << 16, "cuda": 1 << 22}  # pixels at once: on a CPU what stays in its cache
@@ -132,7 +142,7 @@ def constants_at(name: str, severity: float, table: str) -> tuple[float, ...]:
         return rows[below - 1 + int(share)]
     between = [a + share * (b - a) for a, b in zip(rows[below - 1], rows[below], strict=True)]
     return tuple(
-        math.floor(value + 0.5) if place in WHOLE.get(name, ()) else value for place, value in enumerate(between)
+        math.floor(value + 0.5) if place in _WHOLE.get(name, ()) else value for place, value in enumerate(between)
     )
 
 

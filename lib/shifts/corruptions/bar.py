@@ -27,7 +27,7 @@ from lib.memory import sent
 from lib.randomness import integers, normal, uniform
 from lib.shifts.corruptions.filters import truncate
 
-CIFAR10_BAR = {  # five severities, mildest first
+CIFAR10 = {  # five severities, mildest first
     "blue_noise_sample": (0.7, 1.4, 2.1, 3.5, 4.2),
     "checkerboard_cutout": (1.0, 2.0, 3.0, 4.0, 5.0),
     "inverse_sparkles": (1.0, 1.5, 2.5, 4.5, 5.0),
@@ -39,7 +39,7 @@ CIFAR10_BAR = {  # five severities, mildest first
     "sparkles": (0.7, 3.5, 5.6, 6.3, 7.0),
     "transverse_chromatic_abberation": (1.0, 2.0, 5.0, 9.0, 10.0),
 }
-IMAGENET_BAR = {  # the five that ImageNet-C-bar shares with CIFAR-10-C-bar
+IMAGENET = {  # the five that ImageNet-C-bar shares with CIFAR-10-C-bar
     "blue_noise_sample": (0.8, 1.6, 2.4, 4.0, 5.6),
     "checkerboard_cutout": (2.0, 3.0, 4.0, 5.0, 6.0),
     "inverse_sparkles": (1.0, 2.0, 4.0, 9.0, 10.0),
