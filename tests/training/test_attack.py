@@ -10,11 +10,12 @@ import pytest
 import torch
 from test_trainer import data, digest, fresh
 from torch.nn import functional as F
+from toys import Points, small_method
 
 from lib.errors import BadInput
 from lib.methods import METHODS, build_method
 from lib.methods.queue import Queue
-from lib.models import Encoder, build_encoder
+from lib.models import Encoder
 from lib.runs import RunConfig
 from lib.training import Attack, OutOfTime, Training, needs_attack, passes, train, trainer
 from lib.training.attack import Adversary, loss_terms
@@ -51,7 +52,7 @@ def test_an_attack_without_a_radius_is_plain_training_up_to_the_rounding_of_view
 
 @pytest.mark.parametrize("views", ["all", "last"])
 def test_attacked_views_stay_in_the_ball_and_raise_the_loss_and_touch_nothing_else(views):
-    method = fresh("simclr").train()
+    method = fresh("simclr", network=True).train()
     for parameter in method.parameters():
         parameter.grad = torch.ones_like(parameter)
     before, gradients = digest(method), [parameter.grad.clone() for parameter in method.parameters()]
@@ -172,8 +173,8 @@ def rates(attack):
 
         def __init__(self):
             super().__init__()
-            self.encoder = build_encoder("resnet10_narrow")
-            self.head = torch.nn.Linear(128, 10)
+            self.encoder = Points()
+            self.head = torch.nn.Linear(32, 10)
 
         def forward(self, views, labels):
             return {"cross-entropy": F.cross_entropy(self.head(self.encoder(views[0])), labels)}
@@ -263,13 +264,6 @@ REFUSED = {  # what cannot be attacked, or not in this way, and why
 GIVEN = {"relicv2": {"small": 0}, "emp_ssl": {"views": 3}}  # settings of the second test below
 
 
-def narrow(name, **changes):
-    torch.manual_seed(0)
-    method = METHODS[name]
-    settings = dataclasses.replace(method.settings(), **changes)
-    return build_method(name, build_encoder("resnet10_narrow"), settings, 10, build_encoder("resnet10_narrow"))
-
-
 def moved(method, attack, count=8):
     """The share of pixels of each view that a gradient moves: not what a random start does, nor clipping."""
     generator = torch.Generator().manual_seed(0)
@@ -288,7 +282,7 @@ def moved(method, attack, count=8):
 
 
 def check_moves(name, kind, views, settings):
-    method = narrow(name, **settings).train()
+    method = small_method(name, **settings).train()
     shares = moved(method, Attack(KINDS[kind], views=views))
     attacked = set(range(len(shares)))
     if views == "last":  # MoCo v2's keys have no gradient: the last that has one is the query
@@ -305,7 +299,7 @@ def test_every_attacked_view_moves_by_a_gradient_or_the_run_is_refused(name, kin
             RunConfig("scenes", name, attack=attack)
         if METHODS[name].trained:  # and so is the method that a trainer is handed
             with pytest.raises(BadInput, match=words):
-                Adversary(attack, narrow(name), "fp32")
+                Adversary(attack, small_method(name), "fp32")
     else:
         RunConfig("scenes", name, attack=attack)
         check_moves(name, kind, views, {})
@@ -318,7 +312,7 @@ def test_views_of_other_settings_move_too(name, kind, views):
     check_moves(name, kind, views, GIVEN[name])
 
 
-QUEUED = [name for name in METHODS if any(isinstance(part, Queue) for part in narrow(name).modules())]
+QUEUED = [name for name in METHODS if any(isinstance(part, Queue) for part in small_method(name).modules())]
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -326,7 +320,7 @@ QUEUED = [name for name in METHODS if any(isinstance(part, Queue) for part in na
 def test_no_queue_holds_an_image_of_the_batch_and_each_batch_enters_it_once(name, kind):
     """What every forward of a training finds in the queues, those of the attack among them."""
     views = "all" if (name, kind, "all") not in REFUSED else "last"
-    attack, method, found = Attack(KINDS[kind], views=views), narrow(name), []
+    attack, method, found = Attack(KINDS[kind], views=views), small_method(name), []
     forward, queues = method.forward, [part for part in method.modules() if isinstance(part, Queue)]
 
     def spy(*given):
@@ -347,12 +341,12 @@ def test_queues_of_a_method_of_one_s_own_need_no_more_than_a_hook():
     assert QUEUED == ["moco_v2", "nnclr"]
     for name, method in METHODS.items():
         held = {"queue": 64} if name == "swav" else {}
-        queued = any(isinstance(part, Queue) for part in narrow(name, **held).modules())
+        queued = any(isinstance(part, Queue) for part in small_method(name, **held).modules())
         assert queued == hasattr(method.build, "after_batch"), name
 
 
 def test_swav_s_queues_take_a_batch_once():
-    method = narrow("swav", queue=64).train()
+    method = small_method("swav", queue=64).train()
     before = [queue.keys.clone() for queue in method.queues]
     views = [torch.rand(8, 3, view.size, view.size) for view in method.views]
     for _ in range(2):
@@ -373,11 +367,11 @@ def test_an_attack_without_a_slope_where_it_starts_is_refused():
     for name, method in METHODS.items():
         if (name, "fgsm", "last") not in REFUSED and name not in ("trades", "deacl"):
             assert not hasattr(method.build, "flat_at_zero")
-            assert max(moved(narrow(name).train(), attack, count=4)) > 0.5, name
+            assert max(moved(small_method(name).train(), attack, count=4)) > 0.5, name
 
 
 def test_negatives_and_an_attack_are_refused_by_the_trainer_too():
-    method = narrow("simclr", negatives="patch")
+    method = small_method("simclr", negatives="patch")
     with pytest.raises(BadInput, match="negatives are for training without an attack"):
         train(method, *data(), PLAN, seed=0, progress=False, attack=Attack("fgsm"))
 
@@ -388,7 +382,7 @@ def test_negatives_and_an_attack_are_refused_by_the_trainer_too():
 @pytest.mark.parametrize("mode", ["eval", "batch"])
 def test_the_same_view_as_partner_is_the_attack_of_the_paper_s_code(mode):
     """Five steps from zero up the contrast of the second view with itself, in lightly's loss; the first is not used."""
-    method = narrow("simclr").train(mode == "batch")
+    method = small_method("simclr").train(mode == "batch")
     generator = torch.Generator().manual_seed(0)
     first, second = (torch.rand(8, 3, 32, 32, generator=generator) for _ in range(2))
     attack = Attack("pgd(5)", "8/255", 0.01, views="last", start="zero", partner="same", mode=mode)
@@ -415,7 +409,7 @@ def test_a_partner_needs_a_second_view():
             RunConfig("scenes", name, attack=attack)
     for name in ("simclr", "byol", "moco_v2", "moco_v3", "emp_ssl"):
         RunConfig("scenes", name, attack=attack)
-    assert [share > 0.5 for share in moved(narrow("moco_v2").train(), attack)] == [True, False]
+    assert [share > 0.5 for share in moved(small_method("moco_v2").train(), attack)] == [True, False]
 
 
 class Counting(Encoder):
@@ -449,9 +443,7 @@ def test_what_does_not_change_in_a_batch_is_computed_once(name, attack):
 
 @pytest.mark.parametrize("name", ["trades", "deacl"])
 def test_a_target_that_is_handed_over_changes_no_number(name):
-    torch.manual_seed(0)
-    given = build_encoder("resnet10_narrow") if name == "deacl" else None
-    method = build_method(name, build_encoder("resnet10_narrow"), METHODS[name].settings(), 10, given).eval()
+    method = small_method(name).eval()
     clean = [torch.rand(8, 3, 32, 32, generator=torch.Generator().manual_seed(0))]
     views, labels = [(clean[0] + 0.01).clamp(0, 1)], (torch.arange(8),) if name == "trades" else ()
     with torch.no_grad():
