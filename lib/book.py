@@ -23,8 +23,6 @@ import yaml
 
 from lib import paths
 from lib.errors import BadInput, one_of
-from lib.images import names
-from lib.runs import PRESETS
 
 # What a page of a sound book does not hold: a cell that failed, a computed word that is missing, an image
 # whose alternative text is the name of its file. An example in a docstring may show an error (class "gt").
@@ -125,6 +123,9 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:
     """What papermill hands every notebook: nothing for the published book."""
+    from lib.images import names  # here, or each process of `execute` would wait for torch without a use for it
+    from lib.runs import PRESETS
+
     if preset is None:
         if dataset or seeds:
             raise BadInput("a data set and seeds are for a book that is computed now: name a preset with --preset")
@@ -136,6 +137,8 @@ def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> d
 
 
 def main() -> int:
+    from lib.runs import PRESETS
+
     parser = argparse.ArgumentParser(prog="python -m lib.book", description=__doc__.splitlines()[0])
     parser.add_argument("--preset", help=f"compute every number now, at this scale: {', '.join(PRESETS)}")
     parser.add_argument("--dataset", help="a data set other than the preset's own")

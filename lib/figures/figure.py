@@ -9,6 +9,7 @@ import io
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -43,17 +44,18 @@ class Figure:
         """MyST for the book (whose config prefers it) and HTML for every other reader."""
         return {"text/markdown": self.myst(), "text/html": self.page()}
 
+    @cached_property
     def _shown(self) -> tuple[str, str]:
-        """The drawing as a data URI, and the table behind it."""
+        """The drawing as a data URI, and the table behind it: made once for the book and for other readers."""
         return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self._table())
 
     def myst(self) -> str:
-        picture, table = self._shown()
+        picture, table = self._shown
         alt = json.dumps(self.alt, ensure_ascii=False)
         return f"```{{figure}} {picture}\n:name: {self.name}\n:alt: {alt}\n\n{self.caption}\n```\n\n{table}\n"
 
     def page(self) -> str:
-        picture, table = self._shown()
+        picture, table = self._shown
         words = html.escape(re.sub(r"\{[\w:]+\}`([^`]*)`", r"[\1]", self.caption))  # no roles outside the book
         return (
             f'<figure><img src="{picture}" alt="{html.escape(self.alt)}" style="max-width:100%; background:white">'
