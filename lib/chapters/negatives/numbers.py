@@ -232,9 +232,9 @@ def class_levels(rows: Rows) -> Rows:
     systems = [name for name in family(rows) if name != "random"]
     cues = measured_by(rows, "cue_accuracy")
     cues = cues[cues["metric"].str.startswith(OF_CLASS) & (cues["severity"] == 0)]
-    cues = cues.assign(images=cues["shift"].map({"texture": TEXTURES, CLEAN: IN}))
+    cues = cues.assign(shown=cues["shift"].map({"texture": TEXTURES, CLEAN: IN}))  # rows have their count as "images"
     cues["class"] = cues["metric"].str.removeprefix(OF_CLASS)
-    table = levels(cues, ["images", "class", "system"])
+    table = levels(cues, ["shown", "class", "system"]).rename(columns={"shown": "images"})
     table = in_order(table, images=(TEXTURES, IN), system=systems)
     on = table[table["images"] == TEXTURES]
     order = on.groupby("class")["mean"].mean().sort_values(ascending=False, kind="stable").index
