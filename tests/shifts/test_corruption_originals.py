@@ -192,7 +192,7 @@ def test_snow(table, severity):
         agree(floats, expected, share=0.99)  # a flake's byte may fall either way
 
 
-@pytest.mark.parametrize("side, count", [(32, 300), (45, 20), (64, 20)])
+@pytest.mark.parametrize("side, count", [(32, 100), (45, 10), (64, 10)])
 @pytest.mark.parametrize("table, severity", CASES)
 def test_frost(table, severity, side, count):
     of_image, of_photograph, every = CONSTANTS[table]["frost"][severity - 1]
@@ -277,7 +277,7 @@ def test_elastic(table, severity, side):
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-@pytest.mark.parametrize("side", [32, 64, 96, 224])
+@pytest.mark.parametrize("side", [32, 96, 224])
 @pytest.mark.parametrize("table", CONSTANTS)
 def test_pixelate_and_jpeg_are_pillows(table, severity, side):
     image = picture(side)
@@ -328,7 +328,7 @@ def test_speckle(table, severity):
 
 
 @pytest.mark.parametrize("table, severity", CASES)
-@pytest.mark.parametrize("side, count", [(32, 60), (45, 20), (224, 2)])
+@pytest.mark.parametrize("side, count", [(32, 40), (45, 20), (224, 2)])
 def test_spatter_through_opencv(table, severity, side, count):
     mean, deviation, blur, threshold, strength, mud = CONSTANTS[table]["spatter"][severity - 1]
     seeds = image_seeds(count, torch.Generator().manual_seed(severity))
@@ -361,7 +361,7 @@ def test_spatter_through_opencv(table, severity, side, count):
 
 
 @pytest.mark.parametrize("severity", range(1, 6))
-@pytest.mark.parametrize("side", [32, 64, 224])
+@pytest.mark.parametrize("side", [32, 96])
 @pytest.mark.parametrize(
     "function",
     [defocus_blur, gaussian_blur, zoom_blur, brightness, contrast, pixelate, jpeg_compression, saturate],
@@ -400,21 +400,15 @@ ALL = (1, 2, 3, 4, 5)
 @pytest.mark.parametrize(
     "name, side, count, severities",
     [
-        ("gaussian_noise", 32, 200, ALL),
-        ("shot_noise", 32, 200, ALL),
-        ("impulse_noise", 32, 200, ALL),
-        ("speckle_noise", 32, 200, ALL),
-        ("fog", 32, 200, ALL),
-        ("spatter", 32, 200, (2, 3, 4, 5)),  # at severity 1 some images get no drop: theirs divides 0 by 0
+        *[(name, 32, 100, (1, 3, 5)) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")],
+        ("fog", 32, 100, ALL),
+        ("spatter", 32, 100, (2, 3, 4, 5)),  # at severity 1 some images get no drop: theirs divides 0 by 0
         ("snow", 32, 100, (1, 2, 3, 5)),  # at severity 4 theirs is trimmed off-centre
         ("motion_blur", 32, 60, (1, 2, 3, 4)),  # at severity 5 theirs loses weight at the border of 32 px images
-        ("glass_blur", 32, 24, ALL),
-        *[(name, 64, 40, (1, 5)) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")],
-        *[(name, 64, 40, (2, 5)) for name in ("fog", "spatter", "snow")],
-        ("motion_blur", 64, 24, (1, 5)),
-        ("glass_blur", 64, 8, (1,)),
-        *[(name, 224, 12, (3,)) for name in ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")],
-        *[(name, 224, 12, (3, 5)) for name in ("fog", "spatter", "snow", "motion_blur")],
+        ("glass_blur", 32, 24, (1, 3, 5)),
+        *[(name, 64, 40, (5,)) for name in ("fog", "spatter", "snow")],
+        ("motion_blur", 64, 24, (5,)),
+        *[(name, 224, 8, (3,)) for name in ("gaussian_noise", "fog", "spatter")],
         ("glass_blur", 224, 2, (1,)),
     ],
 )
