@@ -99,6 +99,13 @@ class Small(Encoder):
         return [self.layer(self.normalised(x)).relu()]
 
 
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """Of the network that learns masks, of which nothing is asked here but that it is the same."""
+    monkeypatch.setattr(saliency, "EPOCHS", 1)
+    monkeypatch.setattr(saliency, "BATCHES", 3)
+
+
 def seeded(seed=0):
     return torch.Generator().manual_seed(seed)
 
