@@ -22,7 +22,7 @@ from lib.measures.erasure import fit_erasure
 from lib.measures.invariance import cosine, distance_ratio, effective_invariance, fit_whitening, mahalanobis
 from lib.measures.monitor import ridge_classifier
 from lib.measures.raw_input import faded, low_contrast
-from lib.measures.regression import fit_kernel_ridge, fit_ridge, nested
+from lib.measures.regression import nested
 from lib.measures.robust_accuracy import left_standing, pgd_attack
 from lib.measures.segmentation import fit_fcn, fit_linear, pixel_features, predict
 from lib.measures.similarity import ssim
@@ -346,8 +346,6 @@ CALLS = {
     "distance_ratio": lambda: distance_ratio(A, B),
     "effective_invariance": lambda: effective_invariance(A, B),
     "ridge_classifier": lambda: ridge_classifier(FEATURES, CLASSES, 3)(FEATURES),
-    "fit_ridge": lambda: fit_ridge(A, TARGETS[:12], B, TARGETS[12:]).predict(B),
-    "fit_kernel_ridge": lambda: fit_kernel_ridge(A, TARGETS[:12], B, TARGETS[12:]).predict(B),
     "nested": lambda: nested(FEATURES, TARGETS, 3),
     "fit_erasure": lambda: fit_erasure(FEATURES, TARGETS).remove(FEATURES),
     "rollout": lambda: rollout(torch.rand(2, 3, 2, 5, 5, generator=seeded())),
