@@ -8,10 +8,11 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
@@ -65,6 +66,17 @@ def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
     tensors = make()
     write(path, lambda file: file.write(save(tensors, _checksum(tensors))))
     return tensors
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time holds this lock, a file `path` of nothing else; a second one waits. It dies with its process.
+
+    Raises OSError where `path` cannot be written.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(path):
+        yield
 
 
 def _checksum(tensors: dict[str, Tensor]) -> dict[str, str]:

@@ -18,7 +18,7 @@ from torch import nn
 from tqdm import tqdm
 
 import lib
-from lib import memory, paths
+from lib import files, memory, paths
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
@@ -31,12 +31,6 @@ from lib.shifts.saliency import without_background
 from lib.shifts.textures import textures
 from lib.training import OutOfTime, needs_attack, passes, train
 from lib.views import augmented, cost, cropped
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, so one process at a time is up to the user
-    fcntl = None
-
 
 MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  # of a run under attack, published
 
@@ -261,14 +255,12 @@ def _fuse(
 def _locked(key: str) -> Iterator[None]:
     """One process at a time works on a run; a second one waits. The lock dies with its process."""
     home = store.folder(key)
-    try:
-        home.mkdir(parents=True, exist_ok=True)
-        lock = open(home / "lock", "w")
-    except OSError as error:
-        raise BadInput(f"no run can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS") from error
-    with lock:
-        if fcntl:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(files.locked(home / "lock"))
+        except OSError as error:
+            words = f"no run can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS"
+            raise BadInput(words) from error
         yield
 
 

@@ -13,14 +13,11 @@ Every file is written whole or not at all; `tuning.csv` grows by whole lines.
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
-import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TextIO
 
 import pandas as pd
 import torch
@@ -31,11 +28,6 @@ from torch import nn
 from lib import files, paths
 from lib.errors import BadInput
 from lib.measures import COLUMNS
-
-try:
-    import fcntl
-except ImportError:  # Windows: no lock, so one process at a time is up to the user
-    fcntl = None
 
 PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
 LINE_COLUMNS = ("run", *COLUMNS)  # of a published file, whose name is the measure's
@@ -278,17 +270,6 @@ def read_tuning(home: Path) -> pd.DataFrame:
 
 def append_tuning(home: Path, line: dict[str, object]) -> None:
     """Add one line of `TUNING_COLUMNS`, which several processes may do at once."""
-    home.mkdir(parents=True, exist_ok=True)
-    with locked(home / "tuning.csv") as file:
-        text = pd.DataFrame([line])[list(TUNING_COLUMNS)].to_csv(index=False, header=file.tell() == 0)
-        file.write(text)
-
-
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[TextIO]:
-    """The file `path`, open to be extended by this process alone. The lock dies with its process."""
-    with open(path, "a") as file:
-        if fcntl:
-            fcntl.flock(file, fcntl.LOCK_EX)
-        file.seek(0, os.SEEK_END)  # where another process may have moved it meanwhile
-        yield file
+    path = home / "tuning.csv"
+    with files.locked(path.with_suffix(".lock")), open(path, "a") as file:
+        file.write(pd.DataFrame([line])[list(TUNING_COLUMNS)].to_csv(index=False, header=file.tell() == 0))
