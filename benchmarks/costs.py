@@ -47,7 +47,8 @@ def measure(method: str, preset: str) -> dict[str, object]:
     torch.manual_seed(0)
     module = build_method(method, build_encoder(config.encoder), config.settings, len(data.classes))
     removed = without_background(config.dataset, "train", config.train_images, device)[some] if config.removal else None
-    history = train(module, data.images[some], data.labels[some], short, seed=0, progress=False, removed=removed)
+    beside = {} if removed is None else {"removed": removed}
+    history = train(module, data.images[some], data.labels[some], short, seed=0, progress=False, beside=beside)
     steps_per_epoch = len(data.images) // plan.batch_size
     return {
         "method": method,

@@ -297,10 +297,8 @@ def test_training_names_labels_and_extra_images_that_are_wrong():
         for name in ("supervised", "supcon", "trades"):
             with pytest.raises(BadInput, match=words):
                 run(name, labels)
-    with pytest.raises(BadInput, match="train takes textures as uint8"):
-        run("simclr", textures=FLOATS)
-    with pytest.raises(BadInput, match="train takes images without background as uint8"):
-        run("simclr", removed=FLOATS)
+    with pytest.raises(BadInput, match=r"train takes beside\['textures'\] as uint8"):
+        run("simclr", beside={"textures": FLOATS})
     with pytest.raises(BadInput, match="all their values are equal"):
         train(method_of("simclr"), torch.zeros_like(BYTES), LABELS, Training(1, 2), 0, progress=False)
     assert len(run()) == 1

@@ -106,11 +106,7 @@ def test_files_are_short():
     assert not {name_of(path): n for path in FILES if (n := len(path.read_text().splitlines())) > LINES}
 
 
-# Until the trainer is cut into parts.
-LONG = {"lib/training/trainer.py": pytest.mark.xfail(reason="`train` is being cut into parts", strict=True)}
-
-
-@pytest.mark.parametrize("path", [pytest.param(path, marks=LONG.get(name_of(path), ())) for path in FILES], ids=name_of)
+@pytest.mark.parametrize("path", FILES, ids=name_of)
 def test_functions_are_short(path):
     assert not {name: lines for name, lines in functions(path).items() if lines > FUNCTION_LINES}
 

@@ -306,7 +306,7 @@ def waits_of_training(gpu, method, plan=None, **options):
     images, labels = pictures(8), torch.zeros(8, dtype=torch.long, device=GPU)
     plan = Training(epochs=1, batch_size=8, warmup_epochs=0, precision="bf16", **(plan or {}))
     with gpu.waiting() as waits:
-        options |= {"removed": images, "textures": images, "progress": False}
+        options |= {"beside": {"removed": images, "textures": images}, "progress": False}
         (entry,) = train(method, images, labels, plan, seed=0, **options)
     encoders = sum(hasattr(module, "normalise_by") for module in method.modules())
     assert len(waits) - len(inside(waits)) <= 2 + encoders  # the least and the most label, and one for each encoder

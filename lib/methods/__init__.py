@@ -14,10 +14,13 @@ One that `needs_attack` compares adversarial `views` with the same views without
 it is `flat_at_zero` where that has no slope at the clean views. Where what `weakness` compares with is the same in all
 attack passes of a batch, `target(clean)` computes it, once, and `weakness` takes it as `target`; where it is
 `target_is_fixed`, `forward` takes it as well.
-One that `repels` in the table below, and whose settings name `negatives`, gets after its views, for each of its
-`queries`, as many images as the settings count.
-One whose settings are a `lib.methods.removal.Removal` keeps them as `removal`, and some of its views are cut from
-images without their background. One whose settings decide its views has `views_of(settings)` instead of a tuple.
+Views are cut from the training images, unless the method has `origins(batch, generator)`: for each view the images,
+uint8 (N, 3, H, W), that it is cut from. Here `batch` are by name the "images" of a batch and what else the method
+`reads` of each image, a dict of its name to what it is. One that `has_negatives` has `negatives(batch, drawn,
+clean, generator)`, further images that it gets behind its views, whose parameters were `drawn` and which are `clean`.
+`lib.methods.removal.Removing` and `lib.methods.repulsion.Repelling` are such, for modules to inherit from.
+
+One whose settings decide its views has `views_of(settings)` instead of a tuple.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 

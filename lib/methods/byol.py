@@ -9,7 +9,7 @@ from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lib.methods.repulsion import Repulsion
+from lib.methods.repulsion import Repelling, Repulsion
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import BYOL as BYOL_VIEWS
@@ -26,7 +26,7 @@ class Settings(Repulsion):
     projection: int = 128
 
 
-class BYOL(nn.Module):
+class BYOL(Repelling, nn.Module):
     views = BYOL_VIEWS
     queries = (0, 1)
     uses_labels = False

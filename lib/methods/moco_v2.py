@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.queue import Queue
-from lib.methods.repulsion import Repulsion, repelled
+from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.methods.target import follow, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -29,7 +29,7 @@ class Settings(Repulsion):
     projection: int = 128
 
 
-class MoCoV2(nn.Module):
+class MoCoV2(Repelling, nn.Module):
     """Queries from one view, keys from the other, each view a batch of its own for batch norm.
 
     The paper shuffles keys between devices, so that a query's batch norm sees other images than its key's does: else

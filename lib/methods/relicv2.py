@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from lib.errors import one_of
 from lib.inputs import check_batch, whole, whole_or_none
 from lib.methods.relic import ReLIC
-from lib.methods.removal import Removal
+from lib.methods.removal import Removal, Removing
 from lib.precision import full_precision, own_precision
 from lib.views import View, large_and_small
 
@@ -59,9 +59,11 @@ class Settings(Removal):
         one_of(self.against, AGAINST, "against")
 
 
-class ReLICv2(ReLIC):
+class ReLICv2(Removing, ReLIC):
     """ReLIC's networks, head included. Batch norm sees one crop at a time, in the encoder and in the head: the paper's
     listing, as it is quoted, sends crop by crop through the whole network."""
+
+    removal: Settings
 
     @staticmethod
     def views_of(settings: Settings) -> tuple[View, ...]:

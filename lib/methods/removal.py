@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+
+import torch
+from torch import Tensor
 
 from lib.errors import one_of
 from lib.inputs import real
+from lib.views import View
 
 MASKS = ("learned", "fused", "exact", "shuffled")
 
@@ -25,3 +30,28 @@ class Removal:
     def __post_init__(self) -> None:
         one_of(self.masks, MASKS, "kind of masks")
         object.__setattr__(self, "removed", float(real(self.removed, "removed", 0, 1)))
+
+
+class Removing:
+    """What the `views` of a module with a `removal` are cut from (`lib.methods`)."""
+
+    views: tuple[View, ...]
+    removal: Removal
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What has to be made of each image before."""
+        removed = "the same without its background (see lib.shifts.saliency)"
+        return getattr(super(), "reads", {}) | ({"removed": removed} if self.removal.removed else {})
+
+    def origins(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> list[Tensor]:
+        """A batch of images a view; for one of the largest size some are from those without their background."""
+        images, share = batch["images"], self.removal.removed
+        if not share:
+            return [images] * len(self.views)
+        largest = max(view.size for view in self.views)
+        origins = []
+        for view in self.views:
+            chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < share
+            origins.append(torch.where(chosen, batch["removed"], images) if view.size == largest else images)
+        return origins

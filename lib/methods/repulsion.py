@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -11,6 +12,8 @@ from torch.nn import functional as F
 from lib.errors import BadInput, one_of
 from lib.inputs import real, whole
 from lib.precision import own_precision
+from lib.views import View, patch_negatives, render_checked
+from lib.views.recipes import Parameters
 
 NEGATIVES = ("patch", "texture")
 
@@ -35,6 +38,35 @@ class Repulsion:
         object.__setattr__(self, "count", whole(self.count, "count"))
         if self.negatives == "texture" and self.count > 1:
             raise BadInput(f"an image has one texture: the count of texture negatives is 1, not {self.count}")
+
+
+class Repelling:
+    """What a module with a `repulsion` reads behind its `views`: negatives of each of its `queries` (`lib.methods`)."""
+
+    views: tuple[View, ...]
+    queries: tuple[int, ...]
+    repulsion: Repulsion
+
+    @property
+    def has_negatives(self) -> bool:
+        """Whether the settings name any."""
+        return self.repulsion.negatives is not None
+
+    @property
+    def reads(self) -> dict[str, str]:
+        """What has to be made of each image before."""
+        texture = {"textures": "its texture (see lib.shifts.textures)"} if self.repulsion.negatives == "texture" else {}
+        return getattr(super(), "reads", {}) | texture
+
+    def negatives(
+        self, batch: Mapping[str, Tensor], drawn: Sequence[Parameters], clean: Sequence[Tensor],
+        generator: torch.Generator,
+    ) -> list[Tensor]:  # fmt: skip
+        """Of each query so many as the settings count: patches of it, or its texture turned, cut and coloured alike."""
+        if self.repulsion.negatives == "texture":
+            return [render_checked(batch["textures"], self.views[query], drawn[query]) for query in self.queries]
+        queries = [clean[query] for query in self.queries for _ in range(self.repulsion.count)]
+        return [patch_negatives(query, generator) for query in queries]
 
 
 @own_precision

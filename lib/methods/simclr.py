@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from lib.held import held
 from lib.inputs import check_batch
-from lib.methods.repulsion import Repulsion, repelled
+from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
@@ -26,7 +26,7 @@ class Settings(Repulsion):
     projection: int = 128
 
 
-class SimCLR(nn.Module):
+class SimCLR(Repelling, nn.Module):
     views = SIMCLR
     queries = (0, 1)
     uses_labels = False

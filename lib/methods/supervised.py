@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from lib.errors import one_of
 from lib.methods import relicv2
-from lib.methods.removal import Removal
+from lib.methods.removal import Removal, Removing
 from lib.precision import full_precision
 from lib.views import SUPERVISED, View
 
@@ -29,7 +29,7 @@ class Settings(Removal):
         one_of(self.crops, CROPS, "crops")
 
 
-class Supervised(nn.Module):
+class Supervised(Removing, nn.Module):
     """The cross-entropy of every view, averaged."""
 
     uses_labels = True

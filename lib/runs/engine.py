@@ -169,12 +169,7 @@ def _train(
         history = train(
             method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
             progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
-            textures=textures(config.dataset, "train", config.train_images, device, progress)
-            if config.negatives == "texture" else None,
-            removed=without_background(
-                config.dataset, "train", config.train_images, device, progress, config.removal.masks
-            )
-            if config.removal else None,
+            beside=_beside(config, device, progress),
         )  # fmt: skip
     record = {
         "key": key,
@@ -198,6 +193,13 @@ def _train(
     store.save_run(key, method.encoder, history, record, getattr(method, "pre_feature", None))
     checkpoint.unlink(missing_ok=True)
     return record, method.encoder  # type: ignore[return-value]
+
+
+def _beside(config: RunConfig, device: torch.device, progress: bool) -> dict[str, torch.Tensor]:
+    """What the method reads beside the images."""
+    what = config.dataset, "train", config.train_images, device, progress
+    found = {"textures": textures(*what)} if config.negatives == "texture" else {}
+    return found | ({"removed": without_background(*what, config.removal.masks)} if config.removal else {})
 
 
 def _fresh(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:

@@ -88,6 +88,11 @@ class Attack:
         return self.count if self.kind == "free" else 1
 
     @property
+    def scheduled(self) -> int:
+        """Optimiser steps for each batch, as the length of the schedule counts them."""
+        return 1 if self.quirk == "cyclic schedule" else self.replays
+
+    @property
     def steps(self) -> int:
         """Attack passes before each step of the optimiser."""
         return 0 if self.kind == "free" else self.count
@@ -154,7 +159,7 @@ class Adversary:
         """`forward` is the compiled method where there is one; a `weakness` is then compiled too."""
         if reason := unfit(attack, method, method.views):
             raise BadInput(f"{type(method).__name__} {reason}")
-        if getattr(getattr(method, "repulsion", None), "negatives", None):
+        if getattr(method, "has_negatives", False):
             raise BadInput("negatives are for training without an attack: one of the two is None")
         self.attack, self.method, self.precision = attack, method, precision
         self.forward, self.weakness = forward or method, getattr(method, "weakness", None)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,8 +29,10 @@ from lib.precision import PRECISIONS, autocast, own_precision, precision_on, rep
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
+from lib.training.cutting import cut, read_by
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
-from lib.views import View, draw, patch_negatives, render_checked
+
+Monitor = Callable[[nn.Module], dict[str, float]]  # the method in evaluation mode -> what the history keeps of it
 
 
 class OutOfTime(Exception):
@@ -83,17 +85,16 @@ def train(
     checkpoint_seconds: float = 60.0,
     deadline: float = math.inf,
     progress: bool = True,
-    monitor: Callable[[nn.Module], dict[str, float]] | None = None,
+    monitor: Monitor | None = None,
     attack: Attack | None = None,
-    textures: Tensor | None = None,
-    removed: Tensor | None = None,
+    beside: Mapping[str, Tensor] | None = None,
 ) -> list[dict[str, float]]:
     """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
 
     With an `attack` it learns from what the adversary makes of its views. Free training takes several steps of the
-    optimiser a batch; the schedule counts them all, and so does the mean of each loss term. A method whose negatives
-    are `textures` gets that of each image, and one with a `removal` each image without its background in `removed`,
-    uint8 (N, 3, H, W) as well.
+    optimiser a batch; the schedule counts them all, and so does the mean of each loss term. `beside` are by name
+    further images, one for each of `images` and like them, of which a method takes those that it `reads` (see
+    `lib.methods`).
 
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
     the end; one of another method, plan, seed, attack or data is refused with a `BadInput` that names
@@ -102,141 +103,151 @@ def train(
     and of their sum, the learning rate, seconds, images per second and peak memory in MiB.
     Raises BadInput before the first step for images or labels that are not as said here.
     """
-    _check(method, images, labels, textures, removed)
-    seed, device = whole(seed, "seed", None), images.device
-    steps_per_epoch = len(images) // training.batch_size
-    if steps_per_epoch == 0:
+    seed = whole(seed, "seed", None)
+    read = _checked(method, images, labels, training, beside or {})
+    noted = _identity(method, read, labels, training, seed, attack) if checkpoint else {}
+    state = load(checkpoint, images.device, noted) if checkpoint and checkpoint.exists() else None
+    run = _Run(method, read, labels, training, seed, attack, state)
+    saved = time.monotonic()
+    for step, batch in _batches(len(images), training, seed, run.done, images.device, progress):
+        if time.monotonic() > deadline:
+            run.save(checkpoint, noted)
+            raise OutOfTime
+        run.learn(step, batch)
+        if run.done % run.steps_per_epoch == 0:
+            run.end_epoch(monitor)
+        if run.done == run.steps or time.monotonic() - saved > checkpoint_seconds:
+            run.save(checkpoint, noted)
+            saved = time.monotonic()
+    method.eval()
+    return run.history
+
+
+class _Run:
+    """A training under way: the method, what moves its weights, and what a checkpoint keeps of both."""
+
+    def __init__(
+        self, method: nn.Module, read: dict[str, Tensor], labels: Tensor, training: Training, seed: int,
+        attack: Attack | None, state: dict | None,
+    ) -> None:  # fmt: skip
+        """Where the checkpoint was whose `state` is given, or at the beginning."""
+        self.method, self.read, self.labels, self.training, self.seed = method, read, labels, training, seed
+        self.device = read["images"].device
+        _prepare(method, read["images"])
+        self.optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
+        self.forward = torch.compile(method) if training.compile else method
+        self.precision = precision_on(self.device, training.precision)
+        self.adversary = Adversary(attack, method, self.precision, self.forward) if attack else None
+        self.replays, counted = (attack.replays, attack.scheduled) if attack else (1, 1)
+        self.steps_per_epoch = len(read["images"]) // training.batch_size
+        self.steps = training.epochs * self.steps_per_epoch
+        self.length = self.steps * counted  # of the schedule, in optimiser steps
+        self.warmup = round(training.warmup_epochs * self.steps_per_epoch * counted)
+        self.generator = torch.Generator(self.device)
+        self.rate = 0.0
+        if state:
+            method.load_state_dict(state["method"])
+            self.optimiser.load_state_dict(state["optimiser"])
+            if self.adversary:
+                self.adversary.state = state["adversary"]
+        self.history, self.done = (state["history"], state["step"]) if state else ([], 0)
+        # Of the epoch that is under way: the sums of its loss terms, and the seconds that it has taken so far.
+        self.sums, elapsed = (state["sums"], state["elapsed"]) if state else ({}, 0.0)
+        reset_peak_memory(self.device)
+        self.started = time.monotonic() - elapsed
+
+    def save(self, checkpoint: Path | None, noted: dict[str, object]) -> None:
+        """Write all of it to `checkpoint`, with what was `noted` of whose it is."""
+        if checkpoint:
+            state = {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict()}
+            state |= {"history": self.history, "step": self.done, "sums": self.sums}
+            state |= {"elapsed": time.monotonic() - self.started, "identity": noted}
+            state |= {"adversary": self.adversary.state if self.adversary else None}
+            files.write(checkpoint, lambda file: torch.save(state, file))
+
+    def learn(self, step: int, batch: Tensor) -> None:
+        """From the images at the places `batch`: make their views, and update the weights once a replay."""
+        self.generator.manual_seed(seed_of(self.seed, 1, step))
+        clean = cut(self.method, {name: images[batch] for name, images in self.read.items()}, self.generator)
+        for replay in range(self.replays):
+            self._update(step, replay, clean, self.labels[batch])
+        if hasattr(self.method, "after_batch"):
+            self.method.after_batch()
+        self.done = step + 1
+
+    def _update(self, step: int, replay: int, clean: list[Tensor], labels: Tensor) -> None:
+        update = step * self.replays + replay
+        self.rate = learning_rate(update, self.length, self.warmup, self.training.learning_rate)
+        for group in self.optimiser.param_groups:
+            group["lr"] = self.rate
+        self.optimiser.zero_grad()
+        terms = self._terms(step, clean, labels)
+        if terms:  # the random control has none
+            sum(terms.values()).backward()
+            if self.adversary:
+                self.adversary.after_backward()
+            self.optimiser.step()
+        self.method.after_step((update + 1) / (self.steps * self.replays))
+        for name, term in terms.items():
+            self.sums[name] = self.sums.get(name, 0) + term.detach() / self.replays
+
+    def _terms(self, step: int, clean: list[Tensor], labels: Tensor) -> dict[str, Tensor]:
+        """Of the loss, on the views as they are or as an adversary leaves them."""
+        views, target = clean, None
+        if self.adversary:
+            views = self.adversary.attacked(clean, labels, seed_of(self.seed, 2, step))
+            target = self.adversary.target
+        with autocast(self.device, self.precision):
+            return loss_terms(self.forward, views, clean, labels, target)
+
+    def end_epoch(self, monitor: Monitor | None) -> None:
+        """Read the losses, which waits for the device, and ask the monitor."""
+        seconds = time.monotonic() - self.started
+        entry = {name: float(total) / self.steps_per_epoch for name, total in self.sums.items()}
+        entry["loss"] = math.fsum(entry.values())
+        if not math.isfinite(entry["loss"]):
+            raise BadInput(f"the loss is {entry['loss']} at step {self.done}; use a learning rate below {self.rate:g}")
+        entry |= {"epoch": self.done // self.steps_per_epoch, "learning_rate": self.rate, "seconds": seconds}
+        entry["images_per_second"] = self.steps_per_epoch * self.training.batch_size / seconds
+        entry["peak_memory_mib"] = peak_memory(self.device)
+        if monitor:
+            asked = time.monotonic()
+            entry |= monitor(self.method.eval())
+            entry["monitor_seconds"] = time.monotonic() - asked
+            self.method.train()
+        self.history.append(entry)
+        self.sums, self.started = {}, time.monotonic()
+
+
+def _prepare(method: nn.Module, images: Tensor) -> None:
+    method.to(images.device).train()
+    for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
+        module.normalise_by(images)  # a method may hold several encoders
+    method.to(memory_format=torch.channels_last)
+
+
+def _checked(
+    method: nn.Module, images: Tensor, labels: Tensor, training: Training, beside: Mapping[str, Tensor]
+) -> dict[str, Tensor]:
+    """The images, and those beside them that `method` reads. The device is waited for, once, if labels are read."""
+    check_images(images, "train")
+    if method.uses_labels:
+        check_labels(labels, len(images), "train", getattr(method, "classes", None))
+    if labels.device != images.device:
+        raise BadInput(f"train takes labels where the images are, on {images.device}, not on {labels.device}")
+    if len(images) < training.batch_size:
         raise BadInput(
             f"a batch of {training.batch_size} needs as many training images, there are {len(images)}; add images, or "
             f"set batch_size to at most {len(images)}"
         )
-    repulsion = getattr(method, "repulsion", None)
-    negatives = repulsion.negatives if repulsion else None
-    if negatives == "texture" and (textures is None or len(textures) != len(images)):
-        raise BadInput(f"texture negatives need a texture of each of the {len(images)} images: see lib.shifts.textures")
-    removal = getattr(method, "removal", None)
-    share = removal.removed if removal else 0.0
-    if share and (removed is None or removed.shape != images.shape):
-        raise BadInput(f"{len(images)} images are to be seen without their background, too: see lib.shifts.saliency")
-    data = {"images": images} | ({"labels": labels} if getattr(method, "uses_labels", True) else {})
-    data |= ({"textures": textures} if negatives == "texture" else {}) | ({"removed": removed} if share else {})
-    noted = identity(method, training, seed, attack, data) if checkpoint else {}
-    state = load(checkpoint, device, noted) if checkpoint and checkpoint.exists() else None
-    method.to(device).train()
-    for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
-        module.normalise_by(images)  # a method may hold several encoders
-    method.to(memory_format=torch.channels_last)
-    optimiser = build_optimiser(training.optimiser, method, training.weight_decay)
-    forward = torch.compile(method) if training.compile else method
-    precision = precision_on(device, training.precision)
-    adversary = Adversary(attack, method, precision, forward) if attack else None
-    replays = attack.replays if attack else 1
-    steps = training.epochs * steps_per_epoch
-    counted = 1 if attack and attack.quirk == "cyclic schedule" else replays  # steps a batch, as the schedule has it
-    length, warmup = steps * counted, round(training.warmup_epochs * steps_per_epoch * counted)
-
-    if state:
-        method.load_state_dict(state["method"])
-        optimiser.load_state_dict(state["optimiser"])
-        if adversary:
-            adversary.state = state["adversary"]
-    history, done = (state["history"], state["step"]) if state else ([], 0)
-    # Of the epoch that is under way: the sums of its loss terms, and the seconds that it has taken so far.
-    sums, elapsed = (state["sums"], state["elapsed"]) if state else ({}, 0.0)
-
-    def save() -> None:
-        if checkpoint:
-            state = {"method": method.state_dict(), "optimiser": optimiser.state_dict()}
-            state |= {"history": history, "step": done, "sums": sums, "elapsed": time.monotonic() - started}
-            state |= {"adversary": adversary.state if adversary else None, "identity": noted}
-            files.write(checkpoint, lambda file: torch.save(state, file))
-
-    reset_peak_memory(device)
-    generator = torch.Generator(device)
-    saved = time.monotonic()
-    started = saved - elapsed
-    for step, batch in _batches(len(images), training, seed, done, device, progress):
-        if time.monotonic() > deadline:
-            save()
-            raise OutOfTime
-        generator.manual_seed(seed_of(seed, 1, step))
-        chosen = images[batch]
-        drawn = [draw(view, len(batch), images.shape[-2:], generator) for view in method.views]
-        sources = [chosen] * len(drawn)
-        if share:
-            sources = _sources(method.views, chosen, removed[batch], share, generator)
-        clean = [render_checked(*view) for view in zip(sources, method.views, drawn, strict=True)]
-        if negatives == "texture":  # turned, cut and coloured as the query is
-            clean += [render_checked(textures[batch], method.views[query], drawn[query]) for query in method.queries]
-        elif negatives == "patch":
-            queries = [clean[query] for query in method.queries for _ in range(repulsion.count)]
-            clean += [patch_negatives(query, generator) for query in queries]
-        for replay in range(replays):
-            update = step * replays + replay
-            rate = learning_rate(update, length, warmup, training.learning_rate)
-            for group in optimiser.param_groups:
-                group["lr"] = rate
-            optimiser.zero_grad()
-            views = adversary.attacked(clean, labels[batch], seed_of(seed, 2, step)) if adversary else clean
-            with autocast(device, precision):
-                terms = loss_terms(forward, views, clean, labels[batch], adversary.target if adversary else None)
-            if terms:  # the random control has none
-                sum(terms.values()).backward()
-                if adversary:
-                    adversary.after_backward()
-                optimiser.step()
-            method.after_step((update + 1) / (steps * replays))
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0) + term.detach() / replays
-        if hasattr(method, "after_batch"):
-            method.after_batch()
-        done = step + 1
-        if done % steps_per_epoch == 0:
-            seconds = time.monotonic() - started
-            entry = {name: float(total) / steps_per_epoch for name, total in sums.items()}
-            entry["loss"] = math.fsum(entry.values())
-            if not math.isfinite(entry["loss"]):
-                raise BadInput(f"the loss is {entry['loss']} at step {done}; use a learning rate below {rate:g}")
-            entry |= {"epoch": done // steps_per_epoch, "learning_rate": rate, "seconds": seconds}
-            entry["images_per_second"] = steps_per_epoch * training.batch_size / seconds
-            entry["peak_memory_mib"] = peak_memory(device)
-            if monitor:
-                asked = time.monotonic()
-                entry |= monitor(method.eval())
-                entry["monitor_seconds"] = time.monotonic() - asked
-                method.train()
-            history.append(entry)
-            sums, started = {}, time.monotonic()
-        if done == steps or time.monotonic() - saved > checkpoint_seconds:
-            save()
-            saved = time.monotonic()
-    method.eval()
-    return history
+    return read_by(method, images, beside)
 
 
-def _check(method: nn.Module, images: Tensor, labels: Tensor, textures: Tensor | None, removed: Tensor | None) -> None:
-    """Refuse what `train` cannot learn from. The device is waited for, once."""
-    check_images(images, "train")
-    for given, what in ((textures, "textures"), (removed, "images without background")):
-        if given is not None:
-            check_images(given, "train", what)
-    if method.uses_labels:
-        check_labels(labels, len(images), "train", getattr(method, "classes", None))
-    for given, what in ((labels, "labels"), (textures, "textures"), (removed, "images without background")):
-        if given is not None and given.device != images.device:
-            raise BadInput(f"train takes {what} where the images are, on {images.device}, not on {given.device}")
-
-
-def _sources(
-    views: Sequence[View], images: Tensor, removed: Tensor, share: float, generator: torch.Generator
-) -> list[Tensor]:
-    """What each view is cut from: views of the largest size, by a chance of `share`, from the image in `removed`."""
-    largest = max(view.size for view in views)
-    sources = []
-    for view in views:
-        chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < share
-        sources.append(torch.where(chosen, removed, images) if view.size == largest else images)
-    return sources
+def _identity(
+    method: nn.Module, read: dict[str, Tensor], labels: Tensor, training: Training, seed: int, attack: Attack | None
+) -> dict[str, object]:
+    data = {"images": read["images"]} | ({"labels": labels} if getattr(method, "uses_labels", True) else {}) | read
+    return identity(method, training, seed, attack, data)
 
 
 def _batches(

@@ -140,7 +140,9 @@ def test_augmentation_is_what_the_views_change(monkeypatch):
 
 def test_backgrounds_are_removed_by_the_masks_that_the_settings_name(monkeypatch):
     seen = []
-    monkeypatch.setattr(engine, "train", lambda method, *_, **given: seen.append(given["removed"]) or _HISTORY)
+    monkeypatch.setattr(
+        engine, "train", lambda method, *_, **given: seen.append(given["beside"].get("removed")) or _HISTORY
+    )
     chosen = [METHODS["relicv2"].settings(masks="exact"), METHODS["relicv2"].settings(removed=0.0)]
     compute([config("relicv2", settings=one) for one in chosen] + [config("simclr")], [], progress=False)
     whole = images.load("scenes", "train", 64)

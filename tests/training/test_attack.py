@@ -17,7 +17,7 @@ from lib.methods import METHODS, build_method
 from lib.methods.queue import Queue
 from lib.models import Encoder
 from lib.runs import RunConfig
-from lib.training import Attack, OutOfTime, Training, needs_attack, passes, train, trainer
+from lib.training import Attack, OutOfTime, Training, cutting, needs_attack, passes, train
 from lib.training.attack import Adversary, loss_terms
 from lib.training.optimisers import learning_rate
 from lib.views import View, render
@@ -35,7 +35,7 @@ def run(attack, name="simclr", plan=PLAN, method=None, **options):
 @pytest.mark.parametrize("name", ["simclr", "emp_ssl", "supervised", "byol"])
 def test_one_replay_without_a_radius_is_plain_training_bit_by_bit(name, monkeypatch):
     """A blur may leave [0, 1] by a rounding; an adversary's images never do, so that both runs get such views."""
-    monkeypatch.setattr(trainer, "render_checked", lambda *arguments: render(*arguments).clamp(0, 1))
+    monkeypatch.setattr(cutting, "render_checked", lambda *arguments: render(*arguments).clamp(0, 1))
     plain, history = run(None, name)
     free, replayed = run(Attack("free(1)", epsilon=0, step=0.01), name)
     assert digest(free) == digest(plain)
