@@ -30,8 +30,8 @@ from lib.precision import precision_on
 from lib.runs import grid
 from lib.runs.engine import device_name
 from lib.runs.store import COST_COLUMNS, write_costs
-from lib.shifts.saliency import without_background
 from lib.training import train
+from lib.training.masks import without_background
 
 STEPS = 8  # that are timed
 

@@ -92,12 +92,12 @@ def least(clone, home):
         assert text.count(given) == 1
         text = text.replace(given, f"            {name}={value},\n")
     presets.write_text(text)
-    saliency = home / "lib" / "shifts" / "saliency.py"
-    text = saliency.read_text()
+    masks = home / "lib" / "training" / "masks.py"
+    text = masks.read_text()
     for given, value in (("TRAINED_ON = 5_000 ", "TRAINED_ON = 240 "), ("BATCHES = 100 ", "BATCHES = 10 ")):
         assert text.count(f"\n{given}") == 1  # 5,000 scenes would be rendered and learned from for its masks alone
         text = text.replace(f"\n{given}", f"\n{value}")
-    saliency.write_text(text)
+    masks.write_text(text)
     return home
 
 

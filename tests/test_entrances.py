@@ -69,7 +69,7 @@ from lib.shifts.adversary import (
 from lib.shifts.corruptions import EVERY, corrupt, corrupted_alike
 from lib.shifts.textures import minimum_seam, synthesise
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
-from lib.training import Attack, Training, train
+from lib.training import Attack, Training, masks, train
 from lib.views import View, apply, draw, make_view, operations, patch_negatives, render
 
 CPU = torch.device("cpu")
@@ -210,8 +210,8 @@ ONLY_BYTES = {
     "centre_prior": saliency.centre_prior,
     "fused": saliency.fused,
     "lab": saliency.lab,
-    "saliency.train": lambda x: saliency.train(x, progress=False),
-    "saliency.predict": lambda x: saliency.predict(encoder(saliency.Segmenter), x),
+    "masks.train": lambda x: masks.train(x, progress=False),
+    "masks.predict": lambda x: masks.predict(encoder(masks.Segmenter), x),
     "remove_background": lambda x: saliency.remove_background(x, torch.ones(4, 16, 16)),
     "on_dark": saliency.on_dark,
     "ssim": lambda x: ssim(x, BYTES),
@@ -472,7 +472,7 @@ CLIMBING = {
     "fit_probe": lambda x, y: fit_probe(extract(encoder(), x), y, extract(encoder(), x), y).weight,
     "fit_fcn": lambda x, y: predict(fit_fcn(MAPS, PIXELS, MAPS, PIXELS, 3), MAPS, 8),
     "grad_cam": lambda x, y: grad_cam(small_resnet(), probe(), x),
-    "saliency.train": lambda x, y: saliency.train(x, progress=False),
+    "masks.train": lambda x, y: masks.train(x, progress=False),
     "train": lambda x, y: train(
         copied(SUPERVISED), x, y,
         Training(1, 2, precision="fp32"), 0, progress=False, attack=Attack("pgd(1)"),

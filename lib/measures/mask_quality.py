@@ -21,7 +21,8 @@ from lib.images import load, objects, segmentation
 from lib.images.segmentation import IGNORED, segmented
 from lib.inputs import whole
 from lib.measures.background import scene_parts
-from lib.shifts.saliency import binary, fused, iou, masks, on_dark, predict, train
+from lib.shifts.saliency import binary, fused, iou, on_dark
+from lib.training.masks import masks, predict, train
 
 CONTROL = "learned, of another object"
 _TRAINED_ON = 1_000  # images of Pets

@@ -20,7 +20,7 @@ class Removal:
     """How often a view of the largest size is cut from the image without its background, in which all else is black.
 
     `removed` is that probability, for each image and view by itself. `masks` say what the object is: those that
-    `lib.shifts.saliency` finds without labels, or "exact" ones, which `scenes` alone has; "shuffled" are the learned
+    `lib.training.masks` finds without labels, or "exact" ones, which `scenes` alone has; "shuffled" are the learned
     masks of other images, a control.
     """
 
@@ -41,7 +41,7 @@ class Removing:
     @property
     def reads(self) -> dict[str, str]:
         """What has to be made of each image before."""
-        removed = "the same without its background (see lib.shifts.saliency)"
+        removed = "the same without its background (see lib.training.masks)"
         return getattr(super(), "reads", {}) | ({"removed": removed} if self.removal.removed else {})
 
     def origins(self, batch: Mapping[str, Tensor], generator: torch.Generator) -> list[Tensor]:

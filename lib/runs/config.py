@@ -16,8 +16,8 @@ from lib.methods import METHODS, queue, views_of
 from lib.methods.removal import Removal
 from lib.models import ENCODERS
 from lib.precision import precision_on
-from lib.shifts import saliency, textures
-from lib.training import Attack, Training, unfit
+from lib.shifts import textures
+from lib.training import Attack, Training, masks, unfit
 from lib.views import AUGMENTATIONS, View, augmentation_protocols
 
 # Encoders side by side, each trained by itself: the augmentation of each and how far its seed is from the fusion's.
@@ -166,7 +166,7 @@ class RunConfig:
         if self.negatives == "texture":
             found["textures"] = textures.PROTOCOL
         if self.removal:
-            found["masks"] = saliency.PROTOCOL
+            found["masks"] = masks.PROTOCOL
         if protocols := self._augmentation_protocols():
             found["augmentation"] = protocols
         teacher = self.teacher()

@@ -27,9 +27,9 @@ from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.runs import store
 from lib.runs.config import RunConfig
-from lib.shifts.saliency import without_background
 from lib.shifts.textures import textures
 from lib.training import OutOfTime, needs_attack, passes, train
+from lib.training.masks import without_background
 from lib.views import augmented, cost, cropped
 
 MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  # of a run under attack, published

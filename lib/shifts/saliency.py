@@ -3,66 +3,47 @@
 | map                 | what stands out                                                                        |
 |---------------------|----------------------------------------------------------------------------------------|
 | `spectral_residual` | what a smooth spectrum does not foretell (Hou and Zhang 2007)                          |
-| `colour_contrast`   | colours that are rare on the image's frame                                           |
+| `colour_contrast`   | colours that are rare on the image's frame                                             |
 | `geodesic`          | what no path of small changes of colour joins to the frame (Wei et al. 2012)           |
 | `centre_prior`      | the middle                                                                             |
 
 All take uint8 images (N, 3, H, W) of any size from `SMALLEST` px and give float32 maps (N, H, W) in [0, 1]. A map is
 stretched so that an image's least salient pixel has 0 and its most salient one 1; where nothing stands out it is 0.
 
-`fused` averages the four. A small network, `train`, learns from the fused maps of many images, in the spirit of
-DeepUSPS: what it predicts along the way is averaged and becomes its next labels. `masks(dataset, split, count)` are the
-masks of a data set, made once. The price of having no labels is the assumption behind each map: that the frame is
-background. An object that fills its image, or that has the colours of what is behind it, is lost in part.
+`fused` averages the four; `lib.training.masks` has a network that learns from the fused maps of many images. The price
+of having no labels is the assumption behind each map: that the frame is background. An object that fills its image, or
+that has the colours of what is behind it, is lost in part.
 
 Sources: Hou and Zhang 2007, "Saliency detection: a spectral residual approach" (CVPR); Wei, Wen, Zhu and Sun 2012,
-"Geodesic saliency using background priors" (ECCV); Nguyen et al. 2019, "DeepUSPS: deep robust unsupervised saliency
-prediction with self-supervision" (arXiv 1909.13055). What differs from the last: theirs are other maps, each with a
-large network of its own before one learns from all; ours is one network of 27,000 weights for images of 32 px.
+"Geodesic saliency using background priors" (ECCV).
 """
 
 from __future__ import annotations
 
-import hashlib
 import math
-from functools import partial
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
-from tqdm import tqdm
+from torch import Tensor
 
-from lib import files, paths
 from lib.errors import BadInput, one_of
-from lib.images import load
 from lib.inputs import check_images, told
 from lib.memory import sent
-from lib.precision import autocast, own_precision, with_gradients
-from lib.randomness import seed_of
+from lib.precision import own_precision
 from lib.shifts.corruptions.filters import gaussian_blur
 from lib.shifts.cues import otsu
 from lib.views.operations import grey
 
-PROTOCOL = 1  # a new number where masks change
-KINDS = ("exact", "fused", "learned", "shuffled")
 FILLS = ("zero", "grey", "mean")
 MID_GREY = 128
-SMALLEST = 16  # px; the network halves a side three times
-WORKING_SIDE = 64  # px; `fused` and the network see larger images reduced to it, as Hou and Zhang do
+SMALLEST = 16  # px; a network that learns from the maps halves a side three times
+WORKING_SIDE = 64  # px; `fused` and that network see larger images reduced to it, as Hou and Zhang do
 BLUR_SHARE = 5 / 64  # of the shorter side: the Gaussian over a spectral residual, wide enough to fill an object
 FRAME_SHARE = 1 / 4  # of the frame: a colour that so much of it is near to is a colour of the background
 CENTRE_SIGMA = 1 / 4  # of the side
 DARK = 40  # of 255, in the brightest channel; the dark cloth behind the objects of COIL is below
-TRAINED_ON = 5_000  # images of the training split
-ROUNDS = 2  # of training: on the fused maps, then on the network's own averaged predictions
-EPOCHS = 4  # a round
-BATCHES = 100  # an epoch, so that a small set is learned from as often
-LEAST_BATCH = 8
-LEARNING_RATE = 3e-3
-MEMORY = 0.7  # how much of an image's averaged prediction an epoch leaves
-CACHED = 1_000  # masks a cache file
+TOGETHER = 256  # images that are worked on together
 _AT_ONCE = 1 << 23  # distances in memory together, 4 bytes each
-_TOGETHER = 256  # images that are worked on together
 
 
 # Maps
@@ -78,7 +59,7 @@ def spectral_residual(images: Tensor) -> Tensor:
     The mean goes round the edges of the spectrum, which is periodic. Amplitudes below one level count as one and keep
     their size, or the rounding of a flat image would be salient. The Gaussian has `BLUR_SHARE` of the side.
     """
-    spectrum = torch.fft.fft2(grey(_sound(images, "spectral_residual").double()))
+    spectrum = torch.fft.fft2(grey(checked(images, "spectral_residual").double()))
     amplitude = spectrum.abs().clamp(min=1)
     log = amplitude.log()
     expected = F.avg_pool2d(F.pad(log, (1, 1, 1, 1), mode="circular"), 3, stride=1)
@@ -108,7 +89,7 @@ def geodesic(images: Tensor) -> Tensor:
 
 def centre_prior(images: Tensor) -> Tensor:
     """A Gaussian about the middle, `CENTRE_SIGMA` of each side wide: where photographers put what they mean."""
-    height, width = _sound(images, "centre_prior").shape[-2:]
+    height, width = checked(images, "centre_prior").shape[-2:]
     rows, columns = (
         ((torch.arange(side, dtype=torch.float64, device=images.device) + 0.5) / side - 0.5) / CENTRE_SIGMA
         for side in (height, width)
@@ -119,9 +100,9 @@ def centre_prior(images: Tensor) -> Tensor:
 
 def fused(images: Tensor) -> Tensor:
     """The mean of the four maps, stretched."""
-    small = _reduced(_sound(images, "fused"))
-    maps = torch.cat([_fused(part) for part in small.split(_TOGETHER)])
-    return maps if small is images else _enlarged(maps, images)
+    small = reduced(checked(images, "fused"))
+    maps = torch.cat([_fused(part) for part in small.split(TOGETHER)])
+    return maps if small is images else enlarged(maps, images)
 
 
 def _fused(images: Tensor) -> Tensor:
@@ -140,7 +121,7 @@ def binary(maps: Tensor) -> Tensor:
 @own_precision
 def lab(images: Tensor) -> Tensor:
     """Float32 CIELAB (N, 3, H, W) of uint8 sRGB images, for the white of D65: distances are about what the eye sees."""
-    _sound(images, "lab")
+    checked(images, "lab")
     level = torch.arange(256, dtype=torch.float64) / 255
     linear = torch.where(level > 0.04045, ((level + 0.055) / 1.055) ** 2.4, level / 12.92).float()
     # Rows X, Y and Z of the sRGB primaries, each divided by that of the white.
@@ -197,183 +178,28 @@ def _stretched(maps: Tensor) -> Tensor:
     return torch.where(span > 1e-5 * most.abs(), (maps - least) / span.clamp(min=1e-30), 0.0).float()
 
 
-def _reduced(images: Tensor) -> Tensor:
+def reduced(images: Tensor) -> Tensor:
     """Uint8 images with a shorter side of `WORKING_SIDE` px, if theirs is longer."""
     height, width = images.shape[-2:]
     side = min(height, width)
     if side <= WORKING_SIDE:
         return images
     size = round(height * WORKING_SIDE / side), round(width * WORKING_SIDE / side)
-    small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in images.split(_TOGETHER)]
+    small = [F.interpolate(part.float(), size, mode="bilinear", antialias=True) for part in images.split(TOGETHER)]
     return torch.cat(small).round().clamp(0, 255).byte()
 
 
-def _enlarged(maps: Tensor, images: Tensor) -> Tensor:
+def enlarged(maps: Tensor, images: Tensor) -> Tensor:
+    """Maps (N, h, w) of reduced images, as large as the `images` themselves."""
     return F.interpolate(maps[:, None], images.shape[-2:], mode="bilinear")[:, 0].clamp(0, 1)
 
 
-def _sound(images: Tensor, who: str) -> Tensor:
+def checked(images: Tensor, who: str) -> Tensor:
+    """The images, if they are such as maps are made of; raises BadInput in the name of `who`."""
     return check_images(images, who, least=SMALLEST, some=True)
 
 
-# The network
-
-
-class Segmenter(nn.Module):
-    """Pixels (N, 3, H, W) in [0, 1] -> logits of being object (N, H, W).
-
-    Three halvings and as many doublings, each of which adds what was there before; about 27,000 weights. The mean over
-    the coarsest map is added to it, so that every pixel knows of the whole image.
-    """
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.down = nn.ModuleList([_layer(3, 8), _layer(8, 24), _layer(24, 32), _layer(32, 32)])
-        self.up = nn.ModuleList([_layer(32, 24), _layer(24, 8), _layer(8, 8)])
-        self.last = nn.Conv2d(8, 1, 1)
-
-    def forward(self, pixels: Tensor) -> Tensor:
-        x = ((pixels - 0.5) / 0.25).contiguous(memory_format=torch.channels_last)
-        passed = []
-        for layer in self.down:
-            x = layer(F.max_pool2d(x, 2) if passed else x)
-            passed.append(x)
-        x = passed.pop()
-        x = x + x.mean((2, 3), keepdim=True)
-        for layer in self.up:
-            finer = passed.pop()
-            x = layer(finer + F.interpolate(x, finer.shape[-2:], mode="bilinear"))
-        return self.last(x)[:, 0]
-
-
-def _layer(channels_in: int, channels: int) -> nn.Sequential:
-    convolution = nn.Conv2d(channels_in, channels, 3, padding=1, bias=False)
-    return nn.Sequential(convolution, nn.BatchNorm2d(channels), nn.ReLU())
-
-
-@own_precision
-@with_gradients
-def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", progress: bool = True) -> Segmenter:
-    """A network that has learned from the fused maps of uint8 `images` (N, 3, H, W) where their objects are.
-
-    The first labels are the fused maps, cut by Otsu. While it learns them, images mirrored at random, each image's
-    predictions are averaged with its label, `MEMORY` of the old to the rest of the new; the averages, cut by Otsu, are
-    the labels of the next of `ROUNDS` rounds. What is wrong in a few maps and has no pattern is so voted down. The loss
-    is the mean binary cross-entropy of the pixels. Given the seed it is the same network each time on one CPU; on a GPU
-    torch's faster algorithms may change its last bits.
-    """
-    device = torch.device(device)
-    small = _reduced(_sound(images, "train")).to(device)
-    labels = binary(fused(small)).float()
-    with torch.random.fork_rng([]):
-        torch.manual_seed(seed)
-        net = Segmenter().to(device, memory_format=torch.channels_last)
-    size = max(LEAST_BATCH, math.ceil(len(small) / BATCHES))
-    steps = ROUNDS * EPOCHS * math.ceil(len(small) / size)
-    optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE)
-    falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-    with tqdm(total=steps, desc="saliency", unit="step", disable=not progress, leave=False) as bar:
-        for turn in range(ROUNDS):
-            averages = labels.clone()
-            for epoch in range(EPOCHS):
-                generator = torch.Generator().manual_seed(seed_of(seed, turn, epoch))
-                order = torch.randperm(len(small), generator=generator)
-                mirrored = torch.rand(len(small), generator=generator) < 0.5
-                for batch in order.split(size):
-                    turned = mirrored[batch].to(device)
-                    batch = batch.to(device)
-                    with autocast(device, "auto"):
-                        logits = net(_mirrored(small[batch], turned).float() / 255)
-                    logits = _mirrored(logits.float(), turned)
-                    optimiser.zero_grad(set_to_none=True)
-                    F.binary_cross_entropy_with_logits(logits, labels[batch]).backward()
-                    optimiser.step()
-                    falling.step()
-                    averages[batch] = MEMORY * averages[batch] + (1 - MEMORY) * logits.detach().sigmoid()
-                    bar.update()
-            labels = binary(averages).float()
-    return net.eval()
-
-
-def _mirrored(planes: Tensor, chosen: Tensor) -> Tensor:
-    """`planes` (N, ..., W), those `chosen` (N,) left to right."""
-    return torch.where(chosen.view(-1, *[1] * (planes.ndim - 1)), planes.flip(-1), planes)
-
-
-@own_precision
-@torch.no_grad()
-def predict(net: Segmenter, images: Tensor) -> Tensor:
-    """How likely each pixel of uint8 images (N, 3, H, W), on the network's device, is object: (N, H, W) in [0, 1]."""
-    small = _reduced(_sound(images, "predict"))
-    likely = torch.cat([net(part.float() / 255).sigmoid() for part in small.split(_TOGETHER)])
-    return likely if small is images else _enlarged(likely, images)
-
-
 # Masks
-
-
-def masks(
-    dataset: str,
-    split: str = "train",
-    count: int | None = None,
-    device: torch.device | str = "cpu",
-    progress: bool = True,
-    kind: str = "learned",
-) -> Tensor:
-    """Where the objects of `lib.images.load(dataset, split, count)` are, in its order: bool (N, S, S) on `device`.
-
-    Of `kind` "learned", by a network trained on the first `TRAINED_ON` training images of the same data set, no label
-    of which it sees; "fused", the fused maps cut by Otsu; "exact", which `scenes` alone has; or "shuffled", a control:
-    the learned mask of the image before, and of the last one for the first. The network is trained once, on `device`,
-    in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`, so that a call that was
-    cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend on `count`, but for the
-    first of those that are shuffled. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a
-    missing kind.
-    """
-    one_of(kind, KINDS, "kind of masks")
-    part = load(dataset, split, count)
-    if kind == "exact":
-        if part.masks is None:
-            raise BadInput(f"exact masks are known of scenes alone, not of {dataset}; allowed: fused, learned")
-        return part.masks.to(device)
-    if kind == "shuffled":
-        return masks(dataset, split, count, device, progress).roll(1, dims=0)
-    images, wanted = part.images, len(part.images)
-    if wanted % CACHED:  # files are whole, but for the last of a split
-        images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
-    training = load(dataset, "train", TRAINED_ON).images if kind == "learned" else None
-    made = []
-    with tqdm(total=len(images), desc="masks", unit="image", disable=not progress, leave=False) as bar:
-        for start in range(0, len(images), CACHED):
-            block = images[start : start + CACHED]
-            name = f"{PROTOCOL}-{kind}-{_checksum(training, block)}-{split}-{start:06d}.safetensors"
-            make = partial(_made, block, training, device, progress)
-            made.append(files.kept(paths.cache() / "saliency" / name, make)["masks"])
-            bar.update(len(block))
-    return torch.cat(made)[:wanted].to(device)
-
-
-def _made(images: Tensor, training: Tensor | None, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
-    images = images.to(device)
-    if training is None:
-        return {"masks": binary(fused(images)).cpu()}
-    path = paths.cache() / "saliency" / f"{PROTOCOL}-network-{_checksum(training)}.safetensors"
-    net = Segmenter().to(device)
-    net.load_state_dict(files.kept(path, partial(_weights, training, device, progress)))
-    return {"masks": (predict(net.eval(), images) > 0.5).cpu()}
-
-
-def _weights(training: Tensor, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
-    net = train(training, device=device, progress=progress)
-    return {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
-
-
-def _checksum(*parts: Tensor | None) -> str:
-    digest = hashlib.sha256()
-    for part in parts:
-        if part is not None:
-            digest.update(part.numpy())
-    return digest.hexdigest()[:16]
 
 
 def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tensor:
@@ -398,19 +224,6 @@ def remove_background(images: Tensor, masks: Tensor, fill: str = "zero") -> Tens
     return (images * share + ground * (1 - share)).round().clamp(0, 255).byte()
 
 
-def without_background(
-    dataset: str,
-    split: str = "train",
-    count: int | None = None,
-    device: torch.device | str = "cpu",
-    progress: bool = True,
-    kind: str = "learned",
-) -> Tensor:
-    """The images of `lib.images.load(dataset, split, count)`, black outside their `masks` of this kind."""
-    images = load(dataset, split, count, device).images
-    return remove_background(images, masks(dataset, split, count, device, progress, kind))
-
-
 def on_dark(images: Tensor, level: int = DARK) -> Tensor:
     """The objects before a dark background, as in COIL: bool masks (N, H, W) of uint8 images (N, 3, H, W).
 
@@ -418,7 +231,7 @@ def on_dark(images: Tensor, level: int = DARK) -> Tensor:
     directions; dark spots within an object belong to it. A dark part at its outline does not: these are near to exact
     masks, not exact ones. Where the background is brighter than `level`, as behind one object of COIL, all is object.
     """
-    dark = _sound(images, "on_dark").amax(1) <= level
+    dark = checked(images, "on_dark").amax(1) <= level
     inner = torch.zeros(images.shape[-2:], dtype=torch.bool, device=images.device)
     inner[1:-1, 1:-1] = True
     ground, before = dark & ~inner, None

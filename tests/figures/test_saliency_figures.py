@@ -26,8 +26,9 @@ from lib.images.segmentation import IGNORED
 from lib.measures import mask_quality
 from lib.measures.background import scene_parts
 from lib.measures.mask_quality import CONTROL, known_masks
-from lib.shifts import saliency
-from lib.shifts.saliency import masks, remove_background
+from lib.shifts.saliency import remove_background
+from lib.training import masks as learned_masks
+from lib.training.masks import masks
 
 PHONE = 390  # pixels
 # Machado, Oliveira and Fernandes 2009, severity 1: linear RGB as people without one kind of cone see it.
@@ -44,8 +45,8 @@ def small(monkeypatch, tmp_path_factory):
     """Few scenes, a network of few steps, no data but these."""
     monkeypatch.setattr(library, "SCENES_BLOCK", 120)
     monkeypatch.setattr(library, "SCENES_SIZE", {"train": 120, "validation": 60, "test": 100})
-    monkeypatch.setattr(saliency, "BATCHES", 10)
-    monkeypatch.setattr(saliency, "TRAINED_ON", 240)
+    monkeypatch.setattr(learned_masks, "BATCHES", 10)
+    monkeypatch.setattr(learned_masks, "TRAINED_ON", 240)
     monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path_factory.getbasetemp() / "saliency-figures"))
     monkeypatch.delenv("WITHSTAND_DATA", raising=False)
 

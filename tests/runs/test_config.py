@@ -10,8 +10,8 @@ from lib.errors import BadInput
 from lib.methods import METHODS, PLAIN, byol, deacl, emp_ssl, moco_v2, simclr
 from lib.models import ENCODERS
 from lib.runs import RunConfig
-from lib.shifts import saliency, textures
-from lib.training import Attack, Training
+from lib.shifts import textures
+from lib.training import Attack, Training, masks
 from lib.views import AUGMENTATIONS, recipes
 
 CONFIGS = st.builds(
@@ -107,7 +107,7 @@ def test_a_key_knows_how_masks_are_made_where_they_are_used(monkeypatch):
     assert [run.removal is not None for run in runs] == [True, True, True, False, False]
     before = [run.key("0" * 64) for run in runs]
     assert len(set(before)) == len(runs)
-    monkeypatch.setattr(saliency, "PROTOCOL", saliency.PROTOCOL + 1)
+    monkeypatch.setattr(masks, "PROTOCOL", masks.PROTOCOL + 1)
     changed = [run.key("0" * 64) != key for run, key in zip(runs, before, strict=True)]
     assert changed == [True, True, True, False, False]
 

@@ -242,7 +242,7 @@ WANTING = {
     ),
     "removed": (
         Watching(simclr.Settings(), simclr.SimCLR.views, removal=Removal(removed=0.1)),
-        r"32 images the same without its background \(see lib.shifts.saliency\): give them as beside\['removed'\]",
+        r"32 images the same without its background \(see lib.training.masks\): give them as beside\['removed'\]",
     ),
 }
 
