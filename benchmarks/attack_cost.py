@@ -15,10 +15,9 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import report, seconds
-from benchmarks.views import smooth_images
-from lib.methods import METHODS, build_method
-from lib.models import build_encoder
-from lib.training import Attack, Training, train
+from benchmarks.views import smooth_data
+from lib.runs import RunConfig, fit
+from lib.training import Attack, Training
 
 IMAGES, BATCH, REPEATS = 1024, 128, 7
 ATTACK_PASS = 2 / 3
@@ -32,16 +31,11 @@ def predicted(attack: Attack) -> float:
 
 def ratios(method: str, encoder: str, device: torch.device, repeats: int = REPEATS) -> dict[str, float]:
     """Of each attack: the measured time of training in units of plain training."""
-    images = smooth_images(IMAGES).to(device)
-    labels = torch.arange(IMAGES, device=device) % 10
+    data, short = smooth_data(IMAGES, device), Training(epochs=1, batch_size=BATCH)
 
-    def training(attack: Attack | None) -> Callable[[], None]:
-        def work() -> None:
-            torch.manual_seed(0)
-            fresh = build_method(method, build_encoder(encoder), METHODS[method].settings(), classes=10).to(device)
-            train(fresh, images, labels, Training(epochs=1, batch_size=BATCH), seed=0, progress=False, attack=attack)
-
-        return work
+    def training(attack: Attack | None) -> Callable[[], object]:
+        config = RunConfig("smooth colours", method, encoder, training=short, attack=attack)
+        return lambda: fit(config, data)
 
     plain = training(None)
     attacked = {name: training(attack) for name, attack in ATTACKS.items()}

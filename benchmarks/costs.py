@@ -24,14 +24,10 @@ from lib import paths
 from lib.chapters.methods.plan import PLAN
 from lib.errors import BadInput
 from lib.images import load
-from lib.methods import build_method
-from lib.models import build_encoder
 from lib.precision import precision_on
-from lib.runs import grid
+from lib.runs import fit, grid
 from lib.runs.engine import device_name
 from lib.runs.store import COST_COLUMNS, write_costs
-from lib.training import train
-from lib.training.masks import without_background
 
 STEPS = 8  # that are timed
 
@@ -43,12 +39,8 @@ def measure(method: str, preset: str) -> dict[str, object]:
     plan = config.training
     data = load(config.dataset, "train", config.train_images, device)
     short = replace(plan, epochs=2, warmup_epochs=0)
-    some = slice(STEPS * plan.batch_size)
-    torch.manual_seed(0)
-    module = build_method(method, build_encoder(config.encoder), config.settings, len(data.classes))
-    removed = without_background(config.dataset, "train", config.train_images, device)[some] if config.removal else None
-    beside = {} if removed is None else {"removed": removed}
-    history = train(module, data.images[some], data.labels[some], short, seed=0, progress=False, beside=beside)
+    some = load(config.dataset, "train", STEPS * plan.batch_size, device)
+    history = fit(replace(config, train_images=len(some.images), training=short), some).history
     steps_per_epoch = len(data.images) // plan.batch_size
     return {
         "method": method,

@@ -15,11 +15,10 @@ from collections.abc import Callable
 import torch
 
 from benchmarks import report, seconds
-from benchmarks.views import smooth_images
-from lib.methods import build_method
+from benchmarks.views import smooth_data
 from lib.methods.moco_v2 import Settings
-from lib.models import build_encoder
-from lib.training import Training, train
+from lib.runs import RunConfig, fit
+from lib.training import Training
 from lib.views import patch_negatives
 
 IMAGES, BATCH, REPEATS = 2048, 128, 7
@@ -28,18 +27,14 @@ PREDICTED = 1 + 1 / 4  # (1 + 1 / 3 + 1 / 3) / (1 + 1 / 3)
 
 def ratios(encoder: str, device: torch.device, repeats: int = REPEATS) -> dict[str, float]:
     """The time of making an epoch's patch negatives, and of training with them, in units of plain training."""
-    images = smooth_images(IMAGES).to(device)
-    labels = torch.zeros(IMAGES, dtype=torch.long, device=device)
-    queries = (images / 255).split(BATCH)
+    data, short = smooth_data(IMAGES, device), Training(epochs=1, batch_size=BATCH)
+    queries = (data.images / 255).split(BATCH)
     generator = torch.Generator(device).manual_seed(0)
 
-    def training(negatives: str | None) -> Callable[[], None]:
-        def work() -> None:
-            torch.manual_seed(0)
-            method = build_method("moco_v2", build_encoder(encoder), Settings(negatives=negatives), classes=1)
-            train(method, images, labels, Training(epochs=1, batch_size=BATCH), seed=0, progress=False)
-
-        return work
+    def training(negatives: str | None) -> Callable[[], object]:
+        settings = Settings(negatives=negatives)
+        config = RunConfig("smooth colours", "moco_v2", encoder, training=short, settings=settings)
+        return lambda: fit(config, data)
 
     def making() -> None:
         for query in queries:

@@ -17,37 +17,28 @@ from lightly.transforms import SimCLRTransform
 from torch.utils.data import DataLoader
 
 from benchmarks import compare, report
-from benchmarks.views import Pictures, smooth_images
-from lib.methods import METHODS, build_method
-from lib.models import build_encoder
-from lib.runs import PRESETS
-from lib.training import Training, train
+from benchmarks.views import Pictures, smooth_data
+from lib.runs import PRESETS, RunConfig, fit, untrained
+from lib.training import Training
 
 IMAGES, BATCH = 4096, 256
 
 
-def method(encoder: str, device: torch.device) -> torch.nn.Module:
-    torch.manual_seed(0)
-    return build_method("simclr", build_encoder(encoder), METHODS["simclr"].settings(), classes=10).to(device)
-
-
 def race(encoder: str, device: torch.device) -> dict[str, float | str]:
     """Images per second with one encoder."""
-    images = smooth_images(IMAGES)
-    labels = torch.zeros(IMAGES, dtype=torch.long)
-    on_device = images.to(device), labels.to(device)
+    data = smooth_data(IMAGES, device)
+    config = RunConfig("smooth colours", "simclr", encoder, training=Training(epochs=1, batch_size=BATCH))
 
     def ours() -> None:
-        train(method(encoder, device), *on_device, Training(epochs=1, batch_size=BATCH), seed=0, progress=False)
+        fit(config, data)
 
     transform = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0)  # the recipe of our SimCLR
-    loader = DataLoader(
-        Pictures(images, transform), BATCH, shuffle=True, num_workers=os.cpu_count() or 1, persistent_workers=True
-    )
+    pictures, workers = Pictures(data.images.cpu(), transform), os.cpu_count() or 1
+    loader = DataLoader(pictures, BATCH, shuffle=True, num_workers=workers, persistent_workers=True)
     criterion = NTXentLoss(temperature=0.5)
 
     def peer() -> None:
-        model = method(encoder, device).train()
+        model = untrained(config, data).to(device).train()
         optimiser = torch.optim.SGD(model.parameters(), lr=0.06, momentum=0.9, weight_decay=5e-4)
         for views in loader:
             first, second = (model.head(model.encoder(view.to(device))) for view in views)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms.functional import to_pil_image
 
 from benchmarks import compare, report
+from lib.images import Split
 from lib.views import View, make_view
 
 IMAGES = 4096
@@ -39,6 +40,12 @@ def smooth_images(count: int) -> torch.Tensor:
     """uint8 (count, 3, 32, 32) of smooth colours: crops and blurs meet what they meet in photographs."""
     coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
     return torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte()
+
+
+def smooth_data(count: int, device: torch.device) -> Split:
+    """Smooth images with labels of ten classes, to train on."""
+    labels = torch.arange(count, device=device) % 10
+    return Split(smooth_images(count).to(device), labels, tuple("0123456789"), "", "smooth colours")
 
 
 def main() -> None:

@@ -24,11 +24,12 @@ def test_trainings_take_turns_and_the_median_counts(method, monkeypatch):
     which no ratio shows; in the third something else delays the attacks alone, which no median shows."""
     monkeypatch.setattr(attack_cost, "IMAGES", 16)
     monkeypatch.setattr(attack_cost, "BATCH", 8)
-    trained, timed, true = [], [], attack_cost.train
+    trained, timed, true = [], [], attack_cost.fit
 
-    def train(model, images, labels, plan, **options):
-        trained.append((options["attack"], plan.epochs, plan.batch_size, len(images)))
-        return true(model, images, labels, plan, **options)
+    def fit(config, data):
+        assert (config.method, config.encoder) == (method, "resnet10_narrow")
+        trained.append((config.attack, config.training.epochs, config.training.batch_size, len(data.images)))
+        return true(config, data)
 
     def seconds(work):
         turn, place = divmod(len(timed), len(TIMES))
@@ -37,7 +38,7 @@ def test_trainings_take_turns_and_the_median_counts(method, monkeypatch):
         timed.append(work)
         return TIMES[place] * (100 if turn == 1 else 1) * (50 if turn == 2 and place else 1)
 
-    monkeypatch.setattr(attack_cost, "train", train)
+    monkeypatch.setattr(attack_cost, "fit", fit)
     monkeypatch.setattr(attack_cost, "seconds", seconds)
     found = attack_cost.ratios(method, "resnet10_narrow", torch.device("cpu"), repeats=3)
     assert found == pytest.approx({"fgsm": 1.5, "pgd(5)": 3.4, "free(3)": 2.7})

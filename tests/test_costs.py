@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from benchmarks import costs
-from lib.runs import PRESETS
+from lib.runs import PRESETS, Fitted
 from lib.runs.store import COST_COLUMNS
 
 
@@ -13,11 +13,11 @@ def test_a_measurement_is_scaled_to_an_epoch(monkeypatch):
     """With a history of our own: eight steps in 4 s make 31 steps in 15.5 s; the first, which warms up, is not read."""
     seen = {}
 
-    def train(method, images, labels, plan, **_):
-        seen.update(images=len(images), plan=plan)
-        return [{"seconds": 99.0}, {"seconds": 4.0}]
+    def fit(config, data):
+        seen.update(images=len(data.images), plan=config.training)
+        return Fitted(None, [{"seconds": 99.0}, {"seconds": 4.0}])
 
-    monkeypatch.setattr(costs, "train", train)
+    monkeypatch.setattr(costs, "fit", fit)
     line = costs.measure("simclr", "quick")
     scale = PRESETS["quick"]
     assert line["seconds_per_epoch"] == 4.0 / 8 * (scale.train_images // scale.batch_size) == 15.5

@@ -2,8 +2,21 @@
 
 from lib.runs.config import RunConfig
 from lib.runs.engine import compute
+from lib.runs.fitting import Fitted, fit, untrained
 from lib.runs.plan import Plan, grid
 from lib.runs.presets import PRESETS
 from lib.runs.study import Results, Study, publish
 
-__all__ = ["PRESETS", "Plan", "Results", "RunConfig", "Study", "compute", "grid", "publish"]
+__all__ = [
+    "PRESETS",
+    "Fitted",
+    "Plan",
+    "Results",
+    "RunConfig",
+    "Study",
+    "compute",
+    "fit",
+    "grid",
+    "publish",
+    "untrained",
+]

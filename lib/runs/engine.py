@@ -22,15 +22,14 @@ from lib import files, memory, paths
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
-from lib.methods import METHODS, build_method
+from lib.methods import METHODS
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.runs import store
 from lib.runs.config import RunConfig
-from lib.shifts.textures import textures
-from lib.training import OutOfTime, needs_attack, passes, train
-from lib.training.masks import without_background
-from lib.views import augmented, cost, cropped
+from lib.runs.fitting import fit, untrained
+from lib.training import OutOfTime, needs_attack, passes
+from lib.views import cost
 
 MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  # of a run under attack, published
 
@@ -157,26 +156,19 @@ def _train(
         own = wanted.key(data.checksum, device)
         with _locked(own):  # never the other way round: a teacher knows no student
             _, teacher = _trained(wanted, own, data, device, deadline, progress)
-    method = _fresh(config, data, teacher)
-    if config.augmentation:
-        method.views = tuple(augmented(view, config.augmentation) for view in method.views)
-    if config.least_crop:
-        method.views = tuple(cropped(view, config.least_crop) for view in method.views)
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
+    trained = METHODS[config.method].trained
     with repeatable(device) as arithmetic:
-        history = train(
-            method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
-            progress=progress, monitor=monitor if METHODS[config.method].trained else None, attack=config.attack,
-            beside=_beside(config, device, progress),
-        )  # fmt: skip
+        fitted = fit(config, data, teacher, monitor if trained else None, checkpoint, deadline, progress)
+    method, history = fitted.method, fitted.history
     record = {
         "key": key,
         "config": config.to_dict(),
         "protocols": config.protocols(),
         "data": {"source": data.source, "checksum": data.checksum, "train_images": len(data.images)},
-        "seconds": round(math.fsum(epoch["seconds"] for epoch in history), 1),
+        "seconds": round(fitted.seconds, 1),
         "images_per_second": round(history[-1]["images_per_second"], 1),
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
         "device": device_name(device),
@@ -186,28 +178,13 @@ def _train(
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
         "commit": _commit(),
     }
-    if METHODS[config.method].trained:
+    if trained:
         record |= _cost(config, method, len(data.images))
     if config.attack:
         record["monitored"] = [{name: epoch[name] for name in MONITORED} for epoch in history]
-    store.save_run(key, method.encoder, history, record, getattr(method, "pre_feature", None))
+    store.save_run(key, fitted.encoder, history, record, getattr(method, "pre_feature", None))
     checkpoint.unlink(missing_ok=True)
-    return record, method.encoder  # type: ignore[return-value]
-
-
-def _beside(config: RunConfig, device: torch.device, progress: bool) -> dict[str, torch.Tensor]:
-    """What the method reads beside the images."""
-    what = config.dataset, "train", config.train_images, device, progress
-    found = {"textures": textures(*what)} if config.negatives == "texture" else {}
-    return found | ({"removed": without_background(*what, config.removal.masks)} if config.removal else {})
-
-
-def _fresh(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:
-    """The method before training."""
-    with torch.random.fork_rng():
-        torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
-        encoder = build_encoder(config.encoder)
-        return build_method(config.method, encoder, config.settings, len(data.classes), teacher)
+    return record, fitted.encoder
 
 
 def _cost(config: RunConfig, method: nn.Module, images: int) -> dict:
@@ -224,7 +201,7 @@ def _head(config: RunConfig, key: str, data: Split, device: torch.device) -> nn.
     """What a run kept of its projector, for measures that read there; None where it kept nothing."""
     if not hasattr(METHODS[config.method].build, "pre_feature") or not store.has_head(key):
         return None
-    head = _fresh(config, data).pre_feature
+    head = untrained(config, data).pre_feature
     store.load_weights(key, head, device, "head")
     return head  # type: ignore[return-value]
 

@@ -22,7 +22,7 @@ from lib.measures import Accuracy, extract
 from lib.measures.rows import COLUMNS
 from lib.methods import METHODS, deacl, emp_ssl
 from lib.models import Fused, build_encoder
-from lib.runs import RunConfig, compute, engine, store
+from lib.runs import RunConfig, compute, engine, fitting, store
 from lib.training import Training
 
 PLAN = Training(epochs=2, batch_size=32, precision="fp32")
@@ -44,7 +44,7 @@ def test_computed_once_and_read_after_that(monkeypatch):
     assert [record["config"]["method"] for record in records] == ["simclr", "random"]
     assert list(rows) == ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images"]
     assert set(rows["run"]) == {record["key"] for record in records}
-    monkeypatch.setattr(engine, "train", None)
+    monkeypatch.setattr(fitting, "train", None)
     monkeypatch.setattr(Accuracy, "rows", None)
     again_records, again = compute(configs, [Accuracy()], progress=False)
     assert again_records == records
@@ -82,7 +82,7 @@ def test_an_empty_split_is_told_before_anything_is_trained(own_set):
 def own_set(tmp_path, monkeypatch):
     """Writes `mine.npz` with so many images to train and to test on, and lets nothing be trained."""
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path))
-    monkeypatch.setattr(engine, "train", None)
+    monkeypatch.setattr(fitting, "train", None)
 
     def write(train, test=8):
         images._whole.cache_clear()
@@ -131,7 +131,7 @@ def test_least_crop_is_what_the_views_are_cropped_to():
 def test_augmentation_is_what_the_views_change(monkeypatch):
     """Without crops a view shows all of its image; the larger crops of the quick preset do not undo it."""
     seen = []
-    monkeypatch.setattr(engine, "train", lambda method, *_, **__: seen.append(method.views) or _HISTORY)
+    monkeypatch.setattr(fitting, "train", lambda method, *_, **__: seen.append(method.views) or _HISTORY)
     compute([config(augmentation="appearance", least_crop=0.6), config(augmentation="spatial", least_crop=0.6)], [],
             progress=False)  # fmt: skip
     assert [[view.crop_scale for view in views] for views in seen] == [[(1.0, 1.0)] * 2, [(0.6, 1.0)] * 2]
@@ -141,7 +141,7 @@ def test_augmentation_is_what_the_views_change(monkeypatch):
 def test_backgrounds_are_removed_by_the_masks_that_the_settings_name(monkeypatch):
     seen = []
     monkeypatch.setattr(
-        engine, "train", lambda method, *_, **given: seen.append(given["beside"].get("removed")) or _HISTORY
+        fitting, "train", lambda method, *_, **given: seen.append(given["beside"].get("removed")) or _HISTORY
     )
     chosen = [METHODS["relicv2"].settings(masks="exact"), METHODS["relicv2"].settings(removed=0.0)]
     compute([config("relicv2", settings=one) for one in chosen] + [config("simclr")], [], progress=False)
@@ -257,8 +257,8 @@ def weights(record, name="weights"):
 @pytest.fixture
 def trained(monkeypatch):
     """The methods that were trained, in order."""
-    true, methods = engine.train, []
-    monkeypatch.setattr(engine, "train", lambda method, *rest, **named: methods.append(method) or true(
+    true, methods = fitting.train, []
+    monkeypatch.setattr(fitting, "train", lambda method, *rest, **named: methods.append(method) or true(
         method, *rest, **named))  # fmt: skip
     return methods
 
@@ -328,13 +328,13 @@ sys.path.insert(0, sys.argv[1])
 import torch
 torch.set_num_threads(int(sys.argv[2]))
 from test_engine import STUDENT, STUDENT_OF_ONE, attacked
-from lib.runs import compute, engine
-true = engine.train
+from lib.runs import compute, fitting
+true = fitting.train
 def train(method, *rest, **named):
     if type(method).__name__ == "DeACL":
         os.kill(os.getpid(), signal.SIGKILL)
     return true(method, *rest, **named)
-engine.train = train
+fitting.train = train
 compute([attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)], [], progress=False)
 """
 
