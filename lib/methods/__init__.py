@@ -20,6 +20,8 @@ uint8 (N, 3, H, W), that it is cut from. Here `batch` are by name the "images" o
 clean, generator)`, further images that it gets behind its views, whose parameters were `drawn` and which are `clean`.
 `lib.methods.removal.Removing` and `lib.methods.repulsion.Repelling` are such, for modules to inherit from.
 
+What compares the images of a batch is a function of its module, not a line of `forward`: where processes share a batch,
+these are what has to see the vectors of all of them.
 One whose settings decide its views has `views_of(settings)` instead of a tuple.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from lib.methods.crops import cross_prediction, one_pass_per_size
 from lib.methods.prototypes import Prototypes
 from lib.methods.target import follow, rising, slow_copy
-from lib.precision import full_precision
+from lib.precision import full_precision, own_precision
 from lib.views import MULTI_CROP
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
@@ -66,7 +66,7 @@ class DINO(nn.Module):
             teacher = one_pass_per_size(self.teacher_encoder, self.teacher_head, views[:2])
         with full_precision(student[0]):
             teacher = [output.float() for output in teacher]
-            self.newest = torch.cat(teacher).mean(dim=0)
+            self.newest = mean_output(teacher)
             targets = [F.softmax((output - self.centre) / self.teacher_temperature, dim=1) for output in teacher]
             outputs = [output.float() for output in student]
             return {"distillation": cross_prediction(outputs, targets, self.settings.student_temperature)}
@@ -78,6 +78,12 @@ class DINO(nn.Module):
         follow(self.teacher_head, self.head, momentum)
         self.centre.lerp_(self.newest, 1 - self.settings.centre_momentum)  # equation 4
         self.teacher_temperature.fill_(warming(self.settings, progress))
+
+
+@own_precision
+def mean_output(outputs: list[Tensor]) -> Tensor:
+    """What the centre follows (equation 4): the mean over views and images of the batch, (N, K) each -> (K,)."""
+    return torch.cat(outputs).mean(dim=0)
 
 
 def warming(settings: Settings, progress: float) -> float:

@@ -51,19 +51,27 @@ class ReLIC(nn.Module):
         with torch.no_grad():
             target = [self.target_head(self.target_encoder(view)) for view in views]
         with full_precision(online[0]):
-            first = similarities(online[0].float(), target[1].float(), self.settings.temperature)
-            second = similarities(online[1].float(), target[0].float(), self.settings.temperature)
-            images = torch.arange(len(first), device=first.device)
-            divergences = divergence(first, second) + divergence(second, first)
-            return {
-                "contrastive": (F.cross_entropy(first, images) + F.cross_entropy(second, images)) / 2,
-                "invariance": self.settings.invariance * divergences / 2,
-            }
+            online, target = ([part.float() for part in parts] for parts in (online, target))
+            contrastive, divergence = relic(online, target, self.settings.temperature)
+            return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
 
     def after_step(self, progress: float) -> None:
         momentum = rising(self.settings.momentum, progress)
         follow(self.target_encoder, self.encoder, momentum)
         follow(self.target_head, self.head, momentum)
+
+
+@own_precision
+def relic(online: list[Tensor], target: list[Tensor], temperature: float) -> tuple[Tensor, Tensor]:
+    """The contrastive term and the divergence of the online and target projections of two views, (N, D) each.
+
+    Two scalars, each averaged over the two directions: what one view's online vector says of the other's target.
+    """
+    first = similarities(online[0], target[1], temperature)
+    second = similarities(online[1], target[0], temperature)
+    images = torch.arange(len(first), device=first.device)
+    contrastive = (F.cross_entropy(first, images) + F.cross_entropy(second, images)) / 2
+    return contrastive, (divergence(first, second) + divergence(second, first)) / 2
 
 
 @own_precision
