@@ -1,4 +1,4 @@
-"""Objectives: one file each. To add one, write its file and a line in `METHODS`.
+"""Objectives: one file each. To add one, write its file, with its `METHOD`, and a line in `_NAMES`.
 
 A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 
@@ -28,80 +28,39 @@ One that has a `teacher`, the name of another method, is built with an encoder t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from importlib import import_module
 
 from torch import nn
 
 from lib.errors import BadInput
 from lib.inputs import check_batch
-from lib.methods import (
-    acl,
-    barlow_twins,
-    byol,
-    dcl,
-    deacl,
-    dino,
-    emp_ssl,
-    moco_v2,
-    moco_v3,
-    nnclr,
-    random,
-    relic,
-    relicv2,
-    simclr,
-    simsiam,
-    supcon,
-    supervised,
-    swav,
-    trades,
-    vicreg,
-)
+from lib.methods.method import Method
 from lib.views import View
 
-
-@dataclass(frozen=True)
-class Method:
-    """An entry of the table. `paradigm` is the family as the field sorts it; `trained` is false for controls,
-    `attacked` true for methods that cannot be trained without an attack, and `repels` for those that can be told what
-    else to keep away from (`lib.methods.repulsion`)."""
-
-    title: str
-    paradigm: str
-    build: Any  # the class of a module, with `views` and the like, of which types know nothing
-    settings: type
-    protocol: int
-    trained: bool = True
-    attacked: bool = False
-    repels: bool = False
-
-
-METHODS = {
-    "simclr": Method("SimCLR", "contrastive", simclr.SimCLR, simclr.Settings, simclr.PROTOCOL, repels=True),
-    "dcl": Method("DCL", "contrastive", dcl.DCL, dcl.Settings, dcl.PROTOCOL),
-    "moco_v2": Method("MoCo v2", "contrastive", moco_v2.MoCoV2, moco_v2.Settings, moco_v2.PROTOCOL, repels=True),
-    "moco_v3": Method("MoCo v3", "contrastive", moco_v3.MoCoV3, moco_v3.Settings, moco_v3.PROTOCOL),
-    "nnclr": Method("NNCLR", "contrastive", nnclr.NNCLR, nnclr.Settings, nnclr.PROTOCOL),
-    "byol": Method("BYOL", "distillation", byol.BYOL, byol.Settings, byol.PROTOCOL, repels=True),
-    "simsiam": Method("SimSiam", "distillation", simsiam.SimSiam, simsiam.Settings, simsiam.PROTOCOL),
-    "dino": Method("DINO", "distillation", dino.DINO, dino.Settings, dino.PROTOCOL),
-    "barlow_twins": Method(
-        "Barlow Twins", "redundancy reduction", barlow_twins.BarlowTwins, barlow_twins.Settings, barlow_twins.PROTOCOL
-    ),
-    "vicreg": Method("VICReg", "redundancy reduction", vicreg.VICReg, vicreg.Settings, vicreg.PROTOCOL),
-    "swav": Method("SwAV", "clustering", swav.SwAV, swav.Settings, swav.PROTOCOL),
-    "emp_ssl": Method("EMP-SSL", "coding rate", emp_ssl.EMPSSL, emp_ssl.Settings, emp_ssl.PROTOCOL),
-    "relic": Method("ReLIC", "invariance", relic.ReLIC, relic.Settings, relic.PROTOCOL),
-    "relicv2": Method("ReLICv2", "invariance", relicv2.ReLICv2, relicv2.Settings, relicv2.PROTOCOL),
-    "supervised": Method(
-        "Supervised", "reference with labels", supervised.Supervised, supervised.Settings, supervised.PROTOCOL
-    ),
-    "supcon": Method("SupCon", "reference with labels", supcon.SupCon, supcon.Settings, supcon.PROTOCOL),
-    "acl": Method("ACL", "contrastive", acl.ACL, acl.Settings, acl.PROTOCOL, attacked=True),
-    "deacl": Method("DeACL", "distillation", deacl.DeACL, deacl.Settings, deacl.PROTOCOL, attacked=True),
-    "trades": Method("TRADES", "reference with labels", trades.TRADES, trades.Settings, trades.PROTOCOL, attacked=True),
-    "random": Method("Random weights", "control", random.Random, random.Settings, random.PROTOCOL, trained=False),
-}
+# A name is that of the file as well.
+_NAMES = (
+    "simclr",
+    "dcl",
+    "moco_v2",
+    "moco_v3",
+    "nnclr",
+    "byol",
+    "simsiam",
+    "dino",
+    "barlow_twins",
+    "vicreg",
+    "swav",
+    "emp_ssl",
+    "relic",
+    "relicv2",
+    "supervised",
+    "supcon",
+    "acl",
+    "deacl",
+    "trades",
+    "random",
+)
+METHODS: dict[str, Method] = {name: import_module(f"{__name__}.{name}").METHOD for name in _NAMES}
 # Those that learn from views as they are; an adversary may change the views all the same.
 PLAIN: tuple[str, ...] = tuple(name for name, method in METHODS.items() if not method.attacked)
 

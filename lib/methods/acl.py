@@ -8,6 +8,7 @@ import torch
 from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
+from lib.methods.method import Method
 from lib.methods.simclr import Settings, nt_xent
 from lib.precision import full_precision
 from lib.views import SIMCLR
@@ -49,6 +50,9 @@ class ACL(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("ACL", "contrastive", ACL, Settings, PROTOCOL, attacked=True)
 
 
 def twin(module: nn.Module) -> nn.Module:

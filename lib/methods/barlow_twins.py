@@ -9,6 +9,7 @@ from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
@@ -41,6 +42,9 @@ class BarlowTwins(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("Barlow Twins", "redundancy reduction", BarlowTwins, Settings, PROTOCOL)
 
 
 @own_precision

@@ -9,6 +9,7 @@ from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods.method import Method
 from lib.methods.repulsion import Repelling, Repulsion
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
@@ -58,6 +59,9 @@ class BYOL(Repelling, nn.Module):
         momentum = rising(self.momentum, progress)
         follow(self.target_encoder, self.encoder, momentum)
         follow(self.target_projector, self.projector, momentum)
+
+
+METHOD = Method("BYOL", "distillation", BYOL, Settings, PROTOCOL, repels=True)
 
 
 @own_precision

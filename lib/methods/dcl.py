@@ -8,6 +8,7 @@ from torch.nn import functional as F
 
 from lib.inputs import check_batch
 from lib.methods import simclr
+from lib.methods.method import Method
 from lib.methods.simclr import Settings
 from lib.precision import own_precision
 
@@ -21,6 +22,9 @@ class DCL(simclr.SimCLR):
 
     def loss(self, first: Tensor, second: Tensor) -> Tensor:
         return dcl(first, second, self.temperature)
+
+
+METHOD = Method("DCL", "contrastive", DCL, Settings, PROTOCOL)
 
 
 @own_precision

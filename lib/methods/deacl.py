@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import whole_or_none
+from lib.methods.method import Method
 from lib.methods.target import slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -79,6 +80,9 @@ class DeACL(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("DeACL", "distillation", DeACL, Settings, PROTOCOL, attacked=True)
 
 
 @own_precision

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.crops import cross_prediction, one_pass_per_size
+from lib.methods.method import Method
 from lib.methods.prototypes import Prototypes
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
@@ -78,6 +79,9 @@ class DINO(nn.Module):
         follow(self.teacher_head, self.head, momentum)
         self.centre.lerp_(self.newest, 1 - self.settings.centre_momentum)  # equation 4
         self.teacher_temperature.fill_(warming(self.settings, progress))
+
+
+METHOD = Method("DINO", "distillation", DINO, Settings, PROTOCOL)
 
 
 @own_precision

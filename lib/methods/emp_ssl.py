@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import WHOLE_GAUSSIAN, View
 
@@ -70,6 +71,9 @@ class EMPSSL(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("EMP-SSL", "coding rate", EMPSSL, Settings, PROTOCOL)
 
 
 @own_precision

@@ -9,6 +9,7 @@ from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods.method import Method
 from lib.methods.queue import Queue
 from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.methods.target import follow, slow_copy
@@ -70,6 +71,9 @@ class MoCoV2(Repelling, nn.Module):
 
     def after_batch(self) -> None:
         self.queue.push(self.newest)
+
+
+METHOD = Method("MoCo v2", "contrastive", MoCoV2, Settings, PROTOCOL, repels=True)
 
 
 @own_precision

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import BYOL
@@ -60,6 +61,9 @@ class MoCoV3(nn.Module):
         momentum = rising(self.momentum, progress)
         follow(self.target_encoder, self.encoder, momentum)
         follow(self.target_projector, self.projector, momentum)
+
+
+METHOD = Method("MoCo v3", "contrastive", MoCoV3, Settings, PROTOCOL)
 
 
 def perceptron(widths: tuple[int, ...], last_norm: bool) -> nn.Module:

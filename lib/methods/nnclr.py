@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -58,6 +59,9 @@ class NNCLR(nn.Module):
 
     def after_batch(self) -> None:
         self.queue.push(self.newest)
+
+
+METHOD = Method("NNCLR", "contrastive", NNCLR, Settings, PROTOCOL)
 
 
 @torch.no_grad()

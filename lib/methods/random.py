@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor, nn
 
+from lib.methods.method import Method
 from lib.views import SUPERVISED
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
@@ -34,3 +35,6 @@ class Random(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("Random weights", "control", Random, Settings, PROTOCOL, trained=False)

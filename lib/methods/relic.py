@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import BYOL
@@ -59,6 +60,9 @@ class ReLIC(nn.Module):
         momentum = rising(self.settings.momentum, progress)
         follow(self.target_encoder, self.encoder, momentum)
         follow(self.target_head, self.head, momentum)
+
+
+METHOD = Method("ReLIC", "invariance", ReLIC, Settings, PROTOCOL)
 
 
 @own_precision

@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from lib.errors import one_of
 from lib.inputs import check_batch, whole, whole_or_none
+from lib.methods.method import Method
 from lib.methods.relic import ReLIC
 from lib.methods.removal import Removal, Removing
 from lib.precision import full_precision, own_precision
@@ -81,6 +82,9 @@ class ReLICv2(Removing, ReLIC):
             online, targets = ([part.float() for part in parts] for parts in (online, targets))
             contrastive, divergence = relicv2(online, targets, self.settings)
             return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
+
+
+METHOD = Method("ReLICv2", "invariance", ReLICv2, Settings, PROTOCOL)
 
 
 @own_precision

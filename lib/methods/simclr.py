@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lib.held import held
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -65,6 +66,9 @@ class SimCLR(Repelling, nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("SimCLR", "contrastive", SimCLR, Settings, PROTOCOL, repels=True)
 
 
 @own_precision

@@ -8,6 +8,7 @@ from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectio
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import View
 
@@ -42,6 +43,9 @@ class SimSiam(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("SimSiam", "distillation", SimSiam, Settings, PROTOCOL)
 
 
 @own_precision

@@ -11,6 +11,7 @@ from torch.nn import functional as F
 
 from lib.errors import BadInput
 from lib.inputs import check_batch, told
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
@@ -42,6 +43,9 @@ class SupCon(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("SupCon", "reference with labels", SupCon, Settings, PROTOCOL)
 
 
 @own_precision

@@ -9,6 +9,7 @@ from torch.nn import functional as F
 
 from lib.errors import one_of
 from lib.methods import relicv2
+from lib.methods.method import Method
 from lib.methods.removal import Removal, Removing
 from lib.precision import full_precision
 from lib.views import SUPERVISED, View
@@ -52,3 +53,6 @@ class Supervised(Removing, nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("Supervised", "reference with labels", Supervised, Settings, PROTOCOL)

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.methods.crops import cross_prediction, one_pass_per_size
+from lib.methods.method import Method
 from lib.methods.prototypes import Prototypes
 from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
@@ -66,6 +67,9 @@ class SwAV(nn.Module):
     def after_batch(self) -> None:
         for queue, projections in zip(self.queues, self.newest, strict=False):
             queue.push(projections)
+
+
+METHOD = Method("SwAV", "clustering", SwAV, Settings, PROTOCOL)
 
 
 @own_precision

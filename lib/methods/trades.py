@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SUPERVISED
 
@@ -62,6 +63,9 @@ class TRADES(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("TRADES", "reference with labels", TRADES, Settings, PROTOCOL, attacked=True)
 
 
 @own_precision

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
 
@@ -51,6 +52,9 @@ class VICReg(nn.Module):
 
     def after_step(self, progress: float) -> None:
         pass
+
+
+METHOD = Method("VICReg", "redundancy reduction", VICReg, Settings, PROTOCOL)
 
 
 @own_precision
