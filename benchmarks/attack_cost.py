@@ -35,7 +35,7 @@ def ratios(method: str, encoder: str, device: torch.device, repeats: int = REPEA
 
     def training(attack: Attack | None) -> Callable[[], object]:
         config = RunConfig("smooth colours", method, encoder, training=short, attack=attack)
-        return lambda: fit(config, data)
+        return lambda: fit(config, data, progress=False)
 
     plain = training(None)
     attacked = {name: training(attack) for name, attack in ATTACKS.items()}

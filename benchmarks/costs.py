@@ -40,7 +40,8 @@ def measure(method: str, preset: str) -> dict[str, object]:
     data = load(config.dataset, "train", config.train_images, device)
     short = replace(plan, epochs=2, warmup_epochs=0)
     some = load(config.dataset, "train", STEPS * plan.batch_size, device)
-    history = fit(replace(config, train_images=len(some.images), training=short), some).history
+    short_run = replace(config, train_images=len(some.images), training=short)
+    history = fit(short_run, some, progress=False).history
     steps_per_epoch = len(data.images) // plan.batch_size
     return {
         "method": method,

@@ -34,7 +34,7 @@ def ratios(encoder: str, device: torch.device, repeats: int = REPEATS) -> dict[s
     def training(negatives: str | None) -> Callable[[], object]:
         settings = Settings(negatives=negatives)
         config = RunConfig("smooth colours", "moco_v2", encoder, training=short, settings=settings)
-        return lambda: fit(config, data)
+        return lambda: fit(config, data, progress=False)
 
     def making() -> None:
         for query in queries:

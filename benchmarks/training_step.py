@@ -30,7 +30,7 @@ def race(encoder: str, device: torch.device) -> dict[str, float | str]:
     config = RunConfig("smooth colours", "simclr", encoder, training=Training(epochs=1, batch_size=BATCH))
 
     def ours() -> None:
-        fit(config, data)
+        fit(config, data, progress=False)
 
     transform = SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0)  # the recipe of our SimCLR
     pictures, workers = Pictures(data.images.cpu(), transform), os.cpu_count() or 1

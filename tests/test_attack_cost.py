@@ -26,10 +26,10 @@ def test_trainings_take_turns_and_the_median_counts(method, monkeypatch):
     monkeypatch.setattr(attack_cost, "BATCH", 8)
     trained, timed, true = [], [], attack_cost.fit
 
-    def fit(config, data):
+    def fit(config, data, progress):
         assert (config.method, config.encoder) == (method, "resnet10_narrow")
         trained.append((config.attack, config.training.epochs, config.training.batch_size, len(data.images)))
-        return true(config, data)
+        return true(config, data, progress=progress)
 
     def seconds(work):
         turn, place = divmod(len(timed), len(TIMES))

@@ -13,7 +13,7 @@ def test_a_measurement_is_scaled_to_an_epoch(monkeypatch):
     """With a history of our own: eight steps in 4 s make 31 steps in 15.5 s; the first, which warms up, is not read."""
     seen = {}
 
-    def fit(config, data):
+    def fit(config, data, progress):
         seen.update(images=len(data.images), plan=config.training)
         return Fitted(None, [{"seconds": 99.0}, {"seconds": 4.0}])
 

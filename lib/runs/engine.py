@@ -15,7 +15,6 @@ from typing import Any
 import pandas as pd
 import torch
 from torch import nn
-from tqdm import tqdm
 
 import lib
 from lib import files, memory, paths
@@ -25,6 +24,7 @@ from lib.measures import Subject, adversarial_monitor, extract, neighbour_monito
 from lib.methods import METHODS
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
+from lib.progress import bar, bars
 from lib.runs import store
 from lib.runs.config import RunConfig
 from lib.runs.fitting import fit, untrained
@@ -65,14 +65,14 @@ def compute(
     """
     deadline = time.monotonic() + time_limit if time_limit else math.inf
     executor = executor or InProcess()
-    bar = tqdm(total=len(configs), unit="run", disable=not progress)
+    shown = bar(progress, total=len(configs), unit="run")
     futures = []
     for config in configs:
-        bar.set_description(f"{config.method}, seed {config.seed}")
+        shown.set_description(f"{config.method}, seed {config.seed}")
         remaining = deadline - time.monotonic()
         wanted = measures(config) if callable(measures) else measures
         futures.append(executor.submit(compute_one, config, wanted, remaining, progress))
-        futures[-1].add_done_callback(lambda _: bar.update())
+        futures[-1].add_done_callback(lambda _: shown.update())
         if futures[-1].done() and futures[-1].exception():
             break
     done = []
@@ -87,7 +87,7 @@ def compute(
     finally:
         for future in futures:
             future.cancel()
-        bar.close()
+        shown.close()
         memory.forget()  # test sets as measures have them, perhaps on the GPU
     return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
 
@@ -101,8 +101,8 @@ def compute_one(
     data = load(config.dataset, "train", config.train_images, device)
     _check_data(config, data, measures)
     key = config.key(data.checksum, device)
-    with _locked(key):
-        record, encoder = _trained(config, key, data, device, deadline, progress)
+    with _locked(key), bars(progress):
+        record, encoder = _trained(config, key, data, device, deadline)
         head = _head(config, key, data, device)
         subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device, head)
         tables = [_rows(key, measure, subject, deadline) for measure in measures]
@@ -123,14 +123,12 @@ def _check_data(config: RunConfig, data: Split, measures: Sequence) -> None:
         raise BadInput(f"{start}, and accuracy by nearest neighbours needs {needed}, a neighbour each; add images")
 
 
-def _trained(
-    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
-) -> tuple[dict, nn.Module]:
+def _trained(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
     """Record and encoder of a run whose lock is held, from the store or computed now."""
     record = store.load_record(key)
     if record is None:
         compute_now = _fuse if config.members() else _train
-        return compute_now(config, key, data, device, deadline, progress)
+        return compute_now(config, key, data, device, deadline)
     members = [build_encoder(config.encoder) for _ in config.members()]
     encoder = Fused(members) if members else build_encoder(config.encoder)
     store.load_weights(key, encoder, device)
@@ -148,20 +146,18 @@ def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataF
     return rows.assign(run=key, measure=measure.identity)
 
 
-def _train(
-    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
-) -> tuple[dict, nn.Module]:
+def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
     teacher = None
     if (wanted := config.teacher()) is not None:
         own = wanted.key(data.checksum, device)
         with _locked(own):  # never the other way round: a teacher knows no student
-            _, teacher = _trained(wanted, own, data, device, deadline, progress)
+            _, teacher = _trained(wanted, own, data, device, deadline)
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
     trained = METHODS[config.method].trained
     with repeatable(device) as arithmetic:
-        fitted = fit(config, data, teacher, monitor if trained else None, checkpoint, deadline, progress)
+        fitted = fit(config, data, teacher, monitor if trained else None, checkpoint, deadline)
     method, history = fitted.method, fitted.history
     record = {
         "key": key,
@@ -206,14 +202,12 @@ def _head(config: RunConfig, key: str, data: Split, device: torch.device) -> nn.
     return head  # type: ignore[return-value]
 
 
-def _fuse(
-    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, progress: bool
-) -> tuple[dict, nn.Module]:
+def _fuse(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
     records, encoders = [], []
     for member in config.members():
         own = member.key(data.checksum, device)
         with _locked(own):  # never the other way round: a member knows no fusion
-            record, encoder = _trained(member, own, data, device, deadline, progress)
+            record, encoder = _trained(member, own, data, device, deadline)
         records.append(record)
         encoders.append(encoder)
     fused = Fused(encoders).to(device)

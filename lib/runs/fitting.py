@@ -14,6 +14,7 @@ from lib.errors import BadInput
 from lib.images import Split
 from lib.methods import build_method
 from lib.models import build_encoder
+from lib.progress import bars
 from lib.runs.config import RunConfig
 from lib.shifts.textures import textures
 from lib.training import train
@@ -46,25 +47,26 @@ def fit(
     monitor: Callable[[nn.Module], dict[str, float]] | None = None,
     checkpoint: Path | None = None,
     deadline: float = math.inf,
-    progress: bool = False,
+    progress: bool = True,
 ) -> Fitted:
     """Train what `config` says on `data`, its training images, on their device: the same weights each time.
 
     `data` is `lib.images.load(config.dataset, "train", config.train_images, device)`. A method that learns from a
-    `teacher` needs its encoder; `monitor`, `checkpoint` and `deadline` are those of `train`. Textures and images
-    without background are made where the method reads them. Keeps nothing except the `checkpoint`: a run that is to be
-    found again is computed by `lib.runs.compute`. Raises BadInput where `train` does, for a fusion, which is not one
-    training but several, and for more images than the run has.
+    `teacher` needs its encoder; `monitor`, `checkpoint`, `deadline` and `progress` are those of `train`. Textures and
+    images without background are made where the method reads them. Keeps nothing except the `checkpoint`: a run that is
+    to be found again is computed by `lib.runs.compute`. Raises BadInput where `train` does, for a fusion, which is not
+    one training but several, and for more images than the run has.
     """
     if config.members():
         raise BadInput(f"{config.augmentation} is made of {len(config.members())} trainings: fit its members")
     if config.train_images is not None and len(data.images) > config.train_images:
         raise BadInput(f"the run trains on {config.train_images:,} images, and {len(data.images):,} are given")
     method = untrained(config, data, teacher)
-    history = train(
-        method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
-        progress=progress, monitor=monitor, attack=config.attack, beside=_beside(config, data, progress),
-    )  # fmt: skip
+    with bars(progress):
+        history = train(
+            method, data.images, data.labels, config.training, config.seed, checkpoint, deadline=deadline,
+            monitor=monitor, attack=config.attack, beside=_beside(config, data),
+        )  # fmt: skip
     return Fitted(method, history)
 
 
@@ -81,8 +83,8 @@ def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) 
     return method
 
 
-def _beside(config: RunConfig, data: Split, progress: bool) -> dict[str, Tensor]:
+def _beside(config: RunConfig, data: Split) -> dict[str, Tensor]:
     """What the method reads beside the images, of the first `train_images` training images of the data set."""
-    what = config.dataset, "train", config.train_images, data.images.device, progress
+    what = config.dataset, "train", config.train_images, data.images.device
     found = {"textures": textures(*what)} if config.negatives == "texture" else {}
-    return found | ({"removed": without_background(*what, config.removal.masks)} if config.removal else {})
+    return found | ({"removed": without_background(*what, kind=config.removal.masks)} if config.removal else {})

@@ -23,12 +23,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from tqdm import tqdm
 
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.images import load, names
 from lib.images.reading import ENDINGS, Listing, list_images, open_image, read_each, tell_others, visible
+from lib.progress import bar
 from lib.shifts.corruptions import CORRUPTIONS, EVERY, EXTRA, PROTOCOL, SEVERITIES, SMALLEST, corrupted_alike
 
 SETTINGS = "settings.json"
@@ -56,13 +56,13 @@ def export_arrays(
     _begin(out, settings | {"checksum": checksum})
     files.write(out / "labels.npy", lambda file: np.save(file, np.tile(labels.cpu().numpy(), len(SEVERITIES))))
     missing = [name for name in chosen if not (out / f"{name}.npy").exists()]
-    with tqdm(total=len(missing) * len(SEVERITIES), unit="severity", disable=not progress) as bar:
+    with bar(progress, total=len(missing) * len(SEVERITIES), unit="severity") as shown:
         for name in missing:
-            bar.set_description(name)
+            shown.set_description(name)
             parts = []
             for severity in SEVERITIES:
                 parts.append(corrupted_alike(images, name, severity).permute(0, 2, 3, 1).cpu().numpy())
-                bar.update()
+                shown.update()
             whole = np.concatenate(parts)
             files.write(out / f"{name}.npy", lambda file, whole=whole: np.save(file, whole))
 
@@ -94,11 +94,11 @@ def export_folders(
     settings = {"layout": "folders", "source": folder.resolve().name, "images": len(sources), "side": side}
     _begin(out, settings | {"checksum": checksum})
     _tell_left_out(folder, listing)
-    with tqdm(total=len(sources), unit="image", disable=not progress) as bar:
+    with bar(progress, total=len(sources), unit="image") as shown:
         for first in range(0, len(sources), BATCH):
             part = slice(first, first + BATCH)
             _export_batch(sources[part], names[part], first, out, side, chosen)
-            bar.update(len(sources[part]))
+            shown.update(len(sources[part]))
 
 
 def _digest(path: Path) -> str:

@@ -25,12 +25,12 @@ from functools import partial
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from lib import files, paths
 from lib.errors import BadInput
 from lib.images import load
 from lib.inputs import check_images, told, whole_or_none
+from lib.progress import bar
 from lib.randomness import derive, integers
 
 PROTOCOL = 1  # a new number where pixels change
@@ -131,14 +131,14 @@ def textures(
     if wanted % CACHED:  # files are whole, but for the last of a split
         images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
     parts = []
-    with tqdm(total=len(images), desc="textures", unit="image", disable=not progress, leave=False) as bar:
+    with bar(progress, total=len(images), desc="textures", unit="image", leave=False) as shown:
         for start in range(0, len(images), CACHED):
             part = images[start : start + CACHED]
             # The name says what the images are: another division of the same data into splits is another file.
             checksum = hashlib.sha256(part.numpy()).hexdigest()[:16]
             path = paths.cache() / "textures" / f"{PROTOCOL}-{checksum}-{split}-{start:06d}.safetensors"
             parts.append(files.kept(path, partial(_made, part, start, device))["textures"])
-            bar.update(len(part))
+            shown.update(len(part))
     return torch.cat(parts)[:wanted].to(device)
 
 

@@ -17,12 +17,12 @@ from functools import partial
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import load
 from lib.precision import autocast, own_precision, with_gradients
+from lib.progress import bar, bars
 from lib.randomness import seed_of
 from lib.shifts.saliency import TOGETHER, binary, checked, enlarged, fused, reduced, remove_background
 
@@ -91,7 +91,7 @@ def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", pro
     steps = ROUNDS * EPOCHS * math.ceil(len(small) / size)
     optimiser = torch.optim.AdamW(net.parameters(), LEARNING_RATE)
     falling = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: 1 - step / steps)
-    with tqdm(total=steps, desc="saliency", unit="step", disable=not progress, leave=False) as bar:
+    with bar(progress, total=steps, desc="saliency", unit="step", leave=False) as shown:
         for turn in range(ROUNDS):
             averages = labels.clone()
             for epoch in range(EPOCHS):
@@ -109,7 +109,7 @@ def train(images: Tensor, seed: int = 0, device: torch.device | str = "cpu", pro
                     optimiser.step()
                     falling.step()
                     averages[batch] = MEMORY * averages[batch] + (1 - MEMORY) * logits.detach().sigmoid()
-                    bar.update()
+                    shown.update()
             labels = binary(averages).float()
     return net.eval()
 
@@ -159,28 +159,28 @@ def masks(
         images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
     training = load(dataset, "train", TRAINED_ON).images if kind == "learned" else None
     made = []
-    with tqdm(total=len(images), desc="masks", unit="image", disable=not progress, leave=False) as bar:
+    with bars(progress), bar(total=len(images), desc="masks", unit="image", leave=False) as shown:
         for start in range(0, len(images), CACHED):
             block = images[start : start + CACHED]
             name = f"{PROTOCOL}-{kind}-{_checksum(training, block)}-{split}-{start:06d}.safetensors"
-            make = partial(_made, block, training, device, progress)
+            make = partial(_made, block, training, device)
             made.append(files.kept(paths.cache() / "saliency" / name, make)["masks"])
-            bar.update(len(block))
+            shown.update(len(block))
     return torch.cat(made)[:wanted].to(device)
 
 
-def _made(images: Tensor, training: Tensor | None, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
+def _made(images: Tensor, training: Tensor | None, device: torch.device | str) -> dict[str, Tensor]:
     images = images.to(device)
     if training is None:
         return {"masks": binary(fused(images)).cpu()}
     path = paths.cache() / "saliency" / f"{PROTOCOL}-network-{_checksum(training)}.safetensors"
     net = Segmenter().to(device)
-    net.load_state_dict(files.kept(path, partial(_weights, training, device, progress)))
+    net.load_state_dict(files.kept(path, partial(_weights, training, device)))
     return {"masks": (predict(net.eval(), images) > 0.5).cpu()}
 
 
-def _weights(training: Tensor, device: torch.device | str, progress: bool) -> dict[str, Tensor]:
-    net = train(training, device=device, progress=progress)
+def _weights(training: Tensor, device: torch.device | str) -> dict[str, Tensor]:
+    net = train(training, device=device)
     return {name: value.cpu().contiguous() for name, value in net.state_dict().items()}
 
 

@@ -19,13 +19,13 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lib import files
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
 from lib.memory import peak_memory, reset_peak_memory, sent
 from lib.precision import PRECISIONS, autocast, own_precision, precision_on, repeatable, with_gradients
+from lib.progress import bar
 from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
@@ -256,12 +256,12 @@ def _batches(
     """(step, indices of its batch) for all steps that are not done; a new permutation each epoch, the rest dropped."""
     steps_per_epoch = count // training.batch_size
     steps = training.epochs * steps_per_epoch
-    bar = tqdm(total=steps, initial=done, unit="step", disable=not progress, leave=False)
+    shown = bar(progress, total=steps, initial=done, unit="step", leave=False)
     for epoch in range(done // steps_per_epoch, training.epochs):
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
         order = sent(order, device)
         for step in range(max(done, epoch * steps_per_epoch), (epoch + 1) * steps_per_epoch):
             start = (step - epoch * steps_per_epoch) * training.batch_size
             yield step, order[start : start + training.batch_size]
-            bar.update()
-    bar.close()
+            shown.update()
+    shown.close()

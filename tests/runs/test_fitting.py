@@ -38,7 +38,7 @@ def same(encoder, state):
 @pytest.mark.parametrize("case", CONFIGS)
 def test_the_engine_keeps_what_fit_hands_back(case):
     run = CONFIGS[case]
-    fitted = fit(run, data(run))
+    fitted = fit(run, data(run), progress=False)
     (record,), _ = compute([run], [], progress=False)
     assert same(fitted.encoder, load_file(store.folder(record["key"]) / "weights.safetensors"))
     assert len(fitted.history) == run.training.epochs and not fitted.method.training
@@ -63,7 +63,7 @@ def test_textures_are_made_where_the_method_reads_them(negatives, monkeypatch):
     monkeypatch.setattr(fitting, "textures", lambda *what: asked.append(what) or part.images.flip(0))
     monkeypatch.setattr(fitting, "train", lambda *rest, beside, **named: given.append(beside) or train(
         *rest, beside=beside, **named))  # fmt: skip
-    fit(run, part)
+    fit(run, part, progress=False)
     assert [what[:3] for what in asked] == [("scenes", "train", run.train_images)] * (negatives is not None)
     assert [list(beside) for beside in given] == [["textures"] if negatives else []]
 

@@ -6,12 +6,12 @@ from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
-from tqdm import tqdm
 
 from lib.errors import BadInput, one_of
 from lib.held import held
 from lib.inputs import whole
 from lib.precision import own_precision, with_gradients
+from lib.progress import bar
 from lib.shifts.adversary.apgd import CLASSES, Logits
 from lib.shifts.adversary.ball import NORMS, epsilon_of, labels_of, pixels_of
 
@@ -25,10 +25,10 @@ def in_chunks(
     """
     batch_size = whole(batch_size, "batch_size")
     results = []
-    with tqdm(total=len(images), unit="image", disable=not progress, leave=False) as bar:
+    with bar(progress, total=len(images), unit="image", leave=False) as shown:
         for parts in zip(*(tensor.split(batch_size) for tensor in (images, *beside)), strict=True):
             results.append(attack(*parts))
-            bar.update(len(parts[0]))
+            shown.update(len(parts[0]))
     return torch.cat(results)
 
 
