@@ -17,7 +17,7 @@ from lib.figures.prose import listed
 from lib.figures.style import spaced
 from lib.measures.severity_curve import LEVELS
 from lib.shifts import corruptions
-from lib.shifts.corruptions import CORRUPTIONS, EXTRA, SEVERITIES
+from lib.shifts.corruptions import BY_NAME, CORRUPTIONS, EXTRA, SEVERITIES
 from lib.shifts.corruptions.filters import gaussian_taps, zoom_cut
 
 
@@ -25,7 +25,7 @@ def table_of_constants(names: Sequence[str]) -> pd.DataFrame:
     """A line for each constant of some corruptions, with its five values for CIFAR-10 as short strings."""
     lines = []
     for name in names:
-        function = getattr(corruptions, one_of(name, (*CORRUPTIONS, *EXTRA), "corruption"))
+        function = BY_NAME[one_of(name, (*CORRUPTIONS, *EXTRA), "corruption")]
         constants = list(inspect.signature(function).parameters)[2:]  # after pixels and seeds
         for constant, values in zip(constants, zip(*_constants(name), strict=True), strict=True):
             line = {"corruption": spaced(name), "constant": constant}

@@ -62,7 +62,7 @@ _TABLE = (
 )
 _PLACES = {place.split(".")[1]: place.split(".")[0] for _, _, place in _TABLE}
 _FILES = {file: import_module(f"{__name__}.{file}") for file in ("constants", *dict.fromkeys(_PLACES.values()))}
-_BY_NAME = {name: getattr(_FILES[file], name) for name, file in _PLACES.items()}
+BY_NAME = {name: getattr(_FILES[file], name) for name, file in _PLACES.items()}
 NUMBERS = dict(zip(_PLACES, (number for number, _, _ in _TABLE), strict=True))
 _NAMES = {
     family: tuple(name for name, (_, its, _) in zip(_PLACES, _TABLE, strict=True) if its == family)
@@ -119,7 +119,7 @@ def corrupt(
     corrupted = torch.empty_like(images, memory_format=torch.contiguous_format)
     for part in (slice(first, first + chunk) for first in range(0, count, chunk)):
         pixels = images[part].contiguous().float()
-        corrupted[part] = truncate(_BY_NAME[name](pixels, seeds[part], *arguments))
+        corrupted[part] = truncate(BY_NAME[name](pixels, seeds[part], *arguments))
     return corrupted
 
 
