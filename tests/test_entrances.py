@@ -102,8 +102,8 @@ class Small(Encoder):
 @pytest.fixture(autouse=True)
 def few_steps(monkeypatch):
     """Of the network that learns masks, of which nothing is asked here but that it is the same."""
-    monkeypatch.setattr(saliency, "EPOCHS", 1)
-    monkeypatch.setattr(saliency, "BATCHES", 3)
+    monkeypatch.setattr(masks, "EPOCHS", 1)
+    monkeypatch.setattr(masks, "BATCHES", 3)
 
 
 def seeded(seed=0):

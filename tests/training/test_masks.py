@@ -19,7 +19,9 @@ def noise(count, height=16, width=16):
 @pytest.fixture(scope="module")
 def trained():
     pictures = scenes.render(100).images
-    return train(pictures, seed=1, progress=False), pictures
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "BATCHES", 30)
+        return train(pictures, seed=1, progress=False), pictures
 
 
 def test_the_network_is_small_and_learns(trained):
@@ -31,10 +33,11 @@ def test_the_network_is_small_and_learns(trained):
     assert likely[truth].mean() > likely[~truth].mean() + 0.2
 
 
-def test_the_same_seed_gives_the_same_network_and_leaves_the_global_one_alone(trained):
-    net, pictures = trained
+def test_the_same_seed_gives_the_same_network_and_leaves_the_global_one_alone(trained, monkeypatch):
+    monkeypatch.setattr(module, "BATCHES", 5)
+    monkeypatch.setattr(module, "EPOCHS", 2)
     before = torch.get_rng_state()
-    again, other = (train(pictures, seed=seed, progress=False) for seed in (1, 2))
+    net, again, other = (train(trained[1], seed=seed, progress=False) for seed in (1, 1, 2))
     assert torch.equal(torch.get_rng_state(), before)
     assert all(torch.equal(a, b) for a, b in zip(net.parameters(), again.parameters(), strict=True))
     assert not torch.equal(net.last.weight, other.last.weight)
@@ -63,6 +66,7 @@ def mine(tmp_path, monkeypatch):
     monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path / "data"))
     monkeypatch.setattr(module, "CACHED", 10)
     monkeypatch.setattr(module, "EPOCHS", 1)
+    monkeypatch.setattr(module, "BATCHES", 5)
     images._whole.cache_clear()
     return "mine"
 
