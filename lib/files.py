@@ -70,7 +70,7 @@ def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time holds this lock, a file `path` of nothing else; a second waits. It dies with its process.
+    """One process at a time holds this lock, a file `path` of nothing else; another waits. It dies with its process.
 
     Raises OSError where `path` cannot be written.
     """

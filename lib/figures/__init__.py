@@ -1,11 +1,11 @@
 """Figures, tables and prose that chapters share: rows in, figure out, with alternative text and the data behind it."""
 
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
-from lib.figures.figure import Figure, Slider, Tabs
+from lib.figures.figure import Figure, Slider, Tabs, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.stale import standing, standing_words
-from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table
+from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table, tried
 
 __all__ = [
     "Figure",
@@ -19,6 +19,7 @@ __all__ = [
     "ranking",
     "recipe_views",
     "scope",
+    "shown",
     "side_by_side",
     "stacked_tables",
     "standing",
@@ -27,4 +28,5 @@ __all__ = [
     "systems_table",
     "table",
     "transform_sheet",
+    "tried",
 ]

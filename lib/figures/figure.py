@@ -8,6 +8,7 @@ import html
 import io
 import json
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -74,6 +75,22 @@ class Figure:
 
     def _table(self) -> str:
         return _cells(self.data)
+
+
+def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **options: object) -> Figure | None:
+    """The figure `name` that `make` draws of the arguments; or in its place an empty one whose caption says why.
+
+    A page does not stop at rows that are not published: `make` raises BadInput where it has nothing to draw, and the
+    page's references to the figure still find it.
+    """
+    try:
+        return make(*arguments, **options)
+    except BadInput as error:
+        caption = f"Left out, since what it needs is not published: {error}."
+    drawing, axes = plt.subplots(figsize=(3, 0.4))
+    axes.set_axis_off()
+    axes.text(0.5, 0.5, "left out: not published", ha="center", va="center")
+    return Figure(drawing, name, caption, alt=caption, data=pd.DataFrame())
 
 
 def _uri(picture: bytes, kind: str) -> str:

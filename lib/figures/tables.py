@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 from IPython.display import HTML
 
+from lib.errors import BadInput
 from lib.figures.levels import summary
+from lib.figures.prose import UNTOLD
 from lib.figures.style import title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
@@ -22,9 +24,22 @@ OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are wri
 
 
 def table(data: pd.DataFrame) -> HTML:
-    """A table for a page, without the row numbers that mean nothing to a reader; no line ends inside an interval."""
+    """A table for a page, without the row numbers that mean nothing to a reader; no line ends inside an interval.
+
+    Of a table without lines there is a sentence instead.
+    """
+    if data.empty:
+        return HTML(f"<p>{UNTOLD}</p>")
     text = data.to_html(index=False, border=0, float_format="{:g}".format)
     return HTML(re.sub(r"(\[-?[\d.]+), (?=-?[\d.]+\])", r"\1,&nbsp;", text))
+
+
+def tried(make: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame:
+    """The table that `make` gives; an empty one where it raises BadInput, since rows do not hold what it needs."""
+    try:
+        return make(*arguments)
+    except BadInput:
+        return pd.DataFrame()
 
 
 def protocol(results: Results) -> pd.DataFrame:

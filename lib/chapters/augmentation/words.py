@@ -18,7 +18,7 @@ from lib.chapters.augmentation.claims import (
     trained_with,
 )
 from lib.contrasts import NEAR, WHITENED, difference
-from lib.figures.prose import listed
+from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import spaced, title
 
 # A glued value that is empty counts as a fault of the page.
@@ -43,16 +43,23 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
     def read(cause: str) -> str:
         return listed([f"{means[READ_OUT, recipe, cause]:.0f} %" for recipe in ("spatial", "appearance")])
 
-    answer = {
-        "answer-learnt": f"Trained on crops and flips alone (spatial), a {title(method)} encoder keeps a whitened "
-        "similarity, in hundredths, "
-        f"of {kept('spatial')} when images are cropped and flipped, and when their colour, light and sharpness "
-        f"change; trained on those (appearance), {kept('appearance')}.",
-        "answer-tasks": "The hue of an object is read from the first with an R² of "
-        f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
-        f"{read('x')}: {_who_reads(means)}.",
-        "answer-fusion": NO_FUSION,
-    }
+    def measured(metric: str) -> bool:
+        return method in trained_with(own[own["metric"] == metric], *SINGLE)
+
+    answer = {"answer-learnt": UNTOLD, "answer-tasks": UNTOLD, "answer-fusion": NO_FUSION}
+    if measured(WHITENED):
+        answer["answer-learnt"] = (
+            f"Trained on crops and flips alone (spatial), a {title(method)} encoder keeps a whitened "
+            "similarity, in hundredths, "
+            f"of {kept('spatial')} when images are cropped and flipped, and when their colour, light and sharpness "
+            f"change; trained on those (appearance), {kept('appearance')}."
+        )
+    if measured(READ_OUT):
+        answer["answer-tasks"] = (
+            "The hue of an object is read from the first with an R² of "
+            f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
+            f"{read('x')}: {_who_reads(means)}."
+        )
     if method in trained_with(rows, "fusion"):
         gaps = [gap.mean for _, gap in fusion_gaps(task_rows(rows), method).values()]
         near = sum(gap > -NEAR for gap in gaps)
@@ -69,7 +76,7 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
     `scenes` are the rows of encoders that were trained on scenes, with each part of the recipe alone and without it.
     """
     rows = rows[rows["severity"] == 0]
-    texts = dict.fromkeys(("identity", "blur", "light", "size"), "The rows of this page do not hold what tells it.")
+    texts = dict.fromkeys(("identity", "blur", "light", "size"), UNTOLD)
     whitened = rows[rows["metric"] == WHITENED]
     if methods := trained_with(whitened, "spatial", "appearance", "fusion") or trained_with(
         whitened, "spatial", "appearance"

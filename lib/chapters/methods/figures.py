@@ -12,6 +12,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from lib.contrasts import difference, present
+from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import summary
 from lib.figures.prose import listed
@@ -202,7 +203,8 @@ def accuracy_by_method(rows: pd.DataFrame, scope: str) -> Figure:
     A paradigm has the colour and the marker of its first method. `scope` says in words what the rows are.
     """
     use_style()
-    found = _accuracies(rows)
+    if not (found := _accuracies(rows)):
+        raise BadInput("this figure needs the probe's accuracy of a method, and these rows hold none")
     groups: dict[str, list[str]] = {}
     for method in (method for method in METHODS if method in found):
         groups.setdefault(METHODS[method].paradigm, []).append(method)

@@ -14,7 +14,7 @@ from matplotlib.figure import Figure as Drawing
 from lib.contrasts import present
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.levels import summary
+from lib.figures.levels import needed, summary
 from lib.figures.prose import listed
 from lib.figures.style import look, spaced, title, use_style
 from lib.measures import cell_interval
@@ -158,7 +158,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
 
     `rows` have the metrics of `lib.measures.attention`.
     """
-    table = summary(rows, SIMILARITY)
+    table = needed(summary(rows, SIMILARITY), "similarities of attention maps")
     control = float(summary(rows, CONTROL)["mean"].mean())
     names = corrupted_by(rows, SIMILARITY)
     use_style()

@@ -28,7 +28,7 @@ from lib.chapters.severity.curves import (
     pooled,
 )
 from lib.figures.figure import Figure
-from lib.figures.prose import listed, number
+from lib.figures.prose import UNTOLD, listed, number
 from lib.figures.style import spaced, use_style
 from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import SEVERITIES
@@ -142,6 +142,8 @@ def monotony(rows: pd.DataFrame) -> pd.DataFrame:
 
 def monotony_sentence(rows: pd.DataFrame) -> str:
     """Where error goes up with severity, and what becomes of that when distance takes the place of severity."""
+    if not (rows["metric"] == ALONG).any():
+        return UNTOLD
     table = monotony(rows).dropna().set_index("corruption")
     if table.empty:
         return "The error is the same at all severities, so that there is nothing to rank."

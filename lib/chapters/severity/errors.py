@@ -11,7 +11,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from lib.figures.figure import Figure
-from lib.figures.levels import summary
+from lib.figures.levels import needed, summary
 from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
@@ -20,9 +20,17 @@ from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 
 def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:
-    """`summary` of `metric` under one shift at severities 1 to 5, with that of clean images as severity 0."""
-    wanted = (rows["shift"] == CLEAN) | ((rows["shift"] == shift) & (rows["severity"] > 0))
-    return summary(rows[wanted], metric).assign(shift=shift).sort_values("severity", kind="stable", ignore_index=True)
+    """`summary` of `metric` under one shift at severities 1 to 5, with that of clean images as severity 0.
+
+    Raises BadInput where rows do not hold it.
+    """
+    under = (rows["shift"] == shift) & (rows["severity"] > 0)
+    needed(rows[under & (rows["metric"] == metric)], f"the metric {metric!r} of corrupted images")
+    return (
+        summary(rows[(rows["shift"] == CLEAN) | under], metric)
+        .assign(shift=shift)
+        .sort_values("severity", kind="stable", ignore_index=True)
+    )
 
 
 def error_by_severity(rows: Rows, scope: str) -> Figure:
@@ -84,7 +92,7 @@ def error_by_group(rows: Rows, scope: str) -> Figure:
 def error_by_corruption(rows: Rows, scope: str) -> Figure:
     """Small multiples: one panel a corruption in the benchmark's order, the four extra ones last, then a legend."""
     use_style()
-    names = held(rows)
+    names = held(needed(rows[rows["metric"] == "error"], "errors of corrupted images"))
     lines = len(names) // 4 + 1
     drawing, panels = plt.subplots(
         lines, 4, figsize=(5.2, 1.6 * lines), sharex=True, sharey=True, squeeze=False, layout="constrained"

@@ -26,6 +26,7 @@ from lib.chapters.severity.curves import (
 )
 from lib.figures.figure import Figure
 from lib.figures.levels import summary
+from lib.figures.prose import UNTOLD
 from lib.figures.style import title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
@@ -74,6 +75,8 @@ def with_normalisation(rows: pd.DataFrame) -> pd.DataFrame:
 
 def raw_input_sentences(rows: pd.DataFrame) -> dict[str, str]:
     """The words on forgotten normalisation that a notebook glues into its text; ranges are over the methods' means."""
+    if not (rows["metric"] == RAW).any():
+        return dict.fromkeys(("raw-cost", "raw-contrast", "raw-faded", "raw-paper"), UNTOLD)
     learners, rows = learners_of(rows, RAW), with_normalisation(rows)
     return {
         "raw-cost": _what_raw_pixels_cost(rows, learners),

@@ -20,7 +20,7 @@ from lib.chapters.severity.published import rankings
 from lib.contrasts import difference, present
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.levels import above_the_others, baseline_line, height, summary
+from lib.figures.levels import above_the_others, baseline_line, height, needed, summary
 from lib.figures.marks import logit_axes, logit_span, on_line
 from lib.figures.matrix import draw_matrix
 from lib.figures.prose import listed, number
@@ -103,9 +103,9 @@ def _points_lost(rows: Rows) -> Rows:
 
     Of the corruptions that rows hold: published ones may be older than a corruption.
     """
-    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)]
+    errors = needed(rows[(rows["metric"] == "error") & (rows["severity"] == 0)], "errors of corrupted images")
     means = errors.groupby(["shift", "method"], sort=False)["value"].mean().unstack()
-    return means.loc[held(rows)] - means.loc[CLEAN]
+    return means.loc[held(errors)] - means.loc[CLEAN]
 
 
 def _points(value: float) -> str:
@@ -438,4 +438,4 @@ def transformer_table(rows: Rows) -> Rows:
         for name in encoders.values()
     ]
     lines = pd.concat(tables).sort_index(kind="stable")  # the two of each method together
-    return lines[list(TRANSFORMER_COLUMNS)].reset_index(drop=True)
+    return lines.reindex(columns=list(TRANSFORMER_COLUMNS)).reset_index(drop=True)

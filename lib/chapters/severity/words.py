@@ -8,7 +8,7 @@ import pandas as pd
 from lib.chapters.severity.claims import PREDICTIONS
 from lib.contrasts import convolutional, difference, level, present, transformers
 from lib.figures.levels import summary
-from lib.figures.prose import listed, span
+from lib.figures.prose import UNTOLD, listed, span
 from lib.figures.style import spaced, title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
@@ -16,11 +16,18 @@ from lib.measures.rows import CLEAN
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge, named
 
+ANSWERS = (
+    "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless", "harmless-cost",
+    "falling", "dipping",
+)  # fmt: skip
+
 
 def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     """The words that the severity notebook glues into its text, of the methods whose corruption errors are here."""
     rows = rows[rows["method"].isin(rows.loc[rows["metric"] == "relative error", "method"])]
     methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
+    if not methods:
+        return dict.fromkeys(ANSWERS, UNTOLD)
     errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
     relative = relative.set_index(["method", "shift", "severity"])["mean"]
     clean = [errors[method, CLEAN, 0] for method in methods]
@@ -72,6 +79,8 @@ def transformer_answer(rows: pd.DataFrame) -> str:
     methods = [name for name in present(theirs, self_supervised=False) if name in set(convolutional(rows)["method"])]
     if not methods:
         return "The rows of this page hold none: the full preset trains one, and so the claim is not tested here."
+    if not all((part["metric"] == "relative error").any() for part in (theirs, convolutional(rows))):
+        return UNTOLD
 
     def over_all(chosen: pd.DataFrame, method: str, metric: str) -> float:
         own = summary(chosen[chosen["method"] == method], metric)

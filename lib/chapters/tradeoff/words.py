@@ -84,9 +84,10 @@ def _robust_cell(rows: pd.DataFrame) -> tuple[dict[str, object], str]:
 
 
 def _best(rows: pd.DataFrame) -> str:
-    own = [name for name in defended(rows) if not METHODS[SYSTEMS[name].method].build.uses_labels]
-    others = [name for name in dict.fromkeys(rows["system"]) if SYSTEMS[name].attack is None]
     cell, name = _robust_cell(rows)
+    measured = [name for name in dict.fromkeys(rows["system"]) if has(rows, name, cell) and has(rows, name, CLEAN_CELL)]
+    own = [name for name in defended(rows) if not METHODS[SYSTEMS[name].method].build.uses_labels and name in measured]
+    others = [name for name in measured if SYSTEMS[name].attack is None]
     if not own or not others:
         return UNTOLD
     robust = max(own, key=lambda system: mean(rows, system, cell))
@@ -195,7 +196,7 @@ def _aggregation(rows: pd.DataFrame) -> str:
         "under one whose adversary does": PGD_CELL | {"shift": "pgd through known crops"},
     }
     cells = {words: cell | {"metric": metric} for words, cell in cells.items()}
-    if not all(has(rows, name, cell) for cell in cells.values()):
+    if not all(has(rows, name, cell) for cell in (*cells.values(), CLEAN_CELL, PGD_CELL)):
         return UNTOLD
     told = [f"{mean(rows, name, cell):.0f} % {words}" for words, cell in cells.items()]
     return (
@@ -206,12 +207,13 @@ def _aggregation(rows: pd.DataFrame) -> str:
 
 def _adversarial_probe(rows: pd.DataFrame) -> str:
     cells = [cell | {"metric": BY_ADVERSARIAL_PROBE} for cell in (CLEAN_CELL, PGD_CELL)]
-    names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in cells)]
+    standard = (CLEAN_CELL, PGD_CELL)
+    names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in (*cells, *standard))]
     if not names:
         return UNTOLD
     gains = [
         sum(mean(rows, name, cell) - mean(rows, name, own) for name in names) / len(names)
-        for cell, own in zip(cells, (CLEAN_CELL, PGD_CELL), strict=True)
+        for cell, own in zip(cells, standard, strict=True)
     ]
     return (
         f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "

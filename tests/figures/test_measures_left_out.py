@@ -1,0 +1,105 @@
+"""A page whose rows lack a whole measure goes on: what needs it is left out, and a sentence stands there."""
+
+import ast
+import json
+import sys
+import types
+from dataclasses import replace
+
+import pandas as pd
+import pytest
+
+from lib import figures, paths, verdicts
+from lib.chapters import PLANS
+from lib.errors import BadInput
+from lib.figures.prose import UNTOLD
+from lib.runs import Study
+
+ELSEWHERE = {"lib.training", "lib.images", "lib.shifts.saliency", "lib.measures", "lib.precision"}  # of live cells
+IMAGES = ("mask_quality_table", "background_sheet", "saliency_failures", "diagram", "provenance", "tuning")
+
+
+def cells(page):
+    """The code of a page that asks its rows, cell by cell: not what reads images, trains, or draws diagrams."""
+    for cell in json.loads((paths.ROOT / "notebooks" / f"{page}.ipynb").read_text())["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] != "code" or "parameters" in cell["metadata"].get("tags", ()):
+            continue
+        tree = ast.parse(source)
+        imported = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+        yield source, tree, imported
+
+
+def asking(page):
+    """Those of `cells` that come before the live ones and need nothing that is made there."""
+    for source, tree, imported in cells(page):
+        if imported & {"lib.training", "lib.measures.segmentation"}:
+            return
+        if not (imported & ELSEWHERE or "Study" in source or any(word in source for word in IMAGES)):
+            yield source, tree
+
+
+def run(page, results, monkeypatch):
+    """What the page's cells show, and the words that it glues, of `results`; figures are asked for and not drawn."""
+    glued, shown = {}, []
+    glue = types.SimpleNamespace(glue=lambda name, text, display: glued.update({name: text}))
+    monkeypatch.setitem(sys.modules, "myst_nb", glue)
+    monkeypatch.setattr(figures, "shown", lambda name, make, *arguments: shown.append((name, make)))
+    monkeypatch.setattr(verdicts, "verdicts", lambda claims, rows: pd.DataFrame())  # theirs are tests of their own
+    monkeypatch.setattr(figures, "side_by_side", lambda make, titles: None)
+    chapter = sys.modules[PLANS[page].measures.__module__.rpartition(".")[0]]
+    names = {"chapter": chapter, "study": Study(PLANS[page]), "results": results,
+             "rows": results.rows, "every_row": results.rows}  # fmt: skip
+    for source, tree in asking(page):
+        *before, last = tree.body
+        exec(compile(ast.Module(before, []), source, "exec"), names)
+        if isinstance(last, ast.Expr):
+            shown.append(eval(compile(ast.Expression(last.value), source, "eval"), names))
+        else:
+            exec(compile(ast.Module([last], []), source, "exec"), names)
+    return glued, shown
+
+
+@pytest.mark.parametrize("page", PLANS)
+def test_a_page_without_any_one_measure(page, monkeypatch):
+    """Its words are said and its tables made, whichever measure nobody's rows hold."""
+    results = Study(PLANS[page], seeds=[0]).results()
+    kinds = results.rows["measure"].str.partition("(")[0]
+    whole, _ = run(page, results, monkeypatch)
+    for measure in sorted(set(kinds)):
+        part = replace(results, rows=results.rows[kinds != measure].reset_index(drop=True))
+        glued, shown = run(page, part, monkeypatch)
+        assert list(glued) == list(whole) and all(glued.values()), measure
+        assert len(shown) > 3
+
+
+@pytest.mark.parametrize("page", PLANS)
+def test_every_figure_of_rows_can_be_left_out(page):
+    """No cell calls one itself: it would stop the page, and references to the figure would find nothing."""
+    asked = 0
+    for _, tree, _ in cells(page):
+        last = tree.body[-1]
+        called = last.value if isinstance(last, ast.Expr) else None
+        called = called.body if isinstance(called, ast.IfExp) else called
+        words = ast.unparse(called) if isinstance(called, ast.Call) else ""
+        assert not (words.startswith("chapter.") and any(rows in words for rows in ("rows", "every_row", "results, s")))
+        asked += words.startswith(("figures.shown(", "drawn("))
+    assert asked
+
+
+def test_what_cannot_be_drawn_is_an_empty_figure_that_says_why():
+    def draw(rows, scope):
+        raise BadInput(f"this figure needs {scope}, and these rows hold none")
+
+    figure = figures.shown("fig-some", draw, pd.DataFrame(), "errors")
+    assert "this figure needs errors, and these rows hold none." in figure.caption == figure.alt
+    assert ":name: fig-some\n" in figure.myst() and figure.data.empty
+    assert figures.shown("fig-other", lambda rows: rows, 3) == 3
+
+
+def test_what_cannot_be_tabled_is_a_sentence():
+    def refuse(rows):
+        raise BadInput("this table needs errors")
+
+    assert figures.tried(lambda rows: rows, 3) == 3
+    assert figures.table(figures.tried(refuse, 3)).data == f"<p>{UNTOLD}</p>"
