@@ -12,7 +12,7 @@ from lib.errors import BadInput
 from lib.measures import Interval, interval
 from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, MEAN_SEVERITY, measure_name, overall
 from lib.methods import METHODS
 
 Contrasts = dict[str, Interval]  # what is compared, in words -> the difference in percentage points
@@ -57,9 +57,9 @@ def combined(rows: pd.DataFrame, parts: Sequence[tuple[float, dict[str, object]]
 
 
 def picked(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
-    """The rows with the column values of `cell`."""
+    """The rows with the column values of `cell`; None picks those where there is none, as of a level."""
     for column, value in cell.items():
-        rows = rows[rows[column] == value]
+        rows = rows[rows[column].isna() if value is None else rows[column] == value]
     return rows
 
 
@@ -81,8 +81,9 @@ def of_metric(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     return rows[rows["metric"] == metric]
 
 
-def method_cell(method: str, shift: str, severity: int, metric: str = "error") -> dict[str, object]:
-    return {"method": method, "shift": shift, "severity": severity, "metric": metric}
+def method_cell(method: str, shift: str, level: float | None, metric: str = "error") -> dict[str, object]:
+    """At a level, or where it is None without one: of clean images, and of means over severities."""
+    return {"method": method, "shift": shift, "level": level, "metric": metric}
 
 
 def near(found: Contrasts) -> Contrasts:
@@ -100,16 +101,16 @@ NEAR = 1.0  # points: so little below the best is at it, about the standard erro
 
 # Systems of the study of attacks, which a column "system" tells apart
 
-CLEAN_CELL = {"shift": CLEAN, "severity": 0, "metric": "accuracy"}
+CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
 
 
-PGD_CELL = {"shift": "pgd", "severity": AT, "metric": "accuracy"}
+PGD_CELL = {"shift": "pgd", "level": AT, "metric": "accuracy"}
 
 
-AUTO_CELL = {"shift": "autoattack", "severity": AT, "metric": "accuracy"}
+AUTO_CELL = {"shift": "autoattack", "level": AT, "metric": "accuracy"}
 
 
-CORRUPTED = {"severity": 0, "metric": "error"}  # means over severities, whatever the shift
+CORRUPTED = {"level_unit": MEAN_SEVERITY, "metric": "error"}  # whatever the shift
 
 
 COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by side
@@ -156,13 +157,12 @@ def within(
 
 # Systems of the study of negatives without semantics
 
-# Name of a set out of domain: shift and metric of its rows, at severity 0, and whether more is better (1) or worse (-1)
+PACS = {"PACS art": "pacs-art", "PACS cartoon": "pacs-cartoon", "PACS sketch": "pacs-sketch"}  # name of a set: shift
+# Name of a set out of domain: shift and metric of its rows, and whether more is better (1) or worse (-1)
 OUT_OF_DOMAIN = {
     "corruptions": (ALL, "error", -1),
     "stylised": ("stylised", "accuracy", 1),
-    "PACS art": ("pacs-art", "balanced accuracy", 1),
-    "PACS cartoon": ("pacs-cartoon", "balanced accuracy", 1),
-    "PACS sketch": ("pacs-sketch", "balanced accuracy", 1),
+    **{name: (shift, "balanced accuracy", 1) for name, shift in PACS.items()},
     "cifar10-shift": ("cifar10-shift", "balanced error", -1),
 }
 
@@ -173,12 +173,12 @@ OWN_PICTURES = (
 )  # fmt: skip
 
 
-IN_DOMAIN = {"shift": CLEAN, "severity": 0, "metric": "probe accuracy"}
+IN_DOMAIN = {"shift": CLEAN, "metric": "probe accuracy"}
 
 
 def measured_by(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
-    """The rows of one measure, by what its identity begins with: two have a metric "accuracy" of untouched images."""
-    return rows[rows["measure"].str.startswith(f"{measure}(")]
+    """The rows of one measure: two have a metric "accuracy" of untouched images."""
+    return rows[rows["measure"].map(measure_name) == measure]
 
 
 def out_of_domain(rows: pd.DataFrame) -> pd.DataFrame:
@@ -190,9 +190,12 @@ def out_of_domain(rows: pd.DataFrame) -> pd.DataFrame:
 
 
 def in_sets(rows: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
-    """The rows at severity 0 that the columns of `names` pick, in its order. It has a line a set, named in "set"."""
+    """The rows of whole sets, without a level, that the columns of `names` pick, in its order.
+
+    It has a line a set, named in "set".
+    """
     order = list(names["set"])
-    found = rows[rows["severity"] == 0].merge(names)
+    found = overall(rows[rows["subset"] == ""]).merge(names)
     return found.sort_values("set", key=lambda sets: sets.map(order.index), kind="stable", ignore_index=True)
 
 
@@ -212,8 +215,8 @@ def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
     if found.duplicated([*run, "set"]).any():
         raise BadInput("a system has a set more than once with one seed; pass the rows of one data set and one encoder")
     found = found[found["set"].map(found["set"].value_counts()) == len(rows.drop_duplicates(run))]
-    found = found.assign(images=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
-    errors = found.groupby([*run, "images"])["standard_error"].sum() ** 2
+    found = found.assign(source=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
+    errors = found.groupby([*run, "source"])["standard_error"].sum() ** 2
     means = found.groupby(run).agg(value=("value", "mean"), sets=("set", "size"))
     return means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()
 

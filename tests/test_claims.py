@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pandas as pd
 import pytest
+from shorthand import unfolded
 
 from lib.chapters.augmentation import claims as augmentation
 from lib.chapters.negatives import claims as negatives
@@ -28,7 +29,7 @@ MOVES = named(SEVERITY_DEGRADATION, "attention-moves")
 TRANSFORMER = named(SEVERITY_DEGRADATION, "transformer-errs-less")
 ABOVE = named(SEVERITY_DEGRADATION, "self-supervised-err-more")
 SHIFTS = ("all", "noise", "blur", "weather", "digital", "snow", "elastic_transform", "saturate")
-COLUMNS = ["method", "encoder", "seed", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "encoder", "seed", "shift", "of", "metric", "value", "standard_error"]
 
 
 def rows(
@@ -62,7 +63,7 @@ def rows(
         add(*here, "none", 0, "attention similarity of other images", value=20)
         for metric in ("knn accuracy", "probe accuracy"):
             add(*here, "none", 0, metric, value=20 if method == "random" else 60)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def errors(method, shift, severity):
@@ -178,7 +179,7 @@ def test_a_transformer_is_judged_by_what_is_claimed(apart):
 def test_steps_carry_the_interval_of_pairs():
     """Not that of two independent errors: the rows' own standard error decides."""
     data = rows(errors, jitter=0, standard_error=0.5)
-    found = level(data, {"method": "simclr", "shift": "all", "severity": 3, "metric": "error step"})
+    found = level(data, {"method": "simclr", "shift": "all", "level": 3, "metric": "error step"})
     assert (found.low, found.mean, found.high) == pytest.approx((2 - 0.98, 2, 2 + 0.98), abs=1e-3)
 
 
@@ -186,7 +187,7 @@ def test_attention_that_does_not_move():
     """But comes nearer to where it was, the further the image goes, though never as near as another image's."""
     data = rows(errors)
     maps = data["metric"] == "attention similarity"
-    data.loc[maps, "value"] = 10.0 + data.loc[maps, "severity"]
+    data.loc[maps, "value"] = 10.0 + data.loc[maps, "level"]
     assert judge(MOVES, data).verdict == "fails"
     assert judge(STAYS, data).verdict == "fails"
 

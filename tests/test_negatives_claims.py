@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from shorthand import unfolded
 
 from lib.chapters.negatives import claims
 from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
@@ -53,7 +54,7 @@ PROBE = named(NEGATIVES_CONTROLS, "probe-beats-random")
 POSITIVE = named(NEGATIVES_CONTROLS, "positive-is-near")
 ABOVE_CHANCE = named(NEGATIVES_CONTROLS, "texture-above-chance")
 NO_CLASS = named(NEGATIVES_CONTROLS, "patches-are-textures")
-COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "of", "metric", "value", "standard_error"]
 CLASSES = ("cat", "dog", "frog", "ship", "truck")  # from worst to best told by texture; "frog" is in the middle
 
 PROBED = ("accuracy", "none", 0, "probe accuracy")
@@ -69,12 +70,13 @@ SETS = {
 ROBUST, PGD = ("robust_accuracy", "none", 0, "accuracy"), ("robust_accuracy", "pgd", 1, "accuracy")
 BIAS = {name: ("shape_bias", name, 0, "shape bias") for name in ("cue-conflict", "scenes conflict")}
 ALIKE = {
-    name: ("negative_similarity", name, 0, "query similarity") for name in ("positive", "other", "patch", "texture")
+    name: ("negative_similarity", "none", name, "query similarity")
+    for name in ("positive", "other", "patch", "texture")
 }
 
 
 def of_class(shift, name):
-    return ("cue_accuracy", shift, 0, f"accuracy of {name}")
+    return ("cue_accuracy", shift, name, "accuracy")
 
 
 def error(cell):
@@ -100,17 +102,17 @@ def repelled(system):
 def truth(system, cell):
     """The world as the claims say it is."""
     inside, outside = SCORES[system]
-    measure, shift, _, metric = cell
+    measure, shift, of, metric = cell
     if cell in SETS.values():
         return float(100 - outside if error(cell) else outside)
-    if measure == "cue_accuracy" and metric != "accuracy":  # of a class: textures cost the more the better told
-        place = CLASSES.index(metric.removeprefix("accuracy of "))
+    if measure == "cue_accuracy" and of:  # of a class: textures cost the more the better told
+        place = CLASSES.index(of)
         return float(20 + 5 * place if shift == "texture" else inside - 2 * place * (system == "moco texture"))
     if measure == "shape_bias":
         return 30.0 + 10 * repelled(system) + outside / 10
     if measure == "negative_similarity":
         away = {"patch": 30 * repelled(system), "texture": 30 * repelled(system)}
-        return float({"positive": 80, "other": 5, "patch": 50, "texture": 40}[shift] - away.get(shift, 0))
+        return float({"positive": 80, "other": 5, "patch": 50, "texture": 40}[of] - away.get(of, 0))
     of = {
         PROBED: inside, CUES["none"]: inside, CUES["texture"]: 35 - 5 * repelled(system), CUES["patch"]: 30,
         CUES["recoloured"]: inside - 10 + 5 * repelled(system),
@@ -131,12 +133,12 @@ def cells_of(system):
 def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01):
     generator = np.random.default_rng(0)
     lines = [
-        (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, float(severity), metric,
-         world(system, (measure, shift, severity, metric)) + jitter * generator.normal(), standard_error)
+        (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, of, metric,
+         world(system, (measure, shift, of, metric)) + jitter * generator.normal(), standard_error)
         for system, seed in itertools.product(systems, range(seeds))
-        for measure, shift, severity, metric in cells_of(system)
+        for measure, shift, of, metric in cells_of(system)
     ]  # fmt: skip
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def changed(system, cell, value):
@@ -242,7 +244,7 @@ def test_one_set_does_not_refute_the_mean_but_the_claim_on_every_set():
 
 def test_what_is_within_the_noise_is_undecided(true):
     """Wide errors over images; seeds that part every two cells to either side; one seed."""
-    names, cells = list(SYSTEMS), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
+    names, cells = list(SYSTEMS), true[["measure", "shift", "subset", "metric"]].apply(tuple, axis=1)
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index)) ** 2
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
@@ -332,7 +334,7 @@ def hand_made(cells, seeds=3):
         for (system, cell), (values, standard_error) in cells.items()
         for seed, value in list(enumerate(values))[:seeds]
     ]
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_out_of_domain_by_hand():

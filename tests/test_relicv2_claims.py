@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from shorthand import unfolded
 
 from lib.chapters.relicv2 import claims
 from lib.chapters.relicv2.claims import (
@@ -60,7 +61,7 @@ SEGMENTS_RANDOM = named(RELICV2_CONTROLS, "segments-better-than-random")
 CONFLICT = named(RELICV2_CONTROLS, "conflict-is-no-shift")
 FREE = named(RELICV2_CONTROLS, "backgrounds-are-free")
 TOLD = named(RELICV2_CONTROLS, "tied-backgrounds-tell")
-COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "of", "metric", "value", "standard_error"]
 
 PROBED = ("accuracy", "none", 0, "probe accuracy")
 CLEAN = ("out_of_distribution", "none", 0, "accuracy")
@@ -81,12 +82,12 @@ TIED_GAP, FREE_GAP = (
     ("background_reliance", world, 0, "background gap") for world in ("tied scenes", "scenes")
 )  # fmt: skip
 PARTS = {
-    (world, part): ("background_reliance", f"{world}: {part}", 0, "accuracy")
+    (world, part): ("background_reliance", world, part, "accuracy")
     for world in ("scenes", "tied scenes")
     for part in ("original", "only background", "other-class background")
 }
-MIOU = {head: ("segmentation", head, 0, "mIoU") for head in ("linear", "fcn")}
-IOU = ("segmentation", "fcn", 0, "IoU of cube")
+MIOU = {head: ("segmentation", "none", 0, f"{head} mIoU") for head in ("linear", "fcn")}
+IOU = ("segmentation", "none", "cube", "fcn IoU")
 
 
 def lost(cell):
@@ -107,7 +108,7 @@ SCORES = {  # in domain, out of it, and the background gap, as the claims say th
 def truth(system, cell):
     """The world as the claims say it is."""
     inside, outside, gap = SCORES.get(system, (76, 56, 25))
-    measure, shift, _, metric = cell
+    measure, shift, of, metric = cell
     if cell == ODD or cell == FREE_GAP:
         return 0.0
     if metric == "accuracy lost":
@@ -115,9 +116,7 @@ def truth(system, cell):
     if cell == TIED_GAP:
         return float(gap)
     if measure == "background_reliance":
-        return float(
-            {"original": inside, "only background": 10 + 40 * ("tied" in shift)}.get(shift.split(": ")[1], 70 - gap)
-        )
+        return float({"original": inside, "only background": 10 + 40 * ("tied" in shift)}.get(of, 70 - gap))
     if measure == "segmentation":
         return {"random": 20.0, "relicv2": 50.0}.get(system, 40.0)
     return float(outside if shift != "none" else inside)
@@ -138,12 +137,12 @@ def cells_of(system, dataset):
 def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01, dataset="scenes"):
     generator = np.random.default_rng(0)
     lines = [
-        (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, float(severity), metric,
-         world(system, (measure, shift, severity, metric)) + jitter * generator.normal(), standard_error)
+        (SYSTEMS[system].method, "resnet10", seed, system, f"{measure}(images=all)#1.2", shift, of, metric,
+         world(system, (measure, shift, of, metric)) + jitter * generator.normal(), standard_error)
         for system, seed in itertools.product(systems, range(seeds))
-        for measure, shift, severity, metric in cells_of(system, dataset)
+        for measure, shift, of, metric in cells_of(system, dataset)
     ]  # fmt: skip
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def changed(system, cell, value):
@@ -266,7 +265,7 @@ def test_one_of_four_does_not_refute_their_mean():
 
 def test_what_is_within_the_noise_is_undecided(true):
     """Wide errors over images; seeds that part every two cells to either side; one seed."""
-    names, cells = list(SYSTEMS), true[["measure", "shift", "metric"]].apply(tuple, axis=1)
+    names, cells = list(SYSTEMS), true[["measure", "shift", "subset", "metric"]].apply(tuple, axis=1)
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index)) ** 2
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
@@ -377,7 +376,7 @@ def hand_made(cells):
         for (system, cell), (values, standard_error) in cells.items()
         for seed, value in enumerate(values)
     ]
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_shifted_by_hand():
@@ -392,7 +391,7 @@ def test_shifted_by_hand():
     found = shifted(data)
     assert list(found["set"]) == ["C-bar"] * 2 + ["scenes pose"] * 2 + ["stl10"] * 2
     assert list(found["value"]) == [60, 50, 25, 35, 30, 40] and list(found["standard_error"]) == [1, 1, 3, 3, 2, 2]
-    assert set(found.columns) == {*COLUMNS, "set"}
+    assert set(found.columns) == {*data.columns, "set"}
     less = shifted(data, lost=True)
     assert list(less["set"]) == ["C-bar"] * 2 and list(less["value"]) == [10, 20]
     assert shifted(data.iloc[:0]).empty and shifted(data.iloc[:0], lost=True).empty

@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
+from shorthand import unfolded
 
 from lib import contrasts as claims
 from lib.chapters.tradeoff import claims as chapter_claims
@@ -45,7 +46,7 @@ MODE = named(QUIRKS, "attack-mode")
 SUMMED = named(QUIRKS, "summed-gradients")
 CYCLIC = named(QUIRKS, "cyclic-schedule")
 TWO_STEPS = named(QUIRKS, "two-steps-flatter")
-COLUMNS = ["method", "encoder", "seed", "system", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "encoder", "seed", "system", "shift", "of", "metric", "value", "standard_error"]
 AUTO, PGD, CLEAN = ("autoattack", 8, "accuracy"), ("pgd", 8, "accuracy"), ("none", 0, "accuracy")
 SQUARE, TWO = ("square", 8, "accuracy"), ("pgd-2", 8, "accuracy")
 ROBUSTLY = ("pgd", 8, "accuracy of the adversarial probe")
@@ -104,12 +105,12 @@ def cells_of(system):
 def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01):
     generator = np.random.default_rng(0)
     lines = [
-        (SYSTEMS[system].method, "resnet10", seed, system, shift, float(severity), metric,
+        (SYSTEMS[system].method, "resnet10", seed, system, shift, severity, metric,
          world(system, (shift, severity, metric)) + jitter * generator.normal(), standard_error)
         for system, seed in itertools.product(systems, range(seeds))
         for shift, severity, metric in cells_of(system)
     ]  # fmt: skip
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def changed(system, cell, value):
@@ -201,7 +202,7 @@ def test_a_number_that_a_claim_does_not_speak_of_changes_nothing(claim, system, 
 
 def test_what_is_within_the_noise_is_undecided(true):
     """Wide errors over images; seeds that part every two cells to either side; one seed."""
-    names, cells = list(SYSTEMS), true[["shift", "severity", "metric"]].apply(tuple, axis=1)
+    names, cells = list(SYSTEMS), true[["shift", "level", "metric"]].fillna({"level": 0}).apply(tuple, axis=1)
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index))
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
@@ -269,7 +270,7 @@ def hand_made():
              {"simclr pgd": (40.0, 44.0, 45.0), "simclr": (38.0, 41.0, 45.0)}.items()
              for seed, value in enumerate(values)]  # fmt: skip
     lines.append(("simclr", "resnet10", 0, "simclr", "none", 0.0, "accuracy", 70.0, 3.0))
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_a_difference_of_systems_by_hand():

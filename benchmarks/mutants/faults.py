@@ -222,7 +222,7 @@ FAULTS = (
           "(errors.sum(axis=1).mean() / baseline.sum(axis=1)[errors.index].mean())",
           ("tests/measures/test_corruption_error.py",)),
     Fault("relative errors are not relative", "lib/measures/corruption_error.py",
-          "of_images - clean))", "of_images))", ("tests/measures/test_corruption_error.py",)),
+          "cell - clean, level)", "cell, level)", ("tests/measures/test_corruption_error.py",)),
     Fault("calibration has its bins open on the other side", "lib/measures/calibration.py",
           "np.ceil(np.asarray(confidence) * bins).astype(int) - 1",
           "np.floor(np.asarray(confidence) * bins).astype(int)", ("tests/measures/test_shift_measures.py",)),

@@ -19,16 +19,17 @@ from lib.runs import Plan
 
 Cell = dict[str, object]
 Floats = Sequence[float] | np.ndarray
+ENDS = ["mean", "low", "high"]
 
 
-def summary(rows: Rows, metric: str = "error") -> Rows:
-    """Mean and interval over seeds and images for each (method, shift, severity) of `metric`."""
-    chosen = rows[rows["metric"] == metric]
+def summary(rows: Rows, metric: str = "error", *more: str) -> Rows:
+    """Mean and interval over seeds and images of `metric` for each method, shift and value of the columns `more`."""
+    cell = ["method", "shift", *more]
     table = []
-    for (method, shift, severity), group in chosen.groupby(["method", "shift", "severity"], sort=False):
+    for key, group in rows[rows["metric"] == metric].groupby(cell, sort=False):
         found = cell_interval(group, metric)
-        table.append((method, shift, severity, found.mean, found.low, found.high, len(group)))
-    return pd.DataFrame(table, columns=["method", "shift", "severity", "mean", "low", "high", "seeds"])
+        table.append((*key, found.mean, found.low, found.high, len(group)))
+    return pd.DataFrame(table, columns=[*cell, *ENDS, "seeds"])
 
 
 def baseline_line(clean: Floats, corrupted: Floats) -> tuple[float, float]:
@@ -138,9 +139,6 @@ def bars_told(table: Rows) -> str:
 
 def intervals(table: Rows) -> list[Interval]:
     return [Interval(*line) for line in table[ENDS].itertuples(index=False)]
-
-
-ENDS = ["mean", "low", "high"]
 
 
 def held(rows: Rows, plan: Plan) -> list[str]:

@@ -15,7 +15,7 @@ from lib.figures.prose import UNTOLD
 from lib.figures.style import title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, overall
 from lib.methods import METHODS, views_of
 from lib.runs import Results
 from lib.views import View
@@ -180,15 +180,15 @@ def accuracy_table(rows: pd.DataFrame) -> pd.DataFrame:
 
 def ranking(rows: pd.DataFrame, methods: Sequence[str]) -> pd.DataFrame:
     """One line a method that has rows: clean error, mean corruption error and relative error in percent."""
-    cells = ["method", "shift", "severity"]
-    errors, relative = (summary(rows, metric).set_index(cells) for metric in ("error", "relative error"))
+    rows = overall(rows)
+    errors, relative = (summary(rows, metric).set_index(["method", "shift"]) for metric in ("error", "relative error"))
     measured = set(errors.index.get_level_values("method")) & set(relative.index.get_level_values("method"))
     return pd.DataFrame(
         {
             "method": title(method),
-            "clean error (%)": _cell(errors.loc[method, CLEAN, 0]),
-            "mean corruption error CE (%)": _cell(errors.loc[method, ALL, 0]),
-            "relative error rCE (points)": _cell(relative.loc[method, ALL, 0]),
+            "clean error (%)": _cell(errors.loc[method, CLEAN]),
+            "mean corruption error CE (%)": _cell(errors.loc[method, ALL]),
+            "relative error rCE (points)": _cell(relative.loc[method, ALL]),
         }
         for method in methods
         if method in measured

@@ -8,7 +8,7 @@ from typing import ClassVar
 import pandas as pd
 
 from lib.measures import knn, probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 
@@ -30,10 +30,9 @@ class Accuracy:
         labels, features = subject.split("test").labels, subject.features("test")
         neighbours = knn.knn_predict(subject.features("train"), subject.split("train").labels, features)
         predicted = subject.probe.predict(features)
-        return pd.DataFrame(
+        return as_rows(
             [
-                row(CLEAN, 0, "knn accuracy", (neighbours == labels).cpu().numpy()),
-                row(CLEAN, 0, "probe accuracy", (predicted == labels).cpu().numpy()),
-            ],
-            columns=list(COLUMNS),
+                row(CLEAN, "knn accuracy", (neighbours == labels).cpu().numpy()),
+                row(CLEAN, "probe accuracy", (predicted == labels).cpu().numpy()),
+            ]
         )

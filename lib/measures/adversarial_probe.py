@@ -13,7 +13,7 @@ from lib.measures.features import extract
 from lib.measures.probe import fit_probe
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
 from lib.measures.robust_accuracy import Classifier, batch_size, outcome, pgd_curve
-from lib.measures.rows import CLEAN, COLUMNS
+from lib.measures.rows import CLEAN, OF_255, Level, as_rows
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.adversary import cross_entropy, in_chunks, pgd
@@ -38,7 +38,7 @@ class AdversarialProbe:
     chosen on 500 validation images that went through the same, and of the probes of all rounds, the first included,
     that one is kept that is right on most of them under an attack of its own: not every round is a gain.
 
-    Metric "accuracy of the adversarial probe" of shifts "none" and "pgd" at severities 4 and 8, in 255ths (20 steps,
+    Metric "accuracy of the adversarial probe" of shifts "none" and "pgd" at levels 4 and 8 of 255 (20 steps,
     one start).
     """
 
@@ -68,9 +68,9 @@ class AdversarialProbe:
         test = subject.split("test", self.images)
         right = classifier.right(test.images, test.labels)
         curve = pgd_curve(classifier, test.images, test.labels, right, EPSILONS)
-        rows = [outcome(CLEAN, 0, METRIC, right)]
-        rows += [outcome("pgd", epsilon, METRIC, alive) for epsilon, alive in curve.items()]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows = [outcome(CLEAN, METRIC, right)]
+        rows += [outcome("pgd", METRIC, alive, Level(epsilon, OF_255)) for epsilon, alive in curve.items()]
+        return as_rows(rows)
 
     def fit(
         self, encoder: nn.Module, images: Tensor, labels: Tensor, others: Tensor, others_labels: Tensor

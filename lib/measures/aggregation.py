@@ -19,7 +19,7 @@ from lib.inputs import whole
 from lib.measures.probe import fit_probe
 from lib.measures.robust_accuracy import AT, Classifier, batch_size, batches, fooling, outcome, pixels
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
-from lib.measures.rows import CLEAN, COLUMNS
+from lib.measures.rows import CLEAN, OF_255, Level, as_rows
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.adversary import cross_entropy, held, in_chunks, pgd
@@ -28,6 +28,7 @@ from lib.views.operations import resized_crop
 
 PROTOCOL = f"{ROBUST_PROTOCOL}.1"
 PLURAL = {"patch": "patches", "crop": "crops"}
+METRICS = {crop: f"accuracy of aggregated {plural}" for crop, plural in PLURAL.items()}
 VIEWS = {
     "patch": View(crop_scale=(0.25, 0.25), crop_ratio=(1.0, 1.0), jitter=0.0, grey=0.0),
     "crop": View(crop_scale=(0.08, 1.0), jitter=0.0, grey=0.0),
@@ -76,12 +77,12 @@ class Aggregation:
     Metric "accuracy of aggregated patches", or crops, of shifts
 
     - "none": no attack;
-    - "pgd per view" at severity 8: every crop is perturbed by up to 8/255 of its own after it was cut out, as the
+    - "pgd per view" at level 8: every crop is perturbed by up to 8/255 of its own after it was cut out, as the
       public code of robust EMP-SSL does. No one who changes an image can do that: overlapping crops would disagree;
-    - "pgd through crops" at severity 8: one perturbation of the image, by up to 8/255, with the gradient through crops
+    - "pgd through crops" at level 8: one perturbation of the image, by up to 8/255, with the gradient through crops
       and averaging. The adversary knows how crops are drawn but not which were: every step climbs the mean over
       `samples` new draws (expectation over transformations), and the result is tested on the fixed crops;
-    - "pgd through known crops" at severity 8: the same by an adversary who knows the fixed crops, as someone does who
+    - "pgd through known crops" at level 8: the same by an adversary who knows the fixed crops, as someone does who
       has the code and its seed.
 
     PGD of 10 steps of 2/255 from one random start.
@@ -157,14 +158,14 @@ class Aggregation:
             return alive
 
         clean = standing(torch.ones_like(test.labels, dtype=torch.bool), untouched)
-        metric = f"accuracy of aggregated {PLURAL[self.crop]}"
+        metric, level = METRICS[self.crop], Level(AT, OF_255)
         rows = [
-            outcome(CLEAN, 0, metric, clean),
-            outcome("pgd per view", AT, metric, standing(clean, per_view)),
-            outcome("pgd through crops", AT, metric, standing(clean, through_crops)),
-            outcome("pgd through known crops", AT, metric, standing(clean, through_known_crops)),
+            outcome(CLEAN, metric, clean),
+            outcome("pgd per view", metric, standing(clean, per_view), level),
+            outcome("pgd through crops", metric, standing(clean, through_crops), level),
+            outcome("pgd through known crops", metric, standing(clean, through_known_crops), level),
         ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)
 
     def _batch(self, device: torch.device) -> int:
         """Images at once, whose crops are what the encoder sees."""

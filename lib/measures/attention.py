@@ -34,7 +34,7 @@ from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe as linear_probe
 from lib.measures.probe import Probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, SEVERITY, Level, as_rows, row
 from lib.measures.subject import Subject
 from lib.models import Encoder, ImageNetEncoder, ResNet, VisionTransformer
 from lib.precision import own_precision, with_gradients
@@ -237,10 +237,10 @@ class AttentionShift:
     def rows(self, subject: Subject) -> pd.DataFrame:
         images = subject.split("test", self.images).images
         clean, classes = look(subject.encoder, subject.probe, images)
-        rows = [row(CLEAN, 0, CONTROL, similarity(clean, clean.roll(-1, dims=0)))]
+        rows = [row(CLEAN, CONTROL, similarity(clean, clean.roll(-1, dims=0)))]
         for name in self.corruptions:
             for severity in SEVERITIES:
                 corrupted = subject.corrupted(name, severity, self.images)
                 maps, _ = look(subject.encoder, subject.probe, corrupted, classes)
-                rows.append(row(name, severity, SIMILARITY, similarity(clean, maps)))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows.append(row(name, SIMILARITY, similarity(clean, maps), Level(severity, SEVERITY)))
+        return as_rows(rows)

@@ -9,7 +9,7 @@ import pandas as pd
 from lib.inputs import whole
 from lib.measures.robust_accuracy import PROTOCOL as ROBUST_PROTOCOL
 from lib.measures.robust_accuracy import Classifier, ascending, batch_size, outcome, pgd_curve
-from lib.measures.rows import CLEAN, COLUMNS
+from lib.measures.rows import CLEAN, OF_255, Level, as_rows
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.adversary import auto_attack, cross_entropy, deterministic
@@ -19,7 +19,7 @@ PROTOCOL = f"{ROBUST_PROTOCOL}.1"
 
 @dataclass(frozen=True)
 class AutoAttackAccuracy:
-    """Metric "accuracy" of shift "autoattack" at severity `epsilon`, in 255ths, on the first `images` test images.
+    """Metric "accuracy" of shift "autoattack" at level `epsilon`, in 255ths, on the first `images` test images.
 
     The standard linear probe under AutoAttack's standard version by its authors' code. The code gets the images that
     our PGD (20 steps, one start) leaves right, which saves most of its time: an image that PGD breaks is broken, so the
@@ -55,7 +55,7 @@ class AutoAttackAccuracy:
                 modules=classifier, batch_size=size,
             )  # fmt: skip
         rows = [
-            outcome(CLEAN, 0, "accuracy on its images", right),
-            outcome("autoattack", self.epsilon, "accuracy", alive),
+            outcome(CLEAN, "accuracy on its images", right),
+            outcome("autoattack", "accuracy", alive, Level(self.epsilon, OF_255)),
         ]
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)

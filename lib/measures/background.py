@@ -20,7 +20,7 @@ from lib.inputs import check_images
 from lib.measures import probe
 from lib.measures.cue_accuracy import donors
 from lib.measures.probe import fit_probe
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import as_rows, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -48,9 +48,9 @@ class BackgroundReliance:
     the standard one of an encoder of scenes; for others it is fitted on `scenes` training scenes, its decay chosen on
     half as many. In "tied scenes" each class has a wall of its own pattern and hue, in training and in the test, as
     photographs of cows have meadows; a probe on the same frozen features is fitted there, and may read either.
-    Shifts are the world and the part, such as "tied scenes: only background".
+    The world is the shift, such as "tied scenes", and the part the subset, such as "only background".
 
-    Metric "background gap", in percentage points, of the shifts "scenes" and "tied scenes": that of the module's
+    Metric "background gap", in percentage points, of either world as a whole: that of the module's
     docstring, paired image by image. Asked about are half as many test scenes as `scenes`.
     """
 
@@ -79,9 +79,9 @@ class BackgroundReliance:
             right = {}
             for part, images in parts.items():
                 right[part] = (fitted.predict(subject.extract(images)) == labels).cpu().numpy()
-                rows.append(row(f"{world}: {part}", 0, "accuracy", right[part]))
-            rows.append(row(world, 0, "background gap", right[SAME].astype(float) - right[OTHER]))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows.append(row(world, "accuracy", right[part], subset=part))
+            rows.append(row(world, "background gap", right[SAME].astype(float) - right[OTHER]))
+        return as_rows(rows)
 
 
 def tie(factors: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,8 +1,8 @@
 """Corruption error: how often a probe is wrong on corrupted test images, and its summaries.
 
-The `shift` of a row is "none" (clean images), a corruption, one of the four groups, or "all"; a
-severity of 0 stands for the mean over the five. Groups and "all" are those of the benchmark, the 15 without the four
-held back for validation, each corruption weighing the same: on CIFAR-10-C "all" at severity 0 is the field's number,
+The `shift` of a row is "none" (clean images), a corruption, one of the four groups, or "all", at one of five severities
+or, without a level, in the mean over them. Groups and "all" are those of the benchmark, the 15 without the four
+held back for validation, each corruption weighing the same: on CIFAR-10-C the mean of "all" is the field's number,
 the unnormalised mean over 15 x 5 (RobustBench). The metrics:
 
 - "error" of the probe;
@@ -23,7 +23,7 @@ from torch import Tensor
 
 from lib.measures import probe
 from lib.measures.calibration import calibration_gaps, root_outcomes, squared_gaps
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, OVER_SEVERITIES, SEVERITY, Level, Rows, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.corruptions import BAR, CORRUPTIONS, EVERY, GROUPS, SEVERITIES
@@ -32,6 +32,7 @@ from lib.shifts.corruptions import PROTOCOL as CORRUPTIONS_PROTOCOL
 PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{probe.PROTOCOL}.3"  # bump the last number when rows change for other reasons
 ALL = "all"
 DEBIASED = "debiased calibration error"
+LEVELS = tuple(Level(severity, SEVERITY) for severity in SEVERITIES)
 MEASURED = tuple(name for name in EVERY if name not in BAR)  # C-bar's are out of distribution: see that measure
 
 
@@ -72,36 +73,37 @@ class CorruptionError:
         )
 
 
-def error_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+def error_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
     """Rows from whether predictions are wrong, (N,) and (19, 5, N), as the module's docstring describes them."""
-    rows = [row(CLEAN, 0, "error", clean)]
+    rows = [row(CLEAN, "error", clean)]
     for shift in (*MEASURED, *GROUPS, ALL):
         outcomes = _mean_over(shift, grid)  # (5, N)
         steps = np.diff(outcomes, axis=0, prepend=clean[None].astype(float))
-        rows.append(row(shift, 0, "error", outcomes.mean(axis=0)))
-        for severity, of_images, step in zip(SEVERITIES, outcomes, steps, strict=True):
-            rows += [row(shift, severity, "error", of_images), row(shift, severity, "error step", step)]
+        rows.append(row(shift, "error", outcomes.mean(axis=0), OVER_SEVERITIES))
+        for level, of_images, step in zip(LEVELS, outcomes, steps, strict=True):
+            rows += [row(shift, "error", of_images, level), row(shift, "error step", step, level)]
         if shift not in MEASURED:
-            for severity, of_images in [(0, outcomes.mean(axis=0)), *zip(SEVERITIES, outcomes, strict=True)]:
-                rows.append(row(shift, severity, "relative error", of_images - clean))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+            rows += [row(shift, "relative error", cell - clean, level) for level, cell in _and_mean(outcomes)]
+    return as_rows(rows)
 
 
-def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
     """Rows from the gaps (N,) and (19, 5, N) of `calibration_gaps`."""
-    cells = _mean_over(ALL, grid)
-    rows = [row(CLEAN, 0, "calibration error", clean), row(ALL, 0, "calibration error", cells.mean(axis=0))]
-    rows += [row(ALL, level, "calibration error", cell) for level, cell in zip(SEVERITIES, cells, strict=True)]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    cells = _and_mean(_mean_over(ALL, grid))
+    rows = [row(ALL, "calibration error", gaps, level) for level, gaps in cells]
+    return as_rows([row(CLEAN, "calibration error", clean), *rows])
 
 
-def debiased_rows(clean: np.ndarray, grid: np.ndarray) -> pd.DataFrame:
+def debiased_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
     """Rows from the squares (N,) and (19, 5, N) of `squared_gaps`: roots of the means over cells."""
-    cells = _mean_over(ALL, grid)
-    over_all = [(0, cells.mean(axis=0)), *zip(SEVERITIES, cells, strict=True)]
-    rows = [row(CLEAN, 0, DEBIASED, root_outcomes(clean))]
-    rows += [row(ALL, severity, DEBIASED, root_outcomes(gaps)) for severity, gaps in over_all]
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    cells = _and_mean(_mean_over(ALL, grid))
+    rows = [row(ALL, DEBIASED, root_outcomes(gaps), level) for level, gaps in cells]
+    return as_rows([row(CLEAN, DEBIASED, root_outcomes(clean)), *rows])
+
+
+def _and_mean(outcomes: np.ndarray) -> list[tuple[Level, np.ndarray]]:
+    """Outcomes (5, N) with their levels, and before them their mean over severities."""
+    return [(OVER_SEVERITIES, outcomes.mean(axis=0)), *zip(LEVELS, outcomes, strict=True)]
 
 
 def _mean_over(shift: str, grid: np.ndarray) -> np.ndarray:

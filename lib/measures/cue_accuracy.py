@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib.images import Split, load
 from lib.measures import probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, NO_LEVEL, Level, as_rows, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -24,8 +24,8 @@ from lib.views.negatives import patch_negatives
 
 # Bump the last number when rows change for other reasons.
 PROTOCOL = f"{cues.PROTOCOL}.{TEXTURES_PROTOCOL}.{probe.PROTOCOL}.1"
-PIECES = (2, 4, 8)  # a side
-CUTOFFS = (2, 4, 8)  # cycles an image
+PIECES, A_SIDE = (2, 4, 8), "pieces a side"
+CUTOFFS, CYCLES = (2, 4, 8), "cycles an image"
 TEXTURE = "texture"
 _KEPT = 1 << 24  # numbers in a set of images whose versions are small enough to be kept for the next encoder
 _AT_ONCE = 1 << 19  # numbers in as many images as are changed together
@@ -35,7 +35,7 @@ _AT_ONCE = 1 << 19  # numbers in as many images as are changed together
 class CueAccuracy:
     """Metric "accuracy" of the standard linear probe on versions of the first `images` test images (None: all).
 
-    Shift and severity say what is left of an image, which keeps its label (see `lib.shifts.cues`):
+    Shift and level say what is left of an image, which keeps its label (see `lib.shifts.cues`):
 
     - "none": everything;
     - "texture": a texture made of two patches of it (see `lib.shifts.textures`); "patch": a grid of patches of it, the
@@ -46,7 +46,7 @@ class CueAccuracy:
     - "recoloured": in the colours of another test image; "stylised": its coarse layout, in the colours and under the
       texture of another test image (see `donors`).
 
-    Metric "accuracy of CLASS", on the images of a class that has two or more, for shifts "none" and "texture".
+    For shifts "none" and "texture" the same on each subset: a class that has two images or more, by its name.
     """
 
     images: int | None = 1_000
@@ -63,44 +63,45 @@ class CueAccuracy:
         else:
             made = _kept_versions(subject.dataset, self.images, test.checksum, subject.device)
         labels, rows = test.labels.cpu().numpy(), []
-        for shift, severity, shown in made:
+        for shift, level, shown in made:
             right = ~subject.wrong(shown, test.labels)
-            rows.append(row(shift, severity, "accuracy", right))
+            rows.append(row(shift, "accuracy", right, level))
             for label, name in enumerate(test.classes if shift in (CLEAN, TEXTURE) else ()):
                 if (labels == label).sum() > 1:
-                    rows.append(row(shift, severity, f"accuracy of {name}", right[labels == label]))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                    rows.append(row(shift, "accuracy", right[labels == label], level, subset=name))
+        return as_rows(rows)
 
 
 @kept
 def _kept_versions(
     dataset: str, count: int | None, checksum: str, device: torch.device
-) -> tuple[tuple[str, float, Tensor], ...]:
+) -> tuple[tuple[str, Level, Tensor], ...]:
     return tuple(versions(dataset, load(dataset, "test", count, device)))
 
 
-def versions(dataset: str, test: Split) -> Iterator[tuple[str, float, Tensor]]:
-    """Shift, severity and images, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`."""
+def versions(dataset: str, test: Split) -> Iterator[tuple[str, Level, Tensor]]:
+    """Shift, level and images, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`."""
     images, device, side = test.images, test.images.device, test.images.shape[-1]
-    yield CLEAN, 0, images
+    yield CLEAN, NO_LEVEL, images
     texture = textures(dataset, "test", len(images), device)
-    yield TEXTURE, 0, texture
+    yield TEXTURE, NO_LEVEL, texture
     # On the CPU, whose generator gives the same patches whatever the encoder runs on.
     generator = torch.Generator().manual_seed(0)
-    yield "patch", 0, patch_negatives(images.cpu(), generator).to(device)
+    yield "patch", NO_LEVEL, patch_negatives(images.cpu(), generator).to(device)
     seeds = derive(0, torch.arange(len(images), device=device))
     for pieces in PIECES:
         if side % pieces == 0:
-            yield "patch_shuffle", pieces, cues.patch_shuffle(images, pieces, seeds)
+            yield "patch_shuffle", Level(pieces, A_SIDE), cues.patch_shuffle(images, pieces, seeds)
     for function in (cues.low_pass, cues.high_pass):
         for cutoff in CUTOFFS:
-            yield function.__name__, cutoff, _in_parts(functools.partial(function, cutoff=cutoff), images)
+            shown = _in_parts(functools.partial(function, cutoff=cutoff), images)
+            yield function.__name__, Level(cutoff, CYCLES), shown
     masks = () if test.masks is None else (test.masks.to(device),)
-    yield "silhouette", 0, _in_parts(cues.silhouette, images, *masks)
-    yield "edges", 0, _in_parts(cues.edges, images)
+    yield "silhouette", NO_LEVEL, _in_parts(cues.silhouette, images, *masks)
+    yield "edges", NO_LEVEL, _in_parts(cues.edges, images)
     donor = donors(test.labels)
-    yield "recoloured", 0, _in_parts(cues.recolour, images, images[donor])
-    yield "stylised", 0, _in_parts(cues.stylise, images, images[donor], texture[donor])
+    yield "recoloured", NO_LEVEL, _in_parts(cues.recolour, images, images[donor])
+    yield "stylised", NO_LEVEL, _in_parts(cues.stylise, images, images[donor], texture[donor])
 
 
 def donors(labels: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.probe import fit_probe
 from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import angular_error, assign_arcs, encode, nested, r_squared_outcomes
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import as_rows, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -38,10 +38,11 @@ class Downstream:
     """The linear probe on every small set of `lib.images.downstream` that is here, and the azimuth of COIL's objects.
 
     A task is a shift. Of classification: metric "accuracy" in percent, the probe fitted on the set's training images
-    and its decay chosen on its validation images, as everywhere else. Of "coil azimuth": ridge regression of cosine
-    and sine, a model for each object since zero degrees means nothing between objects, by nested cross-validation
-    whose folds are five arcs of a turn: a view is predicted from views of other directions, not from its neighbours
-    5 degrees away, unless it is at the end of an arc. Metrics "linear R2" in percent, and "angle error" in degrees.
+    and its decay chosen on its validation images, as everywhere else. Of subset "azimuth" of "coil": ridge regression
+    of cosine and sine, a model for each object since zero degrees means nothing between objects, by nested cross-
+    validation whose folds are five arcs of a turn: a view is predicted from views of other directions, not from its
+    neighbours 5 degrees away, unless it is at the end of an arc. Metrics "linear R2" in percent, and "angle error" in
+    degrees.
     """
 
     @property
@@ -56,10 +57,10 @@ class Downstream:
             train, validation, test = (subject.extract(splits[part].images) for part in PARTS)
             probe = fit_probe(train, splits["train"].labels, validation, splits["validation"].labels)
             right = (probe.predict(test) == splits["test"].labels).cpu().numpy()
-            rows.append(row(name, 0, "accuracy", right))
+            rows.append(row(name, "accuracy", right))
         if "coil" in objects.available():
             rows += _azimuth(subject, objects.objects("coil", size))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)
 
 
 def _azimuth(subject: Subject, views: objects.Views) -> list[tuple]:
@@ -73,6 +74,6 @@ def _azimuth(subject: Subject, views: objects.Views) -> list[tuple]:
         predicted[one] = nested(features[one], targets[one], ARCS, fold=fold)
     errors = angular_error(predicted, angles, 360.0).cpu().numpy()
     return [
-        row("coil azimuth", 0, "linear R2", r_squared_outcomes(targets, predicted)),
-        row("coil azimuth", 0, "angle error", np.asarray(errors) / 100),  # a row holds hundredths
+        row("coil", "linear R2", r_squared_outcomes(targets, predicted), subset="azimuth"),
+        row("coil", "angle error", np.asarray(errors) / 100, subset="azimuth"),  # a row holds hundredths
     ]

@@ -12,7 +12,7 @@ import torch
 from lib.images import Split
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.natural import NATURAL, available, natural
@@ -40,8 +40,8 @@ class NaturalShift:
         rows = []
         for name, split in ({CLEAN: test} | natural_splits(test.classes, subject.device, self.sets)).items():
             labels = split.labels.cpu().numpy()
-            rows.append(row(name, 0, "balanced error", balanced(subject.wrong(split.images, split.labels), labels)))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+            rows.append(row(name, "balanced error", balanced(subject.wrong(split.images, split.labels), labels)))
+        return as_rows(rows)
 
 
 def natural_splits(classes: tuple[str, ...], device: torch.device, sets: Iterable[str] = NATURAL) -> dict[str, Split]:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import CLEAN, PERCENTILE, Level, as_rows, number, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts import textures
@@ -32,8 +32,8 @@ class NegativeSimilarity:
     - "texture": the same view of the image's texture.
 
     Features are the encoder's, less the mean of all queries: raw ones, of which none is negative, are alike whatever
-    they are of. Severity 0 has the mean, 5, 10, ... 95 the percentiles over images. Views are SimCLR's, the same for
-    every encoder.
+    they are of. What the query is compared with is the subset. Without a level there is the mean, and at 5, 10, ... 95
+    the percentiles over images. Views are SimCLR's, the same for every encoder.
     """
 
     images: int = 1_000
@@ -52,10 +52,11 @@ class NegativeSimilarity:
         rows = []
         for name, cosines in found.items():
             cosines = cosines.cpu().numpy()
-            rows.append(row(name, 0, METRIC, cosines))
+            rows.append(row(CLEAN, METRIC, cosines, subset=name))
             for percentile in PERCENTILES:
-                rows.append((name, percentile, METRIC, 100 * np.percentile(cosines, percentile), 0.0, len(cosines)))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                value, level = 100 * np.percentile(cosines, percentile), Level(percentile, PERCENTILE)
+                rows.append(number(CLEAN, METRIC, value, len(cosines), level, subset=name))
+        return as_rows(rows)
 
 
 def _images(subject: Subject, count: int) -> dict[str, Tensor]:

@@ -12,7 +12,7 @@ from lib.images import scenes
 from lib.measures import probe
 from lib.measures.corruption_error import ALL
 from lib.measures.natural_shift import balanced, natural_splits
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, NO_LEVEL, OVER_SEVERITIES, Level, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.corruptions import BAR, CORRUPTIONS, SEVERITIES
@@ -58,7 +58,7 @@ class OutOfDistribution:
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
         clean = ~subject.wrong(test.images, test.labels)
-        rows = [row(CLEAN, 0, "accuracy", clean)]
+        rows = [row(CLEAN, "accuracy", clean)]
         if subject.dataset == "scenes":
             for name in scenes.SHIFTS:
                 split = subject.split(name, len(clean))
@@ -66,9 +66,9 @@ class OutOfDistribution:
                 rows += _paired(name.replace("test-", "scenes "), clean, right)
         for name, split in natural_splits(test.classes, subject.device).items():
             right = ~subject.wrong(split.images, split.labels)
-            rows.append(row(name, 0, "accuracy", balanced(right, split.labels.cpu().numpy())))
+            rows.append(row(name, "accuracy", balanced(right, split.labels.cpu().numpy())))
         for name in available(test.classes):
-            rows.append(row(name, 0, "accuracy", _of_variant(subject, name, test.classes, test.images.shape[-1])))
+            rows.append(row(name, "accuracy", _of_variant(subject, name, test.classes, test.images.shape[-1])))
         first = subject.split("test", self.corrupted)
         unchanged = ~subject.wrong(first.images, first.labels)
         for family, members in FAMILIES.items():
@@ -76,13 +76,14 @@ class OutOfDistribution:
             wrong = sum(
                 subject.wrong(subject.corrupted(*cell, self.corrupted), first.labels).astype(int) for cell in cells
             )
-            rows += _paired(family, unchanged, 1 - wrong / len(cells))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+            rows += _paired(family, unchanged, 1 - wrong / len(cells), OVER_SEVERITIES)
+        return as_rows(rows)
 
 
-def _paired(shift: str, clean: np.ndarray, shifted: np.ndarray) -> list[tuple]:
+def _paired(shift: str, clean: np.ndarray, shifted: np.ndarray, level: Level = NO_LEVEL) -> list[tuple]:
     """Rows from how right the probe is on each image without the shift and with it: (N,), (N,)."""
-    return [row(shift, 0, "accuracy", shifted), row(shift, 0, "accuracy lost", clean - shifted.astype(float))]
+    lost = clean - shifted.astype(float)
+    return [row(shift, "accuracy", shifted, level), row(shift, "accuracy lost", lost, level)]
 
 
 def _of_variant(subject: Subject, name: str, classes: tuple[str, ...], size: int) -> np.ndarray:

@@ -14,7 +14,7 @@ from lib.images.downstream import available, downstream
 from lib.measures import probe
 from lib.measures.natural_shift import balanced
 from lib.measures.probe import fit_probe
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import as_rows, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -52,8 +52,8 @@ class OutOfDomain:
                 labels = torch.cat([part.labels for part in parts])
                 predicted = fitted.predict(subject.extract(torch.cat([part.images for part in parts])))
                 right = (predicted == labels).cpu().numpy()
-                rows.append(row(name, 0, "balanced accuracy", balanced(right, labels.cpu().numpy())))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows.append(row(name, "balanced accuracy", balanced(right, labels.cpu().numpy())))
+        return as_rows(rows)
 
 
 @kept

@@ -12,9 +12,9 @@ from torch import Tensor
 
 from lib.inputs import check_images
 from lib.measures import probe
-from lib.measures.corruption_error import ALL
+from lib.measures.corruption_error import ALL, LEVELS
 from lib.measures.features import extract
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, OVER_SEVERITIES, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
@@ -33,7 +33,7 @@ class RawInput:
     multiplied by s, about a quarter, and made brighter. On the first `images` test images (None: all), clean and under
     the 15 corruptions at five severities:
 
-    - "raw error": the error on raw pixels (shifts "none", the corruptions' mean "all" at severities 0 to 5);
+    - "raw error": the error on raw pixels (shifts "none", the corruptions' mean "all" at each severity and over all);
     - "raw cost": that less the error of the same images with normalisation;
     - "faded error" of clean images: with normalisation, on p' itself, rounded to bytes;
     - "contrast error" of clean images: with normalisation, the contrast alone shrunk by s about each image's mean.
@@ -63,15 +63,15 @@ class RawInput:
                 cells[:, place] += raw_wrong(shown), subject.wrong(shown, test.labels)
         of_raw, of_normalised = cells / len(CORRUPTIONS)
 
-        rows = [row(CLEAN, 0, "raw error", clean_raw), row(CLEAN, 0, "raw cost", clean_raw.astype(float) - clean)]
-        means = [(0, of_raw.mean(axis=0), of_normalised.mean(axis=0))]
-        means += zip(SEVERITIES, of_raw, of_normalised, strict=True)
+        rows = [row(CLEAN, "raw error", clean_raw), row(CLEAN, "raw cost", clean_raw.astype(float) - clean)]
+        means = [(OVER_SEVERITIES, of_raw.mean(axis=0), of_normalised.mean(axis=0))]
+        means += zip(LEVELS, of_raw, of_normalised, strict=True)
         for level, raw_error, error in means:
-            rows += [row(ALL, level, "raw error", raw_error), row(ALL, level, "raw cost", raw_error - error)]
+            rows += [row(ALL, "raw error", raw_error, level), row(ALL, "raw cost", raw_error - error, level)]
         for metric, shown in (("faded error", faded(test.images, encoder.mean, encoder.std)),
                                  ("contrast error", low_contrast(test.images, encoder.std))):  # fmt: skip
-            rows.append(row(CLEAN, 0, metric, subject.wrong(shown, test.labels)))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+            rows.append(row(CLEAN, metric, subject.wrong(shown, test.labels)))
+        return as_rows(rows)
 
 
 def faded(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:

@@ -14,7 +14,7 @@ from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.probe import fit_probe
 from lib.measures.regression import PROTOCOL as REGRESSION_PROTOCOL
 from lib.measures.regression import encode, nested_each, r_squared_outcomes
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 
@@ -29,13 +29,12 @@ WITHOUT = f"without {ERASED}"
 class ReadOut:
     """R² of every real cause of scenes from the features of `images` test scenes, by nested cross-validation.
 
-    Metrics "linear R2" (ridge) and "kernel R2" (kernel ridge, Gaussian) in percent; a shift is a factor of
+    Metrics "linear R2" (ridge) and "kernel R2" (kernel ridge, Gaussian) in percent; a subset is a factor of
     `lib.images.scenes.FACTORS`. Angles and hues are predicted as cosine and sine. Whatever the encoder was trained on,
     the scenes are the same. After Causal3DIdent as in arXiv 2111.11398, section 4.
 
     Shift "without object_hue": the same linear R2, with the object's hue removed from the features by a linear
-    projection that was fitted on other scenes; the metrics are "linear R2 of " each factor, and "shape accuracy" of the
-    probe, which shift "none" has with all features.
+    projection that was fitted on other scenes. There is also "shape accuracy" of the probe, of both shifts.
     """
 
     images: int = 2_000
@@ -55,16 +54,19 @@ class ReadOut:
         rows = []
         for kernel, metric in (("linear", "linear R2"), ("rbf", "kernel R2")):
             predicted = nested_each(asked, targets, kernel=kernel)
-            rows += [row(name, 0, metric, r_squared_outcomes(targets[name], predicted[name])) for name in READ]
+            rows += _of_factors(CLEAN, metric, targets, predicted)
         erasure = fit_erasure(seen, target(ERASED, train.factors[ERASED]))
         for shift, through in ((CLEAN, lambda x: x), (WITHOUT, erasure.remove)):
             probe = fit_probe(through(seen), train.labels, through(chosen_on), validation.labels)
             right = (probe.predict(through(asked)) == test.labels).cpu().numpy()
-            rows.append(row(shift, 0, "shape accuracy", right))
+            rows.append(row(shift, "shape accuracy", right))
         predicted = nested_each(erasure.remove(asked), targets)
-        for name in READ:
-            rows.append(row(WITHOUT, 0, f"linear R2 of {name}", r_squared_outcomes(targets[name], predicted[name])))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        rows += _of_factors(WITHOUT, "linear R2", targets, predicted)
+        return as_rows(rows)
+
+
+def _of_factors(shift: str, metric: str, targets: dict[str, Tensor], predicted: dict[str, Tensor]) -> list[tuple]:
+    return [row(shift, metric, r_squared_outcomes(targets[name], predicted[name]), subset=name) for name in READ]
 
 
 def target(name: str, values: Tensor) -> Tensor:

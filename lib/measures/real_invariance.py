@@ -11,7 +11,7 @@ import pandas as pd
 from lib import paths
 from lib.images.objects import CAUSES, Views, available, objects, scene_views
 from lib.measures.invariance import chance_similarity, grouped_similarity
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import as_rows, number, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 
@@ -19,20 +19,20 @@ PROTOCOL = "1"
 
 
 @functools.lru_cache(maxsize=1)
-def _sets(size: int, groups: int, views: int, folder: Path | None) -> dict[str, Views]:
+def _sets(size: int, groups: int, views: int, folder: Path | None) -> dict[tuple[str, str], Views]:
     """What every encoder is shown: read and rendered once. `folder` is where sets of photographs are looked for."""
-    photographs = {name: objects(name, size) for name in available()}
-    return photographs | {f"scenes: {cause}": scene_views(cause, groups, views, size) for cause in CAUSES}
+    photographs = {(name, ""): objects(name, size) for name in available()}
+    return photographs | {("scenes", cause): scene_views(cause, groups, views, size) for cause in CAUSES}
 
 
 @dataclass(frozen=True)
 class RealInvariance:
     """Similarity of all pairs of views of one object, on every set of `lib.images.objects` that is here, and on scenes.
 
-    Of scenes, `groups` objects with `views` images each, of which one cause differs. A set is a shift, such as
-    "coil" or "scenes: azimuth". Metrics in hundredths: "whitened similarity" (by the training images of the encoder)
-    and "similarity", with the standard error over groups, whose number stands for that of the images; and "whitened
-    chance" and "chance", the same of any two images of the set.
+    Of scenes, `groups` objects with `views` images each, of which one cause differs. A set is a shift, "coil" or
+    "scenes", and the cause its subset, such as "azimuth". Metrics in hundredths: "whitened similarity" (by the training
+    images of the encoder) and "similarity", with the standard error over groups, whose number stands for that of the
+    images; and "whitened chance" and "chance", the same of any two images of the set.
     """
 
     groups: int = 100
@@ -46,11 +46,12 @@ class RealInvariance:
     def rows(self, subject: Subject) -> pd.DataFrame:
         size = subject.split("test").images.shape[-1]
         rows = []
-        for name, found in _sets(size, self.groups, self.views, paths.data()).items():
+        for (name, cause), found in _sets(size, self.groups, self.views, paths.data()).items():
             features = subject.extract(found.images.to(subject.device))
             groups = found.groups.to(subject.device)
             for prefix, these in (("whitened ", subject.whitening(features)), ("", features)):
                 alike = grouped_similarity(these, groups).cpu().numpy()
-                rows.append(row(name, 0, f"{prefix}similarity", alike))
-                rows.append((name, 0, f"{prefix}chance", 100 * chance_similarity(these), 0.0, len(these)))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows.append(row(name, f"{prefix}similarity", alike, subset=cause))
+                chance = 100 * chance_similarity(these)
+                rows.append(number(name, f"{prefix}chance", chance, len(these), subset=cause))
+        return as_rows(rows)

@@ -23,7 +23,7 @@ from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe as linear_probe
 from lib.measures.invariance import chance_similarity, cosine
 from lib.measures.probe import Probe, fit_probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, NO_LEVEL, OF_255, Level, as_rows, number, row
 from lib.measures.subject import Subject
 from lib.precision import full_precision, own_precision
 from lib.shifts.adversary import apgd_worst, cross_entropy, dlr, fgsm, held, margin, pgd, square, zero_gradient
@@ -34,7 +34,8 @@ AT = 8  # the field's epsilon, in 255ths
 AT_HEAD = (4, 8)
 QUERIES = 1_000  # of Square Attack
 APGD_STEPS = 50
-ZERO_GRADIENT = "zero gradient"
+OF_HEAD = "accuracy of the head"
+ZERO_GRADIENT, ZERO_GRADIENT_OF_DLR = "zero gradient", "zero gradient of DLR"
 FOOLED = 1e4  # more than any cross-entropy
 
 Attack = Callable[[Tensor, Tensor, torch.Generator], Tensor]  # images and labels -> adversarial images
@@ -140,16 +141,16 @@ def ascending(epsilons: tuple[float, ...]) -> None:
         raise BadInput(f"epsilons are one or more ascending numbers above 0 and up to 255, in 255ths, not {epsilons!r}")
 
 
-def outcome(shift: str, severity: float, metric: str, right: Tensor) -> tuple:
+def outcome(shift: str, metric: str, right: Tensor, level: Level = NO_LEVEL) -> tuple:
     """`row` from a tensor of one outcome an image, (N,)."""
-    return row(shift, severity, metric, right.cpu().numpy())
+    return row(shift, metric, right.cpu().numpy(), level)
 
 
 @dataclass(frozen=True)
 class RobustAccuracy:
     """The standard linear probe (SLF, its features and itself trained on clean images) under attack.
 
-    On the first `images` test images. Severity is epsilon in 255ths, 0 without an attack. Metric "accuracy" of shifts
+    On the first `images` test images. Level is epsilon in 255ths. Metric "accuracy" of shifts
 
     - "none": no attack;
     - "pgd" at each of `epsilons`: `steps` steps on cross-entropy from each of `restarts` random starts (see
@@ -195,16 +196,16 @@ class RobustAccuracy:
         classifier = Classifier(subject.encoder, subject.probe)
         right = classifier.right(test.images, test.labels)
         curve = pgd_curve(classifier, test.images, test.labels, right, self.epsilons, self.steps, self.restarts)
-        rows = [outcome(CLEAN, 0, "accuracy", right)]
-        rows += [outcome("pgd", epsilon, "accuracy", alive) for epsilon, alive in curve.items()]
+        rows = [outcome(CLEAN, "accuracy", right)]
+        rows += [outcome("pgd", "accuracy", alive, Level(epsilon, OF_255)) for epsilon, alive in curve.items()]
         for name, attack in _others(classifier).items():
             alive = left_standing(classifier, test.images, test.labels, right, attack)
-            rows.append(outcome(name, AT, "accuracy", alive))
+            rows.append(outcome(name, "accuracy", alive, Level(AT, OF_255)))
         rows += _zero_gradients(classifier, test.images, test.labels, right)
         rows += self._similarity(classifier, test.images, test.labels)
         if subject.head is not None:
             rows += self._head(subject, test.images, test.labels)
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)
 
     def _similarity(self, classifier: Classifier, images: Tensor, labels: Tensor) -> list[tuple]:
         attack, generator = pgd_attack(classifier, AT, self.steps), torch.Generator().manual_seed(0)
@@ -216,8 +217,8 @@ class RobustAccuracy:
                 moved.append(classifier.encoder(adversarial))
         clean, moved = torch.cat(clean), torch.cat(moved)
         return [
-            outcome("pgd", AT, "similarity", cosine(clean, moved)),
-            (CLEAN, 0, "similarity chance", 100 * chance_similarity(clean), 0.0, len(clean)),
+            outcome("pgd", "similarity", cosine(clean, moved), Level(AT, OF_255)),
+            number(CLEAN, "similarity chance", 100 * chance_similarity(clean), len(clean)),
         ]
 
     def _head(self, subject: Subject, images: Tensor, labels: Tensor) -> list[tuple]:
@@ -227,21 +228,21 @@ class RobustAccuracy:
         classifier = Classifier(subject.encoder, probe, subject.head)
         right = classifier.right(images, labels)
         curve = pgd_curve(classifier, images, labels, right, AT_HEAD, self.steps, self.restarts)
-        rows = [outcome(CLEAN, 0, "accuracy of the head", right)]
-        return rows + [outcome("pgd", epsilon, "accuracy of the head", alive) for epsilon, alive in curve.items()]
+        rows = [outcome(CLEAN, OF_HEAD, right)]
+        return rows + [outcome("pgd", OF_HEAD, alive, Level(epsilon, OF_255)) for epsilon, alive in curve.items()]
 
 
 def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor, right: Tensor) -> list[tuple]:
     """For how many images that are `right` (N,) a loss shows no way: of cross-entropy and of what APGD raises after."""
     second = dlr if len(classifier.probe.weight) >= 3 else margin
     rows = []
-    for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (f"{ZERO_GRADIENT} of DLR", second)):
+    for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (ZERO_GRADIENT_OF_DLR, second)):
         parts = (tensor.split(batch_size(images.device)) for tensor in (images, labels))
         zero = [
             zero_gradient(batch, classifier, answers, criterion, modules=classifier)
             for batch, answers in zip(*parts, strict=True)
         ]
-        rows.append(outcome(CLEAN, 0, metric, torch.cat(zero) & right))
+        rows.append(outcome(CLEAN, metric, torch.cat(zero) & right))
     return rows
 
 

@@ -41,7 +41,7 @@ from lib.images.segmentation import IGNORED, SEGMENTED, Segmented, segmented
 from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe
 from lib.measures.probe import fit_probe
-from lib.measures.rows import COLUMNS
+from lib.measures.rows import CLEAN, as_rows, number
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import autocast, own_precision, with_gradients
@@ -59,10 +59,11 @@ class Segmentation:
     """Metrics "mIoU" and "IoU of CLASS" in percent of two heads on frozen features, on images of `size` pixels.
 
     `dataset` is one of `lib.images.segmentation`: of scenes, whatever the encoder was trained on, every pixel is
-    background or one of the ten shapes by the exact masks. `train`, `validation` and `test` are numbers of images,
-    at most. Shift "linear" is a 1x1 convolution, "fcn" a small network. Scores are counted at every pixel of the test
-    images; standard errors are by bootstrap over these. A class that no test image has has no row. The features
-    of all images are held at once: 4 D (size / 4)² bytes an image, where D counts the channels that are read.
+    background or one of the ten shapes by the exact masks. `train`, `validation` and `test` are numbers of images, at
+    most. Metrics are "linear mIoU", of a 1x1 convolution, and "fcn mIoU", of a small network, and "linear IoU" and "fcn
+    IoU" of each class, which is their subset. Scores are counted at every pixel of the test images; standard errors are
+    by bootstrap over these. A class that no test image has has no row. The features of all images are held at once: 4 D
+    (size / 4)² bytes an image, where D counts the channels that are read.
     """
 
     dataset: str = "scenes"
@@ -97,7 +98,7 @@ class Segmentation:
         for name, fit in (("linear", fit_linear), ("fcn", fit_fcn)):
             head = fit(seen, train.labels, chosen_on, validation.labels, len(train.classes))
             rows += head_rows(name, test.labels, predict(head, asked, self.size), train.classes)
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)
 
 
 @kept
@@ -262,10 +263,11 @@ def head_rows(name: str, truth: Tensor, predicted: Tensor, classes: tuple[str, .
     times = np.random.default_rng(0).multinomial(count, np.full(count, 1 / count), size=RESAMPLES)
     drawn = class_iou((times @ images.reshape(count, -1)).reshape(RESAMPLES, *images.shape[1:]))  # (R, C)
     found = class_iou(images.sum(axis=0))
-    rows = [(name, 0, "mIoU", 100 * float(_mean(found)), 100 * float(_mean(drawn).std(ddof=1)), count)]
+    error = 100 * float(_mean(drawn).std(ddof=1))
+    rows = [number(CLEAN, f"{name} mIoU", 100 * float(_mean(found)), count, standard_error=error)]
     for label in np.flatnonzero(~np.isnan(found)):
-        error = float(np.nanstd(drawn[:, label], ddof=1))
-        rows.append((name, 0, f"IoU of {classes[label]}", 100 * float(found[label]), 100 * error, count))
+        value, error = (100 * float(part) for part in (found[label], np.nanstd(drawn[:, label], ddof=1)))
+        rows.append(number(CLEAN, f"{name} IoU", value, count, subset=classes[label], standard_error=error))
     return rows
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.measures import probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, SEVERITY, Level, as_rows, row
 from lib.measures.similarity import ssim
 from lib.measures.subject import Subject
 from lib.precision import own_precision
@@ -23,7 +23,7 @@ LEVELS = tuple(float(level) for level in np.arange(1, 5.125, 0.25))
 class SeverityCurve:
     """At every quarter of a severity from 1 to 5, on the first `images` test images (None: all).
 
-    Metric "error along severity" of the probe, and "picture distance": 100 (1 - SSIM) of corrupted and clean image,
+    Metric "error along severity" of the probe, and "image distance": 100 (1 - SSIM) of corrupted and clean image,
     which knows nothing of any encoder.
     """
 
@@ -38,11 +38,11 @@ class SeverityCurve:
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
-        rows = [row(CLEAN, 0, "error along severity", subject.wrong(test.images, test.labels))]
+        rows = [row(CLEAN, "error along severity", subject.wrong(test.images, test.labels))]
         for name in self.corruptions:
             for level in LEVELS:
-                shown = subject.corrupted(name, level, self.images)
-                rows.append(row(name, level, "error along severity", subject.wrong(shown, test.labels)))
+                shown, at = subject.corrupted(name, level, self.images), Level(level, SEVERITY)
+                rows.append(row(name, "error along severity", subject.wrong(shown, test.labels), at))
                 distance = 1 - ssim(test.images, shown)
-                rows.append(row(name, level, "picture distance", distance.cpu().numpy()))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                rows.append(row(name, "image distance", distance.cpu().numpy(), at))
+        return as_rows(rows)

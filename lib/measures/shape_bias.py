@@ -23,7 +23,7 @@ from lib.images import load, scenes
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import probe
 from lib.measures.probe import fit_probe
-from lib.measures.rows import COLUMNS, row
+from lib.measures.rows import as_rows, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -63,15 +63,15 @@ class ShapeBias:
         if test.classes == CIFAR10_CLASSES and available():
             size = test.images.shape[-1]
             rows += _of_cue_conflict(subject, _cue_conflict(size, subject.device, paths.data(), paths.cache()))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+        return as_rows(rows)
 
 
 def decision_rows(shift: str, decided: np.ndarray, shape: np.ndarray, texture: np.ndarray) -> list[tuple]:
     """Rows from the class decided for each image, the class of its shape and that of its texture: (N,) each."""
     for_shape, for_texture = decided == shape, decided == texture
-    rows = [row(shift, 0, "shape decisions", for_shape), row(shift, 0, "texture decisions", for_texture)]
+    rows = [row(shift, "shape decisions", for_shape), row(shift, "texture decisions", for_texture)]
     either = for_shape[for_shape | for_texture]
-    return [row(shift, 0, "shape bias", either), *rows] if len(either) > 1 else rows
+    return [row(shift, "shape bias", either), *rows] if len(either) > 1 else rows
 
 
 def _of_scenes(subject: Subject, count: int) -> list[tuple]:
@@ -113,7 +113,7 @@ def _of_cue_conflict(subject: Subject, cues: CueConflict) -> list[tuple]:
     for kind in (SILHOUETTES, EDGES):
         chosen = (cues.kind == kind) & (shape >= 0)
         if chosen.any():
-            rows.append(row(f"cue {kind}", 0, "accuracy", decided(chosen) == shape[chosen]))
+            rows.append(row(f"cue {kind}", "accuracy", decided(chosen) == shape[chosen]))
     return rows
 
 

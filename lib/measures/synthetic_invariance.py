@@ -12,7 +12,7 @@ from torch import Tensor
 
 from lib.measures.invariance import chance_distance, chance_similarity, cosine, effective_invariance
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, Level, as_rows, number, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
@@ -26,18 +26,18 @@ class SyntheticInvariance:
     """Invariance to each of `TRANSFORMS`, on the first `images` test images and at most `parameters` settings of each.
 
     A setting's value on one image is averaged over the settings; the standard error is that over images. Metrics, in
-    hundredths, at severity 0:
+    hundredths, without a level:
 
     - "whitened similarity" and "similarity": cosine of the features of image and transformed image, whitened by the
       training images or as they are;
     - "Mahalanobis distance", where 100 is that of two different images, and "feature distance" likewise, Euclidean;
     - "effective invariance" of the probe's predictions;
-    - "picture distance": root mean square difference of pixels, which knows nothing of any encoder;
-    - "sensitivity": 1 - whitened similarity, divided by the picture distance, so that transforms of different
+    - "image distance": root mean square difference of pixels, which knows nothing of any encoder;
+    - "sensitivity": 1 - whitened similarity, divided by the image distance, so that transforms of different
       strength compare.
 
     For transforms of one parameter, "whitened similarity along" and "similarity along" at each value of it, which
-    stands in the column of the severity. Shift "none" has what different images score: "whitened similarity" and
+    is the level. Shift "none" has what different images score: "whitened similarity" and
     "similarity".
     """
 
@@ -72,19 +72,20 @@ class SyntheticInvariance:
                         "effective invariance": effective_invariance(logits.repeat(len(moved), 1), scores).view(
                             distance.shape
                         ),
-                        "picture distance": distance,
+                        "image distance": distance,
                     }
                 )
             per_image = {metric: torch.cat([chunk[metric] for chunk in chunks]) for metric in chunks[0]}  # (K, N)
             means = {metric: values.mean(dim=0).cpu().numpy() for metric, values in per_image.items()}
-            rows += [row(name, 0, metric, values) for metric, values in means.items()]
-            sensitivity = _ratio(1 - means["whitened similarity"], means["picture distance"])
-            rows.append(row(name, 0, "sensitivity", sensitivity))
+            rows += [row(name, metric, values) for metric, values in means.items()]
+            sensitivity = _ratio(1 - means["whitened similarity"], means["image distance"])
+            rows.append(row(name, "sensitivity", sensitivity))
             if grid.shape[1] == 1 and len(grid) > 1:
+                levels = [Level(value, unit_of(name)) for value in grid[:, 0].tolist()]
                 for metric in ("whitened similarity", "similarity"):
-                    for value, along in zip(grid[:, 0].tolist(), per_image[metric], strict=True):
-                        rows.append(row(name, value, f"{metric} along", along.cpu().numpy()))
-        return pd.DataFrame(rows, columns=list(COLUMNS))
+                    for level, along in zip(levels, per_image[metric], strict=True):
+                        rows.append(row(name, f"{metric} along", along.cpu().numpy(), level))
+        return as_rows(rows)
 
 
 def transformed(subject: Subject, images: Tensor, name: str, grid: Tensor) -> Iterator[tuple[Tensor, Tensor]]:
@@ -99,6 +100,12 @@ def transformed(subject: Subject, images: Tensor, name: str, grid: Tensor) -> It
         yield subject.extract(changed).unflatten(0, shape), image_distance(many, changed).view(shape)
 
 
+def unit_of(name: str) -> str:
+    """Of the one parameter of a transform; of a pure number what it is called, such as "factor"."""
+    kind = TRANSFORMS[name]
+    return kind.units[0] or kind.names[0]
+
+
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Values (N,) whose mean is the ratio of the means; their spread is that of the ratio (delta method)."""
     scale = denominator.mean()
@@ -107,4 +114,4 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 
 
 def _chance(metric: str, features: Tensor) -> tuple:
-    return (CLEAN, 0, metric, 100 * chance_similarity(features), 0.0, len(features))
+    return number(CLEAN, metric, 100 * chance_similarity(features), len(features))

@@ -1,4 +1,4 @@
-"""Published rows of the older format, all of a study in one `rows.csv`, as files of a measure each.
+"""Published rows of older formats as they are written today: a file a measure, with a subset and a level a row.
 
 python -m lib.runs.convert            # of results/; what is converted already is left as it is
 """
@@ -14,7 +14,8 @@ import pandas as pd
 
 from lib import paths
 from lib.errors import BadInput
-from lib.runs import store
+from lib.measures.rows import measure_name
+from lib.runs import older, store
 
 
 def convert(home: Path) -> bool:
@@ -23,14 +24,17 @@ def convert(home: Path) -> bool:
     The older file goes last, when what was written reads back as what it held: until then the call can be repeated.
     """
     old = home / store.OLD
-    if not old.exists():
+    if old.exists():
+        records, rows = _read_old(home)
+    elif any(older.has_columns_of_then(path) for path in (home / "rows").glob("*.csv")):
+        records, rows = store.read_new(home)
+    else:
         return False
-    records, rows = _read_old(home)
     store.write_published(home, records, rows)
     records_again, again = store.read_new(home)
     if records_again != sorted(records, key=lambda record: record["key"]) or not _alike(rows, again):
-        raise BadInput(f"{home / 'rows'} does not read back as {old}, which is kept; it was not converted")
-    old.unlink()
+        raise BadInput(f"{home / 'rows'} does not read back as what was there; take it from the repository again")
+    old.unlink(missing_ok=True)
     return True
 
 
@@ -39,8 +43,9 @@ def _read_old(home: Path) -> tuple[list[dict], pd.DataFrame]:
     path = home / store.OLD
     records = [json.loads(line) for line in (home / "runs.jsonl").read_text().splitlines()]
     listed = {record["key"]: record.pop("measures", []) for record in records}
-    named = {(run, one.split("(")[0]): one for run, identities in listed.items() for one in identities}
-    rows = store.read_rows(path, store.PUBLISHED_COLUMNS)
+    named = {(run, measure_name(one)): one for run, identities in listed.items() for one in identities}
+    rows = store.read_rows(path, older.columns_of_then(store.PUBLISHED_COLUMNS))
+    rows = store.join([older.renewed(part, name) for name, part in rows.groupby("measure", sort=False)])
     pairs = list(zip(rows["run"], rows["measure"], strict=True))
     for run, name in pairs:
         if (run, name) not in named:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from lib import paths
+from lib.measures.rows import measure_name
 from lib.methods import METHODS
 from lib.runs import store
 from lib.runs.config import RECIPE, RunConfig
@@ -133,8 +134,8 @@ def _answer(plan: Plan, published: _Published, wanted: Wanted) -> Found | None:
         wanted.title,
         recipe,
         _older(published.record, wanted.config),
-        tuple(name.split("(")[0] for name in older),
-        tuple(name.split("(")[0] for name in lacking),
+        tuple(measure_name(name) for name in older),
+        tuple(measure_name(name) for name in lacking),
     )
     rows = pd.concat([table for table in tables.values() if len(table)])
     return Found(published.record, rows, standing)

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -28,10 +29,13 @@ from torch import nn
 from lib import files, paths
 from lib.errors import BadInput
 from lib.measures import COLUMNS
+from lib.measures.rows import measure_name
+from lib.runs import older
 
 PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
 LINE_COLUMNS = ("run", *COLUMNS)  # of a published file, whose name is the measure's
 LONGEST = 1 << 20  # bytes of a file of published rows
+_TYPES = {name: str for name in ("run", "measure", "shift", "subset", "level_unit", "metric")} | {"level": float}
 OLD = "rows.csv"  # all rows of a study in one file, as they once were
 LETTERS = 6  # of a run's key in a published line, or more
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
@@ -95,7 +99,7 @@ def save_rows(key: str, measure: str, rows: pd.DataFrame) -> None:
 
 def load_rows(key: str, measure: str) -> pd.DataFrame | None:
     path = rows_path(key, measure)
-    return read_rows(path, COLUMNS) if path.exists() else None
+    return _measured(path, COLUMNS, measure_name(measure)) if path.exists() else None
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
@@ -107,23 +111,30 @@ def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
 
 def to_csv(rows: pd.DataFrame) -> str:
     """Six digits after the point: more than a test set of any size resolves, and the same text everywhere."""
-    if "severity" in rows:  # most are whole numbers, in a column that has room for others
-        rows = rows.assign(severity=rows["severity"].map("{:g}".format))
+    if "level" in rows:  # most are whole numbers, in a column that has room for others; empty where there is none
+        rows = rows.assign(level=["" if math.isnan(level) else f"{level:g}" for level in rows["level"]])
     return rows.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+
+
+def _measured(path: Path, columns: tuple[str, ...], measure: str) -> pd.DataFrame:
+    """`read_rows` of a measure, whose rows may have the columns of then (see `lib.runs.older`)."""
+    if not older.has_columns_of_then(path):
+        return read_rows(path, columns)
+    return older.renewed(read_rows(path, older.columns_of_then(columns)), measure)[list(columns)]
 
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table with exactly `columns`, every line complete."""
     text = path.read_text()
     try:
-        rows = pd.read_csv(path, keep_default_na=False, dtype={"run": str, "measure": str})
+        rows = pd.read_csv(path, keep_default_na=False, na_values={"level": [""]}, dtype=_TYPES)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise BadInput(f"{path} is damaged or half-written ({error}); delete it to compute its rows again") from error
     if unknown := [name for name in rows.columns if name not in columns]:
         raise BadInput(f"{path} has the unknown column {unknown[0]!r}; its columns are: {', '.join(columns)}")
     if missing := [name for name in columns if name not in rows.columns]:
         raise BadInput(f"{path} lacks the column {missing[0]!r}; its columns are: {', '.join(columns)}")
-    numeric = ("severity", "value", "standard_error", "images", "round", "seconds_per_epoch")
+    numeric = ("level", "severity", "value", "standard_error", "images", "round", "seconds_per_epoch")
     numbers = [name for name in numeric if name in columns]
     if not text.endswith("\n") or not all(rows.empty or pd.api.types.is_numeric_dtype(rows[name]) for name in numbers):
         raise BadInput(f"{path} is half-written; delete it to compute its rows again")
@@ -164,7 +175,8 @@ def read_new(home: Path) -> tuple[list[dict], pd.DataFrame]:
 
 def _of_file(path: Path, keys: dict[str, str], listed: dict[str, dict[str, str]]) -> pd.DataFrame:
     """The rows of one published file, with the keys and identities of its runs."""
-    rows, measure = read_rows(path, LINE_COLUMNS), path.name.split(".")[0]
+    measure = path.name.split(".")[0]
+    rows = _measured(path, LINE_COLUMNS, measure)
     for run in sorted(set(rows["run"])):
         if run not in keys:
             raise BadInput(f"{path} has rows of run {run}, which runs.jsonl does not describe")
@@ -192,7 +204,7 @@ def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None
     if unknown := sorted(set(rows["run"]) - set(shorts)):
         raise BadInput(f"there are rows of run {unknown[0]}, but no record of it")
     rows = rows.sort_values("run", kind="stable")
-    names, rows = rows["measure"].map(_name), rows.assign(run=rows["run"].map(shorts))[list(LINE_COLUMNS)]
+    names, rows = rows["measure"].map(measure_name), rows.assign(run=rows["run"].map(shorts))[list(LINE_COLUMNS)]
     texts = {}
     for name, table in rows.groupby(names):
         texts |= _texts(name, table)
@@ -220,15 +232,11 @@ def short_names(keys: Iterable[str]) -> dict[str, str]:
     return {key: key[:length] for key in keys}
 
 
-def _name(identity: str) -> str:
-    return identity.split("(")[0]
-
-
 def _by_name(home: Path, run: str, identities: list[str]) -> dict[str, str]:
     """The identities of a run's measures by their names."""
     found = {}
     for identity in identities:
-        if (first := found.setdefault(_name(identity), identity)) != identity:
+        if (first := found.setdefault(measure_name(identity), identity)) != identity:
             raise BadInput(
                 f"{home / 'runs.jsonl'} holds one identity a measure and run; run {run} has both {first} and {identity}"
             )

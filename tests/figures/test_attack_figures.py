@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
+from shorthand import unfolded
 
 from lib import paths
 from lib.chapters.tradeoff import attacks
@@ -29,7 +30,7 @@ from lib.figures.systems_look import system_look
 from lib.measures import share_interval
 from lib.shifts.transforms import TRANSFORMS
 
-COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system"]
+COLUMNS = ["measure", "shift", "of", "metric", "value", "standard_error", "images", "seed", "system"]
 ROBUST = "robust_accuracy(images=500, epsilons=2 8, steps=20, restarts=2)#1.1"
 AUTO = "auto_attack_accuracy(images=200, epsilon=8)#1.1"
 OFFSETS = (-1.0, 0.0, 1.0)  # of the three seeds: their mean adds nothing
@@ -66,7 +67,7 @@ def made_up():
 
     def add(system, measure, shift, severity, metric, value, images=500):
         for seed, offset in enumerate(OFFSETS):
-            lines.append((measure, shift, float(severity), metric, value + offset, IMAGE_ERROR, images, seed, system))
+            lines.append((measure, shift, severity, metric, value + offset, IMAGE_ERROR, images, seed, system))
 
     for system, (clean, pgd2, fgsm, pgd, apgd, clean_its, auto, square) in STRONG.items():
         add(system, ROBUST, "none", 0, "accuracy", clean)
@@ -94,7 +95,7 @@ def made_up():
     for (system, crops), values in AGGREGATED.items():
         for shift, value in zip(("none", "pgd per view", "pgd through crops"), values, strict=True):
             add(system, "", shift, 0 if shift == "none" else 8, f"accuracy of aggregated {crops}", value, 128)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +196,7 @@ def test_words_about_zero_gradients(rows):
         (ROBUST, "none", 0.0, "zero gradient", scale * share, 0.1, 500, seed, name)
         for name, share in of_some for seed, scale in enumerate((0.9, 1.0, 1.1))
     ]  # fmt: skip
-    with_zeros = pd.concat([rows, pd.DataFrame(lines, columns=COLUMNS)])
+    with_zeros = pd.concat([rows, unfolded(pd.DataFrame(lines, columns=COLUMNS))])
     told = "zero for 1.5 % of the images on average, and for up to 3.0 % (CF-AMC-SSL). "
     assert told in attacks.attack_strength(with_zeros, "").caption
     none = with_zeros.assign(value=with_zeros["value"].where(with_zeros["metric"] != "zero gradient", 0.0))
@@ -372,7 +373,7 @@ def test_published_table(rows):
         ]  # fmt: skip
     assert list(table.loc["Patch-based SimCLR"]) == ["–", "65.44", "–", "41.85", "–", "17.19", "–", "934"]
     assert table.loc["Patch-based EMP-SSL", "clean: ours"] == "–" and table.loc["Patch-based EMP-SSL", "ours"] != "–"
-    no_four = published_table(rows[rows["severity"] != 4])
+    no_four = published_table(rows[rows["level"] != 4])
     assert set(no_four["PGD, 4/255: ours"]) == {"–"}
     with pytest.raises(BadInput, match="a system that the paper has: emp patches pgd, emp crops pgd"):
         published_table(rows[rows["system"] == "deacl"])
@@ -617,7 +618,7 @@ def test_the_words_about_square_follow_the_numbers(pairs):
         for (name, pair), seed in product(zip(SHOWN, pairs, strict=False), (0, 1))
         for shift, value in zip(("pgd", "square"), pair, strict=True)
     ]
-    caption = attacks.attack_strength(pd.DataFrame(lines, columns=COLUMNS), "").caption
+    caption = attacks.attack_strength(unfolded(pd.DataFrame(lines, columns=COLUMNS)), "").caption
     named = [SYSTEMS[name].title for name, (pgd, square) in zip(SHOWN, pairs, strict=False) if square < pgd]
     told = re.search(r"on (.*): (a|no) sign of masked", caption)
     if not named:

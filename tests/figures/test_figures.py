@@ -10,6 +10,7 @@ import pandas as pd
 import pytest
 import torch
 from matplotlib.text import Text
+from shorthand import unfolded
 
 from lib import figures
 from lib.chapters import severity as chapter
@@ -42,8 +43,8 @@ def made_up(methods, apart):
             clean = generator.random(60) < 0.2 + apart * m
             tables.append(error_rows(clean, grid).assign(method=method, seed=seed))
             accuracy = [("none", 0, f"{kind} accuracy", 70.0 - m + seed, 0.5, 60) for kind in ("knn", "probe")]
-            names = ["shift", "severity", "metric", "value", "standard_error", "images"]
-            tables.append(pd.DataFrame(accuracy, columns=names).assign(method=method, seed=seed))
+            names = ["shift", "of", "metric", "value", "standard_error", "images"]
+            tables.append(unfolded(pd.DataFrame(accuracy, columns=names)).assign(method=method, seed=seed))
     return pd.concat(tables, ignore_index=True)
 
 
@@ -141,7 +142,7 @@ def test_lines_are_the_means_of_the_rows(rows):
         of_method = rows[(rows["method"] == method) & (rows["metric"] == "error")]
         expected = [of_method[of_method["shift"] == "none"]["value"].mean()]
         expected += [
-            of_method[(of_method["shift"] == "all") & (of_method["severity"] == s)]["value"].mean() for s in range(1, 6)
+            of_method[(of_method["shift"] == "all") & (of_method["level"] == s)]["value"].mean() for s in range(1, 6)
         ]
         assert np.allclose(lines[METHODS[method].title], expected)
 
@@ -200,7 +201,7 @@ def test_every_method_has_a_look_of_its_own():
 def test_summary_by_hand():
     rows = pd.DataFrame(
         [("simclr", "fog", 1, "error", v, 0.0) for v in (40, 41, 42)],
-        columns=["method", "shift", "severity", "metric", "value", "standard_error"],
+        columns=["method", "shift", "level", "metric", "value", "standard_error"],
     )
     line = summary(rows).iloc[0]
     assert (line["mean"], line["seeds"]) == (41, 3)
@@ -245,18 +246,17 @@ def test_words_on_transformers_by_hand():
     cells = [("resnet10", "simclr", 8.0), ("resnet10", "byol", 6.0), ("vit_tiny_patch4", "simclr", 11.0)]
     columns = ["encoder", "method", "value"]
     lost = pd.DataFrame(cells, columns=columns).assign(
-        seed=0, shift="all", severity=0, metric="relative error", standard_error=0.5
+        seed=0, shift="all", of=0, metric="relative error", standard_error=0.5
     )
-    rows = pd.concat([lost, lost.assign(metric="error", value=lost["value"] + [40, 40, 30])], ignore_index=True)
+    both = [lost, lost.assign(metric="error", value=lost["value"] + [40, 40, 30])]
+    rows = unfolded(pd.concat(both, ignore_index=True))
     answer = words.transformer_answer(rows)
     assert "network: SimCLR 41.0 and 48.0. What" in answer and "other loses: SimCLR 11.0 and 8.0." in answer
     assert "hold none" in words.transformer_answer(rows[rows["encoder"] == "resnet10"])
     errors = [("resnet10", "simclr", 50.0), ("resnet10", "random", 70.0), ("vit_tiny_patch4", "simclr", 58.0),
               ("vit_tiny_patch4", "random", 62.5)]  # fmt: skip
-    clean = pd.DataFrame(errors, columns=columns).assign(
-        seed=0, shift="none", severity=0, metric="error", standard_error=0.5
-    )
-    answer = words.transformer_answer(pd.concat([rows, clean]))
+    clean = pd.DataFrame(errors, columns=columns).assign(seed=0, shift="none", of=0, metric="error", standard_error=0.5)
+    answer = words.transformer_answer(pd.concat([rows, unfolded(clean)]))
     assert "the clean error of random weights by so many points: 4.5 and 20.0 with SimCLR. A" in answer
 
 
@@ -264,7 +264,7 @@ def test_words_on_predictions_by_hand():
     steps = [("supervised", "saturate", -5.0), ("supervised", "snow", 4.0), ("supervised", "elastic_transform", 0.1)]
     rows = pd.concat(
         pd.DataFrame(steps, columns=["method", "shift", "value"]).assign(
-            seed=seed, encoder="resnet10", severity=3, metric="error step", standard_error=0.5
+            seed=seed, encoder="resnet10", level=3, metric="error step", standard_error=0.5
         )
         for seed in range(3)
     )
@@ -286,19 +286,20 @@ def test_where_error_does_not_rise():
             table += [("simclr", seed, name, level, "error", error + seed, 0.1) for seed in range(3)]
             table += [("simclr", seed, name, level, "error step", error - before, 0.1) for seed in range(3)]
             before = error
-    names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
-    found = words._where_error_does_not_rise(pd.DataFrame(table, columns=names), ["simclr"])
+    names = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
+    found = words._where_error_does_not_rise(unfolded(pd.DataFrame(table, columns=names)), ["simclr"])
     assert found == (["pixelate"], ["snow"], ["frost"])
 
 
 def test_cost_at_the_last_severity_by_hand():
-    cells = {("simclr", "none", 0): 40, ("simclr", "fog", 5): 43, ("simclr", "snow", 5): 41,
-             ("supervised", "none", 0): 30, ("supervised", "fog", 5): 50, ("supervised", "snow", 5): 40}  # fmt: skip
-    errors = pd.Series(cells).rename_axis(["method", "shift", "severity"])
-    sentence = words._cost_at_last_severity(errors, ["fog", "snow"], ["simclr"])
+    worst = {("simclr", "fog"): 43, ("simclr", "snow"): 41, ("supervised", "fog"): 50, ("supervised", "snow"): 40}
+    worst = pd.Series(worst).rename_axis(["method", "shift"])
+    errors = pd.Series({("simclr", "none"): 40, ("supervised", "none"): 30}).rename_axis(["method", "shift"])
+    sentence = words._cost_at_last_severity(errors, worst, ["fog", "snow"], ["simclr"])
     assert (
         "add 2.0 points to the clean error of SimCLR and" in sentence
         and "15.0 points to that of the supervised" in sentence
     )
-    assert "supervised reference" not in words._cost_at_last_severity(errors.drop("supervised"), ["fog"], ["simclr"])
-    assert words._cost_at_last_severity(errors, [], ["simclr"]) == "There is no such corruption in these rows."
+    alone = words._cost_at_last_severity(errors.drop("supervised"), worst, ["fog"], ["simclr"])
+    assert "supervised reference" not in alone
+    assert words._cost_at_last_severity(errors, worst, [], ["simclr"]) == "There is no such corruption in these rows."

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
+from shorthand import cell, unfolded
 
 from lib.chapters.augmentation import invariance
 from lib.chapters.augmentation.claims import above_chance
@@ -26,7 +27,7 @@ from lib.measures.read_out import READ
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
 
-COLUMNS = ["method", "seed", "augmentation", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "seed", "augmentation", "shift", "of", "metric", "value", "standard_error"]
 THREE = ("default", "spatial", "appearance")
 TITLES = {("simclr", "default"): "SimCLR, default", ("simclr", "spatial"): "SimCLR, spatial",
           ("simclr", "appearance"): "SimCLR, appearance", ("moco_v2", "default"): "MoCo v2, default",
@@ -36,7 +37,7 @@ MOCO = {arm: title for arm, title in TITLES.items() if arm[0] != "simclr"}
 ONE_PARAMETER = {"rotation": "angle (degrees)", "scale": "factor", "brightness": "factor", "contrast": "factor",
                  "saturation": "factor", "hue": "turns", "blur": "sigma (px)", "sharpness": "factor",
                  "posterize": "bits"}  # fmt: skip
-SETS = ("coil", *(f"scenes: {cause}" for cause in CAUSES))
+SETS = (("coil", ""), *(("scenes", cause) for cause in CAUSES))
 MINUS = "\N{MINUS SIGN}"
 
 
@@ -48,26 +49,26 @@ def made_up(seeds=3, settings_of_a_transform=4):
     for method, augmentation in (*arms, ("supervised", None), ("random", None)):
         for seed in range(seeds):
 
-            def add(shift, metric, value, error=1.0, severity=0, run=(method, seed, augmentation)):
-                lines.append((*run, shift, severity, metric, value + generator.normal(0, 2), error))
+            def add(shift, metric, value, error=1.0, of=0, run=(method, seed, augmentation)):
+                lines.append((*run, shift, of, metric, value + generator.normal(0, 2), error))
 
             add("none", "whitened similarity", 0.4, 0.0)
             for place, (name, kind) in enumerate(TRANSFORMS.items()):
                 add(name, "whitened similarity", -25 if name == "invert" else 20 + 4 * place)
                 grid = kind.grid(32, settings_of_a_transform)
                 for value in grid[:, 0].tolist() if name in ONE_PARAMETER else ():
-                    add(name, "whitened similarity along", 60 - 10 * (augmentation == "spatial"), severity=value)
-            for place, name in enumerate(SETS):
-                add(name, "whitened similarity", 40 + 8 * place)
-                add(name, "whitened chance", 10 + place, 0.0)
+                    add(name, "whitened similarity along", 60 - 10 * (augmentation == "spatial"), of=value)
+            for place, (name, cause) in enumerate(SETS):
+                add(name, "whitened similarity", 40 + 8 * place, of=cause)
+                add(name, "whitened chance", 10 + place, 0.0, of=cause)
             for place, name in enumerate(READ):
-                add(name, "linear R2", 60 - 4.5 * place)
-                add(name, "kernel R2", 99.0)
-                add("without object_hue", f"linear R2 of {name}", 50 - 4.5 * place if place else 1.0)
-            add("coil azimuth", "linear R2", 99.0)
+                add("none", "linear R2", 60 - 4.5 * place, of=name)
+                add("none", "kernel R2", 99.0, of=name)
+                add("without object_hue", "linear R2", 50 - 4.5 * place if place else 1.0, of=name)
+            add("coil", "linear R2", 99.0, of="azimuth")
             add("none", "shape accuracy", 50)
             add("without object_hue", "shape accuracy", 45)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -91,13 +92,13 @@ def shown(rows):
     return drawn(rows)
 
 
-def values(rows, arm, shift, metric, severity=0):
+def values(rows, arm, shift, metric, level=0, subset=""):
     """The value of each seed and its standard error, by a loop."""
     method, augmentation = arm
     found = [
         (line.value, line.standard_error)
-        for line in rows[(rows["metric"] == metric) & (rows["shift"] == shift)].itertuples()
-        if line.method == method and line.severity == severity
+        for line in cell(rows[rows["metric"] == metric], shift, level, subset).itertuples()
+        if line.method == method
         and (line.augmentation == augmentation or (augmentation is None and pd.isna(line.augmentation)))
     ]  # fmt: skip
     return np.array(found).T
@@ -237,13 +238,13 @@ def test_groups_hold_every_line_in_its_order():
     assert set(invariance.PHOTOGRAPHS) == set(OBJECTS)
 
 
-def check_map(figure, rows, lines, metric, arms):
+def check_map(figure, rows, lines, metric, arms, cell_of=lambda name: {"shift": name}):
     """Every number by a loop, and the titles; returns the means (L, C)."""
     axes = figure.drawing.axes[0]
     written = {text.get_position(): text.get_text() for text in axes.texts}
     means = np.empty((len(lines), len(arms)))
     for (line, column), _ in np.ndenumerate(means):
-        means[line, column] = values(rows, list(arms)[column], lines[line], metric)[0].mean()
+        means[line, column] = values(rows, list(arms)[column], metric=metric, **cell_of(lines[line]))[0].mean()
         number = written[column + 0.5, line + 0.5]
         assert number == whole(means[line, column])
     assert [text.get_text() for text in axes.get_xticklabels()] == list(arms.values()) == list(figure.data)[2:]
@@ -305,7 +306,7 @@ def test_no_parts_no_map(rows):
 
 def test_factor_map_by_a_loop(rows, shown):
     figure = shown["factors"]
-    means = check_map(figure, rows, list(READ), "linear R2", TITLES)
+    means = check_map(figure, rows, list(READ), "linear R2", TITLES, lambda name: {"shift": "none", "subset": name})
     words = [text.get_text() for text in figure.drawing.axes[0].get_yticklabels()]
     assert words[:6] == ["object hue", "texture scale", "texture phase", "wall hue", "texture scale", "texture phase"]
     assert words[6:] == [name.replace("_", " ") for name in READ[6:]] == figure.data["factor"].tolist()[6:]
@@ -319,9 +320,9 @@ def test_factor_map_by_a_loop(rows, shown):
 
 
 def test_an_arm_that_lacks_a_line_is_left_out(rows):
-    lacking = rows[~((rows["method"] == "supervised") & (rows["shift"] == "roll"))]
+    lacking = rows[~((rows["method"] == "supervised") & (rows["subset"] == "roll"))]
     assert "Supervised" not in list(invariance.factor_map(lacking, "").data)
-    nobody = rows[rows["shift"] != "roll"]
+    nobody = rows[rows["subset"] != "roll"]
     figure = invariance.factor_map(nobody, "")
     assert len(figure.data) == 15 and list(figure.data)[2:] == list(TITLES.values())
 
@@ -367,8 +368,8 @@ def test_curves_are_the_means_of_the_rows(rows, shown):
 def test_fresh_and_stored_rows_are_one_line(rows):
     """Stored rows have their parameter to six decimals."""
     hue = rows[rows["shift"] == "hue"]
-    stored = hue.assign(severity=hue["severity"].where(hue["seed"] != 1, hue["severity"].round(6)))
-    assert stored["severity"].nunique() > 5  # that of the means and four settings, some of them twice
+    stored = hue.assign(level=hue["level"].where(hue["seed"] != 1, hue["level"].round(6)))
+    assert stored["level"].nunique() > 4  # four settings, some of them twice
     lines = similarity_curves(stored, "").drawing.axes[0].get_lines()
     assert all(len(line.get_xdata()) == 4 for line in lines)
 
@@ -384,7 +385,7 @@ def test_recipes_are_told_apart_by_paired_differences(shift_of_spatial, words):
         for recipe, value in (("spatial", 50.0 + more + 20 * seed), ("appearance", 50.0 + 20 * seed)):
             lines += [("moco_v2", seed, recipe, "rotation", angle, "whitened similarity along", value, 0.5)
                       for angle in (90.0, 180.0)]  # fmt: skip
-    caption = similarity_curves(pd.DataFrame(lines, columns=COLUMNS), "").caption
+    caption = similarity_curves(unfolded(pd.DataFrame(lines, columns=COLUMNS)), "").caption
     assert f"on average over the settings, by 95 % intervals paired by seed: {words}" in caption
 
 
@@ -392,25 +393,25 @@ def test_recipes_are_told_apart_by_paired_differences(shift_of_spatial, words):
 
 
 def views_of(cells):
-    """Rows from (augmentation, set, similarity, chance, standard error), a seed for each of a recipe's and set's."""
+    """Rows from (augmentation, (set, cause), similarity, chance, standard error), seeds as they come."""
     seeds, lines = {}, []
     for augmentation, name, similar, chance, error in cells:
         seed = seeds[augmentation, name] = seeds.get((augmentation, name), -1) + 1
-        lines.append(("moco_v2", seed, augmentation, name, 0, "whitened similarity", similar, error))
-        lines.append(("moco_v2", seed, augmentation, name, 0, "whitened chance", chance, 0.0))
-    return pd.DataFrame(lines, columns=COLUMNS)
+        lines.append(("moco_v2", seed, augmentation, *name, "whitened similarity", similar, error))
+        lines.append(("moco_v2", seed, augmentation, *name, "whitened chance", chance, 0.0))
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_views_are_paired_within_a_run():
     """Similarity and chance that go together over seeds: half of the way each time, and an interval without width."""
-    cells = [("default", "coil", 50 + c / 2, c, 0.0) for c in (0.0, 20.0, 60.0)]
+    cells = [("default", ("coil", ""), 50 + c / 2, c, 0.0) for c in (0.0, 20.0, 60.0)]
     data = real_views(views_of(cells), "").data
     assert data.iloc[0].tolist() == ["MoCo v2, default", "azimuth (COIL)", *[pytest.approx(50)] * 3, 3]
 
 
 def test_error_over_objects_is_that_of_the_ratio():
     """60 above a chance of 20 is half of the way; each point of similarity is 1.25 points of it."""
-    cells = [("default", "scenes: object_hue", 60.0, 20.0, 2.0)] * 2
+    cells = [("default", ("scenes", "object_hue"), 60.0, 20.0, 2.0)] * 2
     data = real_views(views_of(cells), "").data
     half = stats.norm.ppf(0.975) * 2.5
     assert data.iloc[0].tolist()[1:5] == ["object hue (scenes)", *(pytest.approx(50 + x) for x in (0, -half, half))]
@@ -422,7 +423,7 @@ def test_above_chance_is_a_share_of_the_way(pairs):
     """A run a pair: from its chance, so far on the way to 100; nothing at chance, and all of it at 100."""
     similar, chance = np.transpose(pairs)
     cells = [
-        ("default", "coil", s, c, 1.0)
+        ("default", ("coil", ""), s, c, 1.0)
         for s, c in zip((*similar, *chance, *[100.0] * len(pairs)), [*chance] * 3, strict=True)
     ]
     own, none, all_of_it = above_chance(views_of(cells))["value"].to_numpy().reshape(3, -1)
@@ -437,11 +438,11 @@ def test_real_views_by_a_loop(rows, shown):
     assert len(found) == len(MOCO) * len(SETS) == len(figure.data)
     labels = [text.get_text() for text in axes.get_yticklabels()]
     assert labels[:2] == ["azimuth\n(COIL)", "azimuth\n(scenes)"] and "object hue\n(scenes)" in labels
-    for place, name in enumerate(SETS):
+    for place, (name, changed) in enumerate(SETS):
         of_set = sorted((dot for dot in found if round(dot[1]) == place), key=lambda dot: dot[1])
         for arm, (x, _, (low, high), colour, _) in zip(MOCO, of_set, strict=True):  # from the top
-            similar, errors = values(rows, arm, name, "whitened similarity")
-            chance = values(rows, arm, name, "whitened chance")[0]
+            similar, errors = values(rows, arm, name, "whitened similarity", subset=changed)
+            chance = values(rows, arm, name, "whitened chance", subset=changed)[0]
             expected = ends(100 * (similar - chance) / (100 - chance), 100 * errors / (100 - chance))
             assert (x, low, high) == pytest.approx(tuple(expected))
             assert colour == (RECIPE_LOOK[arm[1]] if arm[1] else LOOK[arm[0]])["color"].lower()
@@ -456,7 +457,7 @@ def test_real_views_by_a_loop(rows, shown):
 
 def test_sentence_on_views_names_sets():
     cells = []
-    for name, of_spatial in (("coil", 60.0), ("scenes: azimuth", 20.0), ("scenes: light colour", 40.0)):
+    for name, of_spatial in ((("coil", ""), 60.0), (("scenes", "azimuth"), 20.0), (("scenes", "light colour"), 40.0)):
         cells += [("spatial", name, of_spatial, 0.0, 0.1)] * 3 + [("appearance", name, 40.0, 0.0, 0.1)] * 3
     assert real_views(views_of(cells), "Scope.").caption.endswith(
         "paired by seed: higher for azimuth (COIL); lower for azimuth (scenes); not told apart for light colour "
@@ -473,10 +474,10 @@ def test_erasure_by_a_loop(rows, shown):
     assert titles == ["linear R² of the object's hue (%)", "linear R² of other factors, mean of 15 (%)",
                       "accuracy on shapes (%)"]  # fmt: skip
     cells = {
-        "object hue": [[("object_hue", "linear R2")], [("without object_hue", "linear R2 of object_hue")]],
+        "object hue": [[(shift, "linear R2", 0, "object_hue")] for shift in ("none", "without object_hue")],
         "other factors": [
-            [(name, "linear R2") for name in READ if name != "object_hue"],
-            [("without object_hue", f"linear R2 of {name}") for name in READ if name != "object_hue"],
+            [(shift, "linear R2", 0, name) for name in READ if name != "object_hue"]
+            for shift in ("none", "without object_hue")
         ],
         "shape": [[("none", "shape accuracy")], [("without object_hue", "shape accuracy")]],
     }
@@ -508,12 +509,11 @@ def test_erasure_by_a_loop(rows, shown):
 
 def test_erasure_by_hand():
     """Two other factors, one of which is read only once and so does not count; no shapes, no panel."""
-    lines = [("moco_v2", 0, "default", shift, 0, metric, value, 0.0) for shift, metric, value in (
-        ("object_hue", "linear R2", 80.0), ("without object_hue", "linear R2 of object_hue", -0.3),
-        ("x", "linear R2", 40.0), ("without object_hue", "linear R2 of x", 38.0),
-        ("y", "linear R2", 10.0), ("coil azimuth", "linear R2", 99.0),
+    lines = [("moco_v2", 0, "default", shift, name, "linear R2", value, 0.0) for shift, name, value in (
+        ("none", "object_hue", 80.0), ("without object_hue", "object_hue", -0.3),
+        ("none", "x", 40.0), ("without object_hue", "x", 38.0), ("none", "y", 10.0), ("coil", "azimuth", 99.0),
     )]  # fmt: skip
-    figure = erasure_bars(pd.DataFrame(lines, columns=COLUMNS), "Scope.")
+    figure = erasure_bars(unfolded(pd.DataFrame(lines, columns=COLUMNS)), "Scope.")
     titles = [axes.get_title(loc="left") for axes in figure.drawing.axes]
     assert titles == ["linear R² of the object's hue (%)", "linear R² of other factors, mean of 1 (%)"]
     assert figure.data["mean"].tolist() == [80.0, -0.3, 40.0, 38.0]

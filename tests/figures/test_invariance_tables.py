@@ -6,25 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from shorthand import unfolded
 
 from lib.chapters.augmentation.tables import OTHER_MEASURES, measures_agree, sensitivity_table
 from lib.errors import BadInput
 from lib.shifts.transforms import TRANSFORMS
 
 ARMS = [("moco_v2", name) for name in ("default", "spatial", "appearance", "fusion")] + [("random", None)]
-METRICS = ("whitened similarity", "sensitivity", "picture distance", *OTHER_MEASURES)
+METRICS = ("whitened similarity", "sensitivity", "image distance", *OTHER_MEASURES)
 
 
 def made_up(arms=ARMS, seeds=2):
     generator, lines = np.random.default_rng(1), []
     for (method, augmentation), seed, name, metric in itertools.product(arms, range(seeds), TRANSFORMS, METRICS):
-        value = 12.0 if metric == "picture distance" else generator.uniform(0, 300)
+        value = 12.0 if metric == "image distance" else generator.uniform(0, 300)
         lines.append((method, augmentation, seed, name, 0, metric, value, 1.0))
         lines.append((method, augmentation, seed, name, 0.25, f"{metric} along", 1e6, 1.0))
-    return pd.DataFrame(
-        lines,
-        columns=["method", "augmentation", "seed", "shift", "severity", "metric", "value", "standard_error"],
-    )
+    columns = ["method", "augmentation", "seed", "shift", "of", "metric", "value", "standard_error"]
+    return unfolded(pd.DataFrame(lines, columns=columns))
 
 
 def test_sensitivity_by_hand():
@@ -42,7 +41,7 @@ def test_sensitivity_by_hand():
 
 def test_agreement_is_the_mean_rank_correlation_of_scipy():
     rows = made_up()
-    means = rows[rows["severity"] == 0].fillna({"augmentation": ""})
+    means = rows[rows["level"].isna()].fillna({"augmentation": ""})
     means = means.groupby(["metric", "shift", "method", "augmentation"])["value"].mean()
     table = measures_agree(rows).set_index("measure")
     assert list(table.index) == list(OTHER_MEASURES)
@@ -82,6 +81,6 @@ def test_rows_that_say_nothing_are_refused():
     with pytest.raises(BadInput, match="the metric 'sensitivity'"):
         sensitivity_table(rows[rows["metric"] != "sensitivity"])
     with pytest.raises(BadInput, match="'picture distance'"):
-        sensitivity_table(rows[rows["metric"] != "picture distance"])
+        sensitivity_table(rows[rows["metric"] != "image distance"])
     with pytest.raises(BadInput, match="of byol"):
         sensitivity_table(rows[rows["method"] != "random"], "byol")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 import torchvision.transforms.v2.functional as TF
+from shorthand import unfolded
 
 from lib import figures
 from lib.chapters.augmentation import words
@@ -15,19 +16,19 @@ from lib.chapters.augmentation.claims import TRAINED_FOR
 from lib.shifts.transforms import TRANSFORMS
 
 PICTURE = torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
-CELLS = [(name, "whitened similarity") for names in TRAINED_FOR.values() for name in names]
-CELLS += [("object_hue", "linear R2"), ("x", "linear R2")]
+COLUMNS = ["method", "augmentation", "encoder", "seed", "shift", "of", "metric", "value", "standard_error"]
+CELLS = [(name, name, 0, "whitened similarity") for names in TRAINED_FOR.values() for name in names]
+CELLS += [(cause, "none", cause, "linear R2") for cause in ("object_hue", "x")]
 
 
 def rows(values, method="moco_v2", seeds=2):
-    """`values`: (augmentation, shift) -> number; 50 where it names none; seeds lie 1 to either side."""
+    """`values`: (augmentation, transform or cause) -> number; 50 where it names none; seeds lie 1 to either side."""
     recipes = dict.fromkeys(["default", "spatial", "appearance", "fusion", *(recipe for recipe, _ in values)])
     lines = [
-        (method, recipe, "resnet10", seed, shift, 0.0, metric, values.get((recipe, shift), 50.0) + 2 * seed - 1, 0.1)
-        for recipe, seed, (shift, metric) in itertools.product(recipes, range(seeds), CELLS)
+        (method, recipe, "resnet10", seed, *cell, values.get((recipe, name), 50.0) + 2 * seed - 1, 0.1)
+        for recipe, seed, (name, *cell) in itertools.product(recipes, range(seeds), CELLS)
     ]
-    columns = ["method", "augmentation", "encoder", "seed", "shift", "severity", "metric", "value", "standard_error"]
-    return pd.DataFrame(lines, columns=columns)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_the_answer_by_hand():
@@ -78,16 +79,15 @@ def test_causes_by_hand():
 
 def test_light_and_size_by_hand():
     """Views: (s - c) / (100 - c) with c = 20. Scores: 50 but for x, so a mean over two tasks moves by half."""
-    values = {("appearance", "scenes: light colour"): 92.0, ("spatial", "scenes: light colour"): 52.0}
-    values |= {("appearance", "scenes: light direction"): 60.0, ("spatial", "scenes: light direction"): 68.0}
+    values = {("appearance", "light colour"): 92.0, ("spatial", "light colour"): 52.0}
+    values |= {("appearance", "light direction"): 60.0, ("spatial", "light direction"): 68.0}
     found = rows(values | {("fusion", "x"): 58.0, ("three defaults", "x"): 56.0, ("wide default", "x"): 54.0})
-    views = [("scenes: light colour", "whitened similarity"), ("scenes: light direction", "whitened similarity")]
     more = []
-    for recipe, (shift, metric) in itertools.product(("spatial", "appearance"), views):
+    for recipe, cause in itertools.product(("spatial", "appearance"), ("light colour", "light direction")):
         for seed in (0, 1):
-            run = ("moco_v2", recipe, "resnet10", seed, shift, 0.0)
-            more += [(*run, metric, values[recipe, shift], 0.1), (*run, "whitened chance", 20.0, 0.0)]
-    texts = words.invariance_causes(pd.concat([found, pd.DataFrame(more, columns=found.columns)]), found)
+            run = ("moco_v2", recipe, "resnet10", seed, "scenes", cause)
+            more += [(*run, "whitened similarity", values[recipe, cause], 0.1), (*run, "whitened chance", 20.0, 0.0)]
+    texts = words.invariance_causes(pd.concat([found, unfolded(pd.DataFrame(more, columns=COLUMNS))]), found)
     assert re.search(r"MoCo v2: 50\.0 \[.*?\] points when the colour .* changes, -10\.0 \[.*?\] when", texts["light"])
     gained = re.findall(r"(fusion|three defaults|wide default) (\d\.\d) \[", texts["size"])
     assert "over the 2 tasks" in texts["size"]

@@ -13,6 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
+from shorthand import unfolded
 
 from lib import paths
 from lib.chapters import PLANS
@@ -49,8 +50,8 @@ def results(accuracies, standard_error=0.0, seconds=None):
                     "precision": "bf16",
                 }
             )
-    names = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
-    return Results(records, pd.DataFrame(rows, columns=names), "small", stale=False)
+    names = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
+    return Results(records, unfolded(pd.DataFrame(rows, columns=names)), "small", stale=False)
 
 
 def test_every_paradigm_without_labels_has_a_diagram():

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy import stats
+from shorthand import unfolded
 
 from lib.chapters.negatives import cues as negatives
 from lib.chapters.negatives import numbers as negatives_numbers
@@ -27,13 +28,13 @@ from lib.figures.systems_look import kind_look, system_look
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Interval, share_interval
 
-COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
+COLUMNS = ["measure", "shift", "of", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
 MEASURES = {  # as their identities are
     name: f"{name}(images=1000)#1"
     for name in ("accuracy", "corruption_error", "natural_shift", "cue_accuracy", "shape_bias", "out_of_domain",
                  "negative_similarity")
 } | {"robust_accuracy": "robust_accuracy(images=400, epsilons=1 2 4 8, steps=10, restarts=1)#1"}  # fmt: skip
-CLASSES = [f"accuracy of {name}" for name in CIFAR10_CLASSES]
+CLASSES = list(CIFAR10_CLASSES)
 IMAGE_ERROR = 0.5  # over images, in points
 METHOD = {"random": -25.0, "supervised": 15.0, "moco": 0.0, "simclr": 1.0, "byol": -4.0}  # points above 50
 SHAPE = {"cue-conflict": 30.0, "scenes conflict": 60.0}
@@ -58,10 +59,10 @@ def score(name, gain=0.0, clean=50.0):
 def made_up(systems=tuple(NEGATIVES), seeds=(0, 1, 2), offset=lambda seed, name: seed - 1.0, dataset="cifar10"):
     lines = []
 
-    def add(name, measure, shift, severity, metric, value, error=IMAGE_ERROR, images=1000):
+    def add(name, measure, shift, of, metric, value, error=IMAGE_ERROR, images=1000):
         value = max(value, 1.5) if "accuracy" in metric else value  # no seed is right less often than never
         for seed in seeds:
-            lines.append((MEASURES[measure], shift, float(severity), metric, value + offset(seed, name), error, images,
+            lines.append((MEASURES[measure], shift, of, metric, value + offset(seed, name), error, images,
                           seed, name, dataset))  # fmt: skip
 
     for name in systems:
@@ -83,9 +84,9 @@ def made_up(systems=tuple(NEGATIVES), seeds=(0, 1, 2), offset=lambda seed, name:
         for cut, low, high in ((2, 15, 40), (4, 25, 30), (8, 40, 14)):
             add(name, "cue_accuracy", "low_pass", cut, "accuracy", score(name, 0.3, low + 15))
             add(name, "cue_accuracy", "high_pass", cut, "accuracy", score(name, 0.1, high + 15))
-        for place, metric in enumerate(CLASSES):
-            add(name, "cue_accuracy", "none", 0, metric, score(name, 0.2, 40 + 2 * place), 3.0)
-            add(name, "cue_accuracy", "texture", 0, metric, score(name, -0.5, 12 + 3 * place), 3.0)
+        for place, label in enumerate(CLASSES):
+            add(name, "cue_accuracy", "none", label, "accuracy", score(name, 0.2, 40 + 2 * place), 3.0)
+            add(name, "cue_accuracy", "texture", label, "accuracy", score(name, -0.5, 12 + 3 * place), 3.0)
         for shift, level in SHAPE.items():
             add(name, "shape_bias", shift, 0, "shape bias", score(name, 1.5, level) - METHOD[method] / 2, 2.0)
             add(name, "shape_bias", shift, 0, "shape decisions", 30.0)
@@ -100,10 +101,11 @@ def made_up(systems=tuple(NEGATIVES), seeds=(0, 1, 2), offset=lambda seed, name:
                   "texture": 25.0 - 4 * alpha * (kind == "texture")}  # fmt: skip
         for shift, level in nearer.items():
             level += 20 * (method == "random")
-            add(name, "negative_similarity", shift, 0, "query similarity", level)
+            add(name, "negative_similarity", "none", shift, "query similarity", level)
             for percent in range(5, 100, 5):
-                add(name, "negative_similarity", shift, percent, "query similarity", level + (percent - 50) / 2, 0.0)
-    return pd.DataFrame(lines, columns=COLUMNS)
+                value = level + (percent - 50) / 2
+                add(name, "negative_similarity", "none", (shift, percent), "query similarity", value, 0.0)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def quick():
@@ -304,11 +306,11 @@ def test_similarity_is_that_of_the_percentiles(rows):
 
 def test_bias_and_its_correlation(rows):
     figure = negatives.bias_against_robustness(rows, "")
-    means = rows.groupby(["metric", "shift", "severity", "system"])["value"].mean()
+    means = rows[rows["level"].isna()].groupby(["metric", "shift", "system"])["value"].mean()
     names = [name for name in NEGATIVES if name != "random"]
     for shift, words in (("cue-conflict", "conflict photographs"), ("scenes conflict", "conflict scenes")):
-        bias = [means["shape bias", shift, 0, name] for name in names]
-        error = [means["error", "all", 0, name] for name in names]
+        bias = [means["shape bias", shift, name] for name in names]
+        error = [means["error", "all", name] for name in names]
         rho = stats.spearmanr(bias, error).statistic
         assert f"{words}, ρ {rho:.2f}".replace("-", "−") in figure.alt
     assert len(figure.data) == 2 * len(names) and "Random" not in figure.alt
@@ -337,10 +339,10 @@ def test_classes_are_in_the_order_of_their_textures(rows):
 
 
 def test_cues_do_not_mix_with_attacks(rows):
-    data = negatives.cue_curves(rows, "").data.set_index(["system", "version", "severity"])["accuracy"]
+    data = negatives.cue_curves(rows, "").data.set_index(["system", "version", "level"])["accuracy"]
     altered = rows.copy()
     altered.loc[altered["measure"].str.startswith("robust_accuracy"), "value"] += 7
-    again = negatives.cue_curves(altered, "").data.set_index(["system", "version", "severity"])["accuracy"]
+    again = negatives.cue_curves(altered, "").data.set_index(["system", "version", "level"])["accuracy"]
     assert data.equals(again) and np.isclose(data["MoCo v2", "shuffled", 1], 50)
     assert np.isclose(data["SimCLR, patches", "low-pass", 4], 25 + 15 + 1 + 0.6)
     attacked = negatives_under_attack(altered, "").data.set_index(["system", "epsilon"])["accuracy"]

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.text import Text
 from scipy import stats
 from scipy.special import expit, logit
+from shorthand import unfolded
 
 from lib.chapters.relicv2 import domains as relicv2
 from lib.chapters.relicv2 import numbers as relicv2_numbers
@@ -25,7 +26,7 @@ from lib.figures.systems_look import system_look
 from lib.images.scenes import SHAPES
 from lib.measures import Interval, share_interval
 
-COLUMNS = ["measure", "shift", "severity", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
+COLUMNS = ["measure", "shift", "of", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
 MEASURES = {
     name: f"{name}(images=1000)#1"
     for name in ("accuracy", "out_of_distribution", "background_reliance", "segmentation", "out_of_domain")
@@ -73,9 +74,9 @@ def made_up(dataset="scenes", systems=tuple(RELICV2), seeds=(0, 1, 2), offset=la
             error=IMAGE_ERROR):  # fmt: skip
     lines = []
 
-    def add(name, measure, shift, metric, value, scale=1.0):
+    def add(name, measure, shift, metric, value, scale=1.0, of=0):
         for seed in seeds:
-            lines.append((MEASURES[measure], shift, 0.0, metric, value + offset(seed, name), scale * error, 1000, seed,
+            lines.append((MEASURES[measure], shift, of, metric, value + offset(seed, name), scale * error, 1000, seed,
                           name, dataset))  # fmt: skip
 
     for name in systems:
@@ -94,20 +95,19 @@ def made_up(dataset="scenes", systems=tuple(RELICV2), seeds=(0, 1, 2), offset=la
         for world, tied in (("scenes", 0), ("tied scenes", 1)):
             for part, lost in PARTS.items():
                 value = skill(name) - lost * (1 if tied else 0.6) + 10 * tied * (part == "same-class background")
-                add(name, "background_reliance", f"{world}: {part}", "accuracy",
-                    10 if part == "only background" and not tied else max(value, 12))  # fmt: skip
+                add(name, "background_reliance", world, "accuracy",
+                    10 if part == "only background" and not tied else max(value, 12), of=part)  # fmt: skip
             add(name, "background_reliance", world, "background gap", tied * (11 - extra(name)), 1.5)
         if role == "ablation":
             continue
         for head, more in (("linear", 0), ("fcn", 8)):
-            add(name, "segmentation", head, "mIoU", skill(name) / 2 + more)
+            add(name, "segmentation", "none", f"{head} mIoU", skill(name) / 2 + more)
             for place, shape in enumerate(("background", *SHAPES)):
-                add(
-                    name, "segmentation", head, f"IoU of {shape}", skill(name) / 2 + more + (40 if not place else place)
-                )
+                value = skill(name) / 2 + more + (40 if not place else place)
+                add(name, "segmentation", "none", f"{head} IoU", value, of=shape)
         for place, domain in enumerate(("photo", "art", "cartoon", "sketch")):
             add(name, "out_of_domain", f"pacs-{domain}", "balanced accuracy", max(skill(name) - 10 - 5 * place, 2), 3.0)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def quick(seeds=(0, 1)):

@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.text import Text
 from scipy import stats
 from scipy.special import expit
+from shorthand import unfolded
 
 from lib.chapters.severity import robustness
 from lib.errors import BadInput
@@ -21,12 +22,13 @@ from lib.figures.levels import baseline_line, line_half_width
 from lib.figures.marks import on_line, round_ticks
 from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
+from lib.measures.rows import as_rows, number
 from lib.methods import METHODS
 from lib.shifts.corruptions import CORRUPTIONS
 
 EIGHT = ("simclr", "byol", "simsiam", "dino", "barlow_twins", "swav", "supervised", "random")
 LEARNERS = EIGHT[:-2]
-COLUMNS = ["method", "seed", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
 IMAGES = 80
 
 
@@ -43,8 +45,8 @@ def made_up(methods=EIGHT, encoder="resnet10", seeds=3, natural=True):
             gaps = generator.normal(0.02 + 0.01 * m, 0.1, (6, IMAGES)) + 0.02 * np.arange(6)[:, None]
             rows.append(calibration_rows(gaps[0], np.broadcast_to(gaps[1:], (19, 5, IMAGES))))
             if natural:
-                value = ("cifar10-shift", 0, "balanced error", 50 + generator.normal(), 1.0, 4439)
-                rows.append(pd.DataFrame([value], columns=list(rows[0].columns)))
+                value = 50 + generator.normal()
+                rows.append(as_rows([number("cifar10-shift", "balanced error", value, 4439, standard_error=1.0)]))
             tables.append(pd.concat(rows).assign(method=method, seed=seed, encoder=encoder))
     return pd.concat(tables, ignore_index=True)
 
@@ -75,7 +77,8 @@ def cell(rows, method, metric, shift, severity, encoder="resnet10"):
     values = [
         line.value
         for line in rows[rows["method"] == method].itertuples()
-        if (line.metric, line.shift, line.severity, line.encoder) == (metric, shift, severity, encoder)
+        if (line.metric, line.shift, line.encoder) == (metric, shift, encoder)
+        and (np.isnan(line.level) if severity == 0 else line.level == severity)
     ]
     return sum(values) / len(values)
 
@@ -210,7 +213,7 @@ def errors_of(cells):
         seed = seeds[method] = seeds.get(method, -1) + 1
         lines.append((method, seed, "none", 0, "error", clean, 0.0))
         lines.append((method, seed, "all", 0, "error", corrupted, 0.0))
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def test_effective_robustness_by_hand():
@@ -245,7 +248,7 @@ def test_who_is_judged_has_no_part_in_the_line(rows):
 def test_effective_robustness_of_rows(rows):
     """The table again, with NumPy's polynomial fit and covariance, and the image noise by numerical differentiation."""
     table = robustness.effective_robustness_table(rows).set_index("method")
-    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)].set_index(["shift", "method", "seed"])
+    errors = rows[(rows["metric"] == "error") & rows["level"].isna()].set_index(["shift", "method", "seed"])
     x, y = (100 - errors.loc[shift]["value"] for shift in ("none", "all"))
     means = [np.log(v / (100 - v)).groupby("method").mean() for v in (x, y)]
     for method in EIGHT:
@@ -348,7 +351,7 @@ def scored(scores, seeds=(0,)):
         for method in scores for name, (metric, shift, severity) in SUMMARIES.items() if name in scores[method]
         for seed, offset in enumerate(seeds)
     ]  # fmt: skip
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 def orders(**ranks):

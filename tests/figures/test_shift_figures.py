@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.special import logit
+from shorthand import unfolded
 
 from lib.chapters.severity import curves as shifts
 from lib.chapters.severity.constants import _drops, _flakes, _warp, predicted_dips, table_of_constants
@@ -21,7 +22,7 @@ from lib.chapters.severity.natural import natural_against_corrupted, natural_tab
 from lib.chapters.severity.raw_pixels import raw_by_severity, raw_input_sentences, raw_input_table, with_normalisation
 from lib.errors import BadInput
 from lib.figures import table
-from lib.measures.rows import row
+from lib.measures.rows import as_rows, row
 from lib.methods import METHODS
 from lib.randomness import image_seeds
 from lib.shifts import corruptions
@@ -37,7 +38,7 @@ CURVES = {  # distance of the images at a severity
     "gaussian_noise": lambda s: 7 * s,
 }
 LEVELS = np.arange(1, 5.1, 0.5)
-COLUMNS = ["method", "seed", "encoder", "shift", "severity", "metric", "value", "standard_error", "images"]
+COLUMNS = ["method", "seed", "encoder", "shift", "of", "metric", "value", "standard_error", "images"]
 
 
 def made_up(seeds=(0, 1, 2), methods=SHOWN, curves=tuple(CURVES), natural=("cifar10-shift", "stl10")):
@@ -48,13 +49,13 @@ def made_up(seeds=(0, 1, 2), methods=SHOWN, curves=tuple(CURVES), natural=("cifa
         clean = 20 + own + float(generator.random())
 
         def add(shift, severity, metric, value, method=method, seed=seed):
-            lines.append((method, seed, "resnet18", shift, float(severity), metric, float(value), 0.8, 400))
+            lines.append((method, seed, "resnet18", shift, severity, metric, float(value), 0.8, 400))
 
         add("none", 0, "error along severity", clean)
         for name, severity in itertools.product(curves, LEVELS):
             distance = CURVES[name](severity)
             add(name, severity, "error along severity", clean + (severity if name.startswith("el") else distance))
-            add(name, severity, "picture distance", distance)
+            add(name, severity, "image distance", distance)
         for shift, severity in [("none", 0), *(("all", s) for s in range(6))]:
             add(shift, severity, "raw error", clean + 5 * severity + 9 + place / 10)
             add(shift, severity, "raw cost", 9 + place / 10)
@@ -67,7 +68,7 @@ def made_up(seeds=(0, 1, 2), methods=SHOWN, curves=tuple(CURVES), natural=("cifa
         add("none", 0, "attention similarity of other images", 20 + own / 10)
         for shift, severity in itertools.product(("fog", "contrast"), SEVERITIES):
             add(shift, severity, "attention similarity", 90 - own / 5 - 4 * severity + seed)
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -124,7 +125,8 @@ def test_pooled_by_hand():
     """Errors 30, 40 and 38, 48 of two methods: seed means 34 and 44; a third seed that one method lacks is left out."""
     lines = [("simclr", 0, 30), ("byol", 0, 38), ("simclr", 1, 40), ("byol", 1, 48), ("simclr", 2, 99)]
     columns = ["method", "seed", "value"]
-    rows = pd.DataFrame(lines, columns=columns).assign(shift="fog", severity=1, metric="error", standard_error=0.0)
+    rows = pd.DataFrame(lines, columns=columns).assign(shift="fog", level=1.0, level_unit="severity")
+    rows = rows.assign(metric="error", standard_error=0.0)
     line = shifts.pooled(rows, "error", ["simclr", "byol"]).iloc[0]
     assert (line["mean"], line["seeds"]) == (39, 2)
     over_seeds = 12.7062 * (logit(0.44) - logit(0.34)) / 2  # t(0.975, 1) times s / 2^0.5
@@ -156,7 +158,7 @@ def test_lines_along_severity(rows, drawn):
     for place, name in zip(titled, CURVES, strict=True):
         learners, reference = figure.drawing.axes[place].get_lines()
         for line, methods in ((learners, LEARNERS), (reference, ["supervised"])):
-            expected = [mean_of(rows, methods, shift=name, severity=s, metric="error along severity") for s in LEVELS]
+            expected = [mean_of(rows, methods, shift=name, level=s, metric="error along severity") for s in LEVELS]
             assert np.allclose(line.get_ydata(), expected) and np.allclose(line.get_xdata(), LEVELS)
             assert [LEVELS[i] for i, marked in enumerate(line.get_markevery()) if marked] == list(SEVERITIES)
         (strip,) = figure.drawing.axes[place + 2].get_lines()  # two panels a row
@@ -166,7 +168,7 @@ def test_lines_along_severity(rows, drawn):
 
 
 def test_the_alternative_text_tells_the_dip(rows, drawn):
-    means = [mean_of(rows, LEARNERS, shift="saturate", severity=s, metric="error along severity") for s in (1, 2.5, 5)]
+    means = [mean_of(rows, LEARNERS, shift="saturate", level=s, metric="error along severity") for s in (1, 2.5, 5)]
     assert LEVELS[np.argmin([CURVES["saturate"](s) for s in LEVELS])] == 2.5
     words = f"saturate from {means[0]:.0f} to {means[2]:.0f} percent, least {means[1]:.0f} at 2.5;"
     assert words in drawn[error_along_severity].alt
@@ -177,7 +179,7 @@ def test_points_along_distance_are_joined_in_its_order(rows, drawn):
     for axes, name in zip(figure.drawing.axes, CURVES, strict=False):
         order = sorted(LEVELS, key=CURVES[name])
         for line, points, methods in zip(axes.get_lines(), axes.collections, (LEARNERS, ["supervised"]), strict=True):
-            expected = [mean_of(rows, methods, shift=name, severity=s, metric="error along severity") for s in order]
+            expected = [mean_of(rows, methods, shift=name, level=s, metric="error along severity") for s in order]
             assert np.all(np.diff(line.get_xdata()) >= 0) and np.allclose(line.get_ydata(), expected)
             assert np.allclose(points.get_offsets(), line.get_xydata()) and list(points.get_array()) == order
     assert "{numref}`fig-along-severity`" in figure.caption and monotony_sentence(rows) in figure.alt
@@ -206,9 +208,10 @@ def test_monotony_is_of_ranks_alone(errors, power):
     lines = [
         ("simclr", 0, "fog", float(s), metric, value, 0.1)
         for s, error in zip(SEVERITIES, values, strict=True)
-        for metric, value in (("error along severity", error), ("picture distance", 2.0**s))
+        for metric, value in (("error along severity", error), ("image distance", 2.0**s))
     ]
-    rows = pd.DataFrame(lines, columns=["method", "seed", "shift", "severity", "metric", "value", "standard_error"])
+    columns = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
+    rows = unfolded(pd.DataFrame(lines, columns=columns))
     ranks = pd.Series(values).rank().to_numpy()
     bent = rows.copy()
     bent.loc[rows["metric"] == "error along severity", "value"] = ranks**power
@@ -217,7 +220,7 @@ def test_monotony_is_of_ranks_alone(errors, power):
     if len(set(values)) == 1:
         assert found["with severity"].isna().all() and "nothing to rank" in monotony_sentence(rows)
     else:
-        assert found["with severity"].item() == found["with picture distance"].item()  # both rise
+        assert found["with severity"].item() == found["with image distance"].item()  # both rise
 
 
 def test_table_of_constants_is_the_table():
@@ -313,15 +316,15 @@ def test_errors_with_normalisation_and_their_standard_error():
     generator = np.random.default_rng(0)
     wrong, raw = generator.random(500) < 0.3, generator.random(500) < 0.5
     many = generator.random((15, 500)) < 0.4
-    lines = [row("none", 0, "raw error", raw), row("none", 0, "raw cost", raw.astype(float) - wrong),
-             row("all", 0, "raw error", raw), row("all", 0, "raw cost", raw - many.mean(axis=0))]  # fmt: skip
-    rows = pd.DataFrame(lines, columns=COLUMNS[3:]).assign(method="simclr", seed=0)
+    lines = [row("none", "raw error", raw), row("none", "raw cost", raw.astype(float) - wrong),
+             row("all", "raw error", raw), row("all", "raw cost", raw - many.mean(axis=0))]  # fmt: skip
+    rows = as_rows(lines).assign(method="simclr", seed=0)
     found = with_normalisation(rows)
     found = found[found["metric"] == "normalised error"].set_index("shift")
-    exact, whole = row("none", 0, "", wrong), row("all", 0, "", many.mean(axis=0))
-    assert found.loc["none", "value"] == pytest.approx(exact[3])
-    assert found.loc["none", "standard_error"] == pytest.approx(exact[4])
-    assert found.loc["all", "value"] == pytest.approx(whole[3]) and found.loc["all", "standard_error"] > whole[4]
+    exact, whole = row("none", "", wrong), row("all", "", many.mean(axis=0))
+    assert found.loc["none", "value"] == pytest.approx(exact[5])
+    assert found.loc["none", "standard_error"] == pytest.approx(exact[6])
+    assert found.loc["all", "value"] == pytest.approx(whole[5]) and found.loc["all", "standard_error"] > whole[6]
 
 
 def test_table_of_raw_input(rows):

@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
+from shorthand import unfolded
 
 from lib.chapters import PLANS
 from lib.chapters.tradeoff import numbers as tradeoff
@@ -88,13 +89,13 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
         for shift, severity, mean, images in cells:
             if shift in ("none", *attacks):
                 measure = "robust_accuracy(images=500, epsilons=1 8, steps=20, restarts=2)#1"
-                lines.append((record["key"], measure, shift, float(severity), "accuracy", mean + seed - 1, 0.5, images,
+                lines.append((record["key"], measure, shift, severity, "accuracy", mean + seed - 1, 0.5, images,
                               name, config.method, seed, "cifar10"))  # fmt: skip
-            lines.append((record["key"], "other()", shift, float(severity), "similarity", 99.0, 0.5, images, name,
+            lines.append((record["key"], "other()", shift, severity, "similarity", 99.0, 0.5, images, name,
                           config.method, seed, "cifar10"))  # fmt: skip
-    columns = ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images", "system", "method",
+    columns = ["run", "measure", "shift", "of", "metric", "value", "standard_error", "images", "system", "method",
                "seed", "dataset"]  # fmt: skip
-    return Results(records, pd.DataFrame(lines, columns=columns), preset, False, systems=SYSTEMS)
+    return Results(records, unfolded(pd.DataFrame(lines, columns=columns)), preset, False, systems=SYSTEMS)
 
 
 DRAWN = {
@@ -130,7 +131,7 @@ def mean(rows, system, shift, severity):
     values = [
         line.value
         for line in rows.itertuples()
-        if (line.system, line.metric, line.shift, line.severity) == (system, "accuracy", shift, severity)
+        if (line.system, line.metric, line.shift) == (system, "accuracy", shift) and severity in (0, line.level)
     ]
     return sum(values) / len(values)
 
@@ -434,7 +435,7 @@ def test_bands_where_lines_are_few_and_chance_where_it_is_known(in_class, shown)
 
 def test_an_epsilon_that_a_system_lacks_is_left_out(results):
     rows = results.rows
-    cut = rows[~((rows["system"] == "acl") & (rows["severity"] == 8))]
+    cut = rows[~((rows["system"] == "acl") & (rows["level"] == 8))]
     figure = robust_by_epsilon(cut, "Scope.")
     check_words(figure)
     assert "ACL from 43 percent to 5 at 32" in figure.alt

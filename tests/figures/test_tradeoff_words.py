@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shorthand import unfolded
 
 from lib.chapters import PLANS
 from lib.chapters.tradeoff import words
@@ -33,7 +34,7 @@ SCORES = {  # clean, and under PGD at 8/255
 }  # fmt: skip
 RISES = {"none": 12.0, ALL: 2.5, "fog": 20.0, "contrast": 15.0, "snow": 10.0, "gaussian_noise": -9.0,
          "shot_noise": -8.0, "jpeg_compression": -7.0}  # fmt: skip
-COLUMNS = ["method", "encoder", "seed", "system", "shift", "severity", "metric", "value", "standard_error", "images"]
+COLUMNS = ["method", "encoder", "seed", "system", "shift", "of", "metric", "value", "standard_error", "images"]
 
 
 def value(system, shift, metric):
@@ -96,11 +97,12 @@ def made_up(preset="small", systems=tuple(SYSTEMS), seeds=(0, 1, 2), speeds=None
         records.append(record)
         offset = seed - (len(seeds) - 1) / 2
         lines += [
-            (config.method, config.encoder, seed, name, shift, float(severity), metric,
+            (config.method, config.encoder, seed, name, shift, severity, metric,
              world(name, shift, metric) + offset, 0.0, 500)
             for shift, severity, metric in cells_of(name, preset)
         ]  # fmt: skip
-    rows = pd.DataFrame(lines, columns=COLUMNS).assign(measure="robust_accuracy(images=500, steps=20, restarts=2)#1")
+    measure = "robust_accuracy(images=500, steps=20, restarts=2)#1"
+    rows = unfolded(pd.DataFrame(lines, columns=COLUMNS)).assign(measure=measure)
     return Results(records, rows, preset, False, systems=SYSTEMS)
 
 

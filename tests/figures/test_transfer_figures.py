@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Text
 from scipy import stats
+from shorthand import unfolded
 
 from lib.chapters.augmentation import transfer
 from lib.chapters.augmentation.claims import TASKS
@@ -29,7 +30,7 @@ OWN = [pair for pair in ARMS if pair[0] == "moco_v2"]
 HERE = ("own classes", "cifar100-5k", "dtd", "pacs-photo", "pacs-sketch", "coil azimuth", "object_hue", "x",
         "light_azimuth")  # fmt: skip
 SEEDS = (0, 1, 2)
-COLUMNS = ["method", "augmentation", "seed", "shift", "severity", "metric", "value", "standard_error"]
+COLUMNS = ["method", "augmentation", "seed", "shift", "of", "metric", "value", "standard_error"]
 # How much an encoder sees of colour and of place, in 0..1, and how good it is.
 SEES = {"default": (0.3, 0.4, 0.9), "spatial": (0.9, 0.3, 0.7), "appearance": (0.2, 0.9, 0.5),
         "fusion": (0.8, 0.8, 1.0), "three defaults": (0.35, 0.45, 0.95), None: (0.6, 0.6, 0.4)}  # fmt: skip
@@ -42,21 +43,21 @@ def made_up():
         colour, place, good = SEES[recipe]
         good -= 0.3 * (method == "random")
 
-        def add(shift, metric, value, spread=0.7, *, run=(method, recipe, seed)):
-            lines.append((*run, shift, 0.0, metric, value + spread * generator.normal(), 0.6))
+        def add(shift, of, metric, value, spread=0.7, *, run=(method, recipe, seed)):
+            lines.append((*run, shift, of, metric, value + spread * generator.normal(), 0.6))
 
         for task in HERE:
             base = {"object_hue": 80 * colour, "x": 75 * place, "own classes": 40 + 30 * good}
             add(*TASKS[task], base.get(task, 25 + 20 * good + 5 * colour + m / 5))
         for name, kind in TRANSFORMS.items():
             eye = place if kind.kind == "spatial" else colour
-            add(name, "whitened similarity", 90 - 60 * eye)
+            add(name, 0, "whitened similarity", 90 - 60 * eye)
             lines.append((method, recipe, seed, name, 0.5, "whitened similarity along", 99.0, 0.1))
-        add("none", "error", 60 - 30 * good)
+        add("none", 0, "error", 60 - 30 * good)
         for c, corruption in enumerate(EVERY):
-            add(corruption, "error", 60 - 30 * good + 20 * colour + c / 2)
+            add(corruption, 0, "error", 60 - 30 * good + 20 * colour + c / 2)
             lines.append((method, recipe, seed, corruption, 3.0, "error", 99.0, 0.1))
-    return pd.DataFrame(lines, columns=COLUMNS)
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +81,9 @@ def values(rows):
     """(arm, shift, metric) -> one number a seed, by a loop."""
     found = {}
     for line in rows.itertuples():
-        if line.severity == 0:
+        if pd.isna(line.level):
             pair = (line.method, None if pd.isna(line.augmentation) else line.augmentation)
-            found.setdefault((pair, line.shift, line.metric), {})[line.seed] = line.value
+            found.setdefault((pair, line.shift, line.subset, line.metric), {})[line.seed] = line.value
     return {key: np.array([own[seed] for seed in SEEDS]) for key, own in found.items()}
 
 
@@ -281,7 +282,7 @@ def test_rank_dots(rows, scored, method):
 
 def test_rank_dots_need_recipes_and_tasks(rows):
     for few, words in ((rows[rows["augmentation"] == "fusion"], "hold 1 and 9"),
-                       (rows[rows["shift"].isin(["x"])], "hold 5 and 1")):  # fmt: skip
+                       (rows[rows["subset"].isin(["x"])], "hold 5 and 1")):  # fmt: skip
         with pytest.raises(BadInput, match=f"two augmentations of MoCo v2 and two tasks, and these rows {words}"):
             transfer.rank_dots(few, "")
     other = (rows["augmentation"] == "fusion") & (rows["method"] == "moco_v2")
@@ -362,7 +363,7 @@ def test_scores_against_an_invariance(values, scored, shown):
         panels = panels_of(figure)
         assert [axes.get_title() for axes in panels] == [transfer.task_title(task) for task in tasks]
         for axes, task in zip(panels, tasks, strict=True):
-            x = {pair: values[pair, transform, "whitened similarity"].mean() for pair in ARMS}
+            x = {pair: values[pair, transform, "", "whitened similarity"].mean() for pair in ARMS}
             check_panel(axes, {pair: (x[pair], scored[task, pair].mean()) for pair in ARMS}, figure)
         assert len(figure.data) == len(tasks) * len(ARMS)
         legend = [text.get_text() for text in figure.drawing.legends[0].get_texts()]
@@ -414,8 +415,8 @@ def test_robustness_against_invariance(values, shown):
     for axes, (corruption, transform) in zip(panels, pairs.items(), strict=True):
         points = {}
         for pair in ARMS:
-            lost = values[pair, corruption.replace(" ", "_"), "error"] - values[pair, "none", "error"]
-            points[pair] = values[pair, transform, "whitened similarity"].mean(), lost.mean()
+            lost = values[pair, corruption.replace(" ", "_"), "", "error"] - values[pair, "none", "", "error"]
+            points[pair] = values[pair, transform, "", "whitened similarity"].mean(), lost.mean()
         check_panel(axes, points, figure)
         assert axes.get_xlabel() == f"similarity under {transform} (%)"
 

@@ -280,8 +280,9 @@ def subject(resnet, tmp_path, monkeypatch):
 
 def test_rows(subject):
     measure = AttentionShift(images=12, corruptions=("fog", "contrast"))
-    rows = measure.rows(subject).set_index(["shift", "severity"])
-    assert list(rows) == ["metric", "value", "standard_error", "images"] and (rows["images"] == 12).all()
+    rows = measure.rows(subject)
+    rows = rows.assign(level=rows["level"].fillna(0)).set_index(["shift", "level"])
+    assert list(rows["level_unit"]) == ["", *["severity"] * 10] and (rows["images"] == 12).all()
     assert list(rows.index) == [("none", 0), *((name, s) for name in ("fog", "contrast") for s in range(1, 6))]
     assert list(rows["metric"]) == ["attention similarity of other images"] + 10 * ["attention similarity"]
     assert rows["value"].between(-100, 100).all()

@@ -1,8 +1,10 @@
 import numpy as np
 import pandas as pd
 import pytest
+import shorthand
 import torch
 
+from lib.measures import COLUMNS
 from lib.measures.corruption_error import (
     MEASURED,
     calibration_rows,
@@ -21,7 +23,9 @@ def outcomes():
 
 
 def cell(rows, shift, severity, metric="error"):
-    chosen = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]
+    """Severity 0 is the mean over severities, or clean images."""
+    unit = "severity" if severity else "" if shift == "none" else "mean over severities"
+    chosen = shorthand.cell(rows[(rows["metric"] == metric) & (rows["level_unit"] == unit)], shift, severity)
     assert len(chosen) == 1
     return chosen.iloc[0]
 
@@ -63,7 +67,7 @@ def test_standard_errors(outcomes):
 
 def test_columns(outcomes):
     rows = error_rows(*outcomes)
-    assert list(rows) == ["shift", "severity", "metric", "value", "standard_error", "images"]
+    assert list(rows) == list(COLUMNS) and (rows["subset"] == "").all()
     assert len(rows) == 1 + 24 * (6 + 5) + 5 * 6 and (rows["images"] == 50).all()
 
 

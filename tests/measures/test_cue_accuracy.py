@@ -36,7 +36,10 @@ def subject(monkeypatch):
 
 def test_rows(subject):
     rows = CueAccuracy(40).rows(subject)
-    overall = rows[rows["metric"] == "accuracy"].set_index(["shift", "severity"])
+    overall = rows[rows["subset"] == ""]
+    units = {"": 0, "pieces a side": 3, "cycles an image": 6}
+    assert all((overall["level_unit"] == unit).sum() == count for unit, count in units.items() if count)
+    overall = overall.assign(level=overall["level"].fillna(0)).set_index(["shift", "level"])
     assert list(overall.index) == VERSIONS
     assert (overall["images"] == 40).all() and overall["value"].between(0, 100).all()
     test = subject.split("test", 40)
@@ -59,14 +62,14 @@ def test_rows_of_classes_add_up(subject, count):
     sizes = np.bincount(test.labels, minlength=10)
     assert (1 in sizes) == (count == 12)
     for shift, images in (("none", test.images), ("texture", textures("scenes", "test", count, progress=False))):
-        of_classes = rows[(rows["shift"] == shift) & rows["metric"].str.startswith("accuracy of ")]
+        of_classes = rows[(rows["shift"] == shift) & (rows["subset"] != "")]
         names = [name for name, size in zip(test.classes, sizes, strict=True) if size > 1]
-        assert list(of_classes["metric"]) == [f"accuracy of {name}" for name in names]
+        assert list(of_classes["subset"]) == names
         assert list(of_classes["images"]) == sizes[sizes > 1].tolist()
         right = ~subject.wrong(images, test.labels)
         counted = right[np.isin(test.labels, np.flatnonzero(sizes > 1))].sum()
         assert (of_classes["value"] * of_classes["images"]).sum() / 100 == pytest.approx(counted)
-    assert set(rows[rows["metric"].str.startswith("accuracy of ")]["shift"]) == {"none", "texture"}
+    assert set(rows[rows["subset"] != ""]["shift"]) == {"none", "texture"}
 
 
 def test_every_encoder_sees_the_same_images(subject, monkeypatch):
@@ -91,8 +94,8 @@ def test_pieces_that_do_not_divide_the_side_are_left_out(subject):
     small = library.Split(test.images[..., :20, :20], test.labels, test.classes, test.checksum, test.source)
     made = versions("scenes", small)
     names = []
-    for shift, severity, images in made:
-        names.append((shift, severity))
+    for shift, level, images in made:
+        names.append((shift, level.value))
         assert images.shape == (6, 3, 20, 20) or shift == "texture"  # those are of the whole data set
         if shift == "recoloured":
             break

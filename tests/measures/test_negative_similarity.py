@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import shorthand
 import torch
 from torch import nn
 
@@ -34,8 +35,9 @@ def rows_of(encoder):
     return NegativeSimilarity(COUNT).rows(subject), subject
 
 
-def cell(rows, shift, severity=0):
-    return rows[(rows["shift"] == shift) & (rows["severity"] == severity)].iloc[0]
+def cell(rows, pair, percentile=0):
+    assert set(rows["level_unit"]) == {"", "percentile"}
+    return shorthand.cell(rows, "none", percentile, pair).iloc[0]
 
 
 def cosines(first, second):
@@ -56,7 +58,7 @@ def test_every_number_against_numpy():
     mean = flat["query"].mean(axis=0)
     centred = {name: part - mean for name, part in flat.items()}
     centred["other"] = np.roll(centred["query"], 1, axis=0)
-    assert set(rows["shift"]) == {"positive", "other", "patch", "texture"} and set(rows["metric"]) == {METRIC}
+    assert set(rows["subset"]) == {"positive", "other", "patch", "texture"} and set(rows["metric"]) == {METRIC}
     for name in ("positive", "other", "patch", "texture"):
         expected = 100 * cosines(centred["query"], centred[name])
         found = cell(rows, name)

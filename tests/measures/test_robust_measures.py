@@ -8,6 +8,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from shorthand import cell
 from torch import nn
 
 from lib import images as library
@@ -117,7 +118,7 @@ each = pytest.mark.parametrize("measure", MEASURES, ids=lambda measure: type(mea
 
 
 def value(rows, shift, severity, metric):
-    (found,) = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]["value"]
+    (found,) = cell(rows[rows["metric"] == metric], shift, severity)["value"]
     return found
 
 
@@ -225,7 +226,7 @@ def test_what_holds_for_every_encoder(scenes, seed):
         assert value(rows, weaker, 8, "accuracy") <= value(rows, "none", 0, "accuracy")
     for weaker in ("pgd-2", "fgsm"):
         assert value(rows, weaker, 8, "accuracy") >= value(rows, "pgd", 8, "accuracy")
-    assert (rows["images"] == 30).all() and not rows.duplicated(["shift", "severity", "metric"]).any()
+    assert (rows["images"] == 30).all() and not rows.duplicated(["shift", "level", "metric"]).any()
 
 
 def test_a_head_that_does_nothing_reads_as_the_encoder_does(blobs):
@@ -376,7 +377,7 @@ def test_an_attack_on_every_view_is_the_stronger_one(blobs, crop):
     rows = Aggregation(images=64, crops=4, train_images=200, crop=crop).rows(blobs(encoder=LinearEncoder(20)))
     clean, per_view, through, known = rows["value"]
     assert list(rows["shift"]) == ["none", "pgd per view", "pgd through crops", "pgd through known crops"]
-    assert list(rows["severity"]) == [0, 8, 8, 8]
+    assert list(rows["level"].fillna(0)) == [0, 8, 8, 8] and list(rows["level_unit"]) == ["", *["/255"] * 3]
     assert set(rows["metric"]) == {"accuracy of aggregated " + {"patch": "patches", "crop": "crops"}[crop]}
     assert per_view <= known <= through < clean
 

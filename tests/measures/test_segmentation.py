@@ -14,6 +14,7 @@ from lib import images
 from lib.errors import BadInput
 from lib.images import load, scenes
 from lib.measures import Subject, bootstrap_interval, probe, segmentation
+from lib.measures.rows import as_rows
 from lib.measures.segmentation import (
     PIXELS,
     Segmentation,
@@ -246,9 +247,10 @@ def subject(encoder):
 def test_an_encoder_that_knows_every_pixel_has_an_iou_of_100():
     parts = [load("scenes", name, count) for name, count in (("train", 60), ("validation", 20), ("test", 30))]
     rows = Segmentation(train=60, validation=20, test=30).rows(subject(Oracle(*parts)))
-    linear = rows[rows["shift"] == "linear"].set_index("metric")
-    assert set(rows["shift"]) == {"linear", "fcn"} and (rows["severity"] == 0).all() and (rows["images"] == 30).all()
-    assert list(linear.index) == ["mIoU", "IoU of background", *(f"IoU of {shape}" for shape in scenes.SHAPES)]
+    linear = rows[rows["metric"].isin(["linear mIoU", "linear IoU"])]
+    assert set(rows["metric"]) == {f"{head} {what}" for head in ("linear", "fcn") for what in ("mIoU", "IoU")}
+    assert set(rows["shift"]) == {"none"} and rows["level"].isna().all() and (rows["images"] == 30).all()
+    assert list(linear["subset"]) == ["", "background", *scenes.SHAPES]
     assert (linear["value"] == 100).all() and (linear["standard_error"] == 0).all()
 
 
@@ -256,16 +258,16 @@ def test_rows_by_hand():
     """Two images of two pixels. Class 0: 1 of 2 and all 2; class 1: 1 of 2, and none in the second image."""
     truth = torch.tensor([[[0, 1]], [[0, 0]]])
     predicted = torch.tensor([[[1, 1]], [[0, 0]]])
-    rows = {row[2]: row for row in head_rows("linear", truth, predicted, ("a", "b", "c"))}
-    assert list(rows) == ["mIoU", "IoU of a", "IoU of b"]
-    assert rows["IoU of a"][3] == pytest.approx(100 * 2 / 3) and rows["IoU of b"][3] == pytest.approx(50)
-    assert rows["mIoU"][3] == pytest.approx(100 * 7 / 12) and rows["mIoU"][:2] == ("linear", 0)
-    assert all(row[5] == 2 for row in rows.values())
+    rows = as_rows(head_rows("linear", truth, predicted, ("a", "b", "c"))).set_index("subset")
+    assert list(rows.index) == ["", "a", "b"] and list(rows["metric"]) == ["linear mIoU", "linear IoU", "linear IoU"]
+    assert list(rows["value"]) == pytest.approx([100 * 7 / 12, 100 * 2 / 3, 50])
+    assert (rows["images"] == 2).all()
     # Resamples: the first image twice (1 in 4), the second twice (1 in 4), each once (2 in 4).
     values = np.array([0, 1, 2 / 3, 2 / 3])
-    assert rows["IoU of a"][4] == pytest.approx(100 * values.std(), rel=0.05)
-    assert rows["IoU of b"][4] == 0  # where the truth has it at all, it is 1 of 2
-    assert rows["mIoU"][4] == pytest.approx(100 * np.array([1 / 4, 1, 7 / 12, 7 / 12]).std(), rel=0.05)
+    errors = rows["standard_error"]
+    assert errors["a"] == pytest.approx(100 * values.std(), rel=0.05)
+    assert errors["b"] == 0  # where the truth has it at all, it is 1 of 2
+    assert errors[""] == pytest.approx(100 * np.array([1 / 4, 1, 7 / 12, 7 / 12]).std(), rel=0.05)
 
 
 def test_standard_errors_are_those_of_a_plain_bootstrap():
@@ -280,9 +282,9 @@ def test_standard_errors_are_those_of_a_plain_bootstrap():
         return 100 * mean_iou(drawn.sum(axis=(0, 1)))
 
     plain = bootstrap_interval(counts[None], statistic)
-    (found, *_) = head_rows("x", torch.from_numpy(truth), torch.from_numpy(predicted), ("a", "b", "c"))
-    assert found[3] == pytest.approx(plain.mean)
-    assert found[4] == pytest.approx((plain.high - plain.low) / (2 * 1.96), rel=0.1)
+    found = as_rows(head_rows("x", torch.from_numpy(truth), torch.from_numpy(predicted), ("a", "b", "c"))).iloc[0]
+    assert found["value"] == pytest.approx(plain.mean)
+    assert found["standard_error"] == pytest.approx((plain.high - plain.low) / (2 * 1.96), rel=0.1)
 
 
 def test_identity_names_every_choice():

@@ -18,6 +18,7 @@ from lib.images.downstream import downstream
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import Subject, fit_probe
 from lib.measures.out_of_domain import OutOfDomain, _domains
+from lib.measures.rows import as_rows
 from lib.measures.shape_bias import ShapeBias, _agreeing, _cue_conflict, decision_rows
 
 DATA = os.environ.get("WITHSTAND_DATA", "")  # read before the tests' own folders hide it
@@ -84,7 +85,7 @@ def noise(*shape):
 
 
 def value(rows, shift, metric, column="value"):
-    (found,) = rows[(rows["shift"] == shift) & (rows["metric"] == metric) & (rows["severity"] == 0)][column]
+    (found,) = rows[(rows["shift"] == shift) & (rows["metric"] == metric) & rows["level"].isna()][column]
     return found
 
 
@@ -95,11 +96,11 @@ def test_decisions_by_hand():
     """Ten images: three for the shape, one for the texture, six for another class."""
     shape, texture = np.zeros(10, int), np.ones(10, int)
     decided = np.array([0, 0, 0, 1, 2, 2, 2, 3, 3, 4])
-    bias, for_shape, for_texture = decision_rows("cue-conflict", decided, shape, texture)
-    assert bias[:4] == ("cue-conflict", 0, "shape bias", 75) and bias[5] == 4
-    assert bias[4] == pytest.approx(100 * np.sqrt(0.75 * 0.25 / 3))
-    assert for_shape[2:4] == ("shape decisions", pytest.approx(30)) and for_shape[5] == 10
-    assert for_texture[2:4] == ("texture decisions", pytest.approx(10)) and for_texture[5] == 10
+    rows = as_rows(decision_rows("cue-conflict", decided, shape, texture))
+    assert list(rows["metric"]) == ["shape bias", "shape decisions", "texture decisions"]
+    assert set(rows["shift"]) == {"cue-conflict"}
+    assert list(rows["value"]) == pytest.approx([75, 30, 10]) and list(rows["images"]) == [4, 10, 10]
+    assert rows["standard_error"].iloc[0] == pytest.approx(100 * np.sqrt(0.75 * 0.25 / 3))
 
 
 @given(st.lists(st.tuples(*[st.integers(0, 4)] * 3), min_size=2, max_size=40))
@@ -109,24 +110,24 @@ def test_decisions_by_loop(pictures):
     ] * 2
     if len(pictures) == 1:
         pictures *= 2
-    rows = {row[2]: row for row in decision_rows("x", *(np.array(column) for column in zip(*pictures, strict=True)))}
+    rows = {row[4]: row for row in decision_rows("x", *(np.array(column) for column in zip(*pictures, strict=True)))}
     count, shape, texture = len(pictures), 0, 0
     for decided, of_shape, of_texture in pictures:
         shape, texture = shape + (decided == of_shape), texture + (decided == of_texture)
     for metric, number in (("shape decisions", shape), ("texture decisions", texture)):
         share = number / count
-        assert rows[metric][3:] == pytest.approx((100 * share, 100 * np.sqrt(share * (1 - share) / (count - 1)), count))
+        assert rows[metric][5:] == pytest.approx((100 * share, 100 * np.sqrt(share * (1 - share) / (count - 1)), count))
     if shape + texture < 2:
         assert "shape bias" not in rows
     else:
         share, either = shape / (shape + texture), shape + texture
         expected = (100 * share, 100 * np.sqrt(share * (1 - share) / (either - 1)), either)
-        assert rows["shape bias"][3:] == pytest.approx(expected)
+        assert rows["shape bias"][5:] == pytest.approx(expected)
 
 
 def test_undecided_images_have_no_bias():
     rows = decision_rows("x", np.full(5, 3), np.zeros(5, int), np.ones(5, int))
-    assert [row[2] for row in rows] == ["shape decisions", "texture decisions"] and all(row[3] == 0 for row in rows)
+    assert [row[4] for row in rows] == ["shape decisions", "texture decisions"] and all(row[5] == 0 for row in rows)
 
 
 # ---- Scenes

@@ -7,6 +7,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from shorthand import cell
 from skimage.metrics import structural_similarity
 
 from lib import images as library
@@ -129,7 +130,7 @@ def subject(monkeypatch):
 
 
 def value(rows, shift, severity, metric):
-    (found,) = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]["value"]
+    (found,) = cell(rows[rows["metric"] == metric], shift, severity)["value"]
     return found
 
 
@@ -173,7 +174,7 @@ def test_rows_along_severity(subject):
         [structural_similarity(a.numpy(), b.numpy(), channel_axis=0)
          for a, b in zip(test.images, images, strict=True)]
     )  # fmt: skip
-    assert value(rows, "fog", 2.25, "picture distance") == pytest.approx(expected, abs=1e-3)
+    assert value(rows, "fog", 2.25, "image distance") == pytest.approx(expected, abs=1e-3)
 
 
 def test_balanced_outcomes_by_hand():

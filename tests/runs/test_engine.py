@@ -42,7 +42,7 @@ def test_computed_once_and_read_after_that(monkeypatch):
     configs = [config(), config("random")]
     records, rows = compute(configs, [Accuracy()], progress=False)
     assert [record["config"]["method"] for record in records] == ["simclr", "random"]
-    assert list(rows) == ["run", "measure", "shift", "severity", "metric", "value", "standard_error", "images"]
+    assert list(rows) == ["run", "measure", *store.COLUMNS]
     assert set(rows["run"]) == {record["key"] for record in records}
     monkeypatch.setattr(fitting, "train", None)
     monkeypatch.setattr(Accuracy, "rows", None)
@@ -437,15 +437,17 @@ def test_damaged_files_are_one_sentence_each():
 
 def test_unknown_and_missing_columns_are_one_sentence(tmp_path):
     path = tmp_path / "rows.csv"
-    path.write_text("shift,severity,metric,value,standard_error,images,colour\nfog,1,error,2.0,0.1,5,red\n")
-    with pytest.raises(BadInput, match="unknown column 'colour'; its columns are: shift, severity"):
+    path.write_text(
+        "shift,subset,level,level_unit,metric,value,standard_error,images,colour\nfog,,1,severity,error,2.0,0.1,5,red\n"
+    )
+    with pytest.raises(BadInput, match="unknown column 'colour'; its columns are: shift, subset, level"):
         store.read_rows(path, store.COLUMNS)
-    path.write_text("shift,severity,metric,value,images\nfog,1,error,2.0,5\n")
+    path.write_text("shift,subset,level,level_unit,metric,value,images\nfog,,1,severity,error,2.0,5\n")
     with pytest.raises(BadInput, match="lacks the column 'standard_error'"):
         store.read_rows(path, store.COLUMNS)
 
 
-@pytest.mark.parametrize("text", ["", "shift,severity", "shift,severity,metric,value,standard_error,images\nfog,1,err"])
+@pytest.mark.parametrize("text", ["", "shift,level", f"{','.join(store.COLUMNS)}\nfog,,1,severity,err"])
 def test_cut_rows_are_one_sentence(tmp_path, text):
     path = tmp_path / "rows.csv"
     path.write_text(text)

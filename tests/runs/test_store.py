@@ -12,17 +12,18 @@ from torch import nn
 
 from lib import files, paths
 from lib.errors import BadInput
+from lib.measures.rows import as_rows, number
 from lib.runs import store
 from lib.runs.convert import convert
 
 COMMITTED = sorted(path.parent for path in paths.RESULTS.glob("*/*/rows"))
-HEADER = "run,shift,severity,metric,value,standard_error,images\n"
+HEADER = "run,shift,subset,level,level_unit,metric,value,standard_error,images\n"
 ROWS = {
-    "accuracy.csv": HEADER + """a10000,none,0,knn accuracy,36.500000,0.250000,100
-b20000,none,0,knn accuracy,40.000000,0.250000,100
+    "accuracy.csv": HEADER + """a10000,none,,,,knn accuracy,36.500000,0.250000,100
+b20000,none,,,,knn accuracy,40.000000,0.250000,100
 """,
-    "corruption_error.csv": HEADER + """a10000,fog,1,error,70.000000,0.500000,50
-a10000,fog,2.5,error,75.125000,0.500000,50
+    "corruption_error.csv": HEADER + """a10000,fog,,1,severity,error,70.000000,0.500000,50
+a10000,fog,,2.5,severity,error,75.125000,0.500000,50
 """,
 }  # fmt: skip
 A1, B2 = "a100000000000000", "b200000000000000"
@@ -57,7 +58,8 @@ def texts(home):
 
 def table(lines):
     """Rows of (run, identity) pairs, the values counted up."""
-    rows = [(run, identity, "fog", 1, "error", float(number), 0.5, 10) for number, (run, identity) in enumerate(lines)]
+    cell = ("fog", "", 1.0, "severity", "error")
+    rows = [(run, identity, *cell, float(number), 0.5, 10) for number, (run, identity) in enumerate(lines)]
     return pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 
@@ -66,7 +68,8 @@ def test_files_written_by_hand(home, tmp_path):
     assert records == [{"key": A1, "seed": 0}, {"key": B2, "seed": 1}]
     assert list(rows.columns) == list(store.PUBLISHED_COLUMNS) and list(rows["measure"]) == IDENTITIES
     assert list(rows["run"]) == [A1, A1, A1, B2]
-    assert list(rows["value"]) == [36.5, 70, 75.125, 40] and list(rows["severity"]) == [0, 1, 2.5, 0]
+    assert list(rows["value"]) == [36.5, 70, 75.125, 40] and list(rows["level"].fillna(0)) == [0, 1, 2.5, 0]
+    assert list(rows["level_unit"]) == ["", "severity", "severity", ""] and (rows["subset"] == "").all()
     store.write_published(tmp_path / "again", records[::-1], rows)
     assert texts(tmp_path / "again") == ROWS
     assert (tmp_path / "again" / "runs.jsonl").read_text() == RECORDS
@@ -195,6 +198,99 @@ def test_the_older_format_is_refused_until_it_is_converted(old):
     assert not convert(old) and texts(old) == ROWS
 
 
+THEN = "shift,severity,metric,value,standard_error,images\n"
+OLDER = {  # lines of a measure as they once were: shift, subset, level, its unit and metric of today
+    "corruption_error": {
+        "none,0,error": ("none", "", None, "", "error"),
+        "fog,0,error": ("fog", "", None, "mean over severities", "error"),
+        "fog,3,error step": ("fog", "", 3, "severity", "error step"),
+    },
+    "raw_input": {"all,0,raw cost": ("all", "", None, "mean over severities", "raw cost")},
+    "severity_curve": {
+        "none,0,error along severity": ("none", "", None, "", "error along severity"),
+        "fog,2.25,picture distance": ("fog", "", 2.25, "severity", "image distance"),
+    },
+    "out_of_distribution": {
+        "bar,0,accuracy lost": ("bar", "", None, "mean over severities", "accuracy lost"),
+        "scenes light,0,accuracy": ("scenes light", "", None, "", "accuracy"),
+    },
+    "robust_accuracy": {
+        "none,0,accuracy of the head": ("none", "", None, "", "accuracy of the head"),
+        "pgd,0.5,accuracy": ("pgd", "", 0.5, "/255", "accuracy"),
+    },
+    "aggregation_of_crops": {
+        "pgd per view,8,accuracy of aggregated crops": ("pgd per view", "", 8, "/255", "accuracy of aggregated crops"),
+    },
+    "cue_accuracy": {
+        "texture,0,accuracy of dog": ("texture", "dog", None, "", "accuracy"),
+        "patch_shuffle,4,accuracy": ("patch_shuffle", "", 4, "pieces a side", "accuracy"),
+        "low_pass,8,accuracy": ("low_pass", "", 8, "cycles an image", "accuracy"),
+    },
+    "negative_similarity": {
+        "patch,0,query similarity": ("none", "patch", None, "", "query similarity"),
+        "patch,95,query similarity": ("none", "patch", 95, "percentile", "query similarity"),
+    },
+    "read_out": {
+        "x,0,kernel R2": ("none", "x", None, "", "kernel R2"),
+        "without object_hue,0,linear R2 of x": ("without object_hue", "x", None, "", "linear R2"),
+        "none,0,shape accuracy": ("none", "", None, "", "shape accuracy"),
+    },
+    "downstream": {
+        "coil azimuth,0,angle error": ("coil", "azimuth", None, "", "angle error"),
+        "dtd,0,accuracy": ("dtd", "", None, "", "accuracy"),
+    },
+    "segmentation": {
+        "fcn,0,mIoU": ("none", "", None, "", "fcn mIoU"),
+        "linear,0,IoU of cube": ("none", "cube", None, "", "linear IoU"),
+    },
+    "background_reliance": {
+        "tied scenes: only background,0,accuracy": ("tied scenes", "only background", None, "", "accuracy"),
+        "scenes,0,background gap": ("scenes", "", None, "", "background gap"),
+    },
+    "real_invariance": {"scenes: azimuth,0,chance": ("scenes", "azimuth", None, "", "chance")},
+    "synthetic_invariance": {
+        "hue,-0.5,similarity along": ("hue", "", -0.5, "turns", "similarity along"),
+        "scale,0.25,similarity along": ("scale", "", 0.25, "factor", "similarity along"),
+        "hue,0,picture distance": ("hue", "", None, "", "image distance"),
+    },
+    "attention_shift": {
+        "none,0,attention similarity of other images": ("none", "", None, "", "attention similarity of other images"),
+    },
+}
+
+
+@pytest.mark.parametrize("measure", OLDER)
+def test_stored_rows_of_then_are_read_as_those_of_today(measure):
+    """Of a reader's own runs, whose files stay as they are."""
+    identity = f"{measure}(images=5)#1.1"
+    path = store.rows_path("key", identity)
+    path.parent.mkdir(parents=True)
+    lines = [f"{line},{place}.123457,0.250000,50" for place, line in enumerate(OLDER[measure])]
+    path.write_text(THEN + "".join(f"{line}\n" for line in lines))
+    rows = store.load_rows("key", identity)
+    assert list(rows) == list(store.COLUMNS)
+    found = rows[["shift", "subset", "level", "level_unit", "metric"]].astype(object)
+    found = found.where(found.notna(), None).itertuples(index=False, name=None)
+    assert list(found) == list(OLDER[measure].values())
+    assert list(rows["value"]) == [place + 0.123457 for place in range(len(lines))]
+    assert (rows["standard_error"] == 0.25).all() and (rows["images"] == 50).all()
+    store.save_rows("key", identity, rows)
+    pd.testing.assert_frame_equal(store.load_rows("key", identity), rows)
+
+
+def test_published_rows_of_then_are_converted(home):
+    """What is published in files of a measure each, with the columns of then."""
+    header = "run,shift,severity,metric,value,standard_error,images\n"
+    lines = {"accuracy.csv": (",,,,", ",0,"), "corruption_error.csv": (",severity,", ",")}
+    for name, (now, then) in lines.items():
+        text = ROWS[name].removeprefix(HEADER).replace(now, then).replace("fog,,", "fog,")
+        (home / "rows" / name).write_text(header + text)
+    _, before = store.read_published(home)
+    assert convert(home) and texts(home) == ROWS
+    pd.testing.assert_frame_equal(store.read_published(home)[1], before)
+    assert not convert(home) and texts(home) == ROWS
+
+
 def test_what_does_not_read_back_is_not_converted(old, monkeypatch):
     true = store.write_published
     monkeypatch.setattr(store, "write_published", lambda home, records, rows: true(home, records, rows[:-1]))
@@ -246,7 +342,7 @@ def test_a_measure_without_rows_is_kept_and_joins_others_without_a_trace():
     store.save_rows("key", "nothing()#1", none)
     read = store.load_rows("key", "nothing()#1")
     assert read.empty and list(read) == list(store.COLUMNS)
-    some = pd.DataFrame([("none", 0, "error", 1.5, 0.5, 10)], columns=list(store.COLUMNS)).assign(run="a", measure="b")
+    some = as_rows([number("none", "error", 1.5, 10, standard_error=0.5)]).assign(run="a", measure="b")
     joined = store.join([read.assign(run="a", measure="nothing()#1"), some])
     assert len(joined) == 1 and pd.api.types.is_float_dtype(joined["value"])
 

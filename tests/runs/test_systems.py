@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shorthand import unfolded
 
 from lib import paths
 from lib.chapters import PLANS
@@ -519,7 +520,7 @@ def test_rows_that_no_page_reads_are_not_published():
         ("hue", 0, "whitened similarity", False),
         ("hue", 0.5, "whitened similarity along", True), ("hue", 0, "sensitivity", True),
     ]  # fmt: skip
-    rows = pd.DataFrame(cells, columns=["shift", "severity", "metric", "unread"])
+    rows = unfolded(pd.DataFrame(cells, columns=["shift", "of", "metric", "unread"]))
     assert PLANS["accuracy_robustness_tradeoff"].unread(rows).tolist() == rows["unread"].tolist()
 
 

@@ -33,8 +33,8 @@ def chosen_arms(rows: Rows, *metrics: str, needed: bool = True) -> Rows:
     if chosen.empty and needed:
         raise BadInput(f"this figure needs rows with the metric {metrics[0]!r}, and these have none")
     chosen = chosen.assign(augmentation=chosen["augmentation"].astype(object).fillna(""))
-    if chosen.duplicated([*ARM, "seed", "shift", "severity", "metric"]).any():
-        raise BadInput("rows hold one number for each metric, shift, severity and run, of one encoder and data set")
+    if chosen.duplicated([*ARM, "seed", "shift", "subset", "level", "metric"]).any():
+        raise BadInput("rows hold one number for each metric, shift, subset, level and run, of one encoder and set")
     return chosen
 
 
@@ -119,19 +119,21 @@ def numbers_by_line(means: Rows, lines: Sequence[str]) -> str:
     )
 
 
-def spatial_against_appearance(runs: Rows, method: str, named: Callable[[str], str], average: str = "") -> str:
+def spatial_against_appearance(
+    runs: Rows, method: str, named: Callable[[str], str], average: str = "", column: str = "shift"
+) -> str:
     """For which shifts the interval of the paired difference tells the two recipes apart; "" where one is missing.
 
-    `runs` has one value for each run and shift.
+    `runs` has one value for each run and shift, which a `column` names.
     """
     cells = {recipe: {"method": method, "augmentation": recipe} for recipe in ("spatial", "appearance")}
-    of_recipes = [set(runs.loc[is_arm(runs, tuple(cell.values())), "shift"]) for cell in cells.values()]
-    shifts = [shift for shift in dict.fromkeys(runs["shift"]) if all(shift in held for held in of_recipes)]
+    of_recipes = [set(runs.loc[is_arm(runs, tuple(cell.values())), column]) for cell in cells.values()]
+    shifts = [shift for shift in dict.fromkeys(runs[column]) if all(shift in held for held in of_recipes)]
     if not shifts:
         return ""
     found = {"higher": [], "lower": [], "not told apart": []}
     for shift in shifts:
-        gap = difference(runs, {"shift": shift, **cells["spatial"]}, {"shift": shift, **cells["appearance"]})
+        gap = difference(runs, {column: shift, **cells["spatial"]}, {column: shift, **cells["appearance"]})
         found[by_sign(gap, "higher", "lower", "not told apart")].append(named(shift))
     verdicts = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in found.items() if names)
     return f"The spatial recipe against the appearance recipe{average}, by 95 % intervals paired by seed: {verdicts}. "

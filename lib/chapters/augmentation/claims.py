@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import pandas as pd
 
-from lib.contrasts import CHANCE, NEAR, WHITENED, Contrasts, difference, method_cell, near, present
+from lib.contrasts import CHANCE, NEAR, WHITENED, Contrasts, difference, near, picked, present
 from lib.images.downstream import DOWNSTREAM
 from lib.measures import Interval
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, overall
 from lib.methods import METHODS
 from lib.runs.config import FUSIONS
 from lib.verdicts import Claim
+
+Cell = dict[str, object]
+
 
 READ_OUT = "linear R2"
 
@@ -29,11 +32,18 @@ TRAINED_FOR = {  # recipe: those of the 18 transforms that its views undergo
 }
 
 
-TASKS = {  # task: (shift, metric) of its rows, at severity 0; of each, the highest is the best
-    "own classes": (CLEAN, "probe accuracy"),
-    **{name: (name, "accuracy") for name in DOWNSTREAM},
-    **{name: (name, READ_OUT) for name in ("coil azimuth", "object_hue", "x", "light_azimuth")},
+TASKS = {  # task: (shift, subset, metric) of its rows; of each, the highest is the best
+    "own classes": (CLEAN, "", "probe accuracy"),
+    **{name: (name, "", "accuracy") for name in DOWNSTREAM},
+    "coil azimuth": ("coil", "azimuth", READ_OUT),
+    **{name: (CLEAN, name, READ_OUT) for name in ("object_hue", "x", "light_azimuth")},
 }
+
+
+POSE = {"coil": {"shift": "coil"}, "scenes: azimuth": {"shift": "scenes", "subset": "azimuth"}}  # sets of views
+
+
+LIGHT = {f"scenes: light {what}": {"shift": "scenes", "subset": f"light {what}"} for what in ("direction", "colour")}
 
 
 def with_wide(rows: pd.DataFrame) -> pd.DataFrame:
@@ -51,8 +61,9 @@ def task_rows(rows: pd.DataFrame) -> pd.DataFrame:
     Only tasks that every run in `rows` has, so that averages and ranks of all stand on the same tasks.
     """
     run = ["method", "augmentation", "seed"]
-    names = pd.DataFrame([(*cell, task) for task, cell in TASKS.items()], columns=["shift", "metric", "task"])
-    found = rows[rows["severity"] == 0].merge(names, on=["shift", "metric"])
+    cell = ["shift", "subset", "metric"]
+    names = pd.DataFrame([(*own, task) for task, own in TASKS.items()], columns=[*cell, "task"])
+    found = overall(rows).merge(names, on=cell)
     runs = found.drop_duplicates([*run, "task"])["task"].value_counts()
     found = found[found["task"].map(runs) == len(rows.drop_duplicates(run))]
     order = found["task"].map(list(TASKS).index).argsort(kind="stable")
@@ -93,21 +104,35 @@ def trained_with(rows: pd.DataFrame, *augmentations: str) -> list[str]:
     return [method for method in present(rows) if held[method] >= set(augmentations)]
 
 
-def _apart(rows: pd.DataFrame, metric: str, more: str, less: str, shifts: Sequence[str]) -> Contrasts:
-    """Recipe `more` less recipe `less` in `metric`, for each of `shifts` and each method that has it with both."""
-    measured = rows[(rows["metric"] == metric) & (rows["severity"] == 0)]
+def _apart(rows: pd.DataFrame, metric: str, more: str, less: str, cells: Mapping[str, Cell]) -> Contrasts:
+    """Recipe `more` less recipe `less` in `metric`, for each of `cells` and each method that has it with both."""
+    measured = overall(rows[rows["metric"] == metric])
     return {
-        f"{METHODS[method].title}, {shift.replace('_', ' ')}, {more} less {less}": difference(
-            measured, *(method_cell(method, shift, 0, metric) | {"augmentation": recipe} for recipe in (more, less))
+        f"{METHODS[method].title}, {words}, {more} less {less}": difference(
+            measured, *(cell | {"method": method, "augmentation": recipe} for recipe in (more, less))
         )
-        for shift in shifts
-        for method in trained_with(measured[measured["shift"] == shift], more, less)
+        for words, cell in cells.items()
+        for method in trained_with(picked(measured, cell), more, less)
     }
 
 
+def _under(kind: str) -> dict[str, Cell]:
+    """The transforms that a recipe is trained for."""
+    return {name.replace("_", " "): {"shift": name} for name in TRAINED_FOR[kind]}
+
+
+def cause_cell(name: str) -> Cell:
+    """What is read of a cause of scenes from all features."""
+    return {"shift": CLEAN, "subset": name, "metric": READ_OUT}
+
+
+def _read(name: str) -> dict[str, Cell]:
+    return {name.replace("_", " "): cause_cell(name)}
+
+
 def _learn_what_they_see(rows: pd.DataFrame) -> Contrasts:
-    return _apart(rows, WHITENED, "spatial", "appearance", TRAINED_FOR["spatial"]) | _apart(
-        rows, WHITENED, "appearance", "spatial", TRAINED_FOR["appearance"]
+    return _apart(rows, WHITENED, "spatial", "appearance", _under("spatial")) | _apart(
+        rows, WHITENED, "appearance", "spatial", _under("appearance")
     )
 
 
@@ -118,7 +143,7 @@ def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
     the normalised distance of arXiv 2407.04325, of cosines. An encoder to which all images of a set look alike has
     a high s and shows nothing by it. The error of c, a mean over thousands of pairs, is taken to be zero.
     """
-    run = [name for name in ("method", "augmentation", "encoder", "seed", "shift", "severity") if name in rows]
+    run = [name for name in ("method", "augmentation", "encoder", "seed", "shift", "subset") if name in rows]
     similar, chance = (rows[rows["metric"] == metric] for metric in (WHITENED, CHANCE))
     both = similar.merge(chance[[*run, "value"]], on=run, suffixes=("", " by chance"))
     scale = 100 / (100 - both["value by chance"])
@@ -126,14 +151,14 @@ def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
     return both.assign(value=value, standard_error=both["standard_error"] * scale).drop(columns="value by chance")
 
 
-def _carry_over(more: str, less: str, sets: Sequence[str]) -> Callable[[pd.DataFrame], Contrasts]:
+def _carry_over(more: str, less: str, sets: Mapping[str, Cell]) -> Callable[[pd.DataFrame], Contrasts]:
     """The views of an object are more alike to `more`, as `above_chance` counts."""
     return lambda rows: _apart(above_chance(rows), WHITENED, more, less, sets)
 
 
 def _prefer_opposites(rows: pd.DataFrame) -> Contrasts:
-    return _apart(rows, READ_OUT, "spatial", "appearance", ("object_hue",)) | _apart(
-        rows, READ_OUT, "appearance", "spatial", ("x",)
+    return _apart(rows, READ_OUT, "spatial", "appearance", _read("object_hue")) | _apart(
+        rows, READ_OUT, "appearance", "spatial", _read("x")
     )
 
 
@@ -163,7 +188,7 @@ def _better_read(cause: str, more: Sequence[str], less: Sequence[str]) -> Callab
     """`cause` is read better from the first recipe of `more` that rows hold together with one of `less`."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
-        found = (_apart(rows, READ_OUT, first, second, (cause,)) for first in more for second in less)
+        found = (_apart(rows, READ_OUT, first, second, _read(cause)) for first in more for second in less)
         return next(filter(None, found), {})
 
     return contrasts
@@ -178,10 +203,10 @@ AUGMENTATION_INVARIANCE = (
           _learn_what_they_see),
     Claim("carries-over-to-pose",
           "Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
-          _carry_over("spatial", "appearance", ("coil", "scenes: azimuth"))),
+          _carry_over("spatial", "appearance", POSE)),
     Claim("carries-over-to-light",
           "Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
-          _carry_over("appearance", "spatial", ("scenes: light direction", "scenes: light colour"))),
+          _carry_over("appearance", "spatial", LIGHT)),
     Claim("tasks-prefer-opposites",
           "Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "
           "those of the appearance recipe.", "abstract", _prefer_opposites),

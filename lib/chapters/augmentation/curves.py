@@ -41,8 +41,8 @@ def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     arms = [one for one in arms_of(chosen) if one[0] in (method, "random")]
     if not arms:
         raise BadInput(f"these rows have the metric {ALONG!r} neither for {title(method)} nor for random weights")
-    chosen = chosen.assign(severity=chosen["severity"].round(6))  # as in stored rows, which may stand beside fresh ones
-    table = arm_summary(of_arms(chosen, arms), "shift", "severity").sort_values("severity", kind="stable")
+    chosen = chosen.assign(level=chosen["level"].round(6))  # as in stored rows, which may stand beside fresh ones
+    table = arm_summary(of_arms(chosen, arms), "shift", "level").sort_values("level", kind="stable")
     names = [name for name in TRANSFORMS if name in set(table["shift"])]
     use_style()
     height = math.ceil(len(names) / 3)
@@ -79,9 +79,9 @@ def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:
 def _draw_along(axes: Axes, line: Rows, one: Arm) -> None:
     """A line with its band, and with about six markers however many settings there are."""
     own = arm_look(one)
-    axes.plot(line["severity"], line["mean"], label=arm(*one), markersize=3.5, linewidth=1.4,
+    axes.plot(line["level"], line["mean"], label=arm(*one), markersize=3.5, linewidth=1.4,
               markevery=max(1, len(line) // 6), **own)  # fmt: skip
-    axes.fill_between(line["severity"], line["low"], line["high"], color=own["color"], alpha=0.15, lw=0)
+    axes.fill_between(line["level"], line["low"], line["high"], color=own["color"], alpha=0.15, lw=0)
 
 
 def _parameter(name: str) -> str:
@@ -100,7 +100,7 @@ def _limits(table: Rows) -> tuple[float, float]:
 
 def _wide(table: Rows, arms: Sequence[Arm]) -> Rows:
     """A line a setting, and for each arm its mean and the ends of its interval."""
-    wide = table.pivot(index=["shift", "severity"], columns=ARM, values=["mean", "low", "high"])
+    wide = table.pivot(index=["shift", "level"], columns=ARM, values=["mean", "low", "high"])
     ends = {"mean": "", "low": ": low", "high": ": high"}
     data = pd.DataFrame({f"{arm(*one)}{word}": wide[end, *one] for one in arms for end, word in ends.items()})
     data = data.rename_axis(["transform", "parameter"]).reset_index()

@@ -22,7 +22,6 @@ from lib.chapters.augmentation.invariance import (
     BEFORE,
     HUE,
     LINEAR,
-    LINEAR_OF,
     METHOD,
     OTHERS,
     SHAPE,
@@ -94,11 +93,9 @@ def _read_twice(rows: Rows) -> tuple[Rows, int]:
     Only factors count that are read from both. The standard error of their mean is the mean of theirs, as if their
     errors went together entirely: the interval errs on the wide side.
     """
-    chosen = chosen_arms(rows, LINEAR, SHAPE, *(LINEAR_OF + name for name in READ))
-    after = chosen["shift"] == WITHOUT
-    shape = (chosen["metric"] == SHAPE) & (after | (chosen["shift"] == CLEAN))
-    names = chosen["shift"].where(~after, chosen["metric"].str.removeprefix(LINEAR_OF)).mask(shape, SHAPE)
-    named = chosen.assign(name=names, features=np.where(after, AFTER, BEFORE))
+    chosen = chosen_arms(rows[rows["shift"].isin((CLEAN, WITHOUT))], LINEAR, SHAPE)
+    names = chosen["subset"].mask(chosen["metric"] == SHAPE, SHAPE)
+    named = chosen.assign(name=names, features=np.where(chosen["shift"] == WITHOUT, AFTER, BEFORE))
     named = named[named["name"].isin([*READ, SHAPE])]
     twice = named[named.groupby([*ARM, "seed", "name"])["features"].transform("nunique") == 2]
     if twice.empty:

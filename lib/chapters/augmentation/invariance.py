@@ -32,7 +32,7 @@ METHOD = "moco_v2"  # the paper's, and the one that is trained with all `AUGMENT
 ALONG = f"{WHITENED} along"
 
 
-LINEAR, LINEAR_OF, SHAPE = "linear R2", "linear R2 of ", "shape accuracy"
+LINEAR, SHAPE = "linear R2", "shape accuracy"
 
 
 WHAT = "Whitened cosine similarity, in hundredths, of images and their transformed copies"
@@ -62,15 +62,15 @@ FACTOR_GROUPS = {
 }
 
 
-PHOTOGRAPHS = {  # sets of `lib.images.objects`, and what changes in them
-    "coil": "COIL: azimuth",
-    "coil-100": "COIL-100: azimuth",
-    "aloi-pose": "ALOI: azimuth",
-    "aloi-light": "ALOI: light direction",
-    "aloi-colour": "ALOI: light colour",
-    "alot-pose": "ALOT: azimuth",
-    "alot-light": "ALOT: light direction",
-    "alot-colour": "ALOT: light colour",
+PHOTOGRAPHS = {  # sets of `lib.images.objects`: what they are called, and what changes in them
+    "coil": ("COIL", "azimuth"),
+    "coil-100": ("COIL-100", "azimuth"),
+    "aloi-pose": ("ALOI", "azimuth"),
+    "aloi-light": ("ALOI", "light direction"),
+    "aloi-colour": ("ALOI", "light colour"),
+    "alot-pose": ("ALOT", "azimuth"),
+    "alot-light": ("ALOT", "light direction"),
+    "alot-colour": ("ALOT", "light colour"),
 }
 
 
@@ -137,8 +137,8 @@ def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
     A page with two of them gives the second another `name`. An arm that lacks a factor is left out; BadInput where none
     is left.
     """
-    chosen = chosen_arms(rows, LINEAR)
-    means = _means(chosen, READ, arms_of(chosen))
+    chosen = chosen_arms(rows[rows["shift"] == CLEAN], LINEAR)
+    means = _means(chosen, READ, arms_of(chosen), "subset")
     columns = [arm(*one) for one in means]
     return Figure(
         _map(means, [_short(name) for name in means.index], columns, FACTOR_GROUPS, _by_method(means)),
@@ -186,9 +186,9 @@ def _by_method(arms: Iterable[Arm]) -> list[str]:
     return [method if augmentation else "" for method, augmentation in arms]
 
 
-def _means(chosen: Rows, lines: Iterable[str], arms: Sequence[Arm]) -> Rows:
-    """(shifts among `lines`, arms): means over seeds, without arms that lack one of the shifts."""
-    means = chosen.pivot_table(index="shift", columns=ARM, values="value", aggfunc="mean")
+def _means(chosen: Rows, lines: Iterable[str], arms: Sequence[Arm], column: str = "shift") -> Rows:
+    """(those of `lines` in a column, arms): means over seeds, without arms that lack one of them."""
+    means = chosen.pivot_table(index=column, columns=ARM, values="value", aggfunc="mean")
     means = means.loc[[name for name in lines if name in means.index], arms].dropna(axis="columns")
     if means.empty:
         raise BadInput(f"this figure needs an encoder with numbers for some of: {', '.join(lines)}")

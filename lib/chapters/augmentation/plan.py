@@ -6,6 +6,7 @@ import pandas as pd
 
 from lib.measures import Accuracy, CorruptionError, Downstream, ReadOut, RealInvariance, SyntheticInvariance
 from lib.measures.corruption_error import DEBIASED
+from lib.measures.rows import SEVERITY
 from lib.methods import METHODS
 from lib.runs.plan import Plan
 from lib.runs.presets import Preset
@@ -44,7 +45,7 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
 def _unread(rows: pd.DataFrame) -> pd.Series:
     """Corruption errors but for their means over severities, and curves of encoders that the page draws none of."""
     details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED, "similarity along"])
-    by_severity = (rows["metric"] == "error") & (rows["severity"] > 0)
+    by_severity = (rows["metric"] == "error") & (rows["level_unit"] == SEVERITY)
     drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(
         ["", "default", "spatial", "appearance"]
     )

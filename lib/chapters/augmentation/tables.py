@@ -10,6 +10,7 @@ from lib.contrasts import WHITENED
 from lib.errors import BadInput
 from lib.figures.prose import number
 from lib.figures.style import arm, spaced
+from lib.measures.rows import overall
 from lib.measures.statistics import correlation
 from lib.shifts.transforms import TRANSFORMS
 
@@ -29,9 +30,9 @@ def sensitivity_table(rows: pd.DataFrame, method: str = METHOD) -> pd.DataFrame:
     """
     means = _means(rows, "sensitivity")
     arms = [(name, recipe) for name, recipe in means.columns if (name == method and recipe in RECIPES) or not recipe]
-    moved = rows[rows["metric"] == "picture distance"].groupby("shift")["value"].mean()
+    moved = rows[rows["metric"] == "image distance"].groupby("shift")["value"].mean()
     if not arms or not set(means.index) <= set(moved.index):
-        raise BadInput(f"this table needs rows with the metrics 'sensitivity' and 'picture distance' of {method}")
+        raise BadInput(f"this table needs rows with the metrics 'sensitivity' and 'image distance' of {method}")
     table = {"transform": [spaced(name) for name in means.index]}
     table["pixels move (%)"] = [f"{moved[name]:.0f}" for name in means.index]
     for one in arms:
@@ -60,7 +61,7 @@ def measures_agree(rows: pd.DataFrame) -> pd.DataFrame:
 
 def _means(rows: pd.DataFrame, metric: str) -> pd.DataFrame:
     """(transforms, arms): means of a metric over seeds, for arms that have all transforms."""
-    chosen = rows[(rows["metric"] == metric) & (rows["severity"] == 0) & rows["shift"].isin(list(TRANSFORMS))]
+    chosen = overall(rows[(rows["metric"] == metric) & rows["shift"].isin(list(TRANSFORMS))])
     if chosen.empty:
         raise BadInput(f"this table needs rows with the metric {metric!r}, and these have none")
     chosen = chosen.assign(augmentation=chosen["augmentation"].astype(object).fillna(""))

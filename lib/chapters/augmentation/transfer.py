@@ -15,7 +15,16 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
-from lib.chapters.augmentation.claims import SINGLE, SIZE, TASKS, fusion_gaps, over_tasks, task_rows, trained_with
+from lib.chapters.augmentation.claims import (
+    READ_OUT,
+    SINGLE,
+    SIZE,
+    TASKS,
+    fusion_gaps,
+    over_tasks,
+    task_rows,
+    trained_with,
+)
 from lib.contrasts import NEAR, WHITENED, difference
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
@@ -24,7 +33,7 @@ from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use
 from lib.images.scenes import FACTORS
 from lib.measures import Interval, cell_interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
-from lib.measures.rows import CLEAN, Rows
+from lib.measures.rows import CLEAN, Rows, overall
 from lib.measures.statistics import correlation
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
@@ -70,7 +79,11 @@ def task_title(task: str) -> str:
 
 def unit(task: str) -> str:
     """What a task's percent are of."""
-    return "accuracy" if TASKS[task][1].endswith("accuracy") else "R²"
+    return "R²" if _metric(task) == READ_OUT else "accuracy"
+
+
+def _metric(task: str) -> str:
+    return TASKS[task][-1]
 
 
 def task_table(rows: Rows) -> Rows:
@@ -85,7 +98,7 @@ def task_table(rows: Rows) -> Rows:
     for task in tasks:
         own = (cells[task, *one] for one in arms)
         table[f"{task_title(task)}, {unit(task)} (%)"] = [
-            str(cell_interval(cell.rename(columns={"score": "value"}), TASKS[task][1])) for cell in own
+            str(cell_interval(cell.rename(columns={"score": "value"}), _metric(task))) for cell in own
         ]
     if len(arms) > 1 and len(tasks) > 1:
         table["average rank"] = [f"{rank:.1f}" for rank in average_ranks(_means(found, tasks, arms))]
@@ -357,8 +370,8 @@ def invariance_against_robustness(rows: Rows, scope: str) -> Figure:
 
 
 def _by_arm(rows: Rows, metric: str, shift: str) -> pd.Series:
-    """The mean over seeds of a metric under one shift at severity 0, indexed by method and augmentation."""
-    chosen = rows[(rows["metric"] == metric) & (rows["shift"] == shift) & (rows["severity"] == 0)]
+    """The mean over seeds, and severities, of a metric under one shift, indexed by method and augmentation."""
+    chosen = overall(rows[(rows["metric"] == metric) & (rows["shift"] == shift)])
     return (
         chosen.assign(augmentation=chosen["augmentation"].fillna(""))
         .groupby(["method", "augmentation"])["value"]

@@ -7,19 +7,22 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.chapters.augmentation.claims import (
+    LIGHT,
     READ_OUT,
     SINGLE,
     SIZE,
     TRAINED_FOR,
     above_chance,
+    cause_cell,
     fusion_gaps,
     over_tasks,
     task_rows,
     trained_with,
 )
-from lib.contrasts import NEAR, WHITENED, difference
+from lib.contrasts import NEAR, WHITENED, difference, picked
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import spaced, title
+from lib.measures.rows import CLEAN
 
 # A glued value that is empty counts as a fault of the page.
 NO_TASKS, NO_FUSION = "Nothing can be said of tasks, then.", "These rows hold no encoders side by side."
@@ -33,15 +36,18 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
         sentence = f"These rows hold no method that was trained with each of the recipes {listed(list(SINGLE))}."
         return {"answer-learnt": sentence, "answer-tasks": NO_TASKS, "answer-fusion": NO_FUSION}
     method = methods[0]
-    own = rows[(rows["method"] == method) & (rows["severity"] == 0)]
-    means = own.groupby(["metric", "augmentation", "shift"])["value"].mean()
+    own = rows[rows["method"] == method]
+    alike = own[own["metric"] == WHITENED].groupby(["augmentation", "shift"])["value"].mean()
+    means = {
+        cause: picked(own, cause_cell(cause)).groupby("augmentation")["value"].mean() for cause in ("object_hue", "x")
+    }
 
     def kept(recipe: str) -> str:
-        values = [means[WHITENED, recipe][list(names)].mean() for names in TRAINED_FOR.values()]
+        values = [alike[recipe][list(names)].mean() for names in TRAINED_FOR.values()]
         return listed([f"{value:.0f}" for value in values])
 
     def read(cause: str) -> str:
-        return listed([f"{means[READ_OUT, recipe, cause]:.0f} %" for recipe in ("spatial", "appearance")])
+        return listed([f"{means[cause][recipe]:.0f} %" for recipe in ("spatial", "appearance")])
 
     def measured(metric: str) -> bool:
         return method in trained_with(own[own["metric"] == metric], *SINGLE)
@@ -75,7 +81,6 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
 
     `scenes` are the rows of encoders that were trained on scenes, with each part of the recipe alone and without it.
     """
-    rows = rows[rows["severity"] == 0]
     texts = dict.fromkeys(("identity", "blur", "light", "size"), UNTOLD)
     whitened = rows[rows["metric"] == WHITENED]
     if methods := trained_with(whitened, "spatial", "appearance", "fusion") or trained_with(
@@ -94,11 +99,11 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
             "small crop that is enlarged to the size of the image is a blurred image: crops teach blur as well."
         )
         alike = above_chance(rows[rows["method"] == method])
-        if {"scenes: light colour", "scenes: light direction"} <= set(alike["shift"]):
+        if all(len(picked(alike, cell)) for cell in LIGHT.values()):
             texts["light"] = _two_lights(alike, method)
     if methods := trained_with(rows, "fusion", *SIZE):
         texts["size"] = _gains(over_tasks(rows), methods[0])
-    read = scenes[(scenes["metric"] == READ_OUT) & (scenes["severity"] == 0)]
+    read = picked(scenes, {"shift": CLEAN, "metric": READ_OUT})
     return texts | {
         "why-hue": _read_by("object_hue", ("default", "no jitter", "any hue"), read)
         + " The recipe's jitter turns hues by at most a tenth of the circle. A likely reason: crops take position and "
@@ -113,7 +118,7 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
 def _two_lights(alike: pd.DataFrame, method: str) -> str:
     colour, direction = (
         difference(
-            alike, *({"shift": f"scenes: light {what}", "augmentation": name} for name in ("appearance", "spatial"))
+            alike, *(LIGHT[f"scenes: light {what}"] | {"augmentation": name} for name in ("appearance", "spatial"))
         )
         for what in ("colour", "direction")
     )
@@ -141,14 +146,14 @@ def _read_by(cause: str, recipes: Sequence[str], read: pd.DataFrame) -> str:
     methods = trained_with(read, *recipes)
     if not methods:
         return "The rows of this page do not hold the recipes that tell why; the small preset does."
-    own = read[(read["method"] == methods[0]) & (read["shift"] == cause)].groupby("augmentation")["value"].mean()
+    own = read[(read["method"] == methods[0]) & (read["subset"] == cause)].groupby("augmentation")["value"].mean()
     numbers = listed([f"{recipe} {own[recipe]:.0f}" for recipe in recipes])
     return f"R² of {spaced(cause)} in percent, for {title(methods[0])} trained on scenes: {numbers}."
 
 
-def _who_reads(means: pd.Series) -> str:
-    """Whether two tasks want opposite recipes; `means` by metric, augmentation and shift."""
-    better = [means[READ_OUT, "spatial", cause] > means[READ_OUT, "appearance", cause] for cause in ("object_hue", "x")]
+def _who_reads(means: dict[str, pd.Series]) -> str:
+    """Whether two tasks want opposite recipes; `means` of each by augmentation."""
+    better = [own["spatial"] > own["appearance"] for own in means.values()]
     if better[0] == better[1]:
         return f"the {'first' if better[0] else 'second'} is the better one for both"
     return "each is the better one for one of them"

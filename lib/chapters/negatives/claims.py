@@ -24,6 +24,7 @@ from lib.contrasts import (
     measured_by,
     near,
     out_of_domain,
+    picked,
     together,
 )
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
@@ -43,22 +44,19 @@ PATCH_CELL = CLEAN_CELL | {"shift": "patch"}
 RECOLOURED_CELL = CLEAN_CELL | {"shift": "recoloured"}
 
 
-WEAK_CELL = PGD_CELL | {"severity": 1}  # at more, so little is left of encoders without a defence that all look alike
+WEAK_CELL = PGD_CELL | {"level": 1}  # at more, so little is left of encoders without a defence that all look alike
 
 
 BIASES = {  # a set of cue conflicts: its cell
-    name: {"shift": shift, "severity": 0, "metric": "shape bias"}
+    name: {"shift": shift, "metric": "shape bias"}
     for name, shift in (("photographs", "cue-conflict"), ("scenes", "scenes conflict"))
 }
 
 
 LIKENESS = {  # what a query is compared with: the cell of its mean
-    name: {"shift": name, "severity": 0, "metric": QUERY_SIMILARITY}
+    name: {"subset": name, "level": None, "metric": QUERY_SIMILARITY}
     for name in ("positive", "other", "patch", "texture")
 }
-
-
-OF_CLASS = "accuracy of "  # begins the metric of one class
 
 
 PLAIN = ("supervised", "moco", "simclr", "byol")  # trained without such negatives
@@ -114,6 +112,11 @@ def _pushed_away(rows: pd.DataFrame) -> Contrasts:
     return found
 
 
+def of_classes(cues: pd.DataFrame) -> pd.DataFrame:
+    """The rows of single classes, which are subsets of the test images."""
+    return cues[cues["subset"] != ""]
+
+
 def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
     """What texture negatives cost the half of the classes that are told best by texture, less what they cost the rest.
 
@@ -122,17 +125,15 @@ def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
     odd number of classes, the one in the middle is left out.
     """
     cues = measured_by(rows, "cue_accuracy")
-    told = cues[
-        (cues["system"] == "supervised") & (cues["shift"] == "texture") & cues["metric"].str.startswith(OF_CLASS)
-    ]
-    order = told.groupby("metric")["value"].mean().sort_values(kind="stable").index
+    told = picked(of_classes(cues), {"system": "supervised", "shift": "texture"})
+    order = told.groupby("subset")["value"].mean().sort_values(kind="stable").index
     half = len(order) // 2
     if not half or not all(has(cues, system, CLEAN_CELL) for system in ("moco", "moco texture")):
         return {}
     signs = dict.fromkeys(order[-half:], 1 / half) | dict.fromkeys(order[:half], -1 / half)
     parts = [
-        (sign * weight, CLEAN_CELL | {"metric": metric, "system": system})
-        for metric, weight in signs.items()
+        (sign * weight, CLEAN_CELL | {"subset": name, "system": system})
+        for name, weight in signs.items()
         for system, sign in (("moco", 1), ("moco texture", -1))
     ]
     titles = f"{PLAN.title('moco')} less {PLAN.title('moco texture')}"
@@ -170,7 +171,7 @@ def _less_from_texture(rows: pd.DataFrame) -> Contrasts:
 
 def _texture_above_chance(rows: pd.DataFrame) -> Contrasts:
     cues = measured_by(rows, "cue_accuracy")
-    classes = cues.loc[cues["metric"].str.startswith(OF_CLASS), "metric"].nunique()
+    classes = of_classes(cues)["subset"].nunique()
     found = {}
     for name in PLAIN:
         if classes and has(cues, name, TEXTURE_CELL):

@@ -195,7 +195,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
     table = cue_levels(rows)
     systems = [name for name in family(rows) if name in set(table["system"])]
     shown = table[table["system"].isin(systems)]
-    changed = set(needed(shown[shown["severity"] != 1], "accuracies on changed test images")["version"])
+    changed = set(needed(shown[shown["level"] != 1], "accuracies on changed test images")["version"])
     curves, singles = ([name for name in names if name in changed] for names in (CUES, SINGLE_CUES))
     chance = [CHANCE[name] for name in rows["dataset"].unique() if name in CHANCE]
     count = len(curves) + bool(singles)
@@ -207,9 +207,9 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
     )  # fmt: skip
     for axes, name in zip(cells.flat, curves, strict=False):
         own = shown[shown["version"] == name]
-        severities = sorted(own["severity"].unique())
-        _draw_versions(axes, own, own["severity"].map(severities.index), systems, line=True)
-        axes.set_xticks(range(len(severities)), [f"{severity:g}" for severity in severities])
+        steps = sorted(own["level"].unique())
+        _draw_versions(axes, own, own["level"].map(steps.index), systems, line=True)
+        axes.set_xticks(range(len(steps)), [f"{step:g}" for step in steps])
         axes.set(title=CUE_WORDS[name][0], xlabel=CUE_WORDS[name][1])
     if singles:
         axes, own = cells.flat[len(curves)], shown[shown["version"].isin(singles)]

@@ -21,7 +21,7 @@ CONFLICTS = dict(zip(BIASES, ("conflict photographs", "conflict scenes"), strict
 LIKENED_WORDS = dict(zip(LIKENED, ("its other view", "a patch negative", "its texture", "another image"), strict=True))
 
 
-CUE_WORDS = {  # a title, and what the severity is
+CUE_WORDS = {  # a title, and what the level is
     "patch_shuffle": ("shuffled", "pieces a side"),
     "low_pass": ("low-pass", "cut-off (cycles an image)"),
     "high_pass": ("high-pass", "cut-off (cycles an image)"),

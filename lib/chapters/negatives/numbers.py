@@ -12,9 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.chapters.negatives.claims import BIASES, LIKENESS, OF_CLASS, TEXTURE_CELL
+from lib.chapters.negatives.claims import BIASES, LIKENESS, TEXTURE_CELL, of_classes
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
-from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain, picked
+from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain, picked
+from lib.contrasts import PACS as DOMAINS
 from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
@@ -106,15 +107,14 @@ def set_scores(rows: Rows) -> Rows:
 
 def with_pacs(scores: Rows) -> Rows:
     """`scores` and, as the set `PACS`, the mean over the three domains of each run that has all of them."""
-    names = [name for name in OUT_OF_DOMAIN if name.startswith("PACS")]
-    runs = scores[scores["set"].isin(names)].groupby(["system", "seed"])
+    runs = scores[scores["set"].isin(list(DOMAINS))].groupby(["system", "seed"])
     means = runs.agg(
         value=("value", "mean"),
         standard_error=("standard_error", lambda errors: np.hypot.reduce(errors.to_numpy()) / len(errors)),
         domains=("set", "size"),
         **({"images": ("images", "min")} if "images" in scores else {}),
     ).reset_index()
-    whole = means[means["domains"] == len(names)].drop(columns="domains").assign(set=PACS)
+    whole = means[means["domains"] == len(DOMAINS)].drop(columns="domains").assign(set=PACS)
     return pd.concat([scores, whole], ignore_index=True) if len(whole) else scores
 
 
@@ -174,10 +174,10 @@ def queue_gaps(rows: Rows) -> dict[tuple[str, int], Interval]:
 def similarities(rows: Rows) -> Rows:
     """One line a system of `SIMILAR` and pair of `LIKENESS`: percentiles in hundredths as p5, ...; means over seeds."""
     systems = [name for name in held(rows, PLAN) if name in SIMILAR]
-    own = rows[(rows["metric"] == LIKENESS["other"]["metric"]) & rows["severity"].isin(PERCENTILES)]
-    means = own.groupby(["system", "shift", "severity"])["value"].mean().unstack().reindex(columns=list(PERCENTILES))
+    own = rows[(rows["metric"] == LIKENESS["other"]["metric"]) & rows["level"].isin(PERCENTILES)]
+    means = own.groupby(["system", "subset", "level"])["value"].mean().unstack().reindex(columns=list(PERCENTILES))
     table = means.dropna().set_axis([f"p{percent}" for percent in PERCENTILES], axis=1).reset_index()
-    return in_order(table.rename(columns={"shift": "pair"}), system=systems, pair=LIKENED)
+    return in_order(table.rename(columns={"subset": "pair"}), system=systems, pair=LIKENED)
 
 
 def hardness(rows: Rows) -> dict[tuple[str, str], Interval]:
@@ -230,10 +230,8 @@ def bias_correlation(points: Rows) -> Interval | None:
 def class_levels(rows: Rows) -> Rows:
     """One line for "textures" and "clean", class, and system of `family` that was trained: accuracy in percent."""
     systems = [name for name in family(rows) if name != "random"]
-    cues = measured_by(rows, "cue_accuracy")
-    cues = cues[cues["metric"].str.startswith(OF_CLASS) & (cues["severity"] == 0)]
+    cues = of_classes(measured_by(rows, "cue_accuracy")).rename(columns={"subset": "class"})
     cues = cues.assign(shown=cues["shift"].map({"texture": TEXTURES, CLEAN: IN}))  # rows have their count as "images"
-    cues["class"] = cues["metric"].str.removeprefix(OF_CLASS)
     table = levels(cues, ["shown", "class", "system"]).rename(columns={"shown": "images"})
     table = in_order(table, images=(TEXTURES, IN), system=systems)
     on = table[table["images"] == TEXTURES]
@@ -242,27 +240,32 @@ def class_levels(rows: Rows) -> Rows:
 
 
 def cue_levels(rows: Rows) -> Rows:
-    """One line a version of the test images, severity, and system but for sweeps: accuracy in percent.
+    """One line a version of the test images, its level, and system but for sweeps: accuracy in percent.
 
-    Clean images are the version "patch_shuffle" in one piece.
+    Clean images are the version "patch_shuffle" in one piece. Versions without a level have 0.
     """
-    systems = main_systems(rows)
-    cues = measured_by(rows, "cue_accuracy")
-    cues = cues[cues["metric"] == CLEAN_CELL["metric"]]
+    systems, cues = main_systems(rows), _versions(rows)
     whole = cues["shift"] == CLEAN
-    cues = cues.assign(version=cues["shift"].mask(whole, CUES[0]), severity=cues["severity"].mask(whole, 1))
-    table = levels(cues, ["version", "severity", "system"])
-    severities = sorted(table["severity"].unique())
-    return in_order(table, version=(*CUES, *SINGLE_CUES), severity=severities, system=systems)
+    cues = cues.assign(version=cues["shift"].mask(whole, CUES[0]), level=_numbers(cues["level"].mask(whole, 1)))
+    table = levels(cues, ["version", "level", "system"])
+    return in_order(table, version=(*CUES, *SINGLE_CUES), level=sorted(table["level"].unique()), system=systems)
+
+
+def _versions(rows: Rows) -> Rows:
+    """Accuracies on whole versions of the test images."""
+    return picked(measured_by(rows, "cue_accuracy"), {"metric": CLEAN_CELL["metric"], "subset": ""})
+
+
+def _numbers(levels: pd.Series) -> pd.Series:
+    """Levels for the eye: 0 where there is none, and whole numbers where all are."""
+    return pd.to_numeric(levels.fillna(0), downcast="integer")
 
 
 def cue_gaps(rows: Rows) -> dict[tuple[str, str, float], Interval]:
-    """(system with negatives, version, severity) -> what they add to its accuracy on a version of the test images."""
-    cues = measured_by(rows, "cue_accuracy")
-    cues = cues[cues["metric"] == CLEAN_CELL["metric"]]
+    """(system with negatives, version, level) -> what they add to its accuracy on a version of the test images."""
     found = {
-        (arm, version, severity): paired(own, {"system": arm}, {"system": plain})
-        for (version, severity), own in cues.groupby(["shift", "severity"])
+        (arm, version, level): paired(own, {"system": arm}, {"system": plain})
+        for (version, level), own in _versions(rows).groupby(["shift", "level"], dropna=False)
         if version in (*CUES, *SINGLE_CUES)
         for arm, plain in PAIRS
     }
@@ -274,17 +277,16 @@ def attack_levels(rows: Rows) -> Rows:
     systems = main_systems(rows)
     own = measured_by(rows, "robust_accuracy")
     own = own[(own["metric"] == CLEAN_CELL["metric"]) & own["shift"].isin((CLEAN, "pgd"))]
-    table = levels(own.rename(columns={"severity": "epsilon"}), ["system", "epsilon"])
+    table = levels(own.assign(epsilon=_numbers(own["level"])), ["system", "epsilon"])
     return in_order(table, system=systems, epsilon=sorted(table["epsilon"].unique()))
 
 
 def attack_gaps(rows: Rows) -> dict[tuple[str, float], Interval]:
     """(system with negatives, epsilon) -> what they add to the accuracy under PGD; clean images left out."""
     own = measured_by(rows, "robust_accuracy")
-    cells = [{"metric": "accuracy", "shift": "pgd", "severity": epsilon}
-             for epsilon in sorted(own.loc[own["shift"] == "pgd", "severity"].unique())]  # fmt: skip
+    cells = [PGD_CELL | {"level": epsilon} for epsilon in sorted(picked(own, {"shift": "pgd"})["level"].unique())]
     found = {
-        (arm, cell["severity"]): paired(own, cell | {"system": arm}, cell | {"system": plain})
+        (arm, cell["level"]): paired(own, cell | {"system": arm}, cell | {"system": plain})
         for arm, plain in PAIRS
         for cell in cells
     }

@@ -17,6 +17,7 @@ from lib.measures import (
     ShapeBias,
 )
 from lib.measures.corruption_error import DEBIASED
+from lib.measures.rows import SEVERITY
 from lib.runs.plan import Plan, methods_of
 from lib.runs.presets import Preset, narrow
 from lib.runs.systems import RANDOM, SIMCLR, SUPERVISED, System
@@ -95,7 +96,7 @@ def _less(measures: list, system: System) -> list:
 def _unread(rows: pd.DataFrame) -> pd.Series:
     """Corruption errors but for their means over severities."""
     details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED])
-    return details | (rows["metric"] == "error") & (rows["severity"] > 0)
+    return details | (rows["metric"] == "error") & (rows["level_unit"] == SEVERITY)
 
 
 PLAN = Plan(

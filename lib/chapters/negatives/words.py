@@ -255,10 +255,10 @@ def cue_words(rows: Rows) -> str:
     """Which version of the test images costs the first method most and least, and how many differ by negatives."""
     table = cue_levels(rows)
     arms = [name for name in family(rows) if name in set(table["system"]) and name not in ("random", "supervised")]
-    own = table[table["system"].isin(arms[:1]) & (table["severity"] != 1)]
+    own = table[table["system"].isin(arms[:1]) & (table["level"] != 1)]
     if own.empty:
         return UNTOLD
-    names = [_version(line.version, line.severity) for line in own.itertuples()]
+    names = [_version(line.version, line.level) for line in own.itertuples()]
     best, worst = own["mean"].argmax(), own["mean"].argmin()
     sentence = (
         f"Of {len(own)} versions of the test images, {PLAN.title(arms[0])} reads {names[best]} best "
@@ -268,8 +268,8 @@ def cue_words(rows: Rows) -> str:
     return f"{sentence} With negatives less without, all methods: {lower(tally(gaps.values()))}" if gaps else sentence
 
 
-def _version(name: str, severity: float) -> str:
-    return f"{CUE_WORDS[name][0]} at {severity:g}" if name in CUES else name
+def _version(name: str, level: float) -> str:
+    return f"{CUE_WORDS[name][0]} at {level:g}" if name in CUES else name
 
 
 def attack_words(rows: Rows) -> str:

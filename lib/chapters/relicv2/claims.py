@@ -28,6 +28,7 @@ from lib.images.scenes import SHAPES
 from lib.measures import Interval, interval
 from lib.measures.background import OTHER
 from lib.measures.corruption_error import ALL
+from lib.measures.rows import measure_name
 from lib.verdicts import Claim
 
 # Contrasts in words that have the titles of this chapter's systems
@@ -36,7 +37,7 @@ on_average = functools.partial(contrasts.on_average, title=PLAN.title)
 
 # Systems of the study of ReLICv2
 
-# Name of a set out of distribution: measure, shift and metric of its rows, at severity 0. "scenes conflict" is a
+# Name of a set out of distribution: measure, shift and metric of its rows. "scenes conflict" is a
 # control and no shift: textures tell nothing of the class in the training images.
 SHIFTED = {
     "corruptions": ("out_of_distribution", ALL, "accuracy"),
@@ -51,20 +52,20 @@ SHIFTED = {
 LOST = "accuracy lost"
 
 
-CONFLICT_CELL = {"shift": "scenes conflict", "severity": 0, "metric": LOST}
+CONFLICT_CELL = {"shift": "scenes conflict", "metric": LOST}
 
 
 # Of scenes whose background is drawn without regard to the class, and of some where each class has one of its own
-GAP_CELLS = {world: {"shift": world, "severity": 0, "metric": "background gap"} for world in ("scenes", "tied scenes")}
+GAP_CELLS = {world: {"shift": world, "metric": "background gap"} for world in ("scenes", "tied scenes")}
 
 
-WALL_CELLS = {world: CLEAN_CELL | {"shift": f"{world}: only background"} for world in GAP_CELLS}
+WALL_CELLS = {world: CLEAN_CELL | {"shift": world, "subset": "only background"} for world in GAP_CELLS}
 
 
-OTHER_CELL = CLEAN_CELL | {"shift": f"tied scenes: {OTHER}"}
+OTHER_CELL = CLEAN_CELL | {"shift": "tied scenes", "subset": OTHER}
 
 
-MIOU_CELLS = {f"mIoU, {head} head": {"shift": head, "severity": 0, "metric": "mIoU"} for head in ("linear", "fcn")}
+MIOU_CELLS = {f"mIoU, {head} head": {"metric": f"{head} mIoU"} for head in ("linear", "fcn")}
 
 
 BY_CHANCE = 100 / len(SHAPES)  # percent, of the classes of scenes
@@ -86,7 +87,7 @@ def shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:
     """
     cells = [(measure, shift, LOST if lost else metric, name) for name, (measure, shift, metric) in SHIFTED.items()]
     names = pd.DataFrame(cells, columns=["name", "shift", "metric", "set"])
-    return in_sets(rows.assign(name=rows["measure"].str.split("(").str[0]), names).drop(columns="name")
+    return in_sets(rows.assign(name=rows["measure"].map(measure_name)), names).drop(columns="name")
 
 
 def mean_shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:

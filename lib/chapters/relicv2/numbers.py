@@ -11,9 +11,10 @@ from collections.abc import Iterable
 
 import pandas as pd
 
-from lib.chapters.relicv2.claims import SHIFTED, mean_shifted, shifted
+from lib.chapters.relicv2.claims import OTHER_CELL, SHIFTED, mean_shifted, shifted
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
-from lib.contrasts import COMPARED, IN_DOMAIN, OUT_OF_DOMAIN, measured_by, out_of_domain, picked
+from lib.contrasts import COMPARED, IN_DOMAIN, measured_by, out_of_domain, picked
+from lib.contrasts import PACS as DOMAINS
 from lib.errors import BadInput
 from lib.figures.levels import (
     above_the_others,
@@ -46,7 +47,7 @@ IN, OUT = "in domain", "mean of shifts"
 NEIGHBOURS = "nearest neighbours"
 
 
-PACS = tuple(name for name in OUT_OF_DOMAIN if name.startswith("PACS"))  # by a probe of their own, on photographs
+PACS = tuple(DOMAINS)  # by a probe of their own, on photographs
 
 
 SETS = (IN, *SHIFTED, *PACS)
@@ -96,10 +97,10 @@ GAP = "background gap"
 HEADS = ("linear", "fcn")
 
 
-OF_CLASS = "IoU of "
-
-
 MEAN = "mIoU"
+
+
+_HEAD_OF = {f"{head} {what}": head for head in HEADS for what in (MEAN, "IoU")}  # of a metric
 
 
 def own_systems(rows: Rows) -> list[str]:
@@ -138,7 +139,8 @@ def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
     own_systems(rows)
     own = of_systems(rows, systems)
     means = mean_shifted(measured_by(own, "out_of_distribution"))
-    found = pd.concat([picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)], ignore_index=True)
+    parts = [picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)]
+    found = pd.concat(parts, ignore_index=True)
     count = int(means["sets"].max()) if len(means) else 0
     return with_images(found, ["system", "seed", "set", "value", "standard_error"]), count
 
@@ -228,7 +230,7 @@ def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Interval]
     how many shifts `OUT` is."""
     systems = {OURS, REMOVED, *(name for names, _ in ABLATIONS.values() for name in names)}
     scores, count = in_and_out(rows, systems)
-    walls = picked(of_systems(rows, systems), {"shift": f"tied scenes: {OTHER}", "metric": "accuracy"})
+    walls = picked(of_systems(rows, systems), OTHER_CELL)
     scores = pd.concat([scores, walls.assign(set=OTHER_WALL)])
     found = {}
     for changed, (names, base) in ABLATIONS.items():
@@ -296,9 +298,8 @@ def part_levels(rows: Rows) -> Rows:
     """One line a world of `WORLDS`, part of `PARTS` and system but for sweeps: accuracy in percent."""
     systems = own_systems(rows)
     own = measured_by(rows, "background_reliance")
-    cells = {(world, part): f"{world}: {part}" for world in WORLDS for part in PARTS}
-    parts = [picked(own, {"shift": shift}).assign(world=world, part=part) for (world, part), shift in cells.items()]
-    table = levels(pd.concat(parts), ["world", "part", "system"])
+    own = own[own["metric"] == "accuracy"].rename(columns={"shift": "world", "subset": "part"})
+    table = levels(own, ["world", "part", "system"])
     return in_order(table, world=WORLDS, part=PARTS, system=systems)
 
 
@@ -320,17 +321,17 @@ def background_differences(rows: Rows, pairs: Iterable[Pair], metric: str, shift
 def segmentation_levels(rows: Rows) -> Rows:
     """One line a head of `HEADS`, main system, and class or `MEAN`: intersection over union in percent."""
     systems = main_systems(rows)
-    own = measured_by(rows, "segmentation").rename(columns={"shift": "head"})
-    own = own.assign(of=own["metric"].str.removeprefix(OF_CLASS))
+    own = measured_by(rows, "segmentation")
+    own = own.assign(head=own["metric"].map(_HEAD_OF), of=own["subset"].mask(own["subset"] == "", MEAN))
     table = levels(own, ["head", "system", "of"])
     return in_order(table, head=HEADS, system=systems, of=dict.fromkeys([MEAN, *own["of"]]))
 
 
 def segmentation_gaps(rows: Rows) -> dict[tuple[str, str], Interval]:
     """(other, head) -> the mIoU of ReLICv2 less that of one of `OTHERS`."""
-    own = picked(measured_by(rows, "segmentation"), {"metric": MEAN})
+    own = measured_by(rows, "segmentation")
     found = {
-        (name, head): paired(picked(own, {"shift": head}), {"system": OURS}, {"system": name})
+        (name, head): paired(picked(own, {"metric": f"{head} {MEAN}"}), {"system": OURS}, {"system": name})
         for name in OTHERS
         for head in HEADS
     }

@@ -38,7 +38,7 @@ def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
 def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
     return {
         f"{METHODS[method].title}, weather less {group}": difference(
-            rows, method_cell(method, "weather", 0), method_cell(method, group, 0)
+            rows, method_cell(method, "weather", None), method_cell(method, group, None)
         )
         for method in present(of_metric(rows, "error"))
         for group in GROUPS
@@ -77,8 +77,9 @@ def _against_supervised(metric: str, sign: int = 1) -> Callable[[pd.DataFrame], 
             return {}
         found = {}
         for method in present(rows):
-            pair = [(METHODS[name].title, method_cell(name, ALL, 0, metric)) for name in (method, "supervised")][::sign]
-            found[f"{pair[0][0]} less {pair[1][0]}"] = difference(rows, pair[0][1], pair[1][1])
+            names = (method, "supervised")[::sign]
+            cells = (method_cell(name, ALL, None, metric) for name in names)
+            found[" less ".join(METHODS[name].title for name in names)] = difference(rows, *cells)
         return found
 
     return contrasts
@@ -101,7 +102,7 @@ def _attention_stays(rows: pd.DataFrame) -> Contrasts:
     shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
     return {
         f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another image": difference(
-            rows, method_cell(method, shift, SEVERITIES[-1], SIMILARITY), method_cell(method, CLEAN, 0, CONTROL)
+            rows, method_cell(method, shift, SEVERITIES[-1], SIMILARITY), method_cell(method, CLEAN, None, CONTROL)
         )
         for method in present(of_metric(rows, SIMILARITY))
         for shift in shifts
@@ -117,8 +118,8 @@ def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
         return {
             f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": difference(
                 rows,
-                method_cell(method, ALL, 0, metric) | {"encoder": ours["encoder"].iloc[0]},
-                method_cell(method, ALL, 0, metric) | {"encoder": theirs["encoder"].iloc[0]},
+                method_cell(method, ALL, None, metric) | {"encoder": ours["encoder"].iloc[0]},
+                method_cell(method, ALL, None, metric) | {"encoder": theirs["encoder"].iloc[0]},
             )
             for method in present(theirs, self_supervised=False)
             if method in set(ours["method"])

@@ -19,10 +19,10 @@ from lib.figures.prose import listed
 from lib.figures.style import look, spaced, title, use_style
 from lib.measures import cell_interval
 from lib.measures.attention import CONTROL, SIMILARITY
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, by_severity
 from lib.shifts.corruptions import SEVERITIES
 
-ALONG, DISTANCE = "error along severity", "picture distance"
+ALONG, DISTANCE = "error along severity", "image distance"
 
 
 RAW, COST, FADED, CONTRAST = "raw error", "raw cost", "faded error", "contrast error"
@@ -64,10 +64,12 @@ Amounts = Sequence[float]
 def pooled(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.DataFrame:
     """The mean of `metric` over `methods`, with its interval over seeds and images, for each (shift, severity).
 
+    The severity of clean images is 0; means over severities are left out.
+
     Only seeds that all methods have count. The standard error over images is the mean of the methods', as if their
     errors went together entirely: the interval errs on the wide side.
     """
-    chosen = rows[(rows["metric"] == metric) & rows["method"].isin(methods)]
+    chosen = by_severity(rows[(rows["metric"] == metric) & rows["method"].isin(methods)])
     cell = ["shift", "severity", "seed"]
     if chosen.duplicated([*cell, "method"]).any():
         raise BadInput(
@@ -158,7 +160,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
 
     `rows` have the metrics of `lib.measures.attention`.
     """
-    table = needed(summary(rows, SIMILARITY), "similarities of attention maps")
+    table = needed(summary(by_severity(rows), SIMILARITY, "severity"), "similarities of attention maps")
     control = float(summary(rows, CONTROL)["mean"].mean())
     names = corrupted_by(rows, SIMILARITY)
     use_style()

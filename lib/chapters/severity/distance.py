@@ -30,7 +30,7 @@ from lib.chapters.severity.curves import (
 from lib.figures.figure import Figure
 from lib.figures.prose import UNTOLD, listed, number
 from lib.figures.style import spaced, use_style
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, by_severity
 from lib.shifts.corruptions import SEVERITIES
 
 
@@ -110,7 +110,7 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
     bar.outline.set_visible(False)
     bar.set_label("shade: severity", fontsize=11)
     for axes in cells[-1]:
-        axes.set_xlabel("picture distance (%)")
+        axes.set_xlabel("image distance (%)")
     drawing.supylabel("error of the linear probe (%)", fontsize=11)
     return Figure(
         drawing,
@@ -137,7 +137,7 @@ def monotony(rows: pd.DataFrame) -> pd.DataFrame:
         line = errors[errors["shift"] == name]
         others = (line["severity"], line["severity"].map(distances[name]))
         lines.append((spaced(name), *(rank_correlation(line["mean"], other) for other in others)))
-    return pd.DataFrame(lines, columns=["corruption", "with severity", "with picture distance"])
+    return pd.DataFrame(lines, columns=["corruption", "with severity", "with image distance"])
 
 
 def monotony_sentence(rows: pd.DataFrame) -> str:
@@ -147,7 +147,7 @@ def monotony_sentence(rows: pd.DataFrame) -> str:
     table = monotony(rows).dropna().set_index("corruption")
     if table.empty:
         return "The error is the same at all severities, so that there is nothing to rank."
-    severity, distance = table["with severity"], table["with picture distance"]
+    severity, distance = table["with severity"], table["with image distance"]
 
     def those(found: pd.Series) -> str:
         return listed([f"{name} ({severity[name]:.2f} to {distance[name]:.2f})" for name in table.index[found]])
@@ -163,7 +163,7 @@ def monotony_sentence(rows: pd.DataFrame) -> str:
 
 def _distances(rows: pd.DataFrame) -> pd.Series:
     """The distance of the images, indexed by (shift, severity): the same for all encoders, which see the same."""
-    return rows[rows["metric"] == DISTANCE].groupby(["shift", "severity"])["value"].mean()
+    return by_severity(rows[rows["metric"] == DISTANCE]).groupby(["shift", "severity"])["value"].mean()
 
 
 def rank_correlation(errors: pd.Series, others: pd.Series) -> float:

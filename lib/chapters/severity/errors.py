@@ -15,7 +15,7 @@ from lib.figures.levels import needed, summary
 from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
-from lib.measures.rows import CLEAN, Rows
+from lib.measures.rows import CLEAN, Rows, by_severity
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
 
 
@@ -24,13 +24,12 @@ def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:
 
     Raises BadInput where rows do not hold it.
     """
-    under = (rows["shift"] == shift) & (rows["severity"] > 0)
-    needed(rows[under & (rows["metric"] == metric)], f"the metric {metric!r} of corrupted images")
-    return (
-        summary(rows[(rows["shift"] == CLEAN) | under], metric)
-        .assign(shift=shift)
-        .sort_values("severity", kind="stable", ignore_index=True)
+    single = by_severity(rows[rows["shift"].isin((CLEAN, shift))])
+    needed(
+        single[(single["shift"] == shift) & (single["metric"] == metric)], f"the metric {metric!r} of corrupted images"
     )
+    table = summary(single, metric, "severity")
+    return table.assign(shift=shift).sort_values("severity", kind="stable", ignore_index=True)
 
 
 def error_by_severity(rows: Rows, scope: str) -> Figure:

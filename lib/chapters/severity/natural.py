@@ -14,7 +14,7 @@ from lib.figures.levels import summary
 from lib.figures.style import look, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, overall
 from lib.shifts.natural import NATURAL
 
 
@@ -78,7 +78,7 @@ def _losses(rows: pd.DataFrame, name: str) -> pd.DataFrame:
     run = ["method", "seed"]
     balanced = rows[rows["metric"] == BALANCED].set_index(run)
     there, clean = (balanced.loc[balanced["shift"] == shift, "value"] for shift in (name, CLEAN))
-    relative = rows[(rows["metric"] == RELATIVE) & (rows["shift"] == ALL) & (rows["severity"] == 0)].set_index(run)
+    relative = overall(rows[(rows["metric"] == RELATIVE) & (rows["shift"] == ALL)]).set_index(run)
     losses = pd.concat({"corruptions": relative["value"], "natural": there - clean}, axis=1, join="inner")
     if losses.empty:
         raise BadInput(f"no run in these rows has both the {BALANCED!r} on {name} and the {RELATIVE!r} of {ALL!r}")

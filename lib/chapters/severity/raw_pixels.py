@@ -30,7 +30,7 @@ from lib.figures.prose import UNTOLD
 from lib.figures.style import title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, overall
 from lib.shifts.corruptions import CORRUPTIONS
 
 
@@ -50,7 +50,7 @@ def raw_input_table(rows: pd.DataFrame) -> pd.DataFrame:
     }
     found = {}
     for column, (metric, shift) in cells.items():
-        table = summary(rows[(rows["shift"] == shift) & (rows["severity"] == 0)], metric)
+        table = summary(overall(rows[rows["shift"] == shift]), metric)
         found[column] = {line.method: str(Interval(line.mean, line.low, line.high)) for line in table.itertuples()}
     methods = found["clean error (%)"]
     return pd.DataFrame(
@@ -64,13 +64,13 @@ def with_normalisation(rows: pd.DataFrame) -> pd.DataFrame:
     Its standard error is that of a share of N images that are right or wrong: exact for one kind of image, too large
     for the mean over corruptions, of whose images some are wrong in part.
     """
-    cell = ["method", "seed", "shift", "severity"]
-    raw, cost = (rows[rows["metric"] == metric].set_index(cell) for metric in (RAW, COST))
-    values = raw["value"] - cost["value"]
+    cell = ["method", "seed", "shift", "level"]
+    raw, cost = (rows[rows["metric"] == metric] for metric in (RAW, COST))
+    values = raw["value"] - raw[cell].merge(cost[[*cell, "value"]], validate="one_to_one")["value"].to_numpy()
     share = (values / 100).clip(0, 1)
     errors = 100 * np.sqrt(share * (1 - share) / (raw["images"] - 1))
-    own = raw.assign(metric=NORMALISED, value=values, standard_error=errors).reset_index()
-    return pd.concat([rows, own[rows.columns]], ignore_index=True)
+    own = raw.assign(metric=NORMALISED, value=values, standard_error=errors)
+    return pd.concat([rows, own], ignore_index=True)
 
 
 def raw_input_sentences(rows: pd.DataFrame) -> dict[str, str]:
@@ -87,8 +87,8 @@ def raw_input_sentences(rows: pd.DataFrame) -> dict[str, str]:
 
 
 def _means(rows: pd.DataFrame, metric: str, shift: str) -> pd.Series:
-    """The mean over seeds at severity 0, indexed by method."""
-    chosen = rows[(rows["metric"] == metric) & (rows["shift"] == shift) & (rows["severity"] == 0)]
+    """The mean over seeds, and severities, indexed by method."""
+    chosen = overall(rows[(rows["metric"] == metric) & (rows["shift"] == shift)])
     return chosen.groupby("method")["value"].mean()
 
 
@@ -148,8 +148,7 @@ def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     tables = []
     for words, (metric, style) in inputs.items():
         for label, table in mean_lines(rows, metric).items():
-            line = table[(table["shift"] == CLEAN) | ((table["shift"] == ALL) & (table["severity"] > 0))]
-            line = line.sort_values("severity")
+            line = table[table["shift"].isin((CLEAN, ALL))].sort_values("severity")
             draw(axes, line, label, line_look(label) | {"linestyle": style})
             tables.append(line.assign(line=label, input=words))
     labels = list(mean_lines(rows, RAW))

@@ -17,7 +17,7 @@ from scipy import stats
 
 from lib.chapters.severity.errors import curves, draw_lines, readable
 from lib.chapters.severity.published import rankings
-from lib.contrasts import difference, present
+from lib.contrasts import difference, picked, present
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.levels import above_the_others, baseline_line, height, needed, summary
@@ -30,16 +30,16 @@ from lib.figures.tables import ranking
 from lib.measures import Interval, share_interval
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
-from lib.measures.rows import CLEAN, Rows
+from lib.measures.rows import CLEAN, Rows, overall
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
 
-RANKED = {  # summary: (metric, shift, severity) of its rows; of each, the lowest is the best
-    "clean error": ("error", CLEAN, 0),
-    "CE": ("error", ALL, 0),
-    "rCE": ("relative error", ALL, 0),
+RANKED = {  # summary: (metric, shift, level) of its rows; of each, the lowest is the best
+    "clean error": ("error", CLEAN, None),
+    "CE": ("error", ALL, None),
+    "rCE": ("relative error", ALL, None),
     "error at severity 5": ("error", ALL, SEVERITIES[-1]),
-    "calibration error": ("calibration error", ALL, 0),
-    "natural shift": ("balanced error", "cifar10-shift", 0),
+    "calibration error": ("calibration error", ALL, None),
+    "natural shift": ("balanced error", "cifar10-shift", None),
 }
 
 
@@ -103,7 +103,7 @@ def _points_lost(rows: Rows) -> Rows:
 
     Of the corruptions that rows hold: published ones may be older than a corruption.
     """
-    errors = needed(rows[(rows["metric"] == "error") & (rows["severity"] == 0)], "errors of corrupted images")
+    errors = needed(overall(rows[rows["metric"] == "error"]), "errors of corrupted images")
     means = errors.groupby(["shift", "method"], sort=False)["value"].mean().unstack()
     return means.loc[held(errors)] - means.loc[CLEAN]
 
@@ -118,7 +118,7 @@ def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
     The standard error is over the images, as if clean and corrupted ones were different images, which errs on the wide
     side.
     """
-    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)].set_index(["method", "seed"])
+    errors = overall(rows[rows["metric"] == "error"]).set_index(["method", "seed"])
     clean, corrupted = (errors[errors["shift"] == shift] for shift in (CLEAN, ALL))
     runs = pd.DataFrame(
         {
@@ -264,10 +264,14 @@ def _scores(rows: Rows, methods: Sequence[str]) -> Rows:
     """(methods, summaries): means over seeds. A summary that one of the methods lacks is left out."""
     for method in methods:
         one_of(method, dict.fromkeys(rows["method"]), "method of these rows")
-    means = rows.groupby(["metric", "shift", "severity", "method"])["value"].mean()
-    ranked = RANKED | {"calibration error": (calibration_metric(rows), ALL, 0)}
-    found = {name: [means.get((*cell, method), np.nan) for method in methods] for name, cell in ranked.items()}
-    return pd.DataFrame(found, index=list(methods)).dropna(axis="columns")
+    ranked = RANKED | {"calibration error": (calibration_metric(rows), ALL, None)}
+    found = {name: picked(rows, _cell(cell)).groupby("method")["value"].mean() for name, cell in ranked.items()}
+    table = pd.DataFrame({name: means.reindex(list(methods)).to_numpy() for name, means in found.items()})
+    return table.set_axis(list(methods)).dropna(axis="columns")
+
+
+def _cell(ranked: tuple[str, str, int | None]) -> dict[str, object]:
+    return dict(zip(("metric", "shift", "level"), ranked, strict=True))
 
 
 def rank_agreement(rows: Rows) -> Rows:
@@ -340,7 +344,7 @@ def _told_apart(rows: Rows, scores: Rows) -> str:
     """How many neighbouring ranks are more than noise."""
     gaps = []
     for name in scores:
-        cell = dict(zip(("metric", "shift", "severity"), RANKED[name], strict=True))
+        cell = _cell(RANKED[name])
         order = scores[name].sort_values(kind="stable").index
         gaps += [
             difference(rows, {"method": worse, **cell}, {"method": better, **cell})
@@ -416,7 +420,7 @@ def _pairs(rows: Rows) -> tuple[dict[str, str], list[str]]:
 def _who_loses_less(rows: Rows, encoders: dict[str, str], methods: list[str]) -> str:
     lost = {}
     for family, encoder in encoders.items():
-        cells = rows[(rows["encoder"] == encoder) & (rows["shift"] == ALL) & (rows["severity"] == 0)]
+        cells = overall(rows[(rows["encoder"] == encoder) & (rows["shift"] == ALL)])
         lost[family] = summary(cells, "relative error").set_index("method")["mean"]
     less = [title(method) for method in methods if lost["ViT"][method] < lost["ResNet"][method]]
     return f"From clean to corrupted images the ViT loses fewer points on average for: {listed(less)}."
@@ -432,10 +436,6 @@ def transformer_table(rows: Rows) -> Rows:
     encoders, methods = _pairs(rows)
     if not methods:
         return pd.DataFrame(columns=list(TRANSFORMER_COLUMNS))
-    over_severities = rows[rows["severity"] == 0]
-    tables = [
-        ranking(over_severities[over_severities["encoder"] == name], methods).assign(encoder=name)
-        for name in encoders.values()
-    ]
+    tables = [ranking(rows[rows["encoder"] == name], methods).assign(encoder=name) for name in encoders.values()]
     lines = pd.concat(tables).sort_index(kind="stable")  # the two of each method together
     return lines.reindex(columns=list(TRANSFORMER_COLUMNS)).reset_index(drop=True)

@@ -12,7 +12,7 @@ from lib.figures.prose import UNTOLD, listed, span
 from lib.figures.style import spaced, title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, by_severity, overall
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge, named
 
@@ -28,16 +28,16 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
     if not methods:
         return dict.fromkeys(ANSWERS, UNTOLD)
-    errors, relative = summary(rows).set_index(["method", "shift", "severity"])["mean"], summary(rows, "relative error")
-    relative = relative.set_index(["method", "shift", "severity"])["mean"]
-    clean = [errors[method, CLEAN, 0] for method in methods]
-    strongest = [errors[method, ALL, SEVERITIES[-1]] for method in methods]
-    by_error = sorted(methods, key=lambda method: errors[method, ALL, 0])
-    by_loss = sorted(methods, key=lambda method: relative[method, ALL, 0])
+    errors, relative = (_means(overall(rows), metric) for metric in ("error", "relative error"))
+    worst = _means(rows[rows["level"] == SEVERITIES[-1]], "error")
+    clean = [errors[method, CLEAN] for method in methods]
+    strongest = [worst[method, ALL] for method in methods]
+    by_error = sorted(methods, key=lambda method: errors[method, ALL])
+    by_loss = sorted(methods, key=lambda method: relative[method, ALL])
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
-    costs = _cost_at_last_severity(errors, harmless, methods)
+    costs = _cost_at_last_severity(errors, worst, harmless, methods)
     best, steadiest = by_error[0], by_loss[0]
-    error, loss = f"{errors[best, ALL, 0]:.1f} %", f"{relative[steadiest, ALL, 0]:.1f} points"
+    error, loss = f"{errors[best, ALL]:.1f} %", f"{relative[steadiest, ALL]:.1f} points"
     loses = f"loses least from its own clean error ({loss})"
     return {
         "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
@@ -52,6 +52,11 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         "falling": listed([spaced(name) for name in falling]),
         "dipping": listed([spaced(name) for name in dipping]),
     }
+
+
+def _means(rows: pd.DataFrame, metric: str) -> pd.Series:
+    """Means over seeds, indexed by (method, shift)."""
+    return summary(rows, metric).set_index(["method", "shift"])["mean"]
 
 
 VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}
@@ -83,8 +88,7 @@ def transformer_answer(rows: pd.DataFrame) -> str:
         return UNTOLD
 
     def over_all(chosen: pd.DataFrame, method: str, metric: str) -> float:
-        own = summary(chosen[chosen["method"] == method], metric)
-        return float(own[(own["shift"] == ALL) & (own["severity"] == 0)]["mean"].iloc[0])
+        return float(_means(overall(chosen), metric)[method, ALL])
 
     def pairs(metric: str) -> str:
         both = [[over_all(chosen, m, metric) for chosen in (theirs, convolutional(rows))] for m in methods]
@@ -115,16 +119,16 @@ def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str])
 
 def _least_loss(errors: pd.Series, relative: pd.Series) -> str:
     """Who, of all methods, loses least from clean to corrupted images, and how much there was to lose."""
-    losses = relative.xs((ALL, 0), level=("shift", "severity"))
+    losses = relative.xs(ALL, level="shift")
     method = losses.idxmin()
-    return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN, 0]:.1f} %)"
+    return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN]:.1f} %)"
 
 
-def _cost_at_last_severity(errors: pd.Series, shifts: list[str], methods: list[str]) -> str:
+def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str], methods: list[str]) -> str:
     """What `shifts` at severity 5 add to the clean error of `methods`, and to the supervised reference's."""
 
     def cost(method: str) -> float:
-        return float(np.mean([errors[method, shift, SEVERITIES[-1]] - errors[method, CLEAN, 0] for shift in shifts]))
+        return float(np.mean([worst[method, shift] - errors[method, CLEAN] for shift in shifts]))
 
     if not shifts:
         return "There is no such corruption in these rows."
@@ -140,7 +144,7 @@ def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[
     falls at some step of severity by more than the interval; or falls at some step, but within the interval."""
 
     def pooled(metric: str) -> pd.DataFrame:
-        chosen = rows[rows["method"].isin(methods) & (rows["metric"] == metric)]
+        chosen = by_severity(rows[rows["method"].isin(methods) & (rows["metric"] == metric)])
         return chosen.groupby(["shift", "severity", "seed"], as_index=False)[["value", "standard_error"]].mean()
 
     errors, steps = pooled("error"), pooled("error step")

@@ -1,6 +1,6 @@
 """What attacks do: strong and weak ones, read-outs, quirks of public code, published numbers, and perturbations.
 
-Rows are those of the study of systems (`lib.runs.systems`), of one encoder and one data set; the severity of an attack
+Rows are those of the study of systems (`lib.runs.systems`), of one encoder and one data set; the level of an attack
 is epsilon in 255ths. What rows lack is left out, or a dash in a table.
 """
 
@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED
+from lib.contrasts import COMPARED, picked
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.prose import signed
@@ -24,10 +24,11 @@ from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures import Interval, cell_interval
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
-from lib.measures.robust_accuracy import AT, ZERO_GRADIENT
+from lib.measures.aggregation import METRICS as AGGREGATED
+from lib.measures.robust_accuracy import AT, OF_HEAD, ZERO_GRADIENT
 from lib.measures.rows import CLEAN, Rows
 
-Cell = tuple[str, float, str]  # shift, severity and metric of a row
+Cell = tuple[str, float | None, str]  # shift, level (None where there is none) and metric of a row
 
 
 AMPLIFIED = 8  # times, on the slider: 16/255 fills the range, and smaller ones show how much smaller they are
@@ -36,10 +37,10 @@ AMPLIFIED = 8  # times, on the slider: 16/255 fills the range, and smaller ones 
 NONE = "–"  # in a table, what was not measured
 
 
-ON_CLEAN, ON_PGD, ON_AUTO = (CLEAN, 0, "accuracy"), ("pgd", AT, "accuracy"), ("autoattack", AT, "accuracy")
+ON_CLEAN, ON_PGD, ON_AUTO = (CLEAN, None, "accuracy"), ("pgd", AT, "accuracy"), ("autoattack", AT, "accuracy")
 
 
-ON_ITS_IMAGES = (CLEAN, 0, "accuracy on its images")  # those of AutoAttack, which may be fewer
+ON_ITS_IMAGES = (CLEAN, None, "accuracy on its images")  # those of AutoAttack, which may be fewer
 
 
 # Attacks at `AT`, the weak ones first. Open markers are weak, filled ones strong; Square sees no gradient.
@@ -59,9 +60,9 @@ PER_VIEW, THROUGH = "pgd per view", "pgd through crops"
 READ_OUTS = {  # of a frozen encoder: words -> metric, what attacks it, and the look
     "standard probe": ("accuracy", ("pgd",), {"marker": "o", "color": "#0072B2"}),
     "adversarial probe": (ADVERSARIAL, ("pgd",), {"marker": "s", "color": "#009E73"}),
-    "probe on the head": ("accuracy of the head", ("pgd",), {"marker": "^", "color": "#333333"}),
-    "aggregated crops": ("accuracy of aggregated crops", (PER_VIEW, THROUGH), {"marker": "D", "color": "#D55E00"}),
-    "aggregated patches": ("accuracy of aggregated patches", (PER_VIEW, THROUGH), {"marker": "v", "color": "#E69F00"}),
+    "probe on the head": (OF_HEAD, ("pgd",), {"marker": "^", "color": "#333333"}),
+    "aggregated crops": (AGGREGATED["crop"], (PER_VIEW, THROUGH), {"marker": "D", "color": "#D55E00"}),
+    "aggregated patches": (AGGREGATED["patch"], (PER_VIEW, THROUGH), {"marker": "v", "color": "#E69F00"}),
 }
 
 
@@ -109,13 +110,19 @@ def compared(rows: Rows) -> list[str]:
 def levels_at(rows: Rows, cells: Iterable[Cell]) -> dict[tuple, Interval]:
     """(system, *cell) -> mean over seeds and interval, for those of `cells` that a system has."""
     check_systems(rows)
-    of = ["shift", "severity", "metric"]
-    asked = pd.DataFrame(list(cells), columns=of).astype({"severity": float})
-    wanted = rows.astype({"severity": float}).merge(asked, on=of)
-    if wanted.duplicated(["system", "seed", *of]).any():
-        raise BadInput("rows hold one number for each system, seed, shift, severity and metric here, not several")
-    groups = wanted.groupby(["system", *of], sort=False)
-    return {key: cell_interval(own, key[-1]) for key, own in groups}
+    found = {}
+    for cell in dict.fromkeys(cells):
+        wanted = picked(rows, as_columns(cell))
+        if wanted.duplicated(["system", "seed"]).any():
+            raise BadInput("rows hold one number for each system, seed, shift, level and metric here, not several")
+        found |= {(system, *cell): cell_interval(own, cell[-1]) for system, own in wanted.groupby("system")}
+    order = {name: place for place, name in enumerate(dict.fromkeys(rows["system"]))}
+    return dict(sorted(found.items(), key=lambda item: order[item[0][0]]))
+
+
+def as_columns(cell: Cell) -> dict[str, object]:
+    """A cell as `lib.contrasts.picked` takes it."""
+    return dict(zip(("shift", "level", "metric"), cell, strict=True))
 
 
 def _repeated(table: Rows) -> bool:
@@ -139,9 +146,7 @@ def _points(value: float) -> str:
 
 
 def _images(rows: Rows, cell: Cell) -> int:
-    shift, severity, metric = cell
-    chosen = rows[(rows["shift"] == shift) & (rows["severity"] == severity) & (rows["metric"] == metric)]
-    return int(chosen["images"].max())
+    return int(picked(rows, as_columns(cell))["images"].max())
 
 
 # How strong an attack is
@@ -175,7 +180,7 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
         f"dot is a mean over seeds. {_weak_told(found, systems, words['pgd'])}"
         f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}"
-        f"{_zero_told(levels_at(rows, [(CLEAN, 0, ZERO_GRADIENT)]), systems)}{scope}",
+        f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}{scope}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
         "least. "
         + "; ".join(f"{PLAN.title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
@@ -255,10 +260,10 @@ def _square_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
 
 def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
     """How many images give cross-entropy no gradient, where it was measured."""
-    having = [name for name in systems if (name, CLEAN, 0, ZERO_GRADIENT) in found]
+    having = [name for name in systems if (name, CLEAN, None, ZERO_GRADIENT) in found]
     if not having:
         return ""
-    shares = {name: found[name, CLEAN, 0, ZERO_GRADIENT].mean for name in having}
+    shares = {name: found[name, CLEAN, None, ZERO_GRADIENT].mean for name in having}
     most = max(shares, key=shares.get)
     if not shares[most]:
         return "The gradient of cross-entropy is zero for no image. "
@@ -307,10 +312,10 @@ def _read_outs(rows: Rows) -> Rows:
     """One line a system, read-out and attack: accuracy, low, high, and the number of images."""
     parts = []
     for words, (metric, attacks, _) in READ_OUTS.items():
-        levels = levels_at(rows, [(CLEAN, 0, metric), *((attack, AT, metric) for attack in attacks)])
+        levels = levels_at(rows, [(CLEAN, None, metric), *((attack, AT, metric) for attack in attacks)])
         parts += [
-            (system, words, shift, level.mean, level.low, level.high, _images(rows, (shift, severity, metric)))
-            for (system, shift, severity, _), level in levels.items()
+            (system, words, shift, level.mean, level.low, level.high, _images(rows, (shift, at, metric)))
+            for (system, shift, at, _), level in levels.items()
         ]
     return pd.DataFrame(parts, columns=["system", "read-out", "attack", "accuracy", "low", "high", "images"])
 
@@ -351,7 +356,9 @@ def _heights(table: Rows, systems: Sequence[str]) -> dict[tuple[str, str], float
 
 def _images_told(table: Rows) -> str:
     """On how many images each kind of read-out is tested, where they differ."""
-    aggregated = table["read-out"].str.startswith("aggregated")
+    aggregated = table["read-out"].isin(
+        [words for words, (metric, *_) in READ_OUTS.items() if metric in AGGREGATED.values()]
+    )
     counts = [sorted(set(part["images"])) for part in (table[~aggregated], table[aggregated])]
     if not aggregated.any() or counts[0] == counts[1]:
         return ""

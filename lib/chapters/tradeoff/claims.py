@@ -12,7 +12,7 @@ from lib import contrasts
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, Contrasts
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
-from lib.measures.rows import CLEAN
+from lib.measures.rows import CLEAN, overall
 from lib.verdicts import Claim
 
 # Contrasts in words that have the titles of this chapter's systems
@@ -54,7 +54,7 @@ def losses(rows: pd.DataFrame) -> pd.DataFrame:
 
     Both come from the same images, whose errors go together; they are added as if not, which errs on the wide side.
     """
-    errors = rows[(rows["metric"] == CORRUPTED["metric"]) & (rows["severity"] == CORRUPTED["severity"])]
+    errors = overall(rows[rows["metric"] == CORRUPTED["metric"]])
     clean = errors[errors["shift"] == CLEAN].set_index(["system", "seed"])
     beside = clean[["value", "standard_error"]].add_suffix(" clean")
     found = errors[errors["shift"] != CLEAN].join(beside, on=["system", "seed"])

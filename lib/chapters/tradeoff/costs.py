@@ -21,7 +21,7 @@ from lib.chapters.tradeoff.numbers import (
     updates,
 )
 from lib.chapters.tradeoff.plan import FREE, SYSTEMS
-from lib.contrasts import difference
+from lib.contrasts import PGD_CELL, difference, picked
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.prose import listed
@@ -226,7 +226,7 @@ def _cost_key(table: Rows) -> list[Line2D]:
 
 def _free_less_pgd(rows: Rows, table: Rows) -> str:
     """How far free training is above PGD under attack, for each family that has both."""
-    attacked = rows[(rows["metric"] == "accuracy") & (rows["shift"] == "pgd") & (rows["severity"] == AT)]
+    attacked = picked(rows, PGD_CELL)
     told = []
     for family, own in table.groupby("family", sort=False):
         names = own.set_index("training")["system"]

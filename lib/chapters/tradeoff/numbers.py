@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
+from lib.contrasts import picked
 from lib.errors import BadInput
 from lib.measures import cell_interval
 from lib.measures.robust_accuracy import AT
@@ -55,11 +56,11 @@ COURSES = {  # of `lib.measures.monitor.adversarial_monitor`
 }
 
 
-def accuracies(rows: Rows, shift: str, severity: float) -> Rows:
+def accuracies(rows: Rows, shift: str, level: float | None) -> Rows:
     """One line a system, in the order of SYSTEMS: mean, low and high over seeds and images, and how many images."""
     if "system" not in rows:
         raise BadInput("these figures compare systems: take the rows of the study accuracy_robustness_tradeoff")
-    chosen = rows[(rows["metric"] == "accuracy") & (rows["shift"] == shift) & (rows["severity"] == severity)]
+    chosen = picked(rows, {"metric": "accuracy", "shift": shift, "level": level})
     if chosen.duplicated(["system", "seed"]).any():
         raise BadInput("rows hold one accuracy for each system and seed, of one encoder and data set; not several")
     lines = {}
@@ -72,7 +73,7 @@ def accuracies(rows: Rows, shift: str, severity: float) -> Rows:
 
 def against_clean(rows: Rows, shift: str) -> Rows:
     """`accuracies` under a shift at `AT`, beside the clean ones of the same systems in columns "clean ..."."""
-    clean = accuracies(rows, CLEAN, 0).add_prefix("clean ")
+    clean = accuracies(rows, CLEAN, None).add_prefix("clean ")
     return clean.join(accuracies(rows, shift, AT), how="inner")
 
 

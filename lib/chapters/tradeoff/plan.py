@@ -15,7 +15,9 @@ from lib.measures import (
     RobustAccuracy,
     SyntheticInvariance,
 )
-from lib.measures.robust_accuracy import ZERO_GRADIENT
+from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
+from lib.measures.aggregation import METRICS as AGGREGATED
+from lib.measures.robust_accuracy import OF_HEAD, ZERO_GRADIENT, ZERO_GRADIENT_OF_DLR
 from lib.runs.plan import Plan, methods_of
 from lib.runs.presets import Preset, narrow
 from lib.runs.recipes import Recipe
@@ -101,6 +103,10 @@ SYSTEMS = {
 }  # fmt: skip
 
 
+OTHER_READ_OUTS = (ADVERSARIAL, OF_HEAD, *AGGREGATED.values())  # metrics of what reads features otherwise
+ACCURACIES = ("accuracy", "accuracy on its images", *OTHER_READ_OUTS)
+
+
 def _measures(preset: Preset) -> list:
     """Every measure of robustness on the first test images; in class a short list of strengths."""
     if preset.name == "quick":
@@ -134,9 +140,9 @@ def _less(measures: list, system: System) -> list:
 def _unread(rows: pd.DataFrame) -> pd.Series:
     """All but accuracies, mean corruption errors, how alike features stay under transforms and under attack, and zero
     gradients."""
-    means = (rows["severity"] == 0) & rows["metric"].isin(["error", "whitened similarity"])
+    means = rows["level"].isna() & rows["metric"].isin(["error", "whitened similarity"])
     moved = (rows["metric"] == "similarity") & (rows["shift"] == "pgd")
-    kept = rows["metric"].str.startswith(("accuracy", ZERO_GRADIENT))
+    kept = rows["metric"].isin([*ACCURACIES, ZERO_GRADIENT, ZERO_GRADIENT_OF_DLR])
     return ~(kept | means | moved | (rows["metric"] == "similarity chance"))
 
 

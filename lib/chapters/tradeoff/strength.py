@@ -59,8 +59,8 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
 
 def _curves(rows: Rows) -> Rows:
     """One line a system and epsilon, 0 for clean images: mean, low, high, images, and how the system was trained."""
-    epsilons = sorted(rows.loc[(rows["metric"] == "accuracy") & (rows["shift"] == "pgd"), "severity"].unique())
-    tables = [accuracies(rows, CLEAN, 0).assign(epsilon=0.0)]
+    epsilons = sorted(rows.loc[(rows["metric"] == "accuracy") & (rows["shift"] == "pgd"), "level"].unique())
+    tables = [accuracies(rows, CLEAN, None).assign(epsilon=0.0)]
     tables += [accuracies(rows, "pgd", epsilon).assign(epsilon=float(epsilon)) for epsilon in epsilons]
     table = pd.concat(tables).rename_axis("system").reset_index()
     shown = [

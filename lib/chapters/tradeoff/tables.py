@@ -13,6 +13,8 @@ from lib.chapters.tradeoff.attacks import (
     ON_PGD,
     PUBLISHED,
     QUIRKS,
+    Cell,
+    as_columns,
     check_systems,
     compared,
     levels_at,
@@ -20,14 +22,15 @@ from lib.chapters.tradeoff.attacks import (
 )
 from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.published import ghofrani2025
-from lib.contrasts import COMPARED, WHITENED, difference
+from lib.contrasts import COMPARED, WHITENED
 from lib.errors import BadInput
+from lib.figures.levels import paired
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN, Rows
+from lib.measures.rows import CLEAN, MEAN_SEVERITY, Rows
 from lib.shifts.transforms import TRANSFORMS
 
 
@@ -42,20 +45,18 @@ def quirk_table(rows: Rows) -> Rows:
     columns = {"clean": ON_CLEAN, f"{pgd}, {AT}/255": ON_PGD, f"AutoAttack, {AT}/255": ON_AUTO}
     lines = []
     for quirk, (plain, what) in QUIRKS.items():
-        gaps = {words: _gap(rows, (quirk, *cell), (plain, *cell)) for words, cell in columns.items()}
+        gaps = {words: _gap(rows, (quirk, cell), (plain, cell)) for words, cell in columns.items()}
         lines.append({"quirk": f"{what}, less without", "system": PLAN.title(plain)} | gaps)
     for plain in dict.fromkeys(plain for plain, _ in QUIRKS.values()):
-        gap = _gap(rows, (plain, "pgd-2", AT, "accuracy"), (plain, *ON_PGD))
+        gap = _gap(rows, (plain, ("pgd-2", AT, "accuracy")), (plain, ON_PGD))
         lines.append({"quirk": f"PGD-2 in evaluation, less {pgd}", "system": PLAN.title(plain)}
                      | dict.fromkeys(columns) | {f"{pgd}, {AT}/255": gap})  # fmt: skip
     return _told(lines, list(columns), f"of a system with a quirk ({'; '.join(QUIRKS)}) and without")
 
 
-def _gap(rows: Rows, more: tuple, less: tuple) -> Interval | None:
-    """The paired difference of two cells, (system, shift, severity, metric); None where they share no seed."""
-    cells = [dict(zip(("system", "shift", "severity", "metric"), cell, strict=True)) for cell in (more, less)]
-    seeds = [set(rows.loc[(rows[list(cell)] == pd.Series(cell)).all(axis=1), "seed"]) for cell in cells]
-    return difference(rows, *cells) if seeds[0] & seeds[1] else None
+def _gap(rows: Rows, more: tuple[str, Cell], less: tuple[str, Cell]) -> Interval | None:
+    """The paired difference of two cells, each of a system; None where they share no seed."""
+    return paired(rows, *(as_columns(cell) | {"system": system} for system, cell in (more, less)))
 
 
 def _told(lines: Sequence[dict], columns: Sequence[str], needed: str) -> Rows:
@@ -102,20 +103,20 @@ def robustness_table(rows: Rows) -> Rows:
         "clean (%)": (ON_CLEAN, True),
         f"{pgd_name(rows)}, {AT}/255 (%)": (ON_PGD, False),
         f"AutoAttack, {AT}/255 (%)": (ON_AUTO, True),
-        "corrupted (%)": ((ALL, 0, "accuracy"), True),
-        **{f"{spaced(name)} (%)": ((name, 0, "accuracy"), False) for name in ("fog", "contrast", "gaussian_noise")},
+        "corrupted (%)": ((ALL, None, "accuracy"), True),
+        **{f"{spaced(name)} (%)": ((name, None, "accuracy"), False) for name in ("fog", "contrast", "gaussian_noise")},
     }
     transformed, attacked = "alike under transforms", "alike under PGD, above chance"
-    alike, chance = ("pgd", AT, "similarity"), (CLEAN, 0, "similarity chance")
+    alike, chance = ("pgd", AT, "similarity"), (CLEAN, None, "similarity chance")
     found = levels_at(_with_corrupted_accuracy(rows), [cell for cell, _ in accuracies.values()])
-    found |= levels_at(rows, [alike, chance, *((name, 0, WHITENED) for name in TRANSFORMS)])
+    found |= levels_at(rows, [alike, chance, *((name, None, WHITENED) for name in TRANSFORMS)])
     lines = []
     for name in compared(rows):
         line = {"system": PLAN.title(name)}
         for words, (cell, told) in accuracies.items():
             level = found.get((name, *cell))
             line[words] = level if told or level is None else f"{level.mean:.1f}"
-        whitened = [found[name, key, 0, WHITENED].mean for key in TRANSFORMS if (name, key, 0, WHITENED) in found]
+        whitened = [found[name, key, None, WHITENED].mean for key in TRANSFORMS if (name, key, None, WHITENED) in found]
         line[transformed] = f"{mean(whitened):.1f}" if whitened else None
         both = [found[name, *cell].mean for cell in (alike, chance) if (name, *cell) in found]
         line[attacked] = f"{both[0] - both[1]:.1f}" if len(both) == 2 else None
@@ -125,7 +126,7 @@ def robustness_table(rows: Rows) -> Rows:
 
 def _with_corrupted_accuracy(rows: Rows) -> Rows:
     """Rows in which the accuracy on corrupted images stands for the error, of means over severities alone."""
-    error = (rows["metric"] == "error") & (rows["shift"] != CLEAN) & (rows["severity"] == 0)
+    error = (rows["metric"] == "error") & (rows["level_unit"] == MEAN_SEVERITY)
     return rows.assign(
         value=rows["value"].mask(error, 100 - rows["value"]), metric=rows["metric"].mask(error, "accuracy")
     )

@@ -8,13 +8,14 @@ import pandas as pd
 
 from lib.chapters.tradeoff.claims import DEFENDED, between, defended
 from lib.chapters.tradeoff.numbers import WATCHED
-from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
+from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has, level, picked
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
 from lib.measures.corruption_error import MEASURED
+from lib.measures.rows import overall
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.shifts.corruptions import CORRUPTIONS
@@ -41,7 +42,7 @@ def lengthened(results: Results) -> bool:
 
 def read_otherwise(rows: pd.DataFrame) -> bool:
     """Whether there are other read-outs than the standard probe."""
-    return bool(rows["metric"].str.startswith("accuracy of").any())
+    return bool(rows["metric"].isin(OTHER_READ_OUTS).any())
 
 
 def quirky(rows: pd.DataFrame) -> bool:
@@ -231,7 +232,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
     pairs = [pair for pair in DEFENDED.items() if all(has(rows, name, CORRUPTED | {"shift": "fog"}) for name in pair)]
     if not pairs:
         return UNTOLD
-    errors = rows[(rows["metric"] == "error") & (rows["severity"] == 0)]
+    errors = overall(rows[rows["metric"] == "error"])
     means = errors.groupby(["shift", "system"])["value"].mean()
     risen = {
         shift: sum(means[shift, robust] - means[shift, plain] for robust, plain in pairs) / len(pairs)
@@ -249,7 +250,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
 
 def _similarity(rows: pd.DataFrame) -> str:
     """How far an adversary moves features, in percent of the way to another image's."""
-    chance, alike = {"shift": "none", "severity": 0, "metric": "similarity chance"}, PGD_CELL | {"metric": "similarity"}
+    chance, alike = {"metric": "similarity chance"}, PGD_CELL | {"metric": "similarity"}
 
     def moved(names: Sequence[str]) -> float:
         shares = [
