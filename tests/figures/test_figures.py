@@ -168,7 +168,7 @@ def test_panels_of_all_nineteen_corruptions(rows, shown):
         for method, line in zip(METHODS_SHOWN, axes.get_lines(), strict=True):
             cells = rows[(rows["method"] == method) & (rows["metric"] == "error") & (rows["shift"] == name)]
             for level in range(1, 6):
-                expected = cells[cells["severity"] == level]["value"].mean()
+                expected = cells[cells["level"] == level]["value"].mean()
                 assert line.get_ydata()[level] == pytest.approx(expected)
     assert figure.alt.startswith("19 line charts") and "Scope." in figure.caption
     assert [text.get_text() for text in legend.get_texts()] == [METHODS[method].title for method in METHODS_SHOWN]

@@ -80,7 +80,7 @@ def test_rows_that_say_nothing_are_refused():
         measures_agree(made_up(ARMS[:3]))
     with pytest.raises(BadInput, match="the metric 'sensitivity'"):
         sensitivity_table(rows[rows["metric"] != "sensitivity"])
-    with pytest.raises(BadInput, match="'picture distance'"):
+    with pytest.raises(BadInput, match="'image distance'"):
         sensitivity_table(rows[rows["metric"] != "image distance"])
     with pytest.raises(BadInput, match="of byol"):
         sensitivity_table(rows[rows["method"] != "random"], "byol")

@@ -34,7 +34,7 @@ def chosen_arms(rows: Rows, *metrics: str, needed: bool = True) -> Rows:
         raise BadInput(f"this figure needs rows with the metric {metrics[0]!r}, and these have none")
     chosen = chosen.assign(augmentation=chosen["augmentation"].astype(object).fillna(""))
     if chosen.duplicated([*ARM, "seed", "shift", "subset", "level", "metric"]).any():
-        raise BadInput("rows hold one number for each metric, shift, subset, level and run, of one encoder and set")
+        raise BadInput("rows hold one number for each metric, shift and run, of one encoder and data set")
     return chosen
 
 
