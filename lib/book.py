@@ -137,10 +137,8 @@ def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> d
 
 
 def main() -> int:
-    from lib.runs import PRESETS
-
     parser = argparse.ArgumentParser(prog="python -m lib.book", description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", help=f"compute every number now, at this scale: {', '.join(PRESETS)}")
+    parser.add_argument("--preset", help="compute every number now, at the scale of a preset such as quick")
     parser.add_argument("--dataset", help="a data set other than the preset's own")
     parser.add_argument("--seeds", help="a list such as '[0]' in the place of the preset's own: a book in less time")
     arguments = parser.parse_args()

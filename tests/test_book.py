@@ -14,6 +14,7 @@ import pytest
 
 from lib import book, paths
 from lib.chapters import PLANS
+from lib.chapters import __main__ as chapters_command
 from lib.chapters.severity.__main__ import README_FIGURE, drawing
 from lib.contrasts import COMPARED
 from lib.errors import BadInput
@@ -44,9 +45,32 @@ def test_faults_are_found(tmp_path, html, fault):
     assert found.startswith("a/b holds") and fault in found
 
 
+# Sizes in files of the clone, each text on the left once. A book shows that it is made: every cell and every run of it
+# is executed, and what is learned from so little is not asked for.
+CUTS = {
+    "lib/runs/presets.py": {
+        "            2_000,\n            300,\n": "            400,\n            60,\n",
+        "            epochs=4,\n": "            epochs=1,\n",
+        "            passes=24,\n": "            passes=4,\n",
+    },
+    "lib/chapters/tradeoff/plan.py": {
+        "[RobustAccuracy(100, (2, 8), 10, 1), SyntheticInvariance(100, 4)]": (
+            "[RobustAccuracy(30, (2, 8), 10, 1), SyntheticInvariance(30, 4)]"
+        ),
+    },
+    "lib/images/__init__.py": {
+        '"train": 10_000, "validation": 1_000}': '"train": 400, "validation": 100}',
+        "SCENES_SIZE.get(split, 2_000)": "SCENES_SIZE.get(split, 400)",
+        "SCENES_BLOCK = 1_000 ": "SCENES_BLOCK = 100 ",
+    },
+    "lib/training/masks.py": {"\nTRAINED_ON = 5_000 ": "\nTRAINED_ON = 240 ", "\nBATCHES = 100 ": "\nBATCHES = 10 "},
+}
+LIVE = ("2000", "400")  # images to train on in a notebook's live cell
+
+
 @pytest.fixture(scope="module")
 def clone(tmp_path_factory):
-    """A copy of what is committed or about to be, without builds, runs or data."""
+    """A copy of what is committed or about to be, without builds, runs or data, and with the least to compute."""
     home = tmp_path_factory.mktemp("clone of the book")
     listed = subprocess.run(
         ["git", "ls-files", "-co", "--exclude-standard"], cwd=paths.ROOT, capture_output=True, text=True
@@ -58,6 +82,15 @@ def clone(tmp_path_factory):
         if (paths.ROOT / name).is_file():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(paths.ROOT / name, home / name)
+    for name, cuts in CUTS.items():
+        for given, less in cuts.items():
+            text = (home / name).read_text()
+            assert text.count(given) == 1, (name, given)
+            (home / name).write_text(text.replace(given, less))
+    live = [path for path in (home / "notebooks").glob("*.ipynb") if LIVE[0] in path.read_text()]
+    assert len(live) == len(PAGES) - 1  # the methods page has a preset's
+    for path in live:
+        path.write_text(path.read_text().replace(*LIVE))
     return home
 
 
@@ -67,7 +100,7 @@ def run(*command, cwd, **environment):
 
 
 def test_published_book_is_whole(clone, tmp_path):
-    """From the published rows alone: no data set, no earlier run, no network."""
+    """From the published rows alone: no data set, no earlier run, no network. Live cells learn from the least."""
     done = run("lib.book", cwd=clone, WITHSTAND_RUNS=str(tmp_path / "runs"), WITHSTAND_CACHE=str(tmp_path / "cache"))
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     html = clone / "_build" / "html"
@@ -82,35 +115,20 @@ def test_published_book_is_whole(clone, tmp_path):
         assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
 
 
-def least(clone, home):
-    """A clone whose quick preset is the smallest that still trains: it shows that a book is made, not what it says."""
-    shutil.copytree(clone, home, ignore=shutil.ignore_patterns("_build"))
-    presets = home / "lib" / "runs" / "presets.py"
-    text, whole = presets.read_text(), PRESETS["quick"]
-    for name, value in (("epochs", 1), ("passes", 4)):
-        given = f"            {name}={getattr(whole, name)},\n"
-        assert text.count(given) == 1
-        text = text.replace(given, f"            {name}={value},\n")
-    presets.write_text(text)
-    masks = home / "lib" / "training" / "masks.py"
-    text = masks.read_text()
-    for given, value in (("TRAINED_ON = 5_000 ", "TRAINED_ON = 240 "), ("BATCHES = 100 ", "BATCHES = 10 ")):
-        assert text.count(f"\n{given}") == 1  # 5,000 scenes would be rendered and learned from for its masks alone
-        text = text.replace(f"\n{given}", f"\n{value}")
-    masks.write_text(text)
-    return home
-
-
 def test_quick_book_is_trained_here_and_now(clone, tmp_path):
-    """Every notebook is executed and every run of it trained, of one seed and with the fewest steps."""
-    home = least(clone, tmp_path / "small clone of the book")
+    """Every notebook is executed and every run of it trained, of one seed and with the fewest steps. The pages of the
+    toolbox, which are the published book's, are left out."""
+    home = tmp_path / "small clone of the book"
+    shutil.copytree(clone, home, ignore=shutil.ignore_patterns("_build"))
+    toc = (home / "_toc.yml").read_text()
+    (home / "_toc.yml").write_text(toc[: toc.index("  - caption: The toolbox")])
     done = run(
         "lib.book", "--preset", "quick", "--seeds", "[0]", cwd=home,
         WITHSTAND_RUNS=str(tmp_path / "runs"), WITHSTAND_CACHE=str(tmp_path / "cache"),
     )  # fmt: skip
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     html = home / "_build" / "quick" / "html"
-    assert book.faults(home, html) == []
+    assert book.faults(home, html) == [] and {f"notebooks/{name}" for name in PAGES} <= set(book.pages(home))
     for name in PAGES:
         assert "Preset quick: scenes" in (html / "notebooks" / f"{name}.html").read_text()
     runs = len(list((tmp_path / "runs").glob("*/record.json")))
@@ -158,11 +176,12 @@ def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
         book.execute({}, two_notebooks / "copy")
 
 
-def test_papermill_on_real_images_with_lists_as_strings(real_cifar10, tmp_path):
-    command = ["papermill", "severity_degradation.ipynb", str(tmp_path / "out.ipynb"), *QUIETLY]
-    for name, value in (("dataset", "cifar10"), ("methods", '["simclr","byol"]'), ("preset", "quick")):
+def test_papermill_on_real_images_with_lists_as_strings(clone, real_cifar10, tmp_path):
+    command = ["papermill", NOTEBOOK.name, str(tmp_path / "out.ipynb"), *QUIETLY]
+    given = {"dataset": "cifar10", "methods": '["simclr","byol"]', "seeds": "[0, 1]", "preset": "quick"}
+    for name, value in given.items():
         command += ["-p", name, value]
-    done = run(*command, cwd=NOTEBOOK.parent)
+    done = run(*command, cwd=clone / "notebooks")
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = [cell.get("outputs") for cell in json.loads((tmp_path / "out.ipynb").read_text())["cells"]]
     text, provenance = json.dumps(outputs), json.dumps(outputs[-1])  # the paper's own numbers name other methods too
@@ -170,36 +189,54 @@ def test_papermill_on_real_images_with_lists_as_strings(real_cifar10, tmp_path):
     assert "SimCLR" in provenance and "BYOL" in provenance and "Barlow" not in provenance
 
 
+def test_papermill_refuses_with_a_sentence(tmp_path):
+    """By the same call in the notebook's second cell as below."""
+    command = ["papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", "severitys", "[1]", *QUIETLY]
+    done = run(*command, cwd=NOTEBOOK.parent)
+    words = "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute"
+    assert done.returncode != 0 and done.stderr.strip().splitlines()[-1] == f"BadInput: {words}"
+
+
 @pytest.mark.parametrize(("name", "value", "words"), [
-    ("severitys", "[1]", "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute"),
     ("preset", "smal", "unknown preset 'smal' (did you mean 'small'?)"),
     ("methods", "simclr", 'methods is a list such as ["simclr"'),
 ])  # fmt: skip
-def test_papermill_refuses_with_a_sentence(tmp_path, name, value, words):
-    command = ["papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", name, value, *QUIETLY]
-    done = run(*command, cwd=NOTEBOOK.parent)
-    assert done.returncode != 0
-    assert done.stderr.strip().splitlines()[-1] == f"BadInput: {words}" or words in done.stderr.strip().splitlines()[-1]
+def test_a_notebook_refuses_with_a_sentence(name, value, words):
+    cells = json.loads(NOTEBOOK.read_text())["cells"]
+    own, study, *_ = ("".join(cell["source"]) for cell in cells if cell["cell_type"] == "code")
+    names = {"In": [], "__name__": "__main__"}
+    exec(own, names)
+    names[name] = value
+    with pytest.raises(BadInput) as error:
+        exec(study, names)
+    assert words in str(error.value) and "\n" not in str(error.value)
 
 
-def test_unknown_preset_and_data_set_are_one_sentence():
+def test_unknown_preset_and_data_set_are_one_sentence(monkeypatch, capsys):
     for arguments, words in (
         (["--preset", "huge"], "unknown preset 'huge'; allowed: quick, small, full"),
         (["--seeds", "[0]"], "a data set and seeds are for a book that is computed now: name a preset with --preset"),
         (["--preset", "quick", "--dataset", "mnist"], "unknown data set 'mnist'; allowed: cifar10, scenes"),
     ):
-        done = run("lib.book", *arguments, cwd=paths.ROOT)
-        assert done.returncode == 2 and done.stderr.strip().splitlines()[-1] == words
+        monkeypatch.setattr(sys, "argv", ["lib.book", *arguments])
+        assert book.main() == 2
+        assert capsys.readouterr().err.strip().splitlines()[-1] == words
 
 
-def test_runs_command_refuses_with_a_sentence():
+def test_runs_command_refuses_with_a_sentence(monkeypatch, capsys):
     for arguments, words in (
         (["severity", "--preset", "quick"], "unknown study 'severity'"),
         (["severity_degradation", "--preset", "quik"], "did you mean 'quick'?"),
         (["severity_degradation", "--preset", "quick", "--methods", "simclr"], "methods is a list such as"),
     ):
-        done = run("lib.chapters", *arguments, cwd=paths.ROOT)
-        assert done.returncode == 2 and words in done.stderr and "Traceback" not in done.stderr
+        monkeypatch.setattr(sys, "argv", ["lib.chapters", *arguments])
+        assert chapters_command.main() == 2
+        assert words in capsys.readouterr().err
+
+
+def test_a_refused_command_ends_with_its_sentence():
+    done = run("lib.chapters", "severity", "--preset", "quick", cwd=paths.ROOT)
+    assert done.returncode == 2 and "unknown study 'severity'" in done.stderr and "Traceback" not in done.stderr
 
 
 @pytest.mark.parametrize("name", PAGES)
