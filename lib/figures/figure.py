@@ -98,7 +98,7 @@ def _uri(picture: bytes, kind: str) -> str:
 
 
 def _cells(data: pd.DataFrame) -> str:
-    return data.to_html(index=False, border=0, float_format="{:.2f}".format)
+    return data.to_html(index=False, border=0, float_format="{:.2f}".format, na_rep="–")
 
 
 def _behind(table: str) -> str:

@@ -29,7 +29,7 @@ from lib.chapters.severity.curves import (
 )
 from lib.figures.figure import Figure
 from lib.figures.prose import UNTOLD, listed, number
-from lib.figures.style import spaced, use_style
+from lib.figures.style import settle, spaced, use_style
 from lib.measures.rows import CLEAN, by_severity
 from lib.shifts.corruptions import SEVERITIES
 
@@ -63,6 +63,7 @@ def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
     legend(drawing, (panels[0], strips[0]), 2)
     drawing.supxlabel("severity", fontsize=11)
     drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    settle(drawing)
     levels = distances.index.get_level_values("severity").nunique()
     mean = next(iter(lines.values()))
     return Figure(
@@ -112,6 +113,7 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
     for axes in cells[-1]:
         axes.set_xlabel("image distance (%)")
     drawing.supylabel("error of the linear probe (%)", fontsize=11)
+    settle(drawing)
     return Figure(
         drawing,
         name="fig-along-distance",

@@ -25,7 +25,7 @@ from lib.chapters.severity.curves import (
     range,
 )
 from lib.figures.figure import Figure
-from lib.figures.levels import summary
+from lib.figures.levels import needed, summary
 from lib.figures.prose import UNTOLD
 from lib.figures.style import title, use_style
 from lib.measures import Interval
@@ -148,7 +148,8 @@ def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     tables = []
     for words, (metric, style) in inputs.items():
         for label, table in mean_lines(rows, metric).items():
-            line = table[table["shift"].isin((CLEAN, ALL))].sort_values("severity")
+            line = needed(table[table["shift"].isin((CLEAN, ALL))], f"the metric {metric!r} by severity")
+            line = line.sort_values("severity")
             draw(axes, line, label, line_look(label) | {"linestyle": style})
             tables.append(line.assign(line=label, input=words))
     labels = list(mean_lines(rows, RAW))
