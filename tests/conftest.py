@@ -65,3 +65,17 @@ def real_cifar10(monkeypatch):
 @pytest.fixture
 def generator():
     return torch.Generator().manual_seed(0)
+
+
+@pytest.fixture
+def short_auto_attack(monkeypatch):
+    """The parts of AutoAttack by their authors, but few iterations of FAB and queries of Square, which take most of
+    its time and find nothing more on a linear model."""
+    package = pytest.importorskip("pyautoattack")
+    whole = package.AutoAttack.run_standard_evaluation
+
+    def run(self, *arguments, **options):
+        self.fab.n_iter, self.square.n_queries = 10, 100
+        return whole(self, *arguments, **options)
+
+    monkeypatch.setattr(package.AutoAttack, "run_standard_evaluation", run)

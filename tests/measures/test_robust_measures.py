@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from shorthand import cell
 from torch import nn
+from toys import Points
 
 from lib import images as library
 from lib.errors import BadInput
@@ -90,14 +91,15 @@ def blobs(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def scenes(monkeypatch):
-    """A residual network with random weights on a few scenes, with gradients that must survive."""
+def scenes(monkeypatch, tmp_path_factory):
+    """A network on a few scenes, with gradients that must survive: a small one, or a residual one of the library's."""
     monkeypatch.setattr(library, "SCENES_BLOCK", 60)
     monkeypatch.setattr(library, "SCENES_SIZE", {"train": 60, "validation": 30, "test": 30})
+    monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path_factory.getbasetemp() / "robust-scenes"))
 
-    def subject(seed: int = 0) -> Subject:
+    def subject(seed: int = 0, residual: bool = False) -> Subject:
         torch.manual_seed(seed)
-        encoder = build_encoder("resnet10_narrow")
+        encoder = build_encoder("resnet10_narrow") if residual else Points()
         images = load("scenes", "train", 60).images
         encoder.normalise_by(images)
         encoder.train()(images.float() / 255).square().mean().backward()
@@ -122,9 +124,10 @@ def value(rows, shift, severity, metric):
     return found
 
 
-def needs_package(measure) -> None:
+@pytest.fixture
+def package(request, measure) -> None:
     if isinstance(measure, AutoAttackAccuracy):
-        pytest.importorskip("pyautoattack")
+        request.getfixturevalue("short_auto_attack")
 
 
 # ---- Closed forms
@@ -216,9 +219,10 @@ def test_a_perturbation_of_almost_nothing_changes_nothing(scenes):
     assert value(rows, "pgd", 1e-4, "accuracy") == value(rows, "none", 0, "accuracy")
 
 
-@pytest.mark.parametrize("seed", [0, 1])
-def test_what_holds_for_every_encoder(scenes, seed):
-    rows = RobustAccuracy(images=30, epsilons=(0.25, 0.5, 1, 8), steps=10, restarts=2).rows(scenes(seed))
+@pytest.mark.parametrize(("residual", "images", "steps"), [(False, 30, 10), (True, 10, 5)])
+def test_what_holds_for_every_encoder(scenes, residual, images, steps):
+    measure = RobustAccuracy(images=images, epsilons=(0.25, 0.5, 1, 8), steps=steps, restarts=2)
+    rows = measure.rows(scenes(1, residual))
     for metric, along in (("accuracy", (0.25, 0.5, 1, 8)), ("accuracy of the head", (4, 8))):
         curve = [value(rows, "none", 0, metric), *(value(rows, "pgd", epsilon, metric) for epsilon in along)]
         assert curve == sorted(curve, reverse=True)
@@ -226,7 +230,7 @@ def test_what_holds_for_every_encoder(scenes, seed):
         assert value(rows, weaker, 8, "accuracy") <= value(rows, "none", 0, "accuracy")
     for weaker in ("pgd-2", "fgsm"):
         assert value(rows, weaker, 8, "accuracy") >= value(rows, "pgd", 8, "accuracy")
-    assert (rows["images"] == 30).all() and not rows.duplicated(["shift", "level", "metric"]).any()
+    assert (rows["images"] == images).all() and not rows.duplicated(["shift", "level", "metric"]).any()
 
 
 def test_a_head_that_does_nothing_reads_as_the_encoder_does(blobs):
@@ -272,8 +276,7 @@ def test_attacks_meet_float32_whatever_is_switched_on(scenes):
 # ---- AutoAttack
 
 
-def test_auto_attack_of_a_linear_model_is_exact_and_at_most_pgd(blobs):
-    pytest.importorskip("pyautoattack")
+def test_auto_attack_of_a_linear_model_is_exact_and_at_most_pgd(blobs, short_auto_attack):
     subject = blobs(classes=4)
     rows = AutoAttackAccuracy(images=40, epsilon=2).rows(subject)
     test = subject.split("test", 40)
@@ -396,8 +399,7 @@ def test_a_gradient_goes_through_crops(blobs):
 
 
 @each
-def test_a_measure_leaves_the_network_as_it_was(scenes, measure):
-    needs_package(measure)
+def test_a_measure_leaves_the_network_as_it_was(scenes, measure, package):
     subject = scenes()
 
     def state() -> list[torch.Tensor]:
@@ -414,8 +416,7 @@ def test_a_measure_leaves_the_network_as_it_was(scenes, measure):
 
 
 @each
-def test_rows_are_the_same_twice(blobs, measure):
-    needs_package(measure)
+def test_rows_are_the_same_twice(blobs, measure, package):
     first, second = (measure.rows(blobs(classes=4)) for _ in range(2))
     assert first.equals(second) and first["value"].between(-100, 100).all()
 

@@ -754,8 +754,7 @@ def test_bad_input_of_attacks_on_classifiers():
 # The authors' package
 
 
-def test_auto_attack_of_a_linear_model_is_exact():
-    pytest.importorskip("pyautoattack")
+def test_auto_attack_of_a_linear_model_is_exact(short_auto_attack):
     model, images = Linear(4, seed=1), pictures(12, low=0.3, high=0.7)
     labels = model(images).argmax(1)
     weights = model.weight.detach()
