@@ -1,6 +1,7 @@
 """The house: how large its parts may be, which room may lean on which, and that no general room knows a question."""
 
 import ast
+import functools
 import re
 from pathlib import Path
 
@@ -69,10 +70,15 @@ def room_of(module: str) -> str:
     return module.removeprefix("lib").removeprefix(".").split(".")[0]
 
 
+@functools.cache
+def nodes_of(path: Path) -> list[ast.AST]:
+    return list(ast.walk(ast.parse(path.read_text())))
+
+
 def imports(path: Path) -> list[str]:
     """Modules of `lib` that a file imports, wherever in it; of "from lib import room", "lib.room"."""
     found = []
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in nodes_of(path):
         if isinstance(node, ast.Import):
             found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom):
@@ -84,7 +90,7 @@ def imports(path: Path) -> list[str]:
 
 def functions(path: Path) -> dict[str, int]:
     """Lines of each function of a file, with decorators and docstring."""
-    nodes = [node for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)]
+    nodes = [node for node in nodes_of(path) if isinstance(node, ast.FunctionDef)]
     first = [min([node.lineno, *(decorator.lineno for decorator in node.decorator_list)]) for node in nodes]
     return {f"{node.name} ({start})": node.end_lineno - start + 1 for node, start in zip(nodes, first, strict=True)}
 

@@ -31,7 +31,9 @@ PLAN = Training(epochs=2, batch_size=32, precision="fp32")
 
 
 @pytest.fixture(autouse=True)
-def small_scenes(monkeypatch):
+def small_scenes(monkeypatch, tmp_path_factory):
+    """Rendered once for all of these tests."""
+    monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path_factory.getbasetemp() / "engine-scenes"))
     monkeypatch.setattr(images, "SCENES_BLOCK", 64)
     monkeypatch.setattr(images, "SCENES_SIZE", {"train": 64, "validation": 40, "test": 40})
 
