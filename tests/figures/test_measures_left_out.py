@@ -16,7 +16,8 @@ from lib.figures.prose import UNTOLD
 from lib.runs import Study
 
 ELSEWHERE = {"lib.training", "lib.images", "lib.shifts.saliency", "lib.measures", "lib.precision"}  # of live cells
-IMAGES = ("mask_quality_table", "background_sheet", "saliency_failures", "diagram", "provenance", "tuning")
+IMAGES = ("mask_quality_table", "background_sheet", "saliency_failures", "_sheet(image)", "diagram", "provenance",
+          "tuning")  # fmt: skip
 
 
 def cells(page):
