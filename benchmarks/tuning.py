@@ -53,7 +53,7 @@ class ValidationAccuracy:
     def rows(self, subject: Subject) -> pd.DataFrame:
         features, labels = subject.features("validation"), subject.split("validation").labels
         right = (subject.probe.predict(features) == labels).cpu().numpy()
-        return pd.DataFrame([row(CLEAN, 0, "probe accuracy", right)], columns=list(COLUMNS))
+        return pd.DataFrame([row(CLEAN, "probe accuracy", right)], columns=list(COLUMNS))
 
 
 def tried(method: str, point: Point, scale: Preset, seed: int, time_limit: float, progress: bool) -> dict[str, object]:

@@ -111,7 +111,7 @@ def test_none_of_five_hundred_by_hand():
 @pytest.mark.parametrize("right", [1, 5, 150, 499])
 def test_seeds_that_agree_have_wilson_s_interval(right):
     """The number of images is that of the standard errors, as rows have them."""
-    *_, value, error, images = row("none", 0, "accuracy", np.arange(500) < right)
+    *_, value, error, images = row("none", "accuracy", np.arange(500) < right)
     theirs = stats.binomtest(right, 500).proportion_ci(0.95, method="wilson")
     for known in (None, images):
         found = share_interval([value] * 4, [error] * 4, known)
@@ -136,10 +136,10 @@ def test_shares_in_the_middle_with_many_images_are_as_before():
 
 @given(st.lists(st.integers(0, 50), min_size=2, max_size=5))
 def test_an_interval_of_a_share_lies_within_and_has_a_width(counts):
-    rows = [row("none", 0, "accuracy", np.arange(50) < right) for right in counts]
-    found = share_interval([r[3] for r in rows], [r[4] for r in rows], [r[5] for r in rows])
+    rows = [row("none", "accuracy", np.arange(50) < right) for right in counts]
+    found = share_interval([r[-3] for r in rows], [r[-2] for r in rows], [r[-1] for r in rows])
     assert 0 <= found.low <= found.mean <= found.high <= 100 and found.high - found.low > 1
-    mirrored = share_interval([100 - r[3] for r in rows], [r[4] for r in rows], [r[5] for r in rows])
+    mirrored = share_interval([100 - r[-3] for r in rows], [r[-2] for r in rows], [r[-1] for r in rows])
     assert (100 - mirrored.high, 100 - mirrored.low) == pytest.approx((found.low, found.high))
 
 
@@ -148,8 +148,8 @@ def test_shares_near_a_border_are_covered():
     generator, missed, below = np.random.default_rng(5), 0, 0
     for _ in range(400):
         truth = 1 / (1 + np.exp(4.595 + 0.3 * generator.normal(size=(3, 1))))
-        rows = [row("none", 0, "accuracy", right) for right in generator.random((3, 200)) < truth]
-        columns = [[r[place] for r in rows] for place in (3, 4, 5)]
+        rows = [row("none", "accuracy", right) for right in generator.random((3, 200)) < truth]
+        columns = [[r[place] for r in rows] for place in (-3, -2, -1)]
         found = share_interval(*columns)
         missed += not found.low <= 100 * 0.0104 <= found.high
         below += interval(*columns[:2]).low < 0
