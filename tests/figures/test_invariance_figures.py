@@ -1,7 +1,6 @@
 """Figures of what encoders look through, against loops over the rows, SciPy and cases by hand."""
 
 import re
-from itertools import combinations
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -13,6 +12,7 @@ from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
 from shorthand import cell, unfolded
+from worlds.invariance import COLUMNS, ONE_PARAMETER, SETS, THREE, made_up
 
 from lib.chapters.augmentation import invariance
 from lib.chapters.augmentation.claims import above_chance
@@ -21,54 +21,18 @@ from lib.chapters.augmentation.erasure import erasure_bars
 from lib.chapters.augmentation.views import real_views
 from lib.errors import BadInput
 from lib.figures.style import LOOK, RECIPE_LOOK
-from lib.images.objects import CAUSES, OBJECTS
+from lib.images.objects import OBJECTS
 from lib.measures import share_interval
 from lib.measures.read_out import READ
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
 
-COLUMNS = ["method", "seed", "augmentation", "shift", "of", "metric", "value", "standard_error"]
-THREE = ("default", "spatial", "appearance")
 TITLES = {("simclr", "default"): "SimCLR, default", ("simclr", "spatial"): "SimCLR, spatial",
           ("simclr", "appearance"): "SimCLR, appearance", ("moco_v2", "default"): "MoCo v2, default",
           ("moco_v2", "spatial"): "MoCo v2, spatial", ("moco_v2", "appearance"): "MoCo v2, appearance",
           ("supervised", None): "Supervised", ("random", None): "Random weights"}  # fmt: skip
 MOCO = {arm: title for arm, title in TITLES.items() if arm[0] != "simclr"}
-ONE_PARAMETER = {"rotation": "angle (degrees)", "scale": "factor", "brightness": "factor", "contrast": "factor",
-                 "saturation": "factor", "hue": "turns", "blur": "sigma (px)", "sharpness": "factor",
-                 "posterize": "bits"}  # fmt: skip
-SETS = (("coil", ""), *(("scenes", cause) for cause in CAUSES))
 MINUS = "\N{MINUS SIGN}"
-
-
-def made_up(seeds=3, settings_of_a_transform=4):
-    """Rows of all arms of the study, in the order of the methods' table; "invert" turns features to their opposite."""
-    generator, lines = np.random.default_rng(0), []
-    arms = [(method, a) for method in ("simclr", "moco_v2") for a in (*THREE, "fusion")]
-    arms += [("moco_v2", name) for name in ("three defaults", *AUGMENTATIONS) if name not in THREE]
-    for method, augmentation in (*arms, ("supervised", None), ("random", None)):
-        for seed in range(seeds):
-
-            def add(shift, metric, value, error=1.0, of=0, run=(method, seed, augmentation)):
-                lines.append((*run, shift, of, metric, value + generator.normal(0, 2), error))
-
-            add("none", "whitened similarity", 0.4, 0.0)
-            for place, (name, kind) in enumerate(TRANSFORMS.items()):
-                add(name, "whitened similarity", -25 if name == "invert" else 20 + 4 * place)
-                grid = kind.grid(32, settings_of_a_transform)
-                for value in grid[:, 0].tolist() if name in ONE_PARAMETER else ():
-                    add(name, "whitened similarity along", 60 - 10 * (augmentation == "spatial"), of=value)
-            for place, (name, cause) in enumerate(SETS):
-                add(name, "whitened similarity", 40 + 8 * place, of=cause)
-                add(name, "whitened chance", 10 + place, 0.0, of=cause)
-            for place, name in enumerate(READ):
-                add("none", "linear R2", 60 - 4.5 * place, of=name)
-                add("none", "kernel R2", 99.0, of=name)
-                add("without object_hue", "linear R2", 50 - 4.5 * place if place else 1.0, of=name)
-            add("coil", "linear R2", 99.0, of="azimuth")
-            add("none", "shape accuracy", 50)
-            add("without object_hue", "shape accuracy", 45)
-    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -129,34 +93,6 @@ def dots(axes):
 # All figures
 
 
-def test_every_figure_has_words_and_data(shown):
-    names = {f"fig-{name}" for name in ("invariance-map", "parts-map", "similarity-curves", "real-views", "factor-map",
-                                        "erasure")}  # fmt: skip
-    assert {figure.name for figure in shown.values()} == names
-    for figure in shown.values():
-        assert len(figure.alt) > 100 and figure.caption.endswith(". Scope.")
-        for words in (figure.alt, figure.caption):
-            assert not re.search(rf"nan|None|\d\.\d{{3}}|\n|[-{MINUS}]0\b(?!\.)|\s\s|\.\.| ,|_|\(\)", words)
-        assert len(figure.data) and not re.search("nan|None", figure._table())
-
-
-def test_words_do_not_overlap(shown):
-    for name, figure in shown.items():
-        figure.drawing.draw_without_rendering()
-        words = [text for axes in figure.drawing.axes for text in (*axes.texts, axes._left_title, axes.title)]
-        words += [text for legend in figure.drawing.legends for text in legend.get_texts()]
-        words += [axes.xaxis.label for axes in figure.drawing.axes]
-        for axes in figure.drawing.axes:
-            words += axes.yaxis.get_ticklabels()
-            if axes.axison and name not in ("map", "parts", "factors"):  # the titles of their columns are turned
-                low, high = axes.get_xlim()
-                words += [text for text in axes.xaxis.get_ticklabels() if low <= text.get_position()[0] <= high]
-        boxes = [text.get_window_extent() for text in words if text.get_text() and text.get_visible()]
-        assert len(boxes) > 15
-        for a, b in combinations(boxes, 2):
-            assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), name  # 0.7: the height of the letters
-
-
 def test_a_phone_shows_letters_of_nine_pixels(shown):
     for figure in shown.values():
         inches = figure.drawing.get_tightbbox().width
@@ -164,12 +100,7 @@ def test_a_phone_shows_letters_of_nine_pixels(shown):
         assert min(text.get_fontsize() for text in words if text.get_text()) / 72 * 390 / inches > 9
 
 
-def test_same_image_each_time(shown):
-    for name in ("views", "erasure"):  # those that are laid out for their words
-        assert shown[name].picture() == shown[name].picture()
-
-
-def test_missing_augmentations_may_be_nan(rows, shown):
+def test_missing_augmentations_may_be_nan(rows, shown, unlaid):
     as_nan = rows.assign(augmentation=rows["augmentation"].astype(object).fillna(np.nan))
     for draw in (invariance.invariance_map, real_views):
         figure = draw(as_nan, "Scope.")
@@ -180,7 +111,7 @@ def test_missing_augmentations_may_be_nan(rows, shown):
         assert list(invariance.factor_map(one, "").data)[2:] == ["Supervised", "Random weights"]
 
 
-def test_one_seed_is_drawn_without_intervals(rows):
+def test_one_seed_is_drawn_without_intervals(rows, unlaid):
     few = rows[(rows["seed"] == 0) & ~rows["shift"].isin(list(ONE_PARAMETER)[2:])]
     for name, figure in drawn(few).items():
         assert not re.search("nan", figure.alt + figure.caption + figure._table())
@@ -189,7 +120,7 @@ def test_one_seed_is_drawn_without_intervals(rows):
             assert "not told apart for" in figure.caption and "higher" not in figure.caption
 
 
-def test_what_is_missing_is_left_out_and_nothing_is_refused(rows):
+def test_what_is_missing_is_left_out_and_nothing_is_refused(rows, unlaid):
     references = rows[rows["method"].isin(["supervised", "random"])]
     assert list(invariance.invariance_map(references, "").data)[2:] == ["Supervised", "Random weights"]
     assert invariance.parts_map(references, "") is None
@@ -267,7 +198,7 @@ def test_invariance_map_by_a_loop(rows, shown):
     assert "Blue and bold: 8 of 144 cells, below zero." in figure.caption
 
 
-def test_chance_is_that_of_the_arms_that_are_shown(rows, shown):
+def test_chance_is_that_of_the_arms_that_are_shown(rows, shown, unlaid):
     chance = [values(rows, arm, "none", "whitened similarity")[0].mean() for arm in TITLES]
     low, high = (f"{end:.1f}".replace("-", MINUS) for end in (min(chance), max(chance)))
     assert f"Two different images score {low} to {high}, the level of chance." in shown["map"].caption
@@ -295,7 +226,7 @@ def test_parts_in_the_order_of_the_augmentations(rows, shown):
     assert words in shown["parts"].caption
 
 
-def test_no_parts_no_map(rows):
+def test_no_parts_no_map(rows, unlaid):
     three = rows[rows["augmentation"].isin([*THREE, "fusion"]) | rows["augmentation"].isna()]
     assert invariance.parts_map(three, "") is None
     assert invariance.parts_map(rows, "", method="simclr") is None
@@ -319,7 +250,7 @@ def test_factor_map_by_a_loop(rows, shown):
     assert f"SimCLR, default object hue ({means[:, 0].max():.0f})" in figure.alt
 
 
-def test_an_arm_that_lacks_a_line_is_left_out(rows):
+def test_an_arm_that_lacks_a_line_is_left_out(rows, unlaid):
     lacking = rows[~((rows["method"] == "supervised") & (rows["subset"] == "roll"))]
     assert "Supervised" not in list(invariance.factor_map(lacking, "").data)
     nobody = rows[rows["subset"] != "roll"]
@@ -402,14 +333,14 @@ def views_of(cells):
     return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
-def test_views_are_paired_within_a_run():
+def test_views_are_paired_within_a_run(unlaid):
     """Similarity and chance that go together over seeds: half of the way each time, and an interval without width."""
     cells = [("default", ("coil", ""), 50 + c / 2, c, 0.0) for c in (0.0, 20.0, 60.0)]
     data = real_views(views_of(cells), "").data
     assert data.iloc[0].tolist() == ["MoCo v2, default", "azimuth (COIL)", *[pytest.approx(50)] * 3, 3]
 
 
-def test_error_over_objects_is_that_of_the_ratio():
+def test_error_over_objects_is_that_of_the_ratio(unlaid):
     """60 above a chance of 20 is half of the way; each point of similarity is 1.25 points of it."""
     cells = [("default", ("scenes", "object_hue"), 60.0, 20.0, 2.0)] * 2
     data = real_views(views_of(cells), "").data

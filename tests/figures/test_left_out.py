@@ -39,7 +39,7 @@ def home(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("method", ["moco_v3", "simclr", "random"])
-def test_the_methods_page_without_a_method(home, method):
+def test_the_methods_page_without_a_method(home, method, unlaid):
     without(home, "methods", method)
     results = Study(PLANS["methods"]).results()
     name, count = METHODS[method].title, len(results.records) + 3
@@ -54,7 +54,7 @@ def test_the_methods_page_without_a_method(home, method):
 
 
 @pytest.mark.parametrize(("method", "measure"), [("simclr", ""), ("byol", "corruption_error")])
-def test_the_severity_page_without_a_method(home, method, measure):
+def test_the_severity_page_without_a_method(home, method, measure, unlaid):
     without(home, "severity_degradation", method, measure)
     results = Study(PLANS["severity_degradation"], seeds=[0, 1]).results()  # two are enough, and faster
     name, told = METHODS[method].title, figures.standing_words(results)

@@ -13,7 +13,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from shorthand import unfolded
+from worlds.methods import results
 
 from lib import paths
 from lib.chapters import PLANS
@@ -25,33 +25,11 @@ from lib.figures.tables import views_in_words
 from lib.methods import METHODS, PLAIN
 from lib.methods.removal import Removal
 from lib.methods.repulsion import Repulsion
-from lib.runs import Results, RunConfig, Study
+from lib.runs import Study
 from lib.runs.recipes import RECIPES
 
 NOTEBOOK = paths.ROOT / "notebooks" / "methods.ipynb"
 PHONE = 390  # pixels
-
-
-def results(accuracies, standard_error=0.0, seconds=None):
-    """Made-up results from {method: probe accuracy of each seed}; nearest neighbours are 5 points below."""
-    rows, records = [], []
-    for method, values in accuracies.items():
-        for seed, value in enumerate(values):
-            for metric, found in (("knn accuracy", value - 5), ("probe accuracy", value)):
-                rows.append((method, seed, "none", 0, metric, found, standard_error))
-            config = RunConfig("scenes", method, seed=seed).to_dict()
-            records.append(
-                {
-                    "config": config,
-                    "seconds": config["training"]["epochs"] * (seconds or {}).get(method, [7.0] * 9)[seed],
-                    "images_per_second": 1000.0 + seed,
-                    "peak_memory_mib": 1300,
-                    "device": "CPU, 2 threads",
-                    "precision": "bf16",
-                }
-            )
-    names = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
-    return Results(records, unfolded(pd.DataFrame(rows, columns=names)), "small", stale=False)
 
 
 def test_every_paradigm_without_labels_has_a_diagram():

@@ -1,7 +1,6 @@
 """Robustness figures and tables against loops over the rows, SciPy, closed forms and cases by hand."""
 
 import re
-from itertools import combinations
 
 import numpy as np
 import pandas as pd
@@ -10,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib import colormaps
 from matplotlib.colors import to_rgb
-from matplotlib.text import Text
 from scipy import stats
 from scipy.special import expit
 from shorthand import unfolded
+from worlds.severity import COLUMNS, EIGHT, made_up
 
 from lib.chapters.severity import robustness
 from lib.errors import BadInput
@@ -21,34 +20,10 @@ from lib.figures import matrix
 from lib.figures.levels import baseline_line, line_half_width
 from lib.figures.marks import on_line, round_ticks
 from lib.figures.style import LOOK
-from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
-from lib.measures.rows import as_rows, number
+from lib.measures.corruption_error import MEASURED
 from lib.methods import METHODS
-from lib.shifts.corruptions import CORRUPTIONS
 
-EIGHT = ("simclr", "byol", "simsiam", "dino", "barlow_twins", "swav", "supervised", "random")
 LEARNERS = EIGHT[:-2]
-COLUMNS = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
-IMAGES = 80
-
-
-def made_up(methods=EIGHT, encoder="resnet10", seeds=3, natural=True):
-    """Errors that grow with severity, but under the last corruption of the benchmark, where they fall."""
-    generator, tables = np.random.default_rng(len(encoder)), []
-    slopes = np.linspace(0.01, 0.09, 19)
-    slopes[len(CORRUPTIONS) - 1] = -0.03
-    for m, method in enumerate(methods):
-        for seed in range(seeds):
-            chance = 0.25 + 0.03 * m + slopes[:, None] * (1 + 0.1 * m) * np.arange(1, 6)
-            clean = generator.random(IMAGES) < 0.25 + 0.03 * m
-            rows = [error_rows(clean, generator.random((19, 5, IMAGES)) < chance[..., None])]
-            gaps = generator.normal(0.02 + 0.01 * m, 0.1, (6, IMAGES)) + 0.02 * np.arange(6)[:, None]
-            rows.append(calibration_rows(gaps[0], np.broadcast_to(gaps[1:], (19, 5, IMAGES))))
-            if natural:
-                value = 50 + generator.normal()
-                rows.append(as_rows([number("cifar10-shift", "balanced error", value, 4439, standard_error=1.0)]))
-            tables.append(pd.concat(rows).assign(method=method, seed=seed, encoder=encoder))
-    return pd.concat(tables, ignore_index=True)
 
 
 @pytest.fixture(scope="module")
@@ -81,35 +56,6 @@ def cell(rows, method, metric, shift, severity, encoder="resnet10"):
         and (np.isnan(line.level) if severity == 0 else line.level == severity)
     ]
     return sum(values) / len(values)
-
-
-def test_every_figure_has_words_and_data(shown):
-    names = {"fig-heat-map", "fig-effective-robustness", "fig-calibration", "fig-ranks", "fig-transformer"}
-    assert {figure.name for figure in shown.values()} == names
-    for figure in shown.values():
-        assert len(figure.alt) > 100 and figure.caption.endswith("Scope.")
-        for words in (figure.alt, figure.caption):
-            assert not re.search(r"nan|None|\d\.\d{3}|\n|-0\b(?!\.)|\s\s", words)
-        assert len(figure.data) and "nan" not in figure._table()
-
-
-def test_words_do_not_overlap(shown):
-    for figure in shown.values():
-        figure.drawing.draw_without_rendering()
-        words = [text for axes in figure.drawing.axes for text in axes.texts]
-        words += [text for legend in figure.drawing.legends for text in legend.get_texts()]
-        for axes in figure.drawing.axes:
-            if axes.axison and not (figure.name == "fig-ranks" or figure.name == "fig-heat-map"):  # theirs are turned
-                words += [text for axis in (axes.xaxis, axes.yaxis) for text in axis.get_ticklabels()]
-        boxes = [Text.get_window_extent(text) for text in words if text.get_text() and text.get_visible()]
-        assert len(boxes) > 5
-        for a, b in combinations(boxes, 2):
-            assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), figure.name  # 0.7: the height of the letters
-
-
-def test_same_image_each_time(shown):
-    for name in ("effective", "transformer"):  # those that are laid out for their words
-        assert shown[name].picture() == shown[name].picture()
 
 
 def test_heat_map_by_a_loop(rows, shown):
@@ -317,7 +263,7 @@ def test_round_ticks(span, ticks):
     assert list(round_ticks(span)) == ticks
 
 
-def test_calibration_without_bias_where_rows_have_it(rows, shown):
+def test_calibration_without_bias_where_rows_have_it(rows, shown, unlaid):
     """Older rows have none, and the caption says what that means."""
     assert "biased upwards" in shown["calibration"].caption and "Expected" in shown["calibration"].caption
     own = rows[rows["metric"] == "calibration error"]
@@ -407,7 +353,7 @@ def test_sentence_names_the_least_and_the_most_agreeing_pair():
     assert "agree equally about the order of the methods (Kendall's tau 1.00)" in robustness.rank_sentence(same)
 
 
-def test_one_method_has_no_order(rows):
+def test_one_method_has_no_order(rows, unlaid):
     alone = rows[rows["method"].isin(["simclr", "supervised", "random"])]
     assert robustness.rank_stability(alone, "") is None and robustness.rank_agreement(alone).empty
     assert "too few methods" in robustness.rank_sentence(alone)

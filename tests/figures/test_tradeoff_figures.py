@@ -1,18 +1,18 @@
 """Figures of the third question against loops over the rows, hand-made fronts and sums by hand."""
 
 import copy
-import re
 from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
 import pandas as pd
 import pytest
+from contract import check_apart, check_words, words_of
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from matplotlib.text import Annotation, Text
-from shorthand import unfolded
+from worlds.tradeoff import EPSILONS, IMAGES, KNOWN, made_up
 
 from lib.chapters import PLANS
 from lib.chapters.tradeoff import numbers as tradeoff
@@ -27,22 +27,11 @@ from lib.figures.systems_look import system_look
 from lib.measures import share_interval
 from lib.methods import METHODS
 from lib.runs import Results
-from lib.runs.plan import configs_of_systems, systems_of
 
 STUDY = "accuracy_robustness_tradeoff"
 COMPARED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick")]
 SCATTERED = [name for name, system in SYSTEMS.items() if system.role in ("main", "yardstick", "updates")]
-EPSILONS = (1, 2, 4, 8, 16, 32)
-IMAGES = 5_000
 TITLES = {system.title: name for name, system in SYSTEMS.items()}
-# Clean accuracy, that under PGD at 8/255, and that under AutoAttack, of the systems that a front is worked out for.
-KNOWN = {
-    "random": (28, 1, 1), "simclr": (52, 2, 1), "simclr pgd": (40, 15, 12), "simclr free": (42, 13, 11),
-    "emp crops": (50, 1, 1), "emp patches pgd": (38, 14, 11), "emp crops pgd": (41, 16, 13),
-    "emp patches free": (36, 17, 14), "cf-amc-ssl": (44, 18, 13), "acl": (43, 20, 16), "deacl": (45, 17, 15),
-    "supervised": (64, 1, 1), "supervised pgd": (55, 26, 24), "supervised free": (57, 24, 21),
-    "supervised fgsm": (54, 25, 20), "trades": (53, 27, 25),
-}  # fmt: skip
 # By hand: sorted by clean accuracy, who is more robust than all that follow.
 FRONTS = {
     "pgd": (["trades", "supervised pgd", "supervised free", "supervised"], ["acl", "cf-amc-ssl", "deacl", "simclr"]),
@@ -50,52 +39,6 @@ FRONTS = {
         ["trades", "supervised pgd", "supervised free", "supervised"], ["acl", "deacl", "simclr"]
     ),
 }  # fmt: skip
-
-
-def passes_of(config):
-    """Views forward and backward of an image in an epoch, written out."""
-    views = config.settings.views if config.method == "emp_ssl" else {"simclr": 2, "acl": 2}.get(config.method, 1)
-    if config.method in ("acl", "trades"):
-        return 2 * views + 5 * views
-    kind = config.attack.kind if config.attack else None
-    return views * {None: 1, "pgd": 6, "free": 3, "fgsm": 2}[kind]
-
-
-def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "autoattack"), epsilons=EPSILONS):
-    """Known means of at least 1: seeds lie at -1, 0 and 1 points around them."""
-    systems = systems_of(PLANS[STUDY], preset) if systems is None else systems
-    records, lines = [], []
-    for (name, seed), config in configs_of_systems(PLANS[STUDY], preset, systems, seeds).items():
-        record = {"key": f"{name} {seed}", "config": config.to_dict(), "system": name, "seconds": 100.0 + seed,
-                  "data": {"train_images": IMAGES}, "device": "cpu"}  # fmt: skip
-        batch, epochs = config.training.batch_size, config.training.epochs
-        if config.method != "random":
-            batches = epochs * (IMAGES // batch)
-            record["updates"] = batches * (3 if config.attack and config.attack.kind == "free" else 1)
-            record["passes"] = batches * batch * passes_of(config)
-        if config.attack:
-            record["monitored"] = [
-                {"epoch": epoch, "seconds": 1.0, "accuracy": 30.0 + epoch + seed, "fgsm accuracy": 20.0 + epoch,
-                 "pgd accuracy": 18.0 + epoch - seed}
-                for epoch in range(1, epochs + 1)
-            ]  # fmt: skip
-        records.append(record)
-        place = list(SYSTEMS).index(name)
-        clean, robust, hardest = KNOWN.get(name, (39 + place / 10, 12 + place / 10, 9))
-        # A line through the two known accuracies, and flat beyond: no seed is below nothing.
-        along = {e: max(robust * 8 / e, 1.0) if e > 8 else clean + (robust - clean) * e / 8 for e in epsilons}
-        cells = [("none", 0, clean, 500), *(("pgd", e, value, 500) for e, value in along.items())]
-        cells += [("autoattack", 8, hardest, 200)]
-        for shift, severity, mean, images in cells:
-            if shift in ("none", *attacks):
-                measure = "robust_accuracy(images=500, epsilons=1 8, steps=20, restarts=2)#1"
-                lines.append((record["key"], measure, shift, severity, "accuracy", mean + seed - 1, 0.5, images,
-                              name, config.method, seed, "cifar10"))  # fmt: skip
-            lines.append((record["key"], "other()", shift, severity, "similarity", 99.0, 0.5, images, name,
-                          config.method, seed, "cifar10"))  # fmt: skip
-    columns = ["run", "measure", "shift", "of", "metric", "value", "standard_error", "images", "system", "method",
-               "seed", "dataset"]  # fmt: skip
-    return Results(records, unfolded(pd.DataFrame(lines, columns=columns)), preset, False, systems=SYSTEMS)
 
 
 DRAWN = {
@@ -143,50 +86,19 @@ def panels_of(figure):
 # All of them
 
 
-def check_words(figure):
-    assert len(figure.alt) > 60 and figure.caption.endswith("Scope.")
-    for words in (figure.alt, figure.caption):
-        assert not re.search(r"nan|None|\d\.\d{3}|\n|-0\b(?!\.)|\s\s|_|\.\.|set\(|\[\]", words), words
-    assert len(figure.data)
-
-
-def check_apart(figure):
-    """No word covers another, and none is small or beyond the drawing's width."""
-    figure.drawing.draw_without_rendering()
-    words = [text for legend in figure.drawing.legends for text in [*legend.get_texts(), legend.get_title()]]
-    words += [getattr(figure.drawing, name, None) for name in ("_supxlabel", "_supylabel")]
-    for axes in panels_of(figure):
-        words += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
-        words += axes.get_legend().get_texts() if axes.get_legend() else []
-        for axis, limits in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
-            labels = zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=False)  # no labels where axes are shared
-            words += [label for place, label in labels if limits[0] <= place <= limits[1]]
-    words = [text for text in words if text is not None and text.get_text() and text.get_visible()]
+def check_small_print(figure):
+    """No word is small or beyond the drawing's width."""
+    words = words_of(figure)
     assert min(text.get_fontsize() for text in words) >= 9.5
-    boxes = [(text.get_text(), Text.get_window_extent(text)) for text in words]
-    assert len(boxes) > 5
-    width = figure.drawing.bbox.width
-    assert all(-1 <= box.x0 and box.x1 <= width + 1 for _, box in boxes)
-    for (first, a), (second, b) in combinations(boxes, 2):
-        assert not a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7)), (figure.name, first, second)  # 0.7: height of letters
+    boxes = [Text.get_window_extent(text) for text in words]
+    assert len(boxes) > 5 and figure.drawing.get_figwidth() <= 7
+    assert all(-1 <= box.x0 and box.x1 <= figure.drawing.bbox.width + 1 for box in boxes)
 
 
-def test_every_figure_has_words_and_data(shown):
+def test_words_are_large_and_within_the_drawing(shown):
     for name, figure in shown.items():
         assert figure.name == name
-        check_words(figure)
-        assert "nan" not in figure._table().lower()
-        assert figure.drawing.get_figwidth() <= 7
-
-
-def test_words_do_not_overlap(shown):
-    for figure in shown.values():
-        check_apart(figure)
-
-
-def test_same_image_each_time(shown):
-    for name in ("fig-trade-off", "fig-monitor"):
-        assert shown[name].picture() == shown[name].picture()
+        check_small_print(figure)
 
 
 def test_in_class_and_with_one_seed_all_are_drawn(in_class):
@@ -197,7 +109,7 @@ def test_in_class_and_with_one_seed_all_are_drawn(in_class):
             assert ("interval" in figure.caption) == (results is in_class and figure.name != "fig-monitor")
 
 
-def test_nothing_to_draw_is_one_sentence(results, in_class):
+def test_nothing_to_draw_is_one_sentence(results, in_class, unlaid):
     none = Results([], results.rows[:0], "small", False, systems=SYSTEMS)
     for draw in DRAWN.values():
         with pytest.raises(BadInput) as refusal:
@@ -467,7 +379,7 @@ def test_crops_are_the_rows(results, shown):
     )
 
 
-def test_one_kind_and_one_number_of_views(in_class):
+def test_one_kind_and_one_number_of_views(in_class, unlaid):
     figure = crops_sweep(in_class, "Scope.")
     assert list(figure.data["views"]) == [4] and "patches" not in figure.alt
     assert "passes an image. Scope." in figure.caption and "but" not in figure.caption
@@ -555,7 +467,7 @@ def test_overfitting_is_told_and_drawn(results):
 @pytest.mark.parametrize(("fgsm", "pgd", "overfitted"), [
     (14, 3, True), (31, 20, False), (7, 0, False), (20, 11, False), (9, 0, True),
 ])  # fmt: skip
-def test_overfitting_is_a_wide_gap_over_little(results, fgsm, pgd, overfitted):
+def test_overfitting_is_a_wide_gap_over_little(results, fgsm, pgd, overfitted, unlaid):
     """Over 8 points more than PGD, and over twice as much; the course before the end does not matter."""
     records = [record for record in copy.deepcopy(results.records) if record["system"] == "acl"]
     for record in records:

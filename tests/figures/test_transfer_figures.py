@@ -1,7 +1,6 @@
 """Tables and figures of tasks against loops over the rows, SciPy, published tables and cases by hand."""
 
 import re
-from itertools import combinations, product
 
 import numpy as np
 import pandas as pd
@@ -9,55 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
-from matplotlib.text import Text
 from scipy import stats
-from shorthand import unfolded
+from worlds.transfer import ARMS, HERE, OWN, RECIPES, SEEDS, made_up
 
 from lib.chapters.augmentation import transfer
 from lib.chapters.augmentation.claims import TASKS
 from lib.errors import BadInput
 from lib.figures.style import LOOK, RECIPE_LOOK, arm
-from lib.shifts.corruptions import EVERY
-from lib.shifts.transforms import TRANSFORMS
-
-RECIPES = ("default", "spatial", "appearance", "fusion")
-ARMS = (
-    *(("moco_v2", recipe) for recipe in (*RECIPES, "three defaults")),
-    *((method, recipe) for method in ("simclr", "byol") for recipe in RECIPES),
-    ("supervised", None), ("random", None),
-)  # fmt: skip
-OWN = [pair for pair in ARMS if pair[0] == "moco_v2"]
-HERE = ("own classes", "cifar100-5k", "dtd", "pacs-photo", "pacs-sketch", "coil azimuth", "object_hue", "x",
-        "light_azimuth")  # fmt: skip
-SEEDS = (0, 1, 2)
-COLUMNS = ["method", "augmentation", "seed", "shift", "of", "metric", "value", "standard_error"]
-# How much an encoder sees of colour and of place, in 0..1, and how good it is.
-SEES = {"default": (0.3, 0.4, 0.9), "spatial": (0.9, 0.3, 0.7), "appearance": (0.2, 0.9, 0.5),
-        "fusion": (0.8, 0.8, 1.0), "three defaults": (0.35, 0.45, 0.95), None: (0.6, 0.6, 0.4)}  # fmt: skip
-
-
-def made_up():
-    """Reading out hue takes an eye for colour, reading out x one for place; corruptions hurt who sees them."""
-    generator, lines = np.random.default_rng(5), []
-    for (m, (method, recipe)), seed in product(enumerate(ARMS), SEEDS):
-        colour, place, good = SEES[recipe]
-        good -= 0.3 * (method == "random")
-
-        def add(shift, of, metric, value, spread=0.7, *, run=(method, recipe, seed)):
-            lines.append((*run, shift, of, metric, value + spread * generator.normal(), 0.6))
-
-        for task in HERE:
-            base = {"object_hue": 80 * colour, "x": 75 * place, "own classes": 40 + 30 * good}
-            add(*TASKS[task], base.get(task, 25 + 20 * good + 5 * colour + m / 5))
-        for name, kind in TRANSFORMS.items():
-            eye = place if kind.kind == "spatial" else colour
-            add(name, 0, "whitened similarity", 90 - 60 * eye)
-            lines.append((method, recipe, seed, name, 0.5, "whitened similarity along", 99.0, 0.1))
-        add("none", 0, "error", 60 - 30 * good)
-        for c, corruption in enumerate(EVERY):
-            add(corruption, 0, "error", 60 - 30 * good + 20 * colour + c / 2)
-            lines.append((method, recipe, seed, corruption, 3.0, "error", 99.0, 0.1))
-    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
 
 
 @pytest.fixture(scope="module")
@@ -95,41 +52,6 @@ def scored(values):
 
 def panels_of(figure):
     return [axes for axes in figure.drawing.axes if axes.axison]
-
-
-def test_every_figure_has_words_and_data(shown):
-    names = [figure.name for figure in shown.values()]
-    assert names == ["fig-fusion-moco-v2", "fig-task-ranks-moco-v2", "fig-score-by-hue", "fig-score-by-resized-crop",
-                     "fig-robustness-by-invariance"]  # fmt: skip
-    for figure in shown.values():
-        assert len(figure.alt) > 100 and figure.caption.endswith("Scope.")
-        for words in (figure.alt, figure.caption):
-            assert not re.search(r"nan|None|\d\.\d{3}|\n|-0\b(?!\.)|\s\s|_", words)
-        assert len(figure.data)
-
-
-def test_words_do_not_overlap(shown):
-    for figure in shown.values():
-        figure.drawing.draw_without_rendering()
-        words = [text for legend in figure.drawing.legends for text in legend.get_texts()]
-        words += [getattr(figure.drawing, name, None) for name in ("_supxlabel", "_supylabel")]
-        for axes in panels_of(figure):
-            words += [*axes.texts, axes.title, axes.xaxis.label, axes.yaxis.label]
-            for axis, limits in ((axes.xaxis, sorted(axes.get_xlim())), (axes.yaxis, sorted(axes.get_ylim()))):
-                words += [label for place, label in zip(axis.get_ticklocs(), axis.get_ticklabels(), strict=True)
-                          if limits[0] <= place <= limits[1]]  # fmt: skip
-        words = [text for text in words if text is not None and text.get_text() and text.get_visible()]
-        assert min(text.get_fontsize() for text in words) >= 9.5
-        boxes = [(text.get_text(), Text.get_window_extent(text)) for text in words]
-        assert len(boxes) > 5
-        for (first, a), (second, b) in combinations(boxes, 2):
-            overlap = a.shrunk(1, 0.7).overlaps(b.shrunk(1, 0.7))  # 0.7: the height of the letters
-            assert not overlap, (figure.name, first, second)
-
-
-def test_same_image_each_time(shown):
-    for name in ("fusion", "ranks", "hue"):
-        assert shown[name].picture() == shown[name].picture()
 
 
 # Scores
@@ -280,7 +202,7 @@ def test_rank_dots(rows, scored, method):
     assert list(figure.data["average rank"]) == pytest.approx(sorted(ranks.values()))
 
 
-def test_rank_dots_need_recipes_and_tasks(rows):
+def test_rank_dots_need_recipes_and_tasks(rows, unlaid):
     for few, words in ((rows[rows["augmentation"] == "fusion"], "hold 1 and 9"),
                        (rows[rows["subset"].isin(["x"])], "hold 5 and 1")):  # fmt: skip
         with pytest.raises(BadInput, match=f"two augmentations of MoCo v2 and two tasks, and these rows {words}"):
