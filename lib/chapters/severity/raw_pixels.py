@@ -141,6 +141,8 @@ def _against_the_paper(rows: pd.DataFrame, learners: list[str]) -> str:
 
 def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     """Error against severity, clean to 5, with normalisation and on raw pixels."""
+    for metric in (RAW, COST):
+        needed(rows[rows["metric"] == metric], f"the metric {metric!r}")
     rows = with_normalisation(rows)
     use_style()
     drawing, axes = plt.subplots(figsize=(4.9, 4.2), layout="constrained")
@@ -148,8 +150,7 @@ def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
     tables = []
     for words, (metric, style) in inputs.items():
         for label, table in mean_lines(rows, metric).items():
-            line = needed(table[table["shift"].isin((CLEAN, ALL))], f"the metric {metric!r} by severity")
-            line = line.sort_values("severity")
+            line = table[table["shift"].isin((CLEAN, ALL))].sort_values("severity")
             draw(axes, line, label, line_look(label) | {"linestyle": style})
             tables.append(line.assign(line=label, input=words))
     labels = list(mean_lines(rows, RAW))
