@@ -4,7 +4,7 @@
 # and four more:
 #   make check                                 lint, format and types
 #   make quick                                 a book of its own, every number computed now -> _build/quick/html
-#   make book PRESET=quick DATASET=my_pictures the same for any preset and data set
+#   make book PRESET=quick DATASET=my_images   the same for any preset and data set
 #   make lock                                  pins anew after a change in pyproject.toml
 
 PRESET ?=
