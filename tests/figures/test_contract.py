@@ -159,6 +159,7 @@ def drawn(function, own):
 def check(figure):
     check_words(figure)
     check_apart(figure)
+    assert not figure.data.isna().all().any(), "a column of the data holds nothing"
     bundle = figure._repr_mimebundle_()
     assert bundle["text/markdown"].startswith("```{figure} data:image/") and figure.caption in bundle["text/markdown"]
     assert all("<details><summary>Data behind this figure" in text for text in bundle.values())
