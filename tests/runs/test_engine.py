@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from lib import images
 from lib.errors import BadInput
 from lib.measures import Accuracy, extract
-from lib.measures.rows import COLUMNS
+from lib.measures.rows import as_rows, number
 from lib.methods import METHODS, deacl, emp_ssl
 from lib.models import Fused, build_encoder
 from lib.runs import RunConfig, compute, engine, fitting, store
@@ -379,7 +379,7 @@ class Read:
 
     def rows(self, subject):
         self.seen.append(subject)
-        return pd.DataFrame([("none", 0, "seen", 1.0, 0.0, 1)], columns=list(COLUMNS))
+        return as_rows([number("none", "seen", 1.0, 1)])
 
 
 @pytest.mark.parametrize("attack", [None, "free(2)"])
