@@ -83,9 +83,12 @@ def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **o
     A page does not stop at rows that are not published: `make` raises BadInput where it has nothing to draw, and the
     page's references to the figure still find it.
     """
+    open_before = set(plt.get_fignums())
     try:
         return make(*arguments, **options)
     except BadInput as error:
+        for begun in set(plt.get_fignums()) - open_before:
+            plt.close(begun)  # else Jupyter shows what was drawn before it stopped
         caption = f"Left out, since what it needs is not published: {error}."
     drawing, axes = plt.subplots(figsize=(3, 0.4))
     axes.set_axis_off()

@@ -6,6 +6,7 @@ import importlib
 import inspect
 import pkgutil
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 import torch
@@ -205,6 +206,7 @@ def test_a_figure_without_one_measure(name, unlaid):
     try:
         figure = drawn(OF_ROWS[name], rows)
     except BadInput as refusal:
+        plt.close("all")  # as `lib.figures.shown` does
         assert "\n" not in str(refusal) and 20 < len(str(refusal)) < 250
     else:
         assert figure is None or not check_words(figure)

@@ -7,6 +7,7 @@ import sys
 import types
 from dataclasses import replace
 
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 
@@ -96,6 +97,7 @@ def test_what_cannot_be_drawn_is_an_empty_figure_that_says_why():
     figure = figures.shown("fig-some", draw, pd.DataFrame(), "errors")
     assert "this figure needs errors, and these rows hold none." in figure.caption == figure.alt
     assert ":name: fig-some\n" in figure.myst() and figure.data.empty
+    assert not plt.get_fignums()
     assert figures.shown("fig-other", lambda rows: rows, 3) == 3
 
 
@@ -105,3 +107,16 @@ def test_what_cannot_be_tabled_is_a_sentence():
 
     assert figures.tried(lambda rows: rows, 3) == 3
     assert figures.table(figures.tried(refuse, 3)).data == f"<p>{UNTOLD}</p>"
+
+
+def test_what_was_drawn_before_a_figure_is_left_out_is_not_shown():
+    """And what a reader had open stays open."""
+    mine = plt.figure()
+
+    def half():
+        plt.subplots()
+        raise BadInput("this figure needs errors, and these rows hold none")
+
+    assert figures.shown("fig-half", half).name == "fig-half"
+    assert plt.get_fignums() == [mine.number]
+    plt.close(mine)

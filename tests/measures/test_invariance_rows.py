@@ -149,7 +149,7 @@ def test_tasks_that_colour_solves(few_scenes):
     rows = Downstream().rows(subject(MeanColour()))
     assert value(rows, "dtd", "accuracy") == 100
     assert value(rows, "coil", "linear R2", "azimuth") > 99
-    assert value(rows, "coil azimuth", "angle error") < 2
+    assert value(rows, "coil", "angle error", "azimuth") < 2
     assert set(rows["shift"]) == {"dtd", "coil"}
 
 

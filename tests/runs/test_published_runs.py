@@ -44,7 +44,7 @@ def made_up(configs, value=50.0, without=(), protocol=None):
         records.append(json.loads(json.dumps(record)))
         for measure in measures_of(PLAN, "small"):
             if measure.identity.split("(")[0] not in without:
-                rows.append((key, measure.identity, "none", 0, "error", value, 0.5, 100))
+                rows.append((key, measure.identity, "none", "", float("nan"), "", "error", value, 0.5, 100))
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 

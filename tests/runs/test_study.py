@@ -40,7 +40,7 @@ def fake(preset, methods, seeds=None, value=50.0, **changes):
     for config in grid(preset, methods, seeds):
         records.append(record_of(config, **changes))
         for measure in measures_of(PLAN, preset):
-            rows.append((records[-1]["key"], measure.identity, "none", 0, "error", value, 0.5, 100))
+            rows.append((records[-1]["key"], measure.identity, "none", "", float("nan"), "", "error", value, 0.5, 100))
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 

@@ -427,7 +427,8 @@ def made_up(names, preset="quick", seeds=(0, 1)):
             record["monitored"] = [{"epoch": 1, "seconds": 1.0, "accuracy": 50.0}]
         records.append(record)
         value = float(list(ATTACKED).index(name))
-        rows += [(key, one.identity, "none", 0, "accuracy", value, 0.5, 9) for one in measures_of(PLAN, preset, name)]
+        cell = ("none", "", float("nan"), "", "accuracy")
+        rows += [(key, one.identity, *cell, value, 0.5, 9) for one in measures_of(PLAN, preset, name)]
     return records, pd.DataFrame(rows, columns=list(store.PUBLISHED_COLUMNS))
 
 
