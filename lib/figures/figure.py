@@ -163,15 +163,15 @@ class Slider:
 
     def page(self) -> str:
         first, label = html.escape(next(iter(self.frames))), html.escape(self.label)
-        pictures = "".join(
+        frames = "".join(
             f'<img src="{_uri(png, "png")}" alt="{html.escape(alt)}" title="{html.escape(words)}" '
             f'style="display:{"none" if place else "block"}; max-width:100%; margin:0 auto; background:white">'
             for place, (words, (png, alt)) in enumerate(self.frames.items())
         )
         # The same slider has the same name on every run; of the same slider twice on a page, each still moves its own.
-        own = "slider-" + hashlib.sha256(pictures.encode()).hexdigest()[:12]
+        own = "slider-" + hashlib.sha256(frames.encode()).hexdigest()[:12]
         return (
-            f'<figure>{pictures}<label for="{own}">{label}: <output for="{own}">{first}</output></label>'
+            f'<figure>{frames}<label for="{own}">{label}: <output for="{own}">{first}</output></label>'
             f'<input type="range" id="{own}" min="0" max="{len(self.frames) - 1}" step="1" value="0" '
             f'autocomplete="off" aria-label="{label}" aria-valuetext="{first}" style="display:block; width:100%" '
             f'oninput="{html.escape(_TURN)}"><figcaption>{html.escape(self.caption)}</figcaption></figure>'

@@ -42,10 +42,10 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
     return Figure(
         drawing,
         name=f"fig-contact-sheet-{severity}",
-        caption=f"One picture of the embedded set `scenes` under all {len(EVERY)} corruptions at severity {severity}, "
+        caption=f"One image of the embedded set `scenes` under all {len(EVERY)} corruptions at severity {severity}, "
         "with the constants for 32 pixels: the 15 of the benchmark, the 4 held back for validation (speckle noise to "
         "saturate), and the 10 of CIFAR-10-C-bar (from blue noise sample on).",
-        alt=f"Contact sheet of one small picture, clean and under {len(EVERY)} corruptions at severity {severity}. "
+        alt=f"Contact sheet of one small image, clean and under {len(EVERY)} corruptions at severity {severity}. "
         f"{spaced(most).capitalize()} changes most grey levels, {spaced(least)} fewest.",
         data=table,
         pixels=True,
@@ -78,17 +78,17 @@ def recipe_views(
     for line, recipe, views in zip(panels, recipes, lines, strict=True):
         line[0].text(0, 1.06, recipe, transform=line[0].transAxes, ha="left", va="bottom")
         _show(line[0], image)
-        for axes, picture in zip(line[1:], views, strict=True):
-            _show(axes, picture)
+        for axes, shown in zip(line[1:], views, strict=True):
+            _show(axes, shown)
     drawing.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0.32)
     parts = [f"{recipe} ({listed(list(AUGMENTATIONS[recipe]))})" for recipe in recipes]
     moved = [float(image_distance(image.expand(count, -1, -1, -1), _in_range(views)).mean()) for views in lines]
     return Figure(
         drawing,
         name="fig-recipe-views",
-        caption=f"One picture of the embedded set `scenes`, and {count} random views of it by each recipe: "
+        caption=f"One image of the embedded set `scenes`, and {count} random views of it by each recipe: "
         f"{'; '.join(parts)}. An encoder is trained to give the views of a line the same features.",
-        alt=f"{len(recipes)} lines of small pictures: the original, then {count} views of it. "
+        alt=f"{len(recipes)} lines of small images: the original, then {count} views of it. "
         + "; ".join(
             f"{recipe} moves pixels by {100 * far:.0f} percent" for recipe, far in zip(recipes, moved, strict=True)
         )
@@ -123,17 +123,17 @@ def transform_sheet(image: Tensor, columns: int = 5) -> Figure:
     return Figure(
         drawing,
         name="fig-transforms",
-        caption=f"One picture of `scenes` under the {len(TRANSFORMS)} transforms of the paper, each at a setting three "
+        caption=f"One image of `scenes` under the {len(TRANSFORMS)} transforms of the paper, each at a setting three "
         "quarters along its range: the first eight are spatial, the others change appearance.",
-        alt=f"Sheet of one small picture, clean and under {len(TRANSFORMS)} transforms. {far.iloc[-1].capitalize()} "
+        alt=f"Sheet of one small image, clean and under {len(TRANSFORMS)} transforms. {far.iloc[-1].capitalize()} "
         f"moves its pixels most, {far.iloc[0]} least.",
         data=table,
         pixels=True,
     )
 
 
-def _show(axes: Axes, picture: Tensor) -> None:
-    axes.imshow(picture.permute(1, 2, 0).numpy(), interpolation="nearest")
+def _show(axes: Axes, shown: Tensor) -> None:
+    axes.imshow(shown.permute(1, 2, 0).numpy(), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
 
