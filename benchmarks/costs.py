@@ -33,7 +33,7 @@ STEPS = 8  # that are timed
 
 
 def measure(method: str, preset: str) -> dict[str, object]:
-    """A line of `COST_COLUMNS` but for its round, from a short training in this process."""
+    """A line of `COST_COLUMNS` except for its round, from a short training in this process."""
     (config,) = grid(preset, [method], seeds=[0])
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     plan = config.training

@@ -28,7 +28,7 @@ import torch
 from lib import paths
 from lib.errors import BadInput, one_of
 from lib.measures import Subject, probe
-from lib.measures.rows import CLEAN, COLUMNS, row
+from lib.measures.rows import CLEAN, as_rows, row
 from lib.methods import METHODS
 from lib.models import ENCODERS
 from lib.runs import PRESETS
@@ -53,7 +53,7 @@ class ValidationAccuracy:
     def rows(self, subject: Subject) -> pd.DataFrame:
         features, labels = subject.features("validation"), subject.split("validation").labels
         right = (subject.probe.predict(features) == labels).cpu().numpy()
-        return pd.DataFrame([row(CLEAN, "probe accuracy", right)], columns=list(COLUMNS))
+        return as_rows([row(CLEAN, "probe accuracy", right)])
 
 
 def tried(method: str, point: Point, scale: Preset, seed: int, time_limit: float, progress: bool) -> dict[str, object]:

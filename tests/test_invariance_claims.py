@@ -75,7 +75,7 @@ def rows(world=truth, arms=ARMS, seeds=3, jitter=0.01, standard_error=0.01):
 
 
 def changed(recipes, cells, value):
-    """The true world, but for one value of some recipes."""
+    """The true world, except for one value of some recipes."""
     return lambda method, recipe, *cell: (
         value if recipe in recipes and tuple(cell) in cells else truth(method, recipe, *cell)
     )

@@ -142,7 +142,7 @@ def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01
 
 
 def changed(system, cell, value):
-    """The true world, but for one number."""
+    """The true world, except for one number."""
     return lambda own, where: float(value) if (own, where) == (system, cell) else truth(own, where)
 
 

@@ -146,7 +146,7 @@ def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01
 
 
 def changed(system, cell, value):
-    """The true world, but for one number; of all systems where `system` is None."""
+    """The true world, except for one number; of all systems where `system` is None."""
     return lambda own, where: float(value) if (system or own, cell) == (own, where) else truth(own, where)
 
 

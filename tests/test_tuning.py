@@ -240,12 +240,9 @@ def test_scales_have_lines_of_their_own_and_seeds_one(home):
     put(home, [line("byol", point, 70.0, encoder="resnet18")])
     table = tuning_table("small")
     assert list(table["accuracy (%)"]) == ["45.0", "70.0"]
-    assert list(table["trained as"]) == [
-        "resnet10_narrow",
-        "resnet18",
-    ]
+    assert list(table["trained as"]) == ["encoder resnet10_narrow", "encoder resnet18"]
     words = tuning_words("small")
-    assert "All are trained alike in this: 5,000 images, cifar10, 4 epochs, batches of 128." in words
+    assert "All points share: data set cifar10, 5,000 training images, 4 epochs, batches of 128." in words
     assert words.endswith("Some points of every method are still to be tried.")
 
 

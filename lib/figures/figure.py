@@ -139,7 +139,7 @@ _TURN = (
 
 @dataclass(frozen=True)
 class Slider:
-    """ImageSet along one quantity, of which a reader pulls one into view with mouse, finger or arrow keys.
+    """Images along one quantity, of which a reader pulls one into view with mouse, finger or arrow keys.
 
     `frames`: the quantity in words -> (PNG, alternative text); all of one size, the first in view, and the only one
     where no scripts run. `label` says what the slider moves. HTML in the book as elsewhere, so no `{numref}` finds it;

@@ -19,7 +19,7 @@ under the folder `coil-100`, `aloi` or `alot`, subfolders allowed, lie where WIT
 Azimuth is that of a turntable: lamps and camera stand still, so the light falls on other sides of the object as it
 turns. The numbers of lamps and of lights are names, not quantities: ALOI's lights differ in colour temperature, but
 their codes are not kelvins; of ALOT's two, `l8` is that of all lamps in `alot-light` and `i` has another colour.
-Which images make a group is as in Ericsson, Gouk and Hospedales (arXiv 2111.11398), but for `alot-pose`, where
+Which images make a group is as in Ericsson, Gouk and Hospedales (arXiv 2111.11398), except for `alot-pose`, where
 theirs mix cameras.
 
 `scene_views` renders the like from `lib.images.scenes`, which needs no files and where nothing but the named cause

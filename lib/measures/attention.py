@@ -45,7 +45,7 @@ PROTOCOL = f"{CORRUPTIONS_PROTOCOL}.{linear_probe.PROTOCOL}.1"  # bump the last 
 SIMILARITY = "attention similarity"
 CONTROL = "attention similarity of other images"
 BATCH = 64  # images at once: the graph of resnet50_224 takes about 100 MB an image
-FLAT = 1e-5  # a map whose values differ by less than this share of the largest is constant but for rounding
+FLAT = 1e-5  # a map whose values differ by less than this share of the largest is constant except for rounding
 
 
 @own_precision

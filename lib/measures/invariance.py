@@ -29,7 +29,7 @@ from lib.errors import BadInput, one_of
 SHRINKAGES = tuple(10.0 ** (power / 2) for power in range(-12, 1))  # from 1e-6 to 1, two to a decade
 DISTANCES = ("euclidean", "cosine")
 ALL_PAIRS = 2000  # up to so many images, random pairs are all pairs
-ROUNDING = 1e-12  # a mean cosine distance no larger than this is 0 but for rounding
+ROUNDING = 1e-12  # a mean cosine distance no larger than this is 0 except for rounding
 
 
 # ---- Whitening

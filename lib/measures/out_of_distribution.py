@@ -39,7 +39,7 @@ class OutOfDistribution:
     - of CIFAR-10, "cifar10-shift", "cifar10.1" and "stl10": all images (see `lib.shifts.natural`). Their accuracy is
       balanced, the mean of the classes' accuracies, as no other here is. Only for cifar10-shift does that differ from
       the accuracy of all images: the classes of the others are equally large;
-    - of WNIDs, the variants of ImageNet (see `lib.shifts.imagenet`), but for imagenet-c, which "all" stands for: all
+    - of WNIDs, the variants of ImageNet (see `lib.shifts.imagenet`), except for imagenet-c, which "all" stands for: all
       images, at the size of the test images; the probe chooses among the classes that the variant has.
 
     Metric "accuracy lost", in percentage points, of the shifts whose image i is test image i, changed: the accuracy on

@@ -49,12 +49,12 @@ def renewed(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     cells = [_cell(measure, *cell) for cell in zip(rows["shift"], rows[_THEN], rows["metric"], strict=True)]
     shifts, subsets, levels, metrics = zip(*cells, strict=True) if cells else ((),) * 4
     values = pd.Series([level.value for level in levels], index=rows.index, dtype=float)
-    renewed = rows.assign(shift=shifts, metric=metrics)
-    place = renewed.columns.get_loc(_THEN)
-    renewed = renewed.drop(columns=_THEN)
+    table = rows.assign(shift=shifts, metric=metrics)
+    place = table.columns.get_loc(_THEN)
+    table = table.drop(columns=_THEN)
     for name, column in zip(_NOW[::-1], ([level.unit for level in levels], values, list(subsets)), strict=True):
-        renewed.insert(place, name, column)
-    return renewed
+        table.insert(place, name, column)
+    return table
 
 
 def _cell(measure: str, shift: str, severity: float, metric: str) -> Cell:

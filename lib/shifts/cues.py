@@ -93,8 +93,8 @@ def low_pass(images: Tensor, cutoff: float) -> Tensor:
 def high_pass(images: Tensor, cutoff: float) -> Tensor:
     """What `low_pass` at the same `cutoff` takes away, on mid-grey (128); clipped where it leaves 0 to 255.
 
-    So low pass + high pass - 128 is the image, but for rounding and clipping. Geirhos et al. 2018 add the mean grey of
-    their data set instead.
+    So low pass + high pass - 128 is the image, except for rounding and clipping. Geirhos et al. 2018 add the mean grey
+    of their data set instead.
     """
     return _bytes(_high(check_images(images, "high_pass", some=True).double(), cutoff) + MID_GREY)
 

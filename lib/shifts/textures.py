@@ -26,11 +26,9 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lib import files, paths
 from lib.errors import BadInput
-from lib.images import load
+from lib.images.kept import made_once
 from lib.inputs import check_images, told, whole_or_none
-from lib.progress import bar
 from lib.randomness import derive, integers
 
 PROTOCOL = 1  # a new number where pixels change
@@ -126,25 +124,19 @@ def textures(
     it stopped; a damaged file is made again. Texture i does not depend on `count`. `progress` shows a bar. Raises
     BadInput where `load` does.
     """
-    images = load(dataset, split, count).images
-    wanted = len(images)
-    if wanted % CACHED:  # files are whole, but for the last of a split
-        images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
-    parts = []
-    with bar(progress, total=len(images), desc="textures", unit="image", leave=False) as shown:
-        for start in range(0, len(images), CACHED):
-            part = images[start : start + CACHED]
-            # The name says what the images are: another division of the same data into splits is another file.
-            checksum = hashlib.sha256(part.numpy()).hexdigest()[:16]
-            path = paths.cache() / "textures" / f"{PROTOCOL}-{checksum}-{split}-{start:06d}.safetensors"
-            parts.append(files.kept(path, partial(_made, part, start, device))["textures"])
-            shown.update(len(part))
-    return torch.cat(parts)[:wanted].to(device)
+    made = made_once(
+        "textures", dataset, split, count, CACHED, "textures", _key, partial(_made, device=device), progress
+    )
+    return made.to(device)
 
 
-def _made(images: Tensor, start: int, device: torch.device | str) -> dict[str, Tensor]:
+def _key(images: Tensor) -> str:
+    return f"{PROTOCOL}-{hashlib.sha256(images.numpy()).hexdigest()[:16]}"
+
+
+def _made(images: Tensor, start: int, device: torch.device | str) -> Tensor:
     seeds = derive(0, torch.arange(start, start + len(images)))
-    return {"textures": synthesise(images.to(device), seeds.to(device)).cpu()}
+    return synthesise(images.to(device), seeds.to(device)).cpu()
 
 
 def _check(images: Tensor, seeds: Tensor) -> None:

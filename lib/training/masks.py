@@ -21,13 +21,14 @@ from torch import Tensor, nn
 from lib import files, paths
 from lib.errors import BadInput, one_of
 from lib.images import load
+from lib.images.kept import made_once
+from lib.methods.removal import MASKS
 from lib.precision import autocast, own_precision, with_gradients
 from lib.progress import bar, bars
 from lib.randomness import seed_of
 from lib.shifts.saliency import TOGETHER, binary, checked, enlarged, fused, reduced, remove_background
 
 PROTOCOL = 1  # a new number where masks change
-KINDS = ("exact", "fused", "learned", "shuffled")
 TRAINED_ON = 5_000  # images of the training split
 ROUNDS = 2  # of training: on the fused maps, then on the network's own averaged predictions
 EPOCHS = 4  # a round
@@ -142,41 +143,35 @@ def masks(
     of which it sees; "fused", the fused maps cut by Otsu; "exact", which `scenes` alone has; or "shuffled", a control:
     the learned mask of the image before, and of the last one for the first. The network is trained once, on `device`,
     in less than a minute of one core at 32 px, and kept; masks are kept in files of `CACHED`, so that a call that was
-    cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend on `count`, but for the
-    first of those that are shuffled. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown or a
-    missing kind.
+    cut off goes on where it stopped, and a damaged file is made again. Mask i does not depend on `count`, except for
+    the first of those that are shuffled. `progress` shows a bar. Raises BadInput where `load` does, and for an unknown
+    or a missing kind.
     """
-    one_of(kind, KINDS, "kind of masks")
-    part = load(dataset, split, count)
+    one_of(kind, MASKS, "kind of masks")
     if kind == "exact":
-        if part.masks is None:
+        if (exact := load(dataset, split, count).masks) is None:
             raise BadInput(f"exact masks are known of scenes alone, not of {dataset}; allowed: fused, learned")
-        return part.masks.to(device)
+        return exact.to(device)
     if kind == "shuffled":
         return masks(dataset, split, count, device, progress).roll(1, dims=0)
-    images, wanted = part.images, len(part.images)
-    if wanted % CACHED:  # files are whole, but for the last of a split
-        images = load(dataset, split, wanted - wanted % CACHED + CACHED).images
     training = load(dataset, "train", TRAINED_ON).images if kind == "learned" else None
-    made = []
-    with bars(progress), bar(total=len(images), desc="masks", unit="image", leave=False) as shown:
-        for start in range(0, len(images), CACHED):
-            block = images[start : start + CACHED]
-            name = f"{PROTOCOL}-{kind}-{_checksum(training, block)}-{split}-{start:06d}.safetensors"
-            make = partial(_made, block, training, device)
-            made.append(files.kept(paths.cache() / "saliency" / name, make)["masks"])
-            shown.update(len(block))
-    return torch.cat(made)[:wanted].to(device)
+    key, make = partial(_key, kind, training), partial(_made, training=training, device=device)
+    with bars(progress):
+        return made_once("masks", dataset, split, count, CACHED, "saliency", key, make).to(device)
 
 
-def _made(images: Tensor, training: Tensor | None, device: torch.device | str) -> dict[str, Tensor]:
+def _key(kind: str, training: Tensor | None, images: Tensor) -> str:
+    return f"{PROTOCOL}-{kind}-{_checksum(training, images)}"
+
+
+def _made(images: Tensor, start: int, training: Tensor | None, device: torch.device | str) -> Tensor:
     images = images.to(device)
     if training is None:
-        return {"masks": binary(fused(images)).cpu()}
+        return binary(fused(images)).cpu()
     path = paths.cache() / "saliency" / f"{PROTOCOL}-network-{_checksum(training)}.safetensors"
     net = Segmenter().to(device)
     net.load_state_dict(files.kept(path, partial(_weights, training, device)))
-    return {"masks": (predict(net.eval(), images) > 0.5).cpu()}
+    return (predict(net.eval(), images) > 0.5).cpu()
 
 
 def _weights(training: Tensor, device: torch.device | str) -> dict[str, Tensor]:

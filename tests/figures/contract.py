@@ -28,7 +28,7 @@ def check_words(figure: Figure) -> None:
 
 
 def words_of(figure: Figure) -> list[tuple[str, Text]]:
-    """All that is written in a drawing and can be seen there, but for slanted words, whose boxes overlap anyway."""
+    """All that is written in a drawing and can be seen there, except for slanted words, whose boxes overlap anyway."""
     figure.drawing.draw_without_rendering()
     drawing = figure.drawing
     texts = [*drawing.texts, *(text for legend in drawing.legends for text in legend.get_texts())]

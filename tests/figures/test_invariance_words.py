@@ -78,7 +78,7 @@ def test_causes_by_hand():
 
 
 def test_light_and_size_by_hand():
-    """Views: (s - c) / (100 - c) with c = 20. Scores: 50 but for x, so a mean over two tasks moves by half."""
+    """Views: (s - c) / (100 - c) with c = 20. Scores: 50 except for x, so a mean over two tasks moves by half."""
     values = {("appearance", "light colour"): 92.0, ("spatial", "light colour"): 52.0}
     values |= {("appearance", "light direction"): 60.0, ("spatial", "light direction"): 68.0}
     found = rows(values | {("fusion", "x"): 58.0, ("three defaults", "x"): 56.0, ("wide default", "x"): 54.0})

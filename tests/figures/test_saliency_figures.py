@@ -303,7 +303,7 @@ def test_two_scenes_of_each_shape_in_all_parts_of_both_worlds():
         chosen = [place for label in (0, 1) for place in (labels == label).nonzero()[:2, 0].tolist()]
         for line, part in enumerate(every):
             assert np.array_equal(parts[world, line], every[part][chosen].permute(0, 2, 3, 1))
-    assert (parts[0, 1] == parts[1, 1]).mean() > 0.9  # the same objects before grey, but for a rim that mixes
+    assert (parts[0, 1] == parts[1, 1]).mean() > 0.9  # the same objects before grey, except for a rim that mixes
     assert figure.data["part"].tolist() == 2 * list(every)
     assert (figure.data.iloc[[0, 5], 2] == 0).all() and (figure.data.iloc[[1, 2, 3, 4], 2] > 5).all()
     assert "sphere and cube" in figure.caption

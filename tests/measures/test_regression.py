@@ -31,7 +31,7 @@ CIRCLES = st.sampled_from([1.0, 360.0])
 
 
 def noisy(count, seed, width=12, columns=2, noise=1.0):
-    """Features of unlike means and spreads, and targets that are linear in them but for noise."""
+    """Features of unlike means and spreads, and targets that are linear in them except for noise."""
     generator = torch.Generator().manual_seed(seed)
     features = torch.randn(count, width, generator=generator)
     weight = torch.randn(width, columns, generator=torch.Generator().manual_seed(99))
@@ -258,7 +258,7 @@ HOLES = torch.full((10, 1), float("nan"))
 
 
 def test_what_varies_enough_by_hand():
-    """Ten images: silent always, in all but four, in all but five; a number each; and 1 but for rounding."""
+    """Ten images: silent always, in all but four, in all but five; a number each; and 1 except for rounding."""
     features = torch.zeros(10, 5)
     features[:4, 1], features[:5, 2] = torch.arange(1.0, 5.0), torch.arange(1.0, 6.0)
     features[:, 3], features[:, 4] = torch.arange(10.0), 1 + 1e-9 * torch.arange(10)

@@ -135,7 +135,7 @@ def value(rows, shift, severity, metric):
 
 
 def test_raw_pixels_are_taken_for_faded_images(subject):
-    """The identity behind the measure: raw p is the normalised form of m + s p, but for rounding to bytes."""
+    """The identity behind the measure: raw p is the normalised form of m + s p, except for rounding to bytes."""
     encoder, images = subject.encoder, photographs(6)
     mean, std = encoder.mean, encoder.std
     raw = build_encoder("resnet10_narrow")

@@ -132,7 +132,7 @@ def test_after_many_iterations_each_prototype_has_an_equal_share(seed, count, pr
     codes = sinkhorn(scores, 1.0, 300)
     share = torch.full((prototypes,), count / prototypes, dtype=torch.float64)
     assert torch.allclose(codes.sum(dim=0), share, rtol=1e-6)
-    # Equation 5 with epsilon 1: but for a factor for each image and one for each prototype, codes are exp(scores).
+    # Equation 5 with epsilon 1: except for a factor for each image and one for each prototype, codes are exp(scores).
     factors = codes.log() - scores
     crossed = factors - factors[:1] - factors[:, :1] + factors[0, 0]
     assert crossed.abs().max() < 1e-9

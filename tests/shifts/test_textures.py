@@ -182,16 +182,10 @@ def test_costs_of_another_shape_are_refused():
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A data set of 50 training and 20 test images, and textures of it in files of 10."""
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(256, size=(70, 16, 16, 3), dtype=np.uint8)
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "mine.npz", images=pictures, labels=np.arange(70) % 2, test=np.arange(70) >= 50)
-    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path / "data"))
+def mine(mine, monkeypatch):
+    """Textures of it in files of 10."""
     monkeypatch.setattr(module, "CACHED", 10)
-    images._whole.cache_clear()
-    return "mine"
+    return mine
 
 
 def kept():

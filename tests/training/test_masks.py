@@ -1,6 +1,5 @@
 """The network that learns where objects are, and the masks of a data set that it makes, with their cache."""
 
-import numpy as np
 import pytest
 import torch
 
@@ -57,18 +56,12 @@ def test_a_small_image_is_refused():
 
 
 @pytest.fixture
-def mine(tmp_path, monkeypatch):
-    """A data set of 50 training and 20 test images, masks in files of 10, and a network that learns in no time."""
-    rng = np.random.default_rng(0)
-    pictures = rng.integers(256, size=(70, 16, 16, 3), dtype=np.uint8)
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "mine.npz", images=pictures, labels=np.arange(70) % 2, test=np.arange(70) >= 50)
-    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path / "data"))
+def mine(mine, monkeypatch):
+    """Masks of it in files of 10, and a network that learns in no time."""
     monkeypatch.setattr(module, "CACHED", 10)
     monkeypatch.setattr(module, "EPOCHS", 1)
     monkeypatch.setattr(module, "BATCHES", 5)
-    images._whole.cache_clear()
-    return "mine"
+    return mine
 
 
 def kept(kind):
@@ -126,5 +119,5 @@ def test_scenes_have_exact_masks_and_others_do_not(mine, monkeypatch):
     assert torch.equal(masks("scenes", "test", 5, kind="exact"), scenes.render(5, split="test").masks)
     with pytest.raises(BadInput, match="exact masks are known of scenes alone, not of mine; allowed: fused, learned"):
         masks(mine, kind="exact")
-    with pytest.raises(BadInput, match="unknown kind of masks 'human'; allowed: exact, fused, learned"):
+    with pytest.raises(BadInput, match="unknown kind of masks 'human'; allowed: learned, fused, exact, shuffled"):
         masks("scenes", kind="human")

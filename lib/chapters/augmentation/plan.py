@@ -43,7 +43,7 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
 
 
 def _unread(rows: pd.DataFrame) -> pd.Series:
-    """Corruption errors but for their means over severities, and curves of encoders that the page draws none of."""
+    """Corruption errors except for their means over severities, and curves of encoders that the page draws none of."""
     details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED, "similarity along"])
     by_severity = (rows["metric"] == "error") & (rows["level_unit"] == SEVERITY)
     drawn = rows["method"].isin(["moco_v2", "random"]) & rows["augmentation"].fillna("").isin(

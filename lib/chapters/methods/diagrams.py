@@ -45,7 +45,7 @@ from lib.figures.figure import Figure
 
 
 def diagram(paradigm: str) -> Figure:
-    """The image of how a paradigm learns, 2:1, readable when shown 390 pixels wide.
+    """A drawing of how a paradigm learns, 2:1, readable when shown 390 pixels wide.
 
     `paradigm` is one of `DIAGRAMS`; another raises `BadInput`.
     """

@@ -79,11 +79,11 @@ def _apart(grids: list[Grid]) -> set[str]:
 
 
 def _scale_told(scale: dict[str, object], names: Iterable[str]) -> str:
-    """Those of a scale's values that have one of `names`, in words."""
+    """What a scale has in the columns `names`, in words."""
     words = {
-        "encoder": f"{scale['encoder']}",
-        "images": f"{scale['images']:,} images",
-        "dataset": f"{scale['dataset']}",
+        "encoder": f"encoder {scale['encoder']}",
+        "dataset": f"data set {scale['dataset']}",
+        "images": f"{scale['images']:,} training images",
         "epochs": f"{scale['epochs']} {'epoch' if scale['epochs'] == 1 else 'epochs'}",
         "batch_size": f"batches of {scale['batch_size']}",
     }
@@ -139,9 +139,9 @@ def _how(lines: pd.DataFrame, grids: list[Grid]) -> str:
 
 
 def _alike(grids: list[Grid]) -> str:
-    """In what all of them are trained alike."""
+    """What all of them have in common."""
     told = _scale_told(grids[0][1], set(SCALE) - _apart(grids))
-    return f"All are trained alike in this: {told}." if told else ""
+    return f"All points share: {told}." if told else ""
 
 
 def _how_far(behind: dict[str, float]) -> str:

@@ -73,7 +73,7 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
 
 
 def arms_table(rows: Rows) -> Rows:
-    """A line a system but for those of another alpha or queue: accuracies in percent on `SETS`, with intervals."""
+    """A line a system except for those of another alpha or queue: accuracies in percent on `SETS`, with intervals."""
     table = levels(set_scores(rows), ["system", "set"])
     table = needed(table[table["system"].isin(main_systems(rows))], f"accuracies of systems like {', '.join(ARMS)}")
     found = dict(zip(zip(table["system"], table["set"], strict=True), intervals(table), strict=True))

@@ -83,7 +83,7 @@ def kind_of(name: str) -> str:
 
 
 def main_systems(rows: Rows) -> list[str]:
-    """The systems in `rows` but for those of another alpha or queue."""
+    """The systems in `rows` except for those of another alpha or queue."""
     return [name for name in held(rows, PLAN) if SYSTEMS[name].role != "sweep"]
 
 
@@ -240,7 +240,7 @@ def class_levels(rows: Rows) -> Rows:
 
 
 def cue_levels(rows: Rows) -> Rows:
-    """One line a version of the test images, its level, and system but for sweeps: accuracy in percent.
+    """One line a version of the test images, its level, and system except for sweeps: accuracy in percent.
 
     Clean images are the version "patch_shuffle" in one piece. Versions without a level have 0.
     """
@@ -273,7 +273,7 @@ def cue_gaps(rows: Rows) -> dict[tuple[str, str, float], Interval]:
 
 
 def attack_levels(rows: Rows) -> Rows:
-    """One line a system but for sweeps and epsilon in 255ths (0: clean): accuracy under PGD in percent."""
+    """One line a system except for sweeps and epsilon in 255ths (0: clean): accuracy under PGD in percent."""
     systems = main_systems(rows)
     own = measured_by(rows, "robust_accuracy")
     own = own[(own["metric"] == CLEAN_CELL["metric"]) & own["shift"].isin((CLEAN, "pgd"))]

@@ -94,7 +94,7 @@ def _less(measures: list, system: System) -> list:
 
 
 def _unread(rows: pd.DataFrame) -> pd.Series:
-    """Corruption errors but for their means over severities."""
+    """Corruption errors except for their means over severities."""
     details = rows["metric"].isin(["relative error", "error step", "calibration error", DEBIASED])
     return details | (rows["metric"] == "error") & (rows["level_unit"] == SEVERITY)
 

@@ -25,7 +25,7 @@ from lib.figures.figure import Figure
 
 
 def relicv2_diagram() -> Figure:
-    """The image of the loss of ReLICv2, for one pair of crops, readable when shown 390 pixels wide."""
+    """A drawing of the loss of ReLICv2, for one pair of crops, readable when shown 390 pixels wide."""
     return draw_diagram(_RELICV2, "relicv2-loss", height=5.5)
 
 

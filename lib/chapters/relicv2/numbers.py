@@ -112,7 +112,7 @@ def own_systems(rows: Rows) -> list[str]:
 
 
 def main_systems(rows: Rows) -> list[str]:
-    """The systems in `rows` but for ablations and sweeps."""
+    """The systems in `rows` except for ablations and sweeps."""
     return [name for name in own_systems(rows) if SYSTEMS[name].role in COMPARED]
 
 
@@ -295,7 +295,7 @@ def sweep_gaps(rows: Rows) -> dict[tuple[str, str, str], Interval]:
 
 
 def part_levels(rows: Rows) -> Rows:
-    """One line a world of `WORLDS`, part of `PARTS` and system but for sweeps: accuracy in percent."""
+    """One line a world of `WORLDS`, part of `PARTS` and system except for sweeps: accuracy in percent."""
     systems = own_systems(rows)
     own = measured_by(rows, "background_reliance")
     own = own[own["metric"] == "accuracy"].rename(columns={"shift": "world", "subset": "part"})

@@ -122,7 +122,7 @@ def _how_far_raw_and_faded_agree(rows: pd.DataFrame) -> str:
     raw, faded = (clean[clean["metric"] == m].set_index(["method", "seed"])["value"] for m in (RAW, FADED))
     gaps = (raw - faded).abs()
     return (
-        "To the network, raw pixels are the faded image with normalisation, but for rounding to bytes: their errors "
+        "To the network, raw pixels are the faded image with normalisation, except for rounding to bytes: their errors "
         f"differ by {gaps.mean():.1f} points on average and by {gaps.max():.1f} at most over {len(gaps)} runs."
     )
 

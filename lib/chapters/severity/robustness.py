@@ -1,7 +1,7 @@
 """Robustness beyond the error curve: where points are lost, how much is explained by clean accuracy, calibration,
 whether the order of methods depends on the summary, and convolution beside attention.
 
-Rows are those of one encoder, but for `cnn_against_transformer` and `transformer_table`.
+Rows are those of one encoder, except for `cnn_against_transformer` and `transformer_table`.
 """
 
 from __future__ import annotations

@@ -136,7 +136,7 @@ def cost_of_training(results: Results, scope: str) -> Figure:
             _draw_family(axes, own, own[x] * 2 ** (0.15 * place))  # aside, since both cost about the same
         low, high = table[x].min() / 1.4, 1.6 * table[x].max()
         ticks = []
-        for tick in sorted(table[x].unique()):  # but for those whose numbers would touch
+        for tick in sorted(table[x].unique()):  # except for those whose numbers would touch
             ticks += [tick] if not ticks or np.log(tick / ticks[-1]) > 0.25 * np.log(high / low) else []
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
