@@ -13,7 +13,7 @@ from lib.chapters.methods import tuning_table, tuning_words
 from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.runs import PRESETS, RunConfig, store
-from lib.runs.recipes import RECIPES
+from lib.runs.recipes import recipe_of
 from lib.runs.tuning import TUNED, Point, config_of, first_points, found, points, recipe_point
 from lib.training import OutOfTime
 
@@ -75,7 +75,7 @@ def test_temperatures_come_at_the_best_rate():
 def test_the_recipe_s_point_is_the_study_s_run(method):
     """At the scale of a preset; the rate is for 256 images a batch, and EMP-SSL trains for a quarter of the epochs."""
     config = config_of(method, recipe_point(method), SCALE, 1)
-    recipe = RECIPES[method]
+    recipe = recipe_of(method)
     assert config.training.learning_rate == pytest.approx(recipe.learning_rate / 2)
     assert (config.training.optimiser, config.training.weight_decay) == (recipe.optimiser, recipe.weight_decay)
     assert config.settings == METHODS[method].settings() and config.seed == 1

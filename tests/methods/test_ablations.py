@@ -14,7 +14,7 @@ from lightly.models.modules.heads import ProjectionHead
 from torch import nn
 from torch.nn import functional as F
 
-from lib.methods import METHODS, PLAIN, build_method, dcl, moco_v2, moco_v3, nnclr, simclr, swav
+from lib.methods import METHODS, build_method, dcl, moco_v2, moco_v3, nnclr, simclr, swav
 from lib.precision import autocast
 
 IMAGES, CLASSES, SHARED, OWN = 64, 4, 16, 8
@@ -250,7 +250,3 @@ def test_with_labels_of_other_images_classes_are_not_told_apart(name, precision,
     untrained = measure(*trained(name, seed, steps=0))
     print(f"{name} {precision}: {whole:.2f}, without {without:.2f}, untrained {untrained:.2f}")
     assert whole > least and without < most and untrained < most
-
-
-def test_no_method_that_is_trained_without_an_attack_is_left_out():
-    assert {*ABLATIONS, *LABELLED} == {name for name in PLAIN if METHODS[name].trained}
