@@ -74,7 +74,7 @@ class CorruptionError:
 
 
 def error_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from whether predictions are wrong, (N,) and (19, 5, N), as the module's docstring describes them."""
+    """Rows from whether predictions are wrong, (N,) and (M, 5, N) for the M corruptions of `MEASURED`, as the module says."""
     rows = [row(CLEAN, "error", clean)]
     for shift in (*MEASURED, *GROUPS, ALL):
         outcomes = _mean_over(shift, grid)  # (5, N)
@@ -88,14 +88,14 @@ def error_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
 
 
 def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from the gaps (N,) and (19, 5, N) of `calibration_gaps`."""
+    """Rows from the gaps (N,) and (M, 5, N) of `calibration_gaps`."""
     cells = _and_mean(_mean_over(ALL, grid))
     rows = [row(ALL, "calibration error", gaps, level) for level, gaps in cells]
     return as_rows([row(CLEAN, "calibration error", clean), *rows])
 
 
 def debiased_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from the squares (N,) and (19, 5, N) of `squared_gaps`: roots of the means over cells."""
+    """Rows from the squares (N,) and (M, 5, N) of `squared_gaps`: roots of the means over cells."""
     cells = _and_mean(_mean_over(ALL, grid))
     rows = [row(ALL, DEBIASED, root_outcomes(gaps), level) for level, gaps in cells]
     return as_rows([row(CLEAN, DEBIASED, root_outcomes(clean)), *rows])
@@ -107,7 +107,7 @@ def _and_mean(outcomes: np.ndarray) -> list[tuple[Level, np.ndarray]]:
 
 
 def _mean_over(shift: str, grid: np.ndarray) -> np.ndarray:
-    """(19, 5, N) -> (5, N): the mean over the corruptions that `shift` stands for."""
+    """(M, 5, N) -> (5, N): the mean over the corruptions that `shift` stands for."""
     members = GROUPS.get(shift, CORRUPTIONS if shift == ALL else (shift,))
     return grid[[MEASURED.index(name) for name in members]].mean(axis=0)
 

@@ -38,8 +38,8 @@ def made_up(methods, apart):
     generator, tables = np.random.default_rng(0), []
     for m, method in enumerate(methods):
         for seed in range(3):
-            chance = 0.2 + apart * m + 0.016 * np.arange(19)[:, None] * np.arange(1, 6) / 3
-            grid = generator.random((19, 5, 60)) < chance[..., None]
+            chance = 0.2 + apart * m + 0.016 * np.arange(len(MEASURED))[:, None] * np.arange(1, 6) / 3
+            grid = generator.random((len(MEASURED), 5, 60)) < chance[..., None]
             clean = generator.random(60) < 0.2 + apart * m
             tables.append(error_rows(clean, grid).assign(method=method, seed=seed))
             accuracy = [("none", 0, f"{kind} accuracy", 70.0 - m + seed, 0.5, 60) for kind in ("knn", "probe")]
@@ -145,7 +145,7 @@ def boxes(drawing, texts):
     return [Text.get_window_extent(text) for text in texts if text.get_text()]  # without an annotation's line
 
 
-def test_panels_of_all_nineteen_corruptions(rows, shown):
+def test_panels_of_all_corruptions(rows, shown):
     figure = shown[2]
     panels, legend = figure.drawing.axes, figure.drawing.legends[0]
     assert [axes.get_title().replace("\n", "_") for axes in panels] == [*MEASURED, ""]
@@ -155,7 +155,7 @@ def test_panels_of_all_nineteen_corruptions(rows, shown):
             for level in range(1, 6):
                 expected = cells[cells["level"] == level]["value"].mean()
                 assert line.get_ydata()[level] == pytest.approx(expected)
-    assert figure.alt.startswith("19 line charts") and "Scope." in figure.caption
+    assert figure.alt.startswith(f"{len(MEASURED)} line charts") and "Scope." in figure.caption
     assert [text.get_text() for text in legend.get_texts()] == [METHODS[method].title for method in METHODS_SHOWN]
 
 

@@ -19,7 +19,7 @@ from lib.shifts.corruptions import CORRUPTIONS, GROUPS, corrupted_alike
 @pytest.fixture(scope="module")
 def outcomes():
     generator = np.random.default_rng(0)
-    return generator.random(50) < 0.3, generator.random((19, 5, 50)) < 0.6
+    return generator.random(50) < 0.3, generator.random((len(MEASURED), 5, 50)) < 0.6
 
 
 def cell(rows, shift, severity, metric="error"):
@@ -60,7 +60,7 @@ def test_standard_errors(outcomes):
     rows = error_rows(clean, grid)
     p = clean.mean()
     assert cell(rows, "none", 0)["standard_error"] == pytest.approx(100 * np.sqrt(p * (1 - p) / 49), rel=1e-9)
-    alike = error_rows(clean, np.broadcast_to(clean, (19, 5, 50)))
+    alike = error_rows(clean, np.broadcast_to(clean, (len(MEASURED), 5, 50)))
     assert cell(alike, "all", 0)["standard_error"] == pytest.approx(cell(alike, "none", 0)["standard_error"])
     assert cell(alike, "all", 0, "relative error")["standard_error"] == 0
 
@@ -85,7 +85,7 @@ def test_steps_are_paired_and_add_up(outcomes):
 
 
 def test_calibration_rows_by_hand():
-    clean, grid = np.array([0.1, 0.3]), np.zeros((19, 5, 2))
+    clean, grid = np.array([0.1, 0.3]), np.zeros((len(MEASURED), 5, 2))
     grid[MEASURED.index("fog"), 1] = [0.3, 0.6]  # one of 15 corruptions, at severity 2
     grid[MEASURED.index("spatter"), 1] = [9, 9]  # in no mean
     rows = calibration_rows(clean, grid)
@@ -95,7 +95,7 @@ def test_calibration_rows_by_hand():
 
 
 def test_debiased_rows_are_roots_of_the_means_over_cells():
-    clean, grid = np.array([0.01, 0.03]), np.zeros((19, 5, 2))
+    clean, grid = np.array([0.01, 0.03]), np.zeros((len(MEASURED), 5, 2))
     grid[MEASURED.index("fog"), 1] = [0.3, 0.6]
     grid[MEASURED.index("snow"), 2] = [-0.3, -0.6]  # chance took more than there was
     grid[MEASURED.index("spatter"), 1] = [9, 9]  # in no mean
