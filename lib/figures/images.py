@@ -13,7 +13,7 @@ from torch import Tensor
 from lib.figures.figure import Figure, Tabs
 from lib.figures.prose import listed
 from lib.figures.style import spaced, use_style
-from lib.shifts.corruptions import EVERY, SEVERITIES, corrupted_alike
+from lib.shifts.corruptions import BAR, CORRUPTIONS, EVERY, EXTRA, SEVERITIES, corrupted_alike
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 from lib.views import AUGMENTATIONS, View, augmented, make_view
 
@@ -43,8 +43,8 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
         drawing,
         name=f"fig-contact-sheet-{severity}",
         caption=f"One image of the embedded set `scenes` under all {len(EVERY)} corruptions at severity {severity}, "
-        "with the constants for 32 pixels: the 15 of the benchmark, the 4 held back for validation (speckle noise to "
-        "saturate), and the 10 of CIFAR-10-C-bar (from blue noise sample on).",
+        f"with the constants for 32 pixels: the {len(CORRUPTIONS)} of the benchmark, {len(EXTRA)} others "
+        f"({spaced(EXTRA[0])} to {spaced(EXTRA[-1])}), and the {len(BAR)} of CIFAR-10-C-bar (from {spaced(BAR[0])} on).",
         alt=f"Contact sheet of one small image, clean and under {len(EVERY)} corruptions at severity {severity}. "
         f"{spaced(most).capitalize()} changes most grey levels, {spaced(least)} fewest.",
         data=table,

@@ -74,7 +74,7 @@ class CorruptionError:
 
 
 def error_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from whether predictions are wrong, (N,) and (M, 5, N) for the M corruptions of `MEASURED`, as the module says."""
+    """Rows from whether predictions are wrong, (N,) and (M, 5, N) for the M of `MEASURED`, as the module says."""
     rows = [row(CLEAN, "error", clean)]
     for shift in (*MEASURED, *GROUPS, ALL):
         outcomes = _mean_over(shift, grid)  # (5, N)

@@ -68,7 +68,7 @@ def test_standard_errors(outcomes):
 def test_columns(outcomes):
     rows = error_rows(*outcomes)
     assert list(rows) == list(COLUMNS) and (rows["subset"] == "").all()
-    assert len(rows) == 1 + 24 * (6 + 5) + 5 * 6 and (rows["images"] == 50).all()
+    assert len(rows) == 1 + (len(MEASURED) + 5) * (6 + 5) + 5 * 6 and (rows["images"] == 50).all()
 
 
 def test_steps_are_paired_and_add_up(outcomes):

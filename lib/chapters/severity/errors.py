@@ -16,7 +16,7 @@ from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN, Rows, by_severity
-from lib.shifts.corruptions import CORRUPTIONS, EXTRA, GROUPS, SEVERITIES
+from lib.shifts.corruptions import CORRUPTIONS, GROUPS, SEVERITIES
 
 
 def curves(rows: Rows, shift: str, metric: str = "error") -> Rows:
@@ -110,20 +110,23 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
         axes.tick_params(labelbottom=True)  # the lowest of its column
     _shared_labels(drawing)
     handles, labels = panels[0, 0].get_legend_handles_labels()
-    # A legend of the drawing and not of the panel, which would be widened for it.
-    drawing.legend(handles, labels, loc="upper left", bbox_to_anchor=(-0.08, 1.16), frameon=False, fontsize=9,
+    # A legend of the drawing and not of the panel, which would be widened for it; as high as the titles beside it, and
+    # below the numbers of the panel above where nothing is beside it.
+    top = 1.16 if len(names) % 4 else 1.0
+    drawing.legend(handles, labels, loc="upper left", bbox_to_anchor=(-0.08, top), frameon=False, fontsize=9,
                    bbox_transform=panels[-1, -1].transAxes, handlelength=1.6, handletextpad=0.4, labelspacing=0.4,
                    borderpad=0)  # fmt: skip
     settle(drawing)
     data = pd.concat(tables)
     means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
     cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
+    others = sum(name not in CORRUPTIONS for name in names)
     falling = [name for name in names if (np.diff(means.loc[name]) < 0).any()]
     return Figure(
         drawing,
         name="fig-error-by-corruption",
-        caption=f"Error against severity, one panel for each corruption: the benchmark's {len(CORRUPTIONS)}, then the "
-        f"{len(EXTRA)} that its authors held back for validation. Bands are 95 % intervals over seeds and images. "
+        caption=f"Error against severity, one panel for each corruption: {len(names) - others} of the benchmark, "
+        f"then {others} others. Bands are 95 % intervals over seeds and images. "
         f"{scope}",
         alt=f"{len(names)} line charts of error against severity. At severity 5, averaged over the methods, "
         f"{cost.index[-1].replace('_', ' ')} costs most ({cost.iloc[-1]:.0f} points above clean) and "
