@@ -1,7 +1,7 @@
 """Figures, tables and prose that chapters share: rows in, figure out, with alternative text and the data behind it."""
 
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
-from lib.figures.figure import Figure, Slider, Tabs, shown
+from lib.figures.figure import Figure, Slider, Tabs, also, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.stale import standing, standing_words
@@ -12,6 +12,7 @@ __all__ = [
     "Slider",
     "Tabs",
     "accuracy_table",
+    "also",
     "by_dataset",
     "contact_sheet",
     "paragraphs",

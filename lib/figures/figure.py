@@ -8,15 +8,17 @@ import html
 import io
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython.display import display
 from matplotlib.figure import Figure as Drawing
 
 from lib.errors import BadInput
+from lib.runs.plan import Part
 
 
 @dataclass(frozen=True)
@@ -94,6 +96,12 @@ def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **o
     axes.set_axis_off()
     axes.text(0.5, 0.5, "left out: not published", ha="center", va="center")
     return Figure(drawing, name, caption, alt=caption, data=pd.DataFrame())
+
+
+def also(parts: Sequence[Part], rows: pd.DataFrame, scope: str) -> None:
+    """Shows, one below the other, the figure of each of a plan's further parts."""
+    for part in parts:
+        display(shown(f"fig-{part.figure.__name__.replace('_', '-')}", part.figure, rows, scope))
 
 
 def _uri(picture: bytes, kind: str) -> str:

@@ -44,7 +44,7 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
         name=f"fig-contact-sheet-{severity}",
         caption=f"One image of the embedded set `scenes` under all {len(EVERY)} corruptions at severity {severity}, "
         f"with the constants for 32 pixels: the {len(CORRUPTIONS)} of the benchmark, {len(EXTRA)} others "
-        f"({spaced(EXTRA[0])} to {spaced(EXTRA[-1])}), and the {len(BAR)} of CIFAR-10-C-bar (from {spaced(BAR[0])} on).",
+        f"({spaced(EXTRA[0])} to {spaced(EXTRA[-1])}) and the {len(BAR)} of CIFAR-10-C-bar (from {spaced(BAR[0])} on).",
         alt=f"Contact sheet of one small image, clean and under {len(EVERY)} corruptions at severity {severity}. "
         f"{spaced(most).capitalize()} changes most grey levels, {spaced(least)} fewest.",
         data=table,

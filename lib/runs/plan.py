@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from importlib import import_module
 
 import pandas as pd
 
@@ -16,16 +17,30 @@ from lib.runs.systems import System, epochs_of, plain, settings_of
 from lib.training import Training
 
 
+@dataclass(frozen=True)
+class Part:
+    """What a page shows beside its question: a measure of every run, made for a preset, and the figure of all rows and
+    of words on what they are, for its caption. The page refers to the figure as "fig-" and the function's name."""
+
+    measure: Callable[[Preset], object]
+    figure: Callable[[pd.DataFrame, str], object]
+
+
+def parts(folder: str, *names: str) -> tuple[Part, ...]:
+    """The `PART` of each file of a chapter's `folder`, a package in dots, by the names of the files."""
+    return tuple(import_module(f"{folder}.{name}").PART for name in names)
+
+
 @dataclass(frozen=True, eq=False)
 class Plan:
     """What a question compares and measures. `name` is its notebook's, and that of its folder under `results/`.
 
     `in_class` are its methods in the quick preset, where minutes count. `augmentations` are those that a method is
-    trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers` are
-    the methods that are also trained with the preset's transformer, `wide` those that are with its wide encoder, by
-    the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where the preset has
-    another data set. `unread` tells which rows no page reads: bool (N,) for N rows with the columns of a study's
-    results. They are not published.
+    trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers`
+    are the methods that are also trained with the preset's transformer, `wide` those that are with its wide
+    encoder, by the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where
+    the preset has another data set. `also` are further measures, each with its figure. `unread` tells which rows no
+    page reads: bool (N,) for N rows with the columns of a study's results. They are not published.
 
     A plan may compare `systems` by their names instead of methods, and `systems_in_class` in the quick preset.
     `elsewhere` are those that it compares on other data sets than scenes; where they are named, a preset of another
@@ -47,6 +62,7 @@ class Plan:
     scale: Callable[[Preset], Preset] = lambda preset: preset
     less: Callable[[list, System], list] = lambda measures, system: measures
     unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
+    also: tuple[Part, ...] = ()
 
     def title(self, system: str) -> str:
         """Of one of its systems. Raises BadInput for a name that is none."""
@@ -194,5 +210,8 @@ def configs_of_systems(
 
 def measures_of(plan: Plan, preset: str, system: str | None = None) -> list:
     """What is measured of each run of a plan, or of those of a system."""
-    measures = plan.measures(plan.scale(PRESETS[one_of(preset, PRESETS, "preset")]))
-    return plan.less(measures, plan.systems[one_of(system, plan.systems, "system")]) if system else measures
+    scale = plan.scale(PRESETS[one_of(preset, PRESETS, "preset")])
+    measures = plan.measures(scale)
+    if system:
+        measures = plan.less(measures, plan.systems[one_of(system, plan.systems, "system")])
+    return [*measures, *(part.measure(scale) for part in plan.also)]

@@ -128,6 +128,9 @@ def public_figures():
 
 
 FIGURES = public_figures()
+for plan in lib.chapters.PLANS.values():  # whose further parts are drawn of their own measures, in test_parts.py
+    for part in plan.also:
+        del FIGURES[part.figure.__name__]
 OF_ROWS = {name: function for name, function in FIGURES.items() if not {name} & {*OTHERS, *ELSEWHERE}}
 
 

@@ -8,7 +8,7 @@ from lib.measures import Accuracy, CorruptionError, Downstream, ReadOut, RealInv
 from lib.measures.corruption_error import DEBIASED
 from lib.measures.rows import SEVERITY
 from lib.methods import METHODS
-from lib.runs.plan import Plan
+from lib.runs.plan import Plan, parts
 from lib.runs.presets import Preset
 from lib.views import AUGMENTATIONS
 
@@ -61,4 +61,5 @@ PLAN = Plan(
     wide=("moco_v2",),
     on_scenes=("moco_v2", "supervised", "random"),
     unread=_unread,
+    also=parts(__package__),
 )

@@ -18,7 +18,7 @@ from lib.measures import (
 )
 from lib.measures.corruption_error import DEBIASED
 from lib.measures.rows import SEVERITY
-from lib.runs.plan import Plan, methods_of
+from lib.runs.plan import Plan, methods_of, parts
 from lib.runs.presets import Preset, narrow
 from lib.runs.systems import RANDOM, SIMCLR, SUPERVISED, System
 
@@ -109,4 +109,5 @@ PLAN = Plan(
     scale=narrow,
     less=_less,
     unread=_unread,
+    also=parts(__package__),
 )

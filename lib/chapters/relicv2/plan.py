@@ -7,7 +7,7 @@ from typing import Any
 
 from lib.measures import Accuracy, BackgroundReliance, OutOfDistribution, OutOfDomain, Segmentation
 from lib.methods import METHODS
-from lib.runs.plan import Plan, methods_of
+from lib.runs.plan import Plan, methods_of, parts
 from lib.runs.presets import Preset, narrow
 from lib.runs.recipes import recipe_of
 from lib.runs.systems import RANDOM, SIMCLR, SUPERVISED, System
@@ -118,4 +118,5 @@ PLAN = Plan(
     elsewhere=IN_SHORT,
     scale=_scale,
     less=_less,
+    also=parts(__package__),
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from lib.measures import Accuracy, AttentionShift, CorruptionError, NaturalShift, RawInput, SeverityCurve
-from lib.runs.plan import Plan
+from lib.runs.plan import Plan, parts
 from lib.runs.presets import Preset
 
 
@@ -26,4 +26,5 @@ PLAN = Plan(
     ("simclr", "byol", "barlow_twins", "supervised", "random"),
     _measures,
     transformers=("simclr", "supervised", "random"),
+    also=parts(__package__),
 )

@@ -18,7 +18,7 @@ from lib.measures import (
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.aggregation import METRICS as AGGREGATED
 from lib.measures.robust_accuracy import OF_HEAD, ZERO_GRADIENT, ZERO_GRADIENT_OF_DLR
-from lib.runs.plan import Plan, methods_of
+from lib.runs.plan import Plan, methods_of, parts
 from lib.runs.presets import Preset, narrow
 from lib.runs.recipes import Recipe
 from lib.runs.systems import RANDOM, SIMCLR, SUPERVISED, System
@@ -156,4 +156,5 @@ PLAN = Plan(
     scale=narrow,
     less=_less,
     unread=_unread,
+    also=parts(__package__),
 )
