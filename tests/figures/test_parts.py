@@ -68,7 +68,7 @@ def test_its_figure_is_drawn_from_what_its_measure_gives(part):
 
 @pytest.mark.parametrize("name", PLANS)
 def test_it_is_measured_of_every_run(name):
-    plan = replace(PLANS[name], also=(BRIGHT,))
+    plan = replace(PLANS[name], also=(*PLANS[name].also, BRIGHT))
     for system in (None, *plan.systems):
         before = measures_of(PLANS[name], "small", system)
         *others, last = measures_of(plan, "small", system)
