@@ -1,21 +1,260 @@
-"""Contrasts: cells of tidy rows, differences between them with intervals, and means over test sets."""
+"""Contrasts: sums of cells of tidy rows, such as a difference of two systems, with intervals; means over test sets.
+
+One model stands behind every difference of the book. Rows are numbers of runs; runs of one system with other seeds are
+its replicates. See `Contrast.estimate`, and `lib.measures.statistics.pooled` for what systems lend each other.
+"""
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
 
 from lib.errors import BadInput
-from lib.measures import Interval, interval
+from lib.measures import Estimate, Pool, estimate, is_share, pooled
 from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN, MEAN_SEVERITY, measure_name, overall
+from lib.measures.statistics import sum_of_variances
 from lib.methods import METHODS
 
-Contrasts = dict[str, Interval]  # what is compared, in words -> the difference in percentage points
+Cell = dict[str, object]  # values of columns, which pick one row a seed
+
+# The columns that tell systems apart: rows that agree in these differ by seed, or by what was measured.
+SYSTEM = ("dataset", "encoder", "method", "system", "augmentation")
+
+# How much of the error over images, in standard deviations, systems have for themselves with whatever seed; see
+# `_over_images`. Measured on outcomes of 13 methods that were trained with two learning rates each (CIFAR-10, four
+# epochs): between 0.25 (probe, noise) and 0.35 (nearest neighbours), on average over pairs of methods.
+PAIRED = 0.35
+
+
+@dataclass(frozen=True, eq=False)
+class Contrast:
+    """A sum of weights times cells, each of its own table, and a number that is known exactly: not yet estimated.
+
+    It is kept as a sum so that means of contrasts, in which one system may have a part many times, are estimated as
+    what they are.
+    """
+
+    parts: tuple[tuple[float, pd.DataFrame, Cell], ...]
+    plus: float = 0.0
+
+    def __add__(self, number: float) -> Contrast:
+        return replace(self, plus=self.plus + number)
+
+    def __sub__(self, number: float) -> Contrast:
+        return self + -number
+
+    def __neg__(self) -> Contrast:
+        return -1 * self
+
+    def __mul__(self, factor: float) -> Contrast:
+        return Contrast(tuple((factor * weight, *place) for weight, *place in self.parts), factor * self.plus)
+
+    __rmul__ = __mul__
+
+    def estimate(self) -> Estimate:
+        r"""Its value, averaged over each system's seeds, with a 95 % interval over seeds and images.
+
+        Of each system that has a part, the sum of its cells is one number a seed, :math:`v_{gs}`. Seeds of two systems
+        are independent: what one number draws has little to do with what it draws elsewhere, and to pair by it costs
+        half of the degrees of freedom.
+
+        .. math:: \sum_g \bar v_g, \qquad \mathrm{Var} = \sum_g \frac{\tilde s_g^2}{S_g} + \mathrm{Var}_\mathrm{images}
+
+        :math:`\tilde s_g^2` is the variance over seeds, moderated by those of all systems that have the same cells
+        (`lib.measures.statistics.pooled`), on the scale on which they are comparable: the logit of a share, Fisher's z
+        of a similarity. For degrees of freedom see
+        `lib.measures.statistics.sum_of_variances`, for images `_over_images`. The ends are NaN where a system has one
+        seed.
+        """
+        return estimates({"": self})[""]
+
+
+Contrasts = dict[str, Contrast]  # what is compared, in words -> the difference in percentage points
+
+
+def mean_of(contrasts: Sequence[Contrast]) -> Contrast:
+    """Their mean, as one contrast."""
+    share = 1 / len(contrasts)
+    parts = tuple((share * weight, *place) for own in contrasts for weight, *place in own.parts)
+    return Contrast(parts, share * sum(own.plus for own in contrasts))
+
+
+def less(more: Contrast, other: Contrast) -> Contrast:
+    """One contrast less another."""
+    return Contrast(more.parts + (-other).parts, more.plus - other.plus)
+
+
+def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> dict[str, Estimate]:
+    """All of them. What `kept` holds of tables is not looked up again; pass one to several calls on the same tables."""
+    kept = Kept() if kept is None else kept
+    return {words: _estimate(contrast, kept) for words, contrast in contrasts.items()}
+
+
+@dataclass(frozen=True)
+class _Own:
+    """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`."""
+
+    values: Mapping[Hashable, float]
+    error: float
+    slope: float
+
+
+class Kept:
+    """Cells and pools that were looked up, and the tables themselves, so that none is taken for another."""
+
+    def __init__(self) -> None:
+        self.tables: dict[int, pd.DataFrame] = {}
+        self.places: dict[Hashable, Mapping[Hashable, list[int]]] = {}
+        self.cells: dict[Hashable, dict[tuple, _Own]] = {}
+        self.pools: dict[Hashable, Pool] = {}
+
+    def rows(self, rows: pd.DataFrame, what: Cell) -> pd.DataFrame:
+        """Those with the column values of `what`; of each table and choice of columns an index is made once."""
+        if not what:
+            return rows
+        self.tables[id(rows)] = rows
+        key = (id(rows), *what)
+        if key not in self.places:
+            columns = (rows[name].astype(object).where(rows[name].notna(), None) for name in what)
+            places: dict[Hashable, list[int]] = {}
+            for place, values in enumerate(zip(*columns, strict=True)):
+                places.setdefault(values, []).append(place)
+            self.places[key] = places
+        return rows.iloc[self.places[key].get(tuple(what.values()), [])]
+
+
+def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
+    columns = [name for name in SYSTEM if all(name in rows for _, rows, _ in contrast.parts)]
+    systems: dict[tuple, dict[Hashable, float]] = {}  # system: its cells, and what each weighs
+    for weight, rows, cell in contrast.parts:
+        key, found = _everywhere(rows, cell, columns, kept)
+        weights = systems.setdefault(_picked(rows, cell, columns, found), {})
+        weights[key] = weights.get(key, 0.0) + weight
+    mean, variances, degrees, total = contrast.plus, [], [], 0.0
+    for own, cells in systems.items():
+        values, size = _by_seed(own, cells, kept), _size(own, cells, kept)
+        if not len(values):
+            raise BadInput(f"the cells of {' '.join(map(str, own))} share no seed")
+        pool = _pool(cells, kept)
+        mean += float(values.mean())
+        spread = float(values.var(ddof=1)) if len(values) > 1 else np.nan
+        drawn, known = pool.moderated(spread / size**2, len(values) - 1)
+        variances.append(drawn * size**2 / len(values))
+        degrees.append(known)
+        total = max(total, pool.total)
+    return estimate(mean, *sum_of_variances(variances, degrees, total, _over_images(systems, kept)))
+
+
+def _everywhere(
+    rows: pd.DataFrame, cell: Cell, columns: Sequence[str], kept: Kept
+) -> tuple[Hashable, dict[tuple, _Own]]:
+    """A key of the cell whatever the system, and system -> its own, of those with one row a seed."""
+    what = {name: value for name, value in cell.items() if name not in columns}
+    kept.tables[id(rows)] = rows
+    key = (id(rows), *columns, *sorted((name, str(value)) for name, value in what.items()))
+    if key not in kept.cells:
+        chosen = kept.rows(rows, what)
+        names = list(zip(*(chosen[name].fillna("") for name in columns), strict=True)) or [()] * len(chosen)
+        places: dict[tuple, list[int]] = {}
+        for place, name in enumerate(names):
+            places.setdefault(name, []).append(place)
+        seeds, values, errors = (chosen[name].to_numpy() for name in ("seed", "value", "standard_error"))
+        images = chosen["images"].to_numpy(dtype=float) if "images" in chosen else np.full(len(chosen), np.nan)
+        metrics = chosen["metric"].to_numpy() if "metric" in chosen else [""] * len(chosen)
+        kept.cells[key] = {
+            name: _Own(
+                dict(zip(seeds[own], values[own].astype(float), strict=True)),
+                float(np.sqrt(np.square(errors[own].astype(float)).mean())),
+                _slope(float(values[own].mean()) / 100, metrics[own[0]], float(images[own].mean())),
+            )
+            for name, own in places.items()
+            if len(set(seeds[own])) == len(own)
+        }
+    return key, kept.cells[key]
+
+
+def _picked(rows: pd.DataFrame, cell: Cell, columns: Sequence[str], found: Mapping[tuple, _Own]) -> tuple:
+    """The system that `cell` is of. Raises BadInput where it picks none, or more than one."""
+    wanted = {columns.index(name): value for name, value in cell.items() if name in columns}
+    own = [name for name in found if all(name[place] == value for place, value in wanted.items())]
+    if len(own) != 1:
+        by_seed(rows, cell)  # which says what is wrong
+        raise BadInput(f"{cell} picks rows of {len(own)} systems, not one")
+    return own[0]
+
+
+def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> np.ndarray:
+    """The sum of a system's cells, one a seed (S,), of the seeds that all of them have."""
+    own = [(weight, kept.cells[key][system].values) for key, weight in cells.items()]
+    seeds = [seed for seed in own[0][1] if all(seed in values for _, values in own)]
+    return np.array([sum(weight * values[seed] for weight, values in own) for seed in seeds])
+
+
+def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:
+    """Of all systems that have these cells, what their variances over seeds have in common, whatever the unit."""
+    unit = max(cells.values(), key=abs) or 1.0
+    cells = {key: weight / unit for key, weight in cells.items()}
+    key = frozenset(cells.items())
+    if key not in kept.pools:
+        systems = set.intersection(*(set(kept.cells[cell]) for cell in cells))
+        values = {own: _by_seed(own, cells, kept) for own in systems}
+        values = {own: found for own, found in values.items() if len(found) > 1}
+        kept.pools[key] = pooled(
+            [found.var(ddof=1) / _size(own, cells, kept) ** 2 for own, found in values.items()],
+            [len(found) - 1 for found in values.values()],
+        )
+    return kept.pools[key]
+
+
+def _size(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> float:
+    """By what a system's deviation over seeds is divided to be comparable with others': its cells', in quadrature."""
+    slopes = [weight * kept.cells[key][system].slope for key, weight in cells.items()]
+    return float(np.sqrt(np.square(slopes).sum())) or 1.0
+
+
+def _slope(value: float, metric: str, images: float) -> float:
+    """The derivative of a scale's inverse at a cell's mean: p (1 - p) of a share, 1 - r² of a similarity, else 1.
+
+    Shares have half an image more on both sides, so that 0 has one.
+    """
+    if is_share(metric) and 0 <= value <= 1:
+        images = 1000.0 if np.isnan(images) else images
+        share = (value * images + 0.5) / (images + 1)
+        return share * (1 - share)
+    return max(1 - value**2, 0.01) if "similarity" in metric and abs(value) <= 1 else 1.0
+
+
+def _over_images(systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept) -> float:
+    r"""The variance over images that the seeds' spread does not hold, from the standard errors of the cells.
+
+    What a run does on an image is the sum of what the image asks of all systems, of what it asks of this system with
+    whatever seed, and of what this seed made of it. All seeds and systems saw the same images. So the last part differs
+    between seeds and is in their spread already; the first is common to two systems and leaves their difference; only
+    the second is missing there. Its deviation is taken to be `PAIRED` of a cell's whole error over images e, and that
+    of the first to be the rest:
+
+    .. math:: (1 - r^2) \, \Big[\sum_k \sum_g w_{gk} e_{gk}\Big]^2_\pm + r^2 \sum_g \Big[\sum_k w_{gk} e_{gk}\Big]^2_\pm
+
+    :math:`[\cdot]^2_\pm` adds what has one sign as if it went together entirely, and takes squares of what has
+    opposite signs as if they did not go together at all: both err on the wide side. So the interval of a single cell
+    has all of e, that of two cells of one system both, and that of two systems `PAIRED` of each.
+    """
+    keys = list(dict.fromkeys(key for cells in systems.values() for key in cells))
+    errors = np.zeros((len(systems), len(keys)))
+    for line, (own, cells) in zip(errors, systems.items(), strict=True):
+        for key, weight in cells.items():
+            line[keys.index(key)] = weight * kept.cells[key][own].error
+
+    def joint(parts: np.ndarray) -> np.ndarray:
+        return np.clip(parts, 0, None).sum(axis=-1) ** 2 + np.clip(parts, None, 0).sum(axis=-1) ** 2
+
+    return float((1 - PAIRED**2) * joint(errors.sum(axis=0)) + PAIRED**2 * joint(errors).sum())
 
 
 def convolutional(rows: pd.DataFrame) -> pd.DataFrame:
@@ -27,40 +266,47 @@ def transformers(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["encoder"].str.startswith("vit")]
 
 
-def level(rows: pd.DataFrame, cell: dict[str, object]) -> Interval:
-    """The mean over seeds of one cell of `rows`, picked by column values: of a metric that is itself a difference."""
-    chosen = by_seed(rows, cell)
-    return interval(chosen["value"], chosen["standard_error"])
+def of_cell(rows: pd.DataFrame, cell: Cell) -> Contrast:
+    """One cell of `rows`, picked by column values: of a metric that is itself a difference."""
+    return Contrast(((1.0, rows, cell),))
 
 
-def difference(rows: pd.DataFrame, more: dict[str, object], less: dict[str, object]) -> Interval:
-    """The paired difference over seeds of two cells of `rows`, each picked by column values.
+def of_two(rows: pd.DataFrame, more: Cell, less: Cell) -> Contrast:
+    """One cell less another."""
+    return of_cells(rows, [(1, more), (-1, less)])
+
+
+def of_cells(rows: pd.DataFrame, parts: Sequence[tuple[float, Cell]]) -> Contrast:
+    """The sum over `parts` of a weight times a cell."""
+    return Contrast(tuple((weight, rows, cell) for weight, cell in parts))
+
+
+def level(rows: pd.DataFrame, cell: Cell) -> Estimate:
+    """The mean over seeds of one cell of `rows`, picked by column values."""
+    return of_cell(rows, cell).estimate()
+
+
+def difference(rows: pd.DataFrame, more: Cell, less: Cell) -> Estimate:
+    """The difference of two cells of `rows`, each picked by column values; see `Contrast.estimate`.
 
     >>> rows = pd.DataFrame({"seed": [0, 1, 2] * 2, "method": ["a"] * 3 + ["b"] * 3, "standard_error": 0.0})
     >>> str(difference(rows.assign(value=[60, 61, 62, 58, 60, 59]), {"method": "a"}, {"method": "b"}))
-    '2.0 [-0.5, 4.5]'
+    '2.0 [-0.3, 4.3]'
     """
-    return combined(rows, [(1, more), (-1, less)])
-
-
-def combined(rows: pd.DataFrame, parts: Sequence[tuple[float, dict[str, object]]]) -> Interval:
-    """The sum over `parts` of a weight times a cell of `rows`, picked by column values; paired over seeds.
-
-    The images' standard errors are added as if the cells saw different images. Most see the same, whose errors go
-    together, so the interval of a difference errs on the wide side.
-    """
-    chosen = [(weight, by_seed(rows, cell)) for weight, cell in parts]
-    seeds = functools.reduce(pd.Index.intersection, (cell.index for _, cell in chosen))
-    values = sum(weight * cell.loc[seeds, "value"] for weight, cell in chosen)
-    errors = np.sqrt(sum((weight * cell.loc[seeds, "standard_error"]) ** 2 for weight, cell in chosen))
-    return interval(values, errors)
+    return of_two(rows, more, less).estimate()
 
 
 def picked(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
     """The rows with the column values of `cell`; None picks those where there is none, as of a level."""
+    return rows[_mask(rows, cell)] if cell else rows
+
+
+def _mask(rows: pd.DataFrame, cell: Cell) -> np.ndarray:
+    """Which rows have the column values of `cell`, (N,) bool."""
+    found = np.ones(len(rows), dtype=bool)
     for column, value in cell.items():
-        rows = rows[rows[column].isna() if value is None else rows[column] == value]
-    return rows
+        found &= (rows[column].isna() if value is None else rows[column] == value).to_numpy()
+    return found
 
 
 def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
@@ -99,6 +345,9 @@ WHITENED, CHANCE = "whitened similarity", "whitened chance"
 NEAR = 1.0  # points: so little below the best is at it, about the standard error of an accuracy on 2,000 images
 
 
+ALIKE = 5.0  # hundredths of a cosine, or points of shape bias: of these what is less hardly matters
+
+
 # Systems of the study of attacks, which a column "system" tells apart
 
 CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
@@ -118,7 +367,7 @@ COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by si
 
 def has(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> bool:
     """Whether `rows` hold this cell of this system."""
-    return not picked(rows[rows["system"] == system], cell).empty
+    return bool(_mask(rows, cell | {"system": system}).any())
 
 
 def between(
@@ -132,7 +381,7 @@ def between(
     `title` tells what a system is called, here and below.
     """
     return {
-        f"{name}, {title(more)} less {title(less)}": difference(rows, cell | {"system": more}, cell | {"system": less})
+        f"{name}, {title(more)} less {title(less)}": of_two(rows, cell | {"system": more}, cell | {"system": less})
         for more, less in pairs
         for name, cell in cells.items()
         if has(rows, more, cell) and has(rows, less, cell)
@@ -149,7 +398,7 @@ def within(
 ) -> Contrasts:
     """One cell less another of the same system, for each of `systems` that has both; `words` say what they are."""
     return {
-        f"{title(name)}, {words}": difference(rows, more | {"system": name}, less | {"system": name})
+        f"{title(name)}, {words}": of_two(rows, more | {"system": name}, less | {"system": name})
         for name in systems
         if has(rows, name, more) and has(rows, name, less)
     }
@@ -199,39 +448,44 @@ def in_sets(rows: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("set", key=lambda sets: sets.map(order.index), kind="stable", ignore_index=True)
 
 
-def mean_out_of_domain(rows: pd.DataFrame) -> pd.DataFrame:
+def mean_out_of_domain(rows: pd.DataFrame, of: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a run: its mean accuracy over the sets of `out_of_domain`, all weighing the same; in "sets" their number.
 
-    Only sets that every run in `rows` has, so that all means stand on the same: pass the systems to be compared and no
-    others. The standard errors of sets made of the same images are added as if they went together entirely, those of
-    others as independent.
+    Only sets that every run of the systems `of` has (None: of all), so that all means stand on the same; without runs
+    of other systems that lack one. The standard errors of sets made of the same images are added as if they went
+    together entirely, those of others as independent.
     """
-    return mean_of_sets(rows, out_of_domain(rows))
+    return mean_of_sets(rows, out_of_domain(rows), of)
 
 
-def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame) -> pd.DataFrame:
+def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame, of: Sequence[str] | None = None) -> pd.DataFrame:
     """The means of `mean_out_of_domain` from `found`, which names the set of each of its rows."""
     run = ["system", "seed"]
     if found.duplicated([*run, "set"]).any():
         raise BadInput("a system has a set more than once with one seed; pass the rows of one data set and one encoder")
-    found = found[found["set"].map(found["set"].value_counts()) == len(rows.drop_duplicates(run))]
+    if of is not None:
+        rows = rows[rows["system"].isin(of)]
+    having = found[found["system"].isin(rows["system"])]["set"].value_counts()
+    whole = having.index[having == len(rows.drop_duplicates(run))]
+    found = found[found["set"].isin(whole)]
     found = found.assign(source=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
     errors = found.groupby([*run, "source"])["standard_error"].sum() ** 2
     means = found.groupby(run).agg(value=("value", "mean"), sets=("set", "size"))
-    return means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()
+    means = means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()
+    return means[means["sets"] == len(whole)]
 
 
 def on_average(
     *pairs: tuple[str, str],
     title: Callable[[str], str],
-    mean: Callable[[pd.DataFrame], pd.DataFrame] = mean_out_of_domain,
+    mean: Callable[[pd.DataFrame, Sequence[str]], pd.DataFrame] = mean_out_of_domain,
 ) -> Callable[[pd.DataFrame], Contrasts]:
     """The first system of each pair less the second in the `mean` over the sets that both have."""
 
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         found = {}
         for pair in pairs:
-            means = mean(rows[rows["system"].isin(pair)])
+            means = mean(rows, pair)
             found |= between(means, [pair], {f"mean of {means['sets'].max()} sets": {}}, title)
         return found
 

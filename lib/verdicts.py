@@ -1,23 +1,34 @@
-"""Verdicts: what a claim asserts, judged by the intervals of its contrasts.
+"""Verdicts: what a claim asserts, judged by its estimand.
 
-A claim is put as contrasts: differences in percentage points that it says are above zero. It holds if every contrast's
-95 % interval lies above zero, fails if one lies at or below zero, and is undecided otherwise. The contrast named in a
-verdict is the one that decides it: the lowest. A claim about what the rows lack is not tested. Claims are found by
-name.
+A claim is put as contrasts: differences in percentage points that it says are above zero. What it speaks of in general
+is judged by their mean, and what it says of every one, by all of them. It
+
+- **holds** if the mean is shown to be above zero, or each of all;
+- is **reversed** if the mean is shown to be below, or one of all, by Holm's correction for their number;
+- has **no effect** beyond a margin that was set with the claim, if the mean, or each of all, is shown to lie within it
+  to either side, by two one-sided tests;
+- is **undecided** otherwise, with what would decide it.
+
+Errors are controlled over all claims of a chapter on the same data: Benjamini and Hochberg's adjusted p values decide.
+Claims that rows cannot test have no line. Claims are found by name.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pandas as pd
 
-from lib.contrasts import Contrasts, convolutional
+from lib.contrasts import Contrasts, Kept, convolutional, estimates, mean_of
 from lib.errors import one_of
-from lib.measures import Interval
+from lib.measures import Estimate
+from lib.measures.statistics import false_discovery
 
-HOLDS, FAILS, UNDECIDED, NOT_TESTED = "holds", "fails", "undecided", "not tested"
+HOLDS, REVERSED, NO_EFFECT, UNDECIDED, NOT_TESTED = "holds", "reversed", "no effect", "undecided", "not tested"
+LEVEL = 0.05  # of errors among verdicts
+MARGIN = 2.0  # points: what is less hardly matters to whoever chooses an encoder
 
 
 @dataclass(frozen=True)
@@ -25,7 +36,9 @@ class Claim:
     """`statement` in our words, `source` where the paper says it, and what it asserts to be positive.
 
     `name` is a short slug that stays while words change, one of its own in each chapter; see `named`.
-    `contrasts` gets the rows of convolutional encoders, or of `all_encoders`.
+    `contrasts` gets the rows of convolutional encoders, or of `all_encoders`. `every`: it asserts each of them, and not
+    their mean. `margin` is in the contrasts' unit; None where "no effect" would say nothing, such as of a claim that is
+    a margin itself. `published` is the paper's own effect in points, where it has a number for what is compared.
     """
 
     name: str
@@ -33,14 +46,32 @@ class Claim:
     source: str
     contrasts: Callable[[pd.DataFrame], Contrasts]
     all_encoders: bool = False
+    every: bool = False
+    margin: float | None = MARGIN
+    published: Callable[[], float] | None = None
 
 
 @dataclass(frozen=True)
 class Verdict:
+    """`contrast` are the words of what decides, `difference` its value; `cells` are all contrasts of the claim.
+
+    `effect` and `equivalence` are plain p values: two-sided, of a difference from zero, and of one within the margin.
+    `adjusted` and `adjusted_equivalence` take a chapter's claims into account, if they were judged together.
+    """
+
     claim: Claim
     verdict: str
     contrast: str
-    difference: Interval | None  # None: not tested
+    difference: Estimate | None  # None: not tested
+    cells: Mapping[str, Estimate]
+    effect: float = np.nan
+    equivalence: float = np.nan
+    adjusted: float = np.nan
+    adjusted_equivalence: float = np.nan
+
+    @property
+    def tested(self) -> bool:
+        return self.difference is not None
 
 
 def named(claims: Sequence[Claim], name: str) -> Claim:
@@ -50,29 +81,118 @@ def named(claims: Sequence[Claim], name: str) -> Claim:
 
 
 def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:
+    """The verdict on one claim by itself; see `judged` for those of a chapter."""
+    return judged([claim], rows)[0]
+
+
+def judged(claims: Sequence[Claim], rows: pd.DataFrame) -> list[Verdict]:
+    """Verdicts on claims that are read together, such as all of a chapter on one data set, in their order."""
+    kept = Kept()
+    found = [_tested(claim, rows, kept) for claim in claims]
+    tested = [verdict for verdict in found if verdict.tested]
+    equal = [verdict for verdict in tested if not np.isnan(verdict.equivalence)]
+    effects = dict(zip(map(id, tested), false_discovery([verdict.effect for verdict in tested]), strict=True))
+    equals = dict(zip(map(id, equal), false_discovery([verdict.equivalence for verdict in equal]), strict=True))
+    return [
+        _decided(replace(own, adjusted=effects[id(own)], adjusted_equivalence=equals.get(id(own), np.nan)))
+        if own.tested
+        else own
+        for own in found
+    ]
+
+
+def _tested(claim: Claim, rows: pd.DataFrame, kept: Kept) -> Verdict:
+    """The p values of a claim, and in `verdict` what it would be if it were shown to be something."""
     contrasts = claim.contrasts(rows if claim.all_encoders else convolutional(rows))
     if not contrasts:
-        return Verdict(claim, NOT_TESTED, "what the claim speaks of is not in these rows", None)
-    words, lowest = min(contrasts.items(), key=lambda item: (item[1].low, item[1].mean))
-    if lowest.low > 0:  # of the lowest, hence of all
-        return Verdict(claim, HOLDS, words, lowest)
-    refuting = {name: difference for name, difference in contrasts.items() if difference.high <= 0}
-    if refuting:
-        words, lowest = min(refuting.items(), key=lambda item: item[1].high)
-        return Verdict(claim, FAILS, words, lowest)
-    return Verdict(claim, UNDECIDED, words, lowest)
+        return Verdict(claim, NOT_TESTED, "what the claim speaks of is not in these rows", None, {})
+    if claim.every or len(contrasts) == 1:
+        cells = estimates(contrasts, kept)
+        judged_by = cells
+    else:
+        mean = f"mean of {len(contrasts)}"
+        found = estimates(contrasts | {mean: mean_of(list(contrasts.values()))}, kept)
+        judged_by = {mean: found.pop(mean)}
+        cells = found
+    above = {words: own.above() for words, own in judged_by.items()}
+    below = {words: own.below() for words, own in judged_by.items()}
+    weakest = max(above, key=lambda words: (above[words], -judged_by[words].mean))
+    worst = min(below, key=lambda words: (below[words], judged_by[words].mean))
+    holds, reverses = above[weakest], min(1.0, len(below) * below[worst])  # the first step of Holm's
+    words, direction = (weakest, HOLDS) if holds <= reverses else (worst, REVERSED)
+    equivalence = np.nan
+    if claim.margin is not None:
+        bounds = claim.margin
+        equivalence = max(max(own.above(-bounds), own.below(bounds)) for own in judged_by.values())
+    effect = min(1.0, 2 * min(holds, reverses))
+    return Verdict(claim, direction, words, judged_by[words], cells, effect, equivalence)
 
 
-def verdicts(claims: Sequence[Claim], rows: pd.DataFrame) -> pd.DataFrame:
-    """A table with a line a claim."""
-    judged = [judge(claim, rows) for claim in claims]
-    return pd.DataFrame(
-        {
-            "claim": verdict.claim.statement,
-            "source": verdict.claim.source,
-            "verdict": verdict.verdict,
-            "decided by": verdict.contrast,
-            "difference (points)": str(verdict.difference or ""),
-        }
-        for verdict in judged
+def _decided(verdict: Verdict) -> Verdict:
+    if verdict.adjusted <= LEVEL:
+        return verdict
+    outcome = NO_EFFECT if verdict.adjusted_equivalence <= LEVEL else UNDECIDED
+    return replace(verdict, verdict=outcome)
+
+
+def in_words(verdict: Verdict) -> str:
+    """The verdict as a table has it: with the margin of "no effect", and with what would decide an undecided one."""
+    if verdict.verdict == NO_EFFECT:
+        return f"no effect beyond ±{verdict.claim.margin:g}"
+    if verdict.verdict != UNDECIDED or verdict.difference is None:
+        return verdict.verdict
+    found = verdict.difference.found()
+    if np.isnan(found):
+        return "undecided (would need more than one seed)"
+    return f"undecided (would need {found:.1f} points)"
+
+
+def verdicts(claims: Sequence[Claim], rows: pd.DataFrame, chapter: Sequence[Claim] = ()) -> pd.DataFrame:
+    """A table with a line for each of `claims` that rows can test; errors are controlled over those of `chapter`.
+
+    `chapter` are all claims of a chapter, `claims` among them; without it, `claims` are all. An undecided verdict says
+    how large a difference would have been found with 80 % power.
+    """
+    found = {verdict.claim.name: verdict for verdict in judged([*claims, *_others(chapter, claims)], rows)}
+    lines = [found[claim.name] for claim in claims if found[claim.name].tested]
+    table = pd.DataFrame([_line(verdict) for verdict in lines], columns=list(COLUMNS))
+    return table if table["published"].any() else table.drop(columns="published")
+
+
+COLUMNS = (
+    "claim", "source", "verdict", "judged by", "difference (points)", "of its cells", "p (adjusted)", "published",
+)  # fmt: skip
+
+
+def _others(chapter: Sequence[Claim], claims: Sequence[Claim]) -> list[Claim]:
+    names = {claim.name for claim in claims}
+    return [claim for claim in chapter if claim.name not in names]
+
+
+def _line(verdict: Verdict) -> tuple:
+    above, below = (sum(own.sign == sign for own in verdict.cells.values()) for sign in (1, -1))
+    count = len(verdict.cells)
+    return (
+        verdict.claim.statement,
+        verdict.claim.source,
+        in_words(verdict),
+        verdict.contrast,
+        str(verdict.difference),
+        f"{above} of {count} above, {below} below" if count > 1 else "",
+        f"{_p(verdict.effect)} ({_p(verdict.adjusted)})",
+        published(verdict),
     )
+
+
+def published(verdict: Verdict) -> str:
+    """The paper's effect, and whether our interval excludes it at our scale; empty where there is none."""
+    if verdict.claim.published is None or verdict.difference is None:
+        return ""
+    effect, own = verdict.claim.published(), verdict.difference
+    if own.low <= effect <= own.high or np.isnan(own.low):
+        return f"{effect:+.1f}"
+    return f"excludes the published {effect:+.1f} here"
+
+
+def _p(value: float) -> str:
+    return "< 0.001" if value < 0.001 else f"{value:.3f}"

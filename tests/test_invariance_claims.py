@@ -1,4 +1,4 @@
-"""Verdicts on the claims about augmentations, on rows made to hold, to fail, and to leave a claim open."""
+"""Verdicts on the claims about augmentations, on rows made to hold, to be reversed, and to leave a claim open."""
 
 import itertools
 
@@ -10,6 +10,7 @@ from shorthand import unfolded
 from lib.chapters.augmentation.claims import (
     AUGMENTATION_CAUSES,
     AUGMENTATION_INVARIANCE,
+    SINGLE,
     TASKS,
     TRAINED_FOR,
     fusion_gaps,
@@ -99,13 +100,14 @@ def test_claims_hold_where_they_are_true(true):
 
 
 def test_a_number_of_one_cell_refutes_a_claim():
+    """By so much that a mean turns with it."""
     likeness = "whitened similarity"
     for claim, recipes, cell, value, words in (
-        (SEEN, ["appearance"], ("h_flip", "", likeness), 90, "h flip, spatial less appearance"),
-        (SEEN, ["spatial"], ("hue", "", likeness), 90, "hue, appearance less spatial"),
-        (POSE, ["appearance"], ("coil", "", likeness), 90, "coil, spatial less appearance"),
-        (POSE, ["spatial"], ("scenes", "azimuth", likeness), 20, "scenes: azimuth, spatial less appearance"),
-        (LIGHT, ["spatial"], ("scenes", "light colour", likeness), 90, "scenes: light colour, appearance less spatial"),
+        (SEEN, ["appearance"], ("h_flip", "", likeness), 999, "mean of 16"),
+        (SEEN, ["spatial"], ("hue", "", likeness), 999, "mean of 16"),
+        (POSE, ["appearance"], ("coil", "", likeness), 200, "mean of 4"),
+        (POSE, ["spatial"], ("scenes", "azimuth", likeness), -20, "mean of 4"),
+        (LIGHT, ["spatial"], ("scenes", "light colour", likeness), 200, "mean of 4"),
         (OPPOSITE, ["spatial"], TASKS["object_hue"], 10, "object hue, spatial less appearance"),
         (OPPOSITE, ["spatial"], TASKS["x"], 80, "x, appearance less spatial"),
         (NEAR_BEST, ["fusion"], TASKS["dtd"], 45, "dtd, fusion less"),
@@ -114,8 +116,15 @@ def test_a_number_of_one_cell_refutes_a_claim():
         (POSITION, ["no crop"], TASKS["x"], 10, "x, no crop less default"),
     ):
         verdict = judge(claim, rows(changed(recipes, [cell], float(value)), seeds=2))
-        assert verdict.verdict == "fails" and words in verdict.contrast, words
+        assert verdict.verdict == "reversed" and words in verdict.contrast, words
         assert verdict.difference.high <= 0
+
+
+def test_one_cell_of_many_does_not_refute_what_is_said_in_general():
+    """The flip of one method: seven of eight cells say what the claim says, and so does their mean."""
+    verdict = judge(SEEN, rows(changed(["appearance"], [("h_flip", "", "whitened similarity")], 90.0)))
+    assert verdict.verdict == "holds" and sum(cell.sign < 0 for cell in verdict.cells.values()) == 2
+    assert len(verdict.cells) == 16
 
 
 def test_what_is_within_the_noise_is_undecided(true):
@@ -123,7 +132,7 @@ def test_what_is_within_the_noise_is_undecided(true):
     recipes = list(dict.fromkeys(recipe for _, recipe in ARMS))
     away = 40 * true["augmentation"].map(lambda recipe: recipes.index(recipe) if recipe in recipes else 0)
     away *= (true["seed"] - 1) * (true["metric"] != "whitened chance")
-    for data in (true.assign(value=true["value"] + away), true.assign(standard_error=60.0), true[true["seed"] == 0]):
+    for data in (true.assign(value=true["value"] + away), true.assign(standard_error=150.0), true[true["seed"] == 0]):
         assert [judge(claim, data).verdict for claim in AUGMENTATION_INVARIANCE] == ["undecided"] * 8
 
 
@@ -149,7 +158,8 @@ def test_references_alone_test_nothing(true):
 
 def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
     """Without the photographs of COIL the scenes decide alone; without either nothing does."""
-    assert judge(POSE, true[true["shift"] != "coil"]).contrast.endswith("scenes: azimuth, spatial less appearance")
+    cells = judge(POSE, true[true["shift"] != "coil"]).cells
+    assert len(cells) == 2 and all(words.endswith("scenes: azimuth, spatial less appearance") for words in cells)
     assert judge(POSE, true[~true["shift"].isin(["coil", "scenes"])]).verdict == "not tested"
     assert judge(OPPOSITE, true[~true["subset"].isin(["object_hue", "x"])]).verdict == "not tested"
 
@@ -157,24 +167,24 @@ def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
 def test_hue_is_asked_of_the_recipe_that_lacks_jitter_alone(true):
     assert judge(HUE, true).contrast == "MoCo v2, object hue, no jitter less default"
     without = judge(HUE, true[true["augmentation"] != "no jitter"])
-    assert without.contrast.endswith("object hue, spatial less default")
+    assert all(words.endswith("object hue, spatial less default") for words in without.cells)
 
 
 def test_likeness_of_views_counts_above_that_of_any_two_images():
     """Views that are no more alike than chance show no invariance, however alike they are."""
     alike = changed(["spatial"], [(*shown, "whitened chance") for shown in SETS], 79.0)
     verdict = judge(POSE, rows(alike))
-    assert verdict.verdict == "fails"
+    assert verdict.verdict == "reversed"
     assert verdict.difference.mean == pytest.approx(100 * ((80 - 79) / (100 - 79) - (40 - 1) / (100 - 1)), abs=0.1)
 
 
-@pytest.mark.parametrize(("below", "expected"), [(0.5, "holds"), (1.5, "fails"), (-5.0, "holds")])
+@pytest.mark.parametrize(("below", "expected"), [(0.5, "holds"), (1.5, "reversed"), (-5.0, "holds")])
 def test_a_fusion_may_be_a_little_below_the_best(below, expected):
     verdict = judge(NEAR_BEST, rows(changed(["fusion"], [TASKS["x"]], 70 - below)))
     assert verdict.verdict == expected
-    if below > 0:
-        assert verdict.contrast.endswith("x, fusion less appearance, plus 1 point")
-        assert verdict.difference.mean == pytest.approx(NEAR - below, abs=0.05)
+    gap = verdict.cells["MoCo v2, x, fusion less appearance, plus 1 point"]
+    assert gap.mean == pytest.approx(NEAR - below, abs=0.05)
+    assert len(verdict.cells) == 2 * len(HERE) * len(SINGLE)
 
 
 def test_causes_by_what_differs_alone(true):
@@ -183,7 +193,7 @@ def test_causes_by_what_differs_alone(true):
     any_hue["value"] -= 10
     causes = (named(AUGMENTATION_CAUSES, name) for name in ("small-jitter-leaves-hue", "flips-take-the-side"))
     hue, flips = (judge(claim, pd.concat([true, any_hue])) for claim in causes)
-    assert (hue.verdict, hue.contrast) == ("holds", "MoCo v2, object hue, default less any hue")
+    assert hue.verdict == "holds" and list(hue.cells)[0] == "MoCo v2, object hue, default less any hue"
     assert hue.difference.mean == pytest.approx(10, abs=0.05)
     assert (flips.verdict, flips.contrast) == ("holds", "MoCo v2, x, appearance less no crop")
     assert flips.difference.mean == pytest.approx(70 - 65, abs=0.05)
@@ -196,7 +206,7 @@ def test_a_wide_encoder_is_a_control_of_size(true):
     assert judge(SIZE, rows).verdict == "holds"
     beaten = rows["value"].where(rows["augmentation"] != "wide default", rows["value"] + 50)
     verdict = judge(SIZE, rows.assign(value=beaten))
-    assert (verdict.verdict, verdict.contrast) == ("fails", "MoCo v2, mean of 6 tasks, fusion less wide default")
+    assert (verdict.verdict, verdict.contrast) == ("reversed", "MoCo v2, mean of 6 tasks, fusion less wide default")
 
 
 def test_gaps_name_the_best_single_recipe(true):

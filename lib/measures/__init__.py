@@ -30,10 +30,15 @@ from lib.measures.segmentation import Segmentation
 from lib.measures.severity_curve import SeverityCurve
 from lib.measures.shape_bias import ShapeBias
 from lib.measures.statistics import (
+    Estimate,
     Interval,
+    Pool,
     bootstrap_interval,
     cell_interval,
+    estimate,
     interval,
+    is_share,
+    pooled,
     proportion_interval,
     share_interval,
 )
@@ -42,9 +47,10 @@ from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
     "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy",
-    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "Downstream", "Interval", "NaturalShift",
-    "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Probe", "RawInput", "ReadOut", "RealInvariance",
-    "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject", "SyntheticInvariance",
-    "adversarial_monitor", "bootstrap_interval", "cell_interval", "extract", "fit_probe", "interval",
-    "knn_predict", "neighbour_monitor", "proportion_interval", "share_interval",
+    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "Downstream", "Estimate", "Interval",
+    "NaturalShift", "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Pool", "Probe", "RawInput",
+    "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
+    "SyntheticInvariance",
+    "adversarial_monitor", "bootstrap_interval", "cell_interval", "estimate", "extract", "fit_probe",
+    "interval", "is_share", "knn_predict", "neighbour_monitor", "pooled", "proportion_interval", "share_interval",
 ]  # fmt: skip

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 import pandas as pd
@@ -38,17 +39,18 @@ class Interval:
             return f"{self.mean:.1f}"
         return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
 
-    def __neg__(self) -> Interval:
-        return Interval(-self.mean, -self.high, -self.low)
+    def __neg__(self) -> Self:
+        return replace(self, mean=-self.mean, low=-self.high, high=-self.low)
 
-    def __add__(self, number: float) -> Interval:
-        return Interval(self.mean + number, self.low + number, self.high + number)
+    def __add__(self, number: float) -> Self:
+        return replace(self, mean=self.mean + number, low=self.low + number, high=self.high + number)
 
-    def __sub__(self, number: float) -> Interval:
+    def __sub__(self, number: float) -> Self:
         return self + -number
 
-    def __mul__(self, factor: float) -> Interval:
-        scaled = Interval(abs(factor) * self.mean, abs(factor) * self.low, abs(factor) * self.high)
+    def __mul__(self, factor: float) -> Self:
+        size = abs(factor)
+        scaled = replace(self, mean=size * self.mean, low=size * self.low, high=size * self.high)
         return -scaled if factor < 0 else scaled
 
     __rmul__ = __mul__
@@ -57,6 +59,148 @@ class Interval:
     def sign(self) -> int:
         """1 if all of it is above zero, -1 if below; 0 where it holds zero, and where its ends are unknown."""
         return int(self.low > 0) - int(self.high < 0)  # of NumPy's booleans there is no difference
+
+
+@dataclass(frozen=True)
+class Estimate(Interval):
+    """An interval with the standard error and Student's degrees of freedom behind it, so that it can be tested.
+
+    Both are NaN, like the ends, where nothing is repeated; then nothing is decided, and each p value is 1.
+    """
+
+    standard_error: float
+    degrees: float  # infinite where the standard error is as good as known
+
+    def __mul__(self, factor: float) -> Self:
+        return replace(super().__mul__(factor), standard_error=abs(factor) * self.standard_error)
+
+    __rmul__ = __mul__
+
+    def above(self, bound: float = 0.0) -> float:
+        """The one-sided p value of "it is above `bound`": how often, if it were there, it would lie as high."""
+        distance = self.mean - bound
+        if np.isnan(self.standard_error) or distance == 0 == self.standard_error:
+            return 1.0
+        if self.standard_error == 0:
+            return float(distance < 0)
+        return float(stats.t.sf(distance / self.standard_error, self.degrees))
+
+    def below(self, bound: float = 0.0) -> float:
+        """The one-sided p value of "it is below `bound`"."""
+        return (-self).above(-bound)
+
+    def found(self, power: float = 0.8, level: float = LEVEL) -> float:
+        r"""The smallest difference from zero that an interval of this width excludes with so much `power`:
+
+        .. math:: \left(t_{(1 + \mathrm{level}) / 2} + t_\mathrm{power}\right) e
+        """
+        quantiles = stats.t.ppf([(1 + level) / 2, power], self.degrees)
+        return float(quantiles.sum() * self.standard_error)
+
+
+def estimate(mean: float, standard_error: float, degrees: float, level: float = LEVEL) -> Estimate:
+    """Student's interval.
+
+    >>> str(estimate(1.0, 0.5, 16))
+    '1.0 [-0.1, 2.1]'
+    """
+    half = float(stats.t.ppf((1 + level) / 2, degrees) * standard_error) if standard_error else standard_error
+    return Estimate(mean, mean - half, mean + half, standard_error, degrees)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the variances of a study's systems have in common: `variance`, known as well as with `degrees` of freedom.
+
+    `total` are the degrees of freedom of all of them together.
+    """
+
+    variance: float
+    degrees: float
+    total: float
+
+    def moderated(self, variance: float, degrees: float) -> tuple[float, float]:
+        """The variance of one system drawn towards the common one, and its degrees of freedom; see `pooled`.
+
+        NaN stays NaN: a system with one seed is not taken to vary as others do.
+        """
+        if self.degrees == 0 or np.isnan(variance):
+            return variance, degrees
+        if np.isinf(self.degrees):
+            return self.variance, max(self.total, degrees)
+        drawn = (self.degrees * self.variance + degrees * variance) / (self.degrees + degrees)
+        return drawn, min(self.degrees + degrees, max(self.total, degrees))
+
+
+def pooled(variances: Floats, degrees: Floats) -> Pool:
+    r"""Empirical Bayes for the variances (G,) over seeds of G systems, each with `degrees` (G,) of freedom.
+
+    Smyth (2004, Statistical Applications in Genetics and Molecular Biology 3:3, section 6.2), as limma moderates
+    variances of genes. Systems' true variances are taken to be drawn from one distribution,
+    :math:`\sigma_g^2 \sim s_0^2 \, d_0 / \chi^2_{d_0}`, and each is estimated by
+
+    .. math:: \tilde s_g^2 = \frac{d_0 s_0^2 + d_g s_g^2}{d_0 + d_g}
+
+    with :math:`d_0 + d_g` degrees of freedom, and no more than all systems have together. With
+    :math:`e_g = \log s_g^2 - \psi(d_g / 2) + \log(d_g / 2)`, :math:`d_0` and :math:`s_0^2` solve
+
+    .. math:: \psi'(d_0 / 2) = \frac{1}{G - 1} \sum_g (e_g - \bar e)^2 - \overline{\psi'(d_g / 2)}, \qquad
+              \log s_0^2 = \bar e + \psi(d_0 / 2) - \log(d_0 / 2)
+
+    Where the right side of the first is not above zero, the variances differ no more than by chance: then
+    :math:`d_0 = \infty` and :math:`s_0^2` is their weighted mean. Variances of exactly zero, such
+    as of accuracies that are 0 with all seeds, say nothing of the others and have no logarithm: they have no part.
+    """
+    variances, degrees = (np.asarray(numbers, dtype=float) for numbers in (variances, degrees))
+    known = (degrees > 0) & (variances > 0)
+    variances, degrees = variances[known], degrees[known]
+    total = float(degrees.sum())
+    if len(variances) < 2:
+        return Pool(float(variances.sum()), 0.0, total)
+    logs = np.log(variances) - special.digamma(degrees / 2) + np.log(degrees / 2)
+    excess = logs.var(ddof=1) - special.polygamma(1, degrees / 2).mean()
+    if excess <= 0:
+        return Pool(float(variances @ degrees / total), float("inf"), total)
+    half = _inverse_trigamma(excess)
+    return Pool(float(np.exp(logs.mean() + special.digamma(half) - np.log(half))), 2 * half, total)
+
+
+def sum_of_variances(variances: Floats, degrees: Floats, total: float, images: float) -> tuple[float, float]:
+    r"""The standard error of a sum of independent means, and its degrees of freedom.
+
+    `variances` (K,) of the means over seeds, known with `degrees` (K,) of freedom from a pool of `total`; and one over
+    `images`, which is as good as known:
+
+    .. math:: e^2 = \sum_k v_k + v_\mathrm{images}, \qquad
+              \nu = \Big(\frac{e^2}{\sum_k v_k / \sqrt{\nu_k}}\Big)^2
+
+    These are Satterthwaite's degrees of freedom (1946) if the errors of the variances go together. Independent ones
+    have squares added instead, but moderated variances lean on one common variance, and by as much err together:
+    counted as independent, intervals hold the truth 92 to 94 times in a hundred where the systems differ, see
+    `tests/measures/test_statistics.py`. The seeds' part of them is at most `total`. NaN where a variance is.
+    """
+    variances, degrees = (np.asarray(numbers, dtype=float) for numbers in (variances, degrees))
+    seeds = float(variances.sum())
+    if np.isnan(seeds):
+        return float("nan"), float("nan")
+    if seeds == 0:
+        return float(np.sqrt(images)), float("inf")
+    known = min((seeds / float((variances / np.sqrt(degrees)).sum())) ** 2, max(total, float(degrees.max())))
+    return float(np.sqrt(seeds + images)), known * ((seeds + images) / seeds) ** 2
+
+
+def _inverse_trigamma(value: float) -> float:
+    """The x at which the trigamma function is `value` > 0, by Newton's method on its inverse (Smyth 2004, appendix)."""
+    if value < 1e-7:
+        return 1 / value
+    x = 0.5 + 1 / value
+    for _ in range(50):
+        slope = special.polygamma(1, x)
+        step = slope * (1 - slope / value) / special.polygamma(2, x)
+        x += step
+        if -step < 1e-10 * x:
+            break
+    return float(x)
 
 
 def interval(
@@ -247,3 +391,20 @@ def _correlate(x: np.ndarray, y: np.ndarray, ranks: bool) -> np.ndarray:
         x, y = stats.rankdata(x, axis=-1), stats.rankdata(y, axis=-1)
     x, y = (values - values.mean(axis=-1, keepdims=True) for values in (x, y))
     return (x * y).sum(axis=-1) / np.sqrt((x**2).sum(axis=-1) * (y**2).sum(axis=-1))
+
+
+def false_discovery(p: Floats) -> np.ndarray:
+    r"""Benjamini and Hochberg's adjusted p values (1995), (N,): reject those at most q, and of the rejected no more
+    than q are expected to be wrong.
+
+    .. math:: \tilde p_{(i)} = \min_{j \ge i} \min\!\left(1, \frac{N}{j} p_{(j)}\right)
+
+    >>> [round(float(value), 3) for value in false_discovery([0.01, 0.04, 0.03])]
+    [0.03, 0.04, 0.04]
+    """
+    p = np.asarray(p, dtype=float)
+    order = np.argsort(p)[::-1]  # the largest first
+    ranks = np.arange(len(p), 0, -1)
+    adjusted = np.empty_like(p)
+    adjusted[order] = np.minimum.accumulate(np.minimum(1, len(p) / np.maximum(ranks, 1) * p[order]))
+    return adjusted

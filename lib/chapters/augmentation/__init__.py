@@ -1,6 +1,6 @@
 """Chapter 2: which invariances augmentations teach, and which tasks they help or hurt."""
 
-from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, with_wide
+from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, CLAIMS, with_wide
 from lib.chapters.augmentation.curves import similarity_curves
 from lib.chapters.augmentation.erasure import erasure_bars
 from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
@@ -18,6 +18,7 @@ from lib.chapters.augmentation.views import real_views
 from lib.chapters.augmentation.words import invariance_answer, invariance_causes
 
 __all__ = [
+    "CLAIMS",
     "PLAN",
     "AUGMENTATION_CAUSES",
     "AUGMENTATION_INVARIANCE",

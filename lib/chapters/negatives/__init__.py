@@ -2,7 +2,7 @@
 
 from lib.chapters.negatives.arms import arms_forest, arms_table
 from lib.chapters.negatives.attacked import negatives_under_attack
-from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
+from lib.chapters.negatives.claims import CLAIMS, NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
 from lib.chapters.negatives.cues import bias_against_robustness, cue_curves, shape_bias_figure, texture_reliance
 from lib.chapters.negatives.hardness import negative_gallery, query_similarity
 from lib.chapters.negatives.plan import PLAN
@@ -11,6 +11,7 @@ from lib.chapters.negatives.strength import alpha_curve, queue_curve
 from lib.chapters.negatives.words import attacked, by_class, negatives_words, swept_alpha, swept_queue
 
 __all__ = [
+    "CLAIMS",
     "PLAN",
     "NEGATIVES_CONTROLS",
     "NEGATIVES_PREDICTIONS",

@@ -9,20 +9,22 @@ import pandas as pd
 
 from lib import contrasts
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.published import GE, GE_SETS, ge2021
 from lib.contrasts import (
+    ALIKE,
     CLEAN_CELL,
     IN_DOMAIN,
     NEAR,
     OUT_OF_DOMAIN,
     PGD_CELL,
     Contrasts,
-    combined,
-    difference,
     has,
-    level,
     mean_out_of_domain,
     measured_by,
     near,
+    of_cell,
+    of_cells,
+    of_two,
     out_of_domain,
     picked,
     together,
@@ -82,10 +84,10 @@ def _small_queue_suffices(rows: pd.DataFrame) -> Contrasts:
 def _gain_grows_as_the_queue_shrinks(rows: pd.DataFrame) -> Contrasts:
     """What patch negatives gain with the small queue less what they gain with the large one."""
     signs = {"moco patch queue 256": 1, "moco queue 256": -1, "moco patch queue 4096": -1, "moco queue 4096": 1}
-    means = mean_out_of_domain(rows[rows["system"].isin(signs)])
+    means = mean_out_of_domain(rows, [name for name in signs if name in set(rows["system"])])
     places = {"in domain": (rows, IN_DOMAIN), f"mean of {means['sets'].max()} sets": (means, {})}
     return {
-        f"{place}, gain with 256 keys less gain with 4,096": combined(
+        f"{place}, gain with 256 keys less gain with 4,096": of_cells(
             source, [(sign, cell | {"system": name}) for name, sign in signs.items()]
         )
         for place, (source, cell) in places.items()
@@ -137,7 +139,7 @@ def _texture_classes_lose(rows: pd.DataFrame) -> Contrasts:
         for system, sign in (("moco", 1), ("moco texture", -1))
     ]
     titles = f"{PLAN.title('moco')} less {PLAN.title('moco texture')}"
-    return {f"{titles}, the {half} classes told best by texture less the {half} told worst": combined(cues, parts)}
+    return {f"{titles}, the {half} classes told best by texture less the {half} told worst": of_cells(cues, parts)}
 
 
 def _loses_less(
@@ -148,7 +150,7 @@ def _loses_less(
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         found = measured_by(rows, measure)
         return {
-            f"lost to {words}, {PLAN.title(plain)} less {PLAN.title(repelled)}": combined(
+            f"lost to {words}, {PLAN.title(plain)} less {PLAN.title(repelled)}": of_cells(
                 found,
                 [
                     (sign, cell | {"system": name})
@@ -175,7 +177,7 @@ def _texture_above_chance(rows: pd.DataFrame) -> Contrasts:
     found = {}
     for name in PLAIN:
         if classes and has(cues, name, TEXTURE_CELL):
-            on = level(cues, TEXTURE_CELL | {"system": name})
+            on = of_cell(cues, TEXTURE_CELL | {"system": name})
             found[f"{PLAN.title(name)}, textures less chance"] = on - 100 / classes
     return found
 
@@ -189,12 +191,27 @@ def _patches_are_textures(rows: pd.DataFrame) -> Contrasts:
         image, texture, patch = (cell | {"system": name} for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL))
         if all(has(cues, name, cell) for cell in (CLEAN_CELL, TEXTURE_CELL, PATCH_CELL)):
             middle = [(0.5, image), (0.5, texture), (-1, patch)]
-            found[f"{PLAN.title(name)}, middle of images and textures less patches"] = combined(cues, middle)
-            found[f"{PLAN.title(name)}, images less textures"] = difference(cues, image, texture)
+            found[f"{PLAN.title(name)}, middle of images and textures less patches"] = of_cells(cues, middle)
+            found[f"{PLAN.title(name)}, images less textures"] = of_two(cues, image, texture)
     return found
 
 
 _TRAINED = [name for name in SYSTEMS if name != "random"]
+
+
+def _in_paper(more: tuple, less: tuple, *sets: str) -> Callable[[], float]:
+    """The paper's own difference of two lines of its table, a mean over `sets`."""
+
+    def effect() -> float:
+        table = ge2021()[list(sets)]
+        return float((table.iloc[GE.index(more)] - table.iloc[GE.index(less)]).mean())
+
+    return effect
+
+
+_ITS = {"plain": ("MoCo", 16_384, "")} | {
+    kind.lower(): (f"MoCo + {kind}", 16_384, "2") for kind in ("Texture", "Patch")
+}  # lines of its table
 
 
 _ANALYSES = "analyses, second-hand"  # the paper's, known to us from others' notes on it
@@ -206,31 +223,33 @@ _ANALYSES = "analyses, second-hand"  # the paper's, known to us from others' not
 NON_SEMANTIC_NEGATIVES = (
     Claim("patch-out-of-domain",
           "Patch negatives raise accuracy out of domain, averaged over the sets.", "abstract",
-          on_average(("moco patch", "moco"))),
+          on_average(("moco patch", "moco")), published=_in_paper(_ITS["patch"], _ITS["plain"], *GE_SETS[1:])),
     Claim("patch-every-set",
           "Patch negatives raise accuracy on every set out of domain.", "their table",
-          _on_every_set(("moco patch", "moco"))),
+          _on_every_set(("moco patch", "moco")), every=True),
     Claim("texture-out-of-domain",
           "Texture negatives raise accuracy out of domain, averaged over the sets.", "abstract",
-          on_average(("moco texture", "moco"))),
+          on_average(("moco texture", "moco")), published=_in_paper(_ITS["texture"], _ITS["plain"], *GE_SETS[1:])),
     Claim("texture-every-set",
           "Texture negatives raise accuracy on every set out of domain.", "their table",
-          _on_every_set(("moco texture", "moco"))),
+          _on_every_set(("moco texture", "moco")), every=True),
     Claim("patch-beats-texture",
           "Patch negatives gain more out of domain than texture negatives.", "their table",
-          on_average(("moco patch", "moco texture"))),
+          on_average(("moco patch", "moco texture")),
+          published=_in_paper(_ITS["patch"], _ITS["texture"], *GE_SETS[1:])),
     Claim("patch-in-domain",
           "Patch negatives raise accuracy in domain.", "their table",
-          lambda rows: between(rows, [("moco patch", "moco")], {"in domain": IN_DOMAIN})),
+          lambda rows: between(rows, [("moco patch", "moco")], {"in domain": IN_DOMAIN}),
+          published=_in_paper(_ITS["patch"], _ITS["plain"], "clean")),
     Claim("alpha-trades",
           "A larger alpha trades accuracy in domain for accuracy out of it: patch negatives at 3 against 2.",
-          "their table", _trades("moco patch alpha 3", "moco patch")),
+          "their table", _trades("moco patch alpha 3", "moco patch"), every=True),
     Claim("alpha-shape",
           "A larger alpha makes an encoder decide more by shape: patch negatives at 4 against 0.5.", _ANALYSES,
-          _shape_bias(("moco patch alpha 4", "moco patch alpha 0.5"))),
+          _shape_bias(("moco patch alpha 4", "moco patch alpha 0.5")), margin=ALIKE),
     Claim("small-queue-suffices",
           f"With patch negatives a small queue suffices: one of 256 keys is less than {NEAR:g} point below one of "
-          "4,096, in domain and out of it.", _ANALYSES, _small_queue_suffices),
+          "4,096, in domain and out of it.", _ANALYSES, _small_queue_suffices, every=True, margin=None),
     Claim("small-queue-costs-plain",
           "Without them it does not: in domain, MoCo v2 loses by a queue of 256 keys against one of 4,096.", _ANALYSES,
           lambda rows: between(rows, [("moco queue 4096", "moco queue 256")], {"in domain": IN_DOMAIN})),
@@ -238,11 +257,13 @@ NON_SEMANTIC_NEGATIVES = (
           "BYOL gains by patch negatives, too, out of domain.", "abstract", on_average(("byol patch", "byol"))),
     Claim("negatives-are-harder",
           "Patch and texture negatives are harder than others: more alike to the query than other images are, before "
-          "training and after it without them.", _ANALYSES, _harder),
+          "training and after it without them.", _ANALYSES, _harder, every=True, margin=ALIKE),
     Claim("patch-shape",
-          "Patch negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco patch", "moco"))),
+          "Patch negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco patch", "moco")),
+          margin=ALIKE),
     Claim("texture-shape",
-          "Texture negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco texture", "moco"))),
+          "Texture negatives make an encoder decide more by shape.", "abstract", _shape_bias(("moco texture", "moco")),
+          margin=ALIKE),
     Claim("texture-classes-lose",
           "Some classes need texture: those told best by it lose more by texture negatives. (The paper speaks of fine "
           "classes, of which there are none here.)", "abstract, our reading", _texture_classes_lose),
@@ -259,13 +280,13 @@ NEGATIVES_PREDICTIONS = (
           on_average(("simclr patch", "simclr"))),
     Claim("alpha-range-trades",
           "Over the whole range alpha trades accuracy in domain for accuracy out of it: patch negatives at 4 against "
-          "0.5.", "ours", _trades("moco patch alpha 4", "moco patch alpha 0.5")),
+          "0.5.", "ours", _trades("moco patch alpha 4", "moco patch alpha 0.5"), every=True),
     Claim("gain-grows-as-queue-shrinks",
           "Patch negatives gain more with a small queue than with a large one.", "ours",
           _gain_grows_as_the_queue_shrinks),
     Claim("pushed-away",
           "Training with such negatives pushes them away: a query is less alike to them than after training without.",
-          "ours", _pushed_away),
+          "ours", _pushed_away, margin=ALIKE),
     Claim("less-from-texture",
           "Training with such negatives leaves less to read from textures alone.", "ours", _less_from_texture),
     Claim("patch-less-to-pgd",
@@ -283,13 +304,17 @@ NEGATIVES_PREDICTIONS = (
 NEGATIVES_CONTROLS = (
     Claim("probe-beats-random",
           "Every trained system beats random weights by the linear probe.", "ours",
-          lambda rows: between(rows, [(name, "random") for name in _TRAINED], {"probe": IN_DOMAIN})),
+          lambda rows: between(rows, [(name, "random") for name in _TRAINED], {"probe": IN_DOMAIN}), every=True),
     Claim("positive-is-near",
           "After training, another view of an image is nearer to the query than other images are.", "ours",
-          lambda rows: within(rows, _TRAINED, LIKENESS["positive"], LIKENESS["other"], "positive less another image")),
+          lambda rows: within(rows, _TRAINED, LIKENESS["positive"], LIKENESS["other"], "positive less another image"),
+          every=True, margin=ALIKE),
     Claim("texture-above-chance",
           "Texture alone tells classes apart: on textures, encoders are above chance.", "ours", _texture_above_chance),
     Claim("patches-are-textures",
           "Patch negatives keep texture and lose the class: accuracy on them is nearer to that on textures than to "
-          "that on the images.", "ours", _patches_are_textures),
+          "that on the images.", "ours", _patches_are_textures, every=True),
 )  # fmt: skip
+
+
+CLAIMS = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)  # whose errors are controlled together

@@ -9,6 +9,7 @@ import pandas as pd
 from lib.papers import damaged, papers, read
 
 IMAGENET, LEAD = (f"ImageNet, linear probe, {what}" for what in ("top-1", "ahead of earlier methods without labels"))
+SEGMENTED = "Cityscapes val, mIoU"
 TRANSFERRED = "transfer, top-1 (linear or fine-tuned: not stated)"
 PROBED, CLUSTERED = "CIFAR-10, linear probe", "CIFAR-10, clusters matched to classes (called kNN there)"
 TOMASEV = (  # quantity and model
@@ -16,7 +17,7 @@ TOMASEV = (  # quantity and model
       for network in ("ResNet-50", "ResNet-101", "ResNet-152", "ResNet-200", "largest network")),
     *((LEAD, f"ReLICv2, {network}") for network in ("ResNet-50", "larger networks, at most")),
     *(("ObjectNet, linear probe, top-1", f"{name}, ResNet-50") for name in ("ReLICv2", "ReLIC", "SimCLR")),
-    *(("Cityscapes val, mIoU", name) for name in ("ReLICv2", "BYOL")),
+    *((SEGMENTED, name) for name in ("ReLICv2", "BYOL")),
     ("PASCAL VOC 2012 val, mIoU", "ReLICv2"),
     *((f"{name}, {TRANSFERRED}", "ReLICv2") for name in ("CIFAR-100", "Stanford Cars")),
     *((PROBED, f"a third party's ReLIC{which}") for which in (

@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from lib.chapters.severity.published import RESNETS, chhipa2023
 from lib.contrasts import (
+    ALIKE,
     Contrasts,
     convolutional,
-    difference,
-    level,
     method_cell,
+    of_cell,
     of_metric,
+    of_two,
     present,
     transformers,
 )
+from lib.controls import CONTROLS
 from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
@@ -27,7 +30,7 @@ from lib.verdicts import Claim
 def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
     """Steps are differences on the same images, so their intervals are those of pairs."""
     return {
-        f"{METHODS[method].title}, severity {step} less {step - 1}": level(
+        f"{METHODS[method].title}, severity {step} less {step - 1}": of_cell(
             rows, method_cell(method, ALL, step, "error step")
         )
         for method in present(of_metric(rows, "error step"))
@@ -37,7 +40,7 @@ def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
 
 def _weather_is_worst(rows: pd.DataFrame) -> Contrasts:
     return {
-        f"{METHODS[method].title}, weather less {group}": difference(
+        f"{METHODS[method].title}, weather less {group}": of_two(
             rows, method_cell(method, "weather", None), method_cell(method, group, None)
         )
         for method in present(of_metric(rows, "error"))
@@ -54,7 +57,7 @@ def _step_to_three(
     def contrasts(rows: pd.DataFrame) -> Contrasts:
         words = "severity 2 less 3" if falls else "severity 3 less 2"
         methods = of(of_metric(rows, "error step"))
-        found = {method: level(rows, method_cell(method, shift, 3, "error step")) for method in methods}
+        found = {method: of_cell(rows, method_cell(method, shift, 3, "error step")) for method in methods}
         return {f"{METHODS[method].title}, {words}": -step if falls else step for method, step in found.items()}
 
     return contrasts
@@ -79,7 +82,7 @@ def _against_supervised(metric: str, sign: int = 1) -> Callable[[pd.DataFrame], 
         for method in present(rows):
             names = (method, "supervised")[::sign]
             cells = (method_cell(name, ALL, None, metric) for name in names)
-            found[" less ".join(METHODS[name].title for name in names)] = difference(rows, *cells)
+            found[" less ".join(METHODS[name].title for name in names)] = of_two(rows, *cells)
         return found
 
     return contrasts
@@ -89,7 +92,7 @@ def _attention_moves(rows: pd.DataFrame) -> Contrasts:
     """Maps at severity 5 are less like the clean ones than maps at severity 1 are, for every corruption measured."""
     shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
     return {
-        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 1 less 5": difference(
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 1 less 5": of_two(
             rows, method_cell(method, shift, 1, SIMILARITY), method_cell(method, shift, SEVERITIES[-1], SIMILARITY)
         )
         for method in present(of_metric(rows, SIMILARITY))
@@ -101,7 +104,7 @@ def _attention_stays(rows: pd.DataFrame) -> Contrasts:
     """Maps at severity 5 are more like the clean ones than two images' maps are like each other."""
     shifts = list(dict.fromkeys(rows.loc[rows["metric"] == SIMILARITY, "shift"]))
     return {
-        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another image": difference(
+        f"{METHODS[method].title}, {shift.replace('_', ' ')}, severity 5 less another image": of_two(
             rows, method_cell(method, shift, SEVERITIES[-1], SIMILARITY), method_cell(method, CLEAN, None, CONTROL)
         )
         for method in present(of_metric(rows, SIMILARITY))
@@ -116,7 +119,7 @@ def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
         rows = of_metric(rows, metric)
         ours, theirs = convolutional(rows), transformers(rows)
         return {
-            f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": difference(
+            f"{METHODS[method].title}, {ours['encoder'].iloc[0]} less {theirs['encoder'].iloc[0]}": of_two(
                 rows,
                 method_cell(method, ALL, None, metric) | {"encoder": ours["encoder"].iloc[0]},
                 method_cell(method, ALL, None, metric) | {"encoder": theirs["encoder"].iloc[0]},
@@ -128,12 +131,19 @@ def _transformers_have_less(metric: str) -> Callable[[pd.DataFrame], Contrasts]:
     return contrasts
 
 
+def _in_paper(more: Sequence[str], less: str) -> float:
+    """The paper's own difference of mean errors, of the mean of some models less another."""
+    means = chhipa2023().errors.mean(axis=1)
+    return float(means[list(more)].mean() - means[less])
+
+
 # Chhipa et al., arXiv 2308.02525 (ICCV workshops 2023); the questions are numbered as on their poster.
 SEVERITY_DEGRADATION = (
     Claim("error-rises",
-          "The mean error rises at every step of severity, for every paradigm.", "Q1, Q2", _rises_with_severity),
+          "The mean error rises at every step of severity, for every paradigm.", "Q1, Q2", _rises_with_severity,
+          every=True),
     Claim("weather-is-worst",
-          "Weather is the group that hurts every paradigm most.", "Q3", _weather_is_worst),
+          "Weather is the group that hurts every paradigm most.", "Q3", _weather_is_worst, every=True),
     Claim("snow-dips",
           "Snow hurts less at severity 3 than at 2.", "Q4", _step_to_three("snow", True, present)),
     Claim("elastic-dips",
@@ -142,13 +152,14 @@ SEVERITY_DEGRADATION = (
     Claim("saturation-dips",
           "Saturation hurts less at severity 3 than at 2.", "Q4", _step_to_three("saturate", True, present)),
     Claim("attention-moves",
-          "Attention moves further at severity 5 than at 1, under a corruption of each group.", "Q5", _attention_moves),
+          "Attention moves further at severity 5 than at 1, on average over corruptions of each group.", "Q5",
+          _attention_moves, margin=ALIKE),
     Claim("transformer-errs-less",
           "A transformer errs less on corrupted images than a convolutional network.", "Q6",
-          _transformers_have_less("error"), all_encoders=True),
+          _transformers_have_less("error"), all_encoders=True, published=lambda: _in_paper(["dino"], "dino_vit")),
     Claim("self-supervised-err-more",
           "Self-supervised encoders err more on corrupted images than the supervised one.", "figure 1",
-          _against_supervised("error")),
+          _against_supervised("error"), published=lambda: _in_paper(RESNETS, "supervised")),
 )  # fmt: skip
 
 
@@ -162,10 +173,10 @@ PREDICTIONS = (
           _step_to_three("snow", True, _supervised)),
     Claim("elastic-does-not-dip",
           "No trained encoder's error falls at severity 3 of elastic transforms.", "the constants",
-          _step_to_three("elastic_transform", False, _trained)),
+          _step_to_three("elastic_transform", False, _trained), every=True),
     Claim("attention-stays",
           "At severity 5 attention is still nearer to where it was than to that of another image.", "ours",
-          _attention_stays),
+          _attention_stays, margin=ALIKE),
     Claim("self-supervised-lose-more",
           "Self-supervised encoders lose more from clean to corrupted images than the supervised one.", "ours",
           _against_supervised("relative error")),
@@ -176,3 +187,6 @@ PREDICTIONS = (
           "A transformer also loses less from clean to corrupted images.", "ours",
           _transformers_have_less("relative error"), all_encoders=True),
 )  # fmt: skip
+
+
+CLAIMS = (*SEVERITY_DEGRADATION, *PREDICTIONS, *CONTROLS)  # whose errors are controlled together

@@ -1,7 +1,7 @@
 """Chapter 3: what adversarial robustness costs in accuracy and time."""
 
 from lib.chapters.tradeoff.attacks import attack_strength, probe_comparison
-from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, QUIRKS, ROBUSTNESS_CONTROLS, defended
+from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, CLAIMS, QUIRKS, ROBUSTNESS_CONTROLS, defended
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import trade_off
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
@@ -12,6 +12,7 @@ from lib.chapters.tradeoff.tables import published_table, quirk_table, robustnes
 from lib.chapters.tradeoff.words import lengthened, quirky, read_otherwise, swept, tradeoff_answer, watched
 
 __all__ = [
+    "CLAIMS",
     "PLAN",
     "ACCURACY_ROBUSTNESS",
     "QUIRKS",
