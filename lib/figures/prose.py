@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+
 import numpy as np
 
-from lib.contrasts import COMPARED
+from lib.contrasts import COMPARED, Contrast, estimates, less
 from lib.measures import Interval
 from lib.runs import Results
 
@@ -35,6 +37,31 @@ def _stale(results: Results, datasets: set[str]) -> bool:
     """Whether a run on one of `datasets` is stale; where nothing is known of single runs, whether any is."""
     own = [standing.stale for standing in results.standings if standing.config.dataset in datasets]
     return any(own) if results.standings else results.stale
+
+
+def leaders(found: Mapping[str, Contrast], most: bool = True) -> list[str]:
+    """Who is the best of `found` (by name), and after it all that are not told apart from it; with `most` False, who
+    is the least.
+
+    The one with the highest mean is compared with each other one, by 95 % intervals: it leads alone if it is shown to
+    be ahead of all, the runner-up among them. That the best was chosen by the same rows costs nothing: of equal ones it
+    leads its runner-up by more than the interval less often than one of two does (Gutmann and Maymin 1987, Annals of
+    Statistics 15:456).
+    """
+    signed = {name: contrast if most else -contrast for name, contrast in found.items()}
+    means = {name: own.mean for name, own in estimates(signed).items()}
+    order = sorted(means, key=lambda name: -means[name])
+    gaps = estimates({name: less(signed[order[0]], signed[name]) for name in order[1:]})
+    return [order[0], *(name for name in order[1:] if gaps[name].sign <= 0)]
+
+
+def led(names: Sequence[str], alone: str, together: str) -> str:
+    """Names of `leaders` and what they do: `alone` of one, and `together` of several, which are not told apart.
+
+    >>> led(["A"], "keeps most", "keep most"), led(["A", "B"], "keeps most", "keep most")
+    ('A keeps most', 'A and B, which are not told apart, keep most')
+    """
+    return f"{names[0]} {alone}" if len(names) == 1 else f"{listed(list(names))}, which are not told apart, {together}"
 
 
 def listed(words: list[str]) -> str:

@@ -258,8 +258,8 @@ def test_words_on_predictions_by_hand():
     )
     assert words.predictions_answer(rows) == (
         "Of the predictions, that saturation dips at severity 3 holds (Supervised, severity 2 less 3: 5.0 [4.0, 6.0] "
-        "points), that snow dips there fails (Supervised, severity 2 less 3: -4.0 [-5.0, -3.0] points) and that "
-        "elastic transforms do not is undecided (Supervised, severity 3 less 2: 0.1 [-0.9, 1.1] points)."
+        "points), that snow dips there is reversed (Supervised, severity 2 less 3: -4.0 [-5.0, -3.0] points) and that "
+        "elastic transforms do not shows no effect (Supervised, severity 3 less 2: 0.1 [-0.9, 1.1] points)."
     )
 
 

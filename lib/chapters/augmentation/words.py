@@ -64,11 +64,11 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
             f"{read('x')}: {_who_reads(means)}."
         )
     if method in trained_with(rows, "fusion"):
-        gaps = [gap.mean for _, gap in fusion_gaps(task_rows(rows), method).values()]
-        near = sum(gap > -NEAR for gap in gaps)
+        gaps = [gap for _, gap in fusion_gaps(task_rows(rows), method).values()]
+        near, far = sum(gap.low > -NEAR for gap in gaps), sum(gap.high < -NEAR for gap in gaps)
         answer["answer-fusion"] = (
-            f"Three encoders side by side, one a recipe, are at the best of the three, or less than {NEAR:g} point "
-            f"below, on {near} of {len(gaps)} tasks."
+            f"Three encoders side by side, one a recipe, are shown to be at the best of the three, or less than "
+            f"{NEAR:g} point below, on {near} of {len(gaps)} tasks, and to be farther below on {far}."
         )
     return answer
 

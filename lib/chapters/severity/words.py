@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from lib.chapters.severity.claims import PREDICTIONS
-from lib.contrasts import convolutional, difference, level, present, transformers
+from lib.chapters.severity.claims import CLAIMS
+from lib.contrasts import convolutional, difference, level, method_cell, of_cell, present, transformers
 from lib.figures.levels import summary
-from lib.figures.prose import UNTOLD, listed, span
+from lib.figures.prose import UNTOLD, leaders, led, listed, span
 from lib.figures.style import spaced, title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN, by_severity, overall
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
-from lib.verdicts import FAILS, HOLDS, NOT_TESTED, UNDECIDED, judge, named
+from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, judged
 
 ANSWERS = (
     "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless", "harmless-cost",
@@ -36,14 +36,10 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     by_loss = sorted(methods, key=lambda method: relative[method, ALL])
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
     costs = _cost_at_last_severity(errors, worst, harmless, methods)
-    best, steadiest = by_error[0], by_loss[0]
-    error, loss = f"{errors[best, ALL]:.1f} %", f"{relative[steadiest, ALL]:.1f} points"
-    loses = f"loses least from its own clean error ({loss})"
     return {
         "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
         f"clean images to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
-        "answer-rank": f"{title(best)} errs least over all severities ({error}) "
-        + (f"and also {loses}." if best == steadiest else f"while {title(steadiest)} {loses}."),
+        "answer-rank": _ranks(rows, methods, errors, relative),
         "order-by-error": ", ".join(title(method) for method in by_error),
         "order-by-loss": ", ".join(title(method) for method in by_loss),
         "least-loss": _least_loss(errors, relative),
@@ -59,7 +55,10 @@ def _means(rows: pd.DataFrame, metric: str) -> pd.Series:
     return summary(rows, metric).set_index(["method", "shift"])["mean"]
 
 
-VERDICTS = {HOLDS: "holds", FAILS: "fails", UNDECIDED: "is undecided", NOT_TESTED: "is not tested"}
+VERDICTS = {
+    HOLDS: "holds", REVERSED: "is reversed", NO_EFFECT: "shows no effect", UNDECIDED: "is undecided",
+    NOT_TESTED: "is not tested",
+}  # fmt: skip
 
 
 def predictions_answer(rows: pd.DataFrame) -> str:
@@ -69,7 +68,8 @@ def predictions_answer(rows: pd.DataFrame) -> str:
         "supervised-snow-dips": "snow dips there",
         "elastic-does-not-dip": "elastic transforms do not",
     }
-    found = {words: judge(named(PREDICTIONS, name), rows) for name, words in what.items()}
+    judged_now = {verdict.claim.name: verdict for verdict in judged(CLAIMS, rows)}
+    found = {words: judged_now[name] for name, words in what.items()}
     parts = [
         f"that {words} {VERDICTS[verdict.verdict]}"
         + (f" ({verdict.contrast}: {verdict.difference} points)" if verdict.difference else "")
@@ -115,6 +115,22 @@ def _learnt_beside(theirs: pd.DataFrame, ours: pd.DataFrame, methods: list[str])
         f" Training had brought the two below the clean error of random weights by so many points: {listed(pairs)}. A "
         "verdict on architecture alone would need both to be trained equally far."
     )
+
+
+def _ranks(rows: pd.DataFrame, methods: list[str], errors: pd.Series, relative: pd.Series) -> str:
+    """Who errs and who loses least over all corruptions, or which are not told apart."""
+    least = {
+        metric: leaders({name: of_cell(rows, method_cell(name, ALL, None, metric)) for name in methods}, most=False)
+        for metric in ("error", "relative error")
+    }
+    errs, loses = least["error"], least["relative error"]
+    error = listed([f"{errors[name, ALL]:.1f} %" for name in errs])
+    loss = listed([f"{relative[name, ALL]:.1f}" for name in loses]) + " points"
+    first = led([title(name) for name in errs], "errs", "err")
+    if errs == loses and len(errs) == 1:
+        return f"{first} least over all severities ({error}) and also loses least from its own clean error ({loss})."
+    second = led([title(name) for name in loses], "loses least from its own", "lose least from their own")
+    return f"{first} least over all severities ({error}) while {second} clean error ({loss})."
 
 
 def _least_loss(errors: pd.Series, relative: pd.Series) -> str:

@@ -9,8 +9,8 @@ import pandas as pd
 from lib.chapters.tradeoff.claims import DEFENDED, between, defended
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has, level, picked
-from lib.figures.prose import UNTOLD, listed
+from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, estimates, has, level, of_cell, picked
+from lib.figures.prose import UNTOLD, leaders, led, listed
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
@@ -91,8 +91,11 @@ def _best(rows: pd.DataFrame) -> str:
     others = [name for name in measured if SYSTEMS[name].attack is None]
     if not own or not others:
         return UNTOLD
-    robust = max(own, key=lambda system: mean(rows, system, cell))
-    clean = max(own, key=lambda system: mean(rows, system, CLEAN_CELL))
+    keep, best = (
+        leaders({system: of_cell(rows, place | {"system": system}) for system in own if has(rows, system, place)})
+        for place in (cell, CLEAN_CELL)
+    )
+    robust = keep[0]
     without = max(mean(rows, system, cell) for system in others)
     beside = (
         f"Without an adversary in training no encoder keeps more than {without:.1f} % of the images under {name} at "
@@ -103,19 +106,26 @@ def _best(rows: pd.DataFrame) -> str:
             f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
             f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean images."
         )
+    same = keep == best and len(best) == 1
     return beside + (
-        f"Of {len(own)} ways to train without labels and against one, {PLAN.title(robust)} keeps most, "
-        f"{level(rows, cell | {'system': robust})} %; on clean images "
-        + ("it is the best as well, with " if robust == clean else f"{PLAN.title(clean)} is the best, with ")
-        + f"{level(rows, CLEAN_CELL | {'system': clean})} %."
+        f"Of {len(own)} ways to train without labels and against one, "
+        + led([PLAN.title(name) for name in keep], "keeps most", "keep most")
+        + f", {_levels(rows, keep, cell)}; on clean images "
+        + ("it is the best as well" if same else led([PLAN.title(name) for name in best], "is the best", "are ahead"))
+        + f", with {_levels(rows, best, CLEAN_CELL)}."
     )
+
+
+def _levels(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object]) -> str:
+    """31.0 [28.5, 33.5] % and 29.0 [27.0, 31.0] %"""
+    return listed([f"{level(rows, cell | {'system': system})} %" for system in systems])
 
 
 def _crops(rows: pd.DataFrame) -> str:
     pair = ("cf-amc-ssl", "emp patches free")
     if not all(has(rows, system, PGD_CELL) for system in pair):
         return UNTOLD
-    clean, robust = between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL}).values()
+    clean, robust = estimates(between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL})).values()
     return f"Crops of all sizes gain {clean} points over patches on clean images and {robust} under PGD."
 
 
@@ -129,7 +139,7 @@ def _cost(results: Results) -> str:
     ):
         if all(has(rows, system, PGD_CELL) for system in ("cf-amc-ssl", other)):
             gaps = between(rows, [("cf-amc-ssl", other)], {"clean": CLEAN_CELL, "PGD": PGD_CELL})
-            clean, robust = gaps.values()
+            clean, robust = estimates(gaps).values()
             ratio = passes[other] / passes["cf-amc-ssl"]
             found.append(
                 f"{words}, which costs {ratio:.1f} times its passes ({clean} points clean, {robust} under PGD)"
