@@ -16,20 +16,22 @@ import pandas as pd
 from lib.errors import BadInput
 from lib.measures import Estimate, Pool, estimate, is_share, pooled
 from lib.measures.corruption_error import ALL
+from lib.measures.outcomes import Outcome
 from lib.measures.robust_accuracy import AT
-from lib.measures.rows import CLEAN, MEAN_SEVERITY, measure_name, overall
+from lib.measures.rows import CLEAN, MEAN_SEVERITY, cell_of, measure_name, overall
 from lib.measures.statistics import sum_of_variances
 from lib.methods import METHODS
+from lib.paired import PAIRED as PAIRED
+from lib.paired import Part, over_images
+from lib.runs import outcomes
 
 Cell = dict[str, object]  # values of columns, which pick one row a seed
 
 # The columns that tell systems apart: rows that agree in these differ by seed, or by what was measured.
 SYSTEM = ("dataset", "encoder", "method", "system", "augmentation")
 
-# How much of the error over images, in standard deviations, systems have for themselves with whatever seed; see
-# `_over_images`. Measured on outcomes of 13 methods that were trained with two learning rates each (CIFAR-10, four
-# epochs): between 0.25 (probe, noise) and 0.35 (nearest neighbours), on average over pairs of methods.
-PAIRED = 0.35
+# What tells which outcomes of single images belong to a row.
+TRACED = ("run", "measure", "shift", "subset", "level", "level_unit", "metric")
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +71,8 @@ class Contrast:
         :math:`\tilde s_g^2` is the variance over seeds, moderated by those of all systems that have the same cells
         (`lib.measures.statistics.pooled`), on the scale on which they are comparable: the logit of a share, Fisher's z
         of a similarity. For degrees of freedom see
-        `lib.measures.statistics.sum_of_variances`, for images `_over_images`. The ends are NaN where a system has one
-        seed.
+        `lib.measures.statistics.sum_of_variances`, for images `lib.paired.over_images`. The ends are NaN where a system
+        has one seed.
         """
         return estimates({"": self})[""]
 
@@ -98,11 +100,25 @@ def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> di
 
 @dataclass(frozen=True)
 class _Own:
-    """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`."""
+    """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`.
+
+    `lines` are the `TRACED` columns of its row by seed, where rows have them.
+    """
 
     values: Mapping[Hashable, float]
     error: float
     slope: float
+    lines: Mapping[Hashable, tuple] | None = None
+
+    def outcomes(self, seeds: Sequence[Hashable]) -> list[Outcome] | None:
+        """What its runs did on each image, one of each of `seeds`; None where one of them kept nothing."""
+        found = []
+        for seed in seeds if self.lines is not None else ():
+            run, measure, *cell = self.lines[seed]
+            if (own := outcomes.of_row(run, measure, cell_of(*cell), self.values[seed])) is None:
+                return None
+            found.append(own)
+        return found or None
 
 
 class Kept:
@@ -167,11 +183,14 @@ def _everywhere(
         seeds, values, errors = (chosen[name].to_numpy() for name in ("seed", "value", "standard_error"))
         images = chosen["images"].to_numpy(dtype=float) if "images" in chosen else np.full(len(chosen), np.nan)
         metrics = chosen["metric"].to_numpy() if "metric" in chosen else [""] * len(chosen)
+        traced = all(name in chosen for name in TRACED)
+        lines = list(zip(*(chosen[name] for name in TRACED), strict=True)) if traced else []
         kept.cells[key] = {
             name: _Own(
                 dict(zip(seeds[own], values[own].astype(float), strict=True)),
                 float(np.sqrt(np.square(errors[own].astype(float)).mean())),
                 _slope(float(values[own].mean()) / 100, metrics[own[0]], float(images[own].mean())),
+                {seeds[place]: lines[place] for place in own} if traced else None,
             )
             for name, own in places.items()
             if len(set(seeds[own])) == len(own)
@@ -192,8 +211,13 @@ def _picked(rows: pd.DataFrame, cell: Cell, columns: Sequence[str], found: Mappi
 def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> np.ndarray:
     """The sum of a system's cells, one a seed (S,), of the seeds that all of them have."""
     own = [(weight, kept.cells[key][system].values) for key, weight in cells.items()]
-    seeds = [seed for seed in own[0][1] if all(seed in values for _, values in own)]
-    return np.array([sum(weight * values[seed] for weight, values in own) for seed in seeds])
+    return np.array([sum(weight * values[seed] for weight, values in own) for seed in _seeds(system, cells, kept)])
+
+
+def _seeds(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list[Hashable]:
+    """The seeds that all of a system's cells have."""
+    first, *others = (kept.cells[key][system].values for key in cells)
+    return [seed for seed in first if all(seed in values for values in others)]
 
 
 def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:
@@ -231,30 +255,12 @@ def _slope(value: float, metric: str, images: float) -> float:
 
 
 def _over_images(systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept) -> float:
-    r"""The variance over images that the seeds' spread does not hold, from the standard errors of the cells.
-
-    What a run does on an image is the sum of what the image asks of all systems, of what it asks of this system with
-    whatever seed, and of what this seed made of it. All seeds and systems saw the same images. So the last part differs
-    between seeds and is in their spread already; the first is common to two systems and leaves their difference; only
-    the second is missing there. Its deviation is taken to be `PAIRED` of a cell's whole error over images e, and that
-    of the first to be the rest:
-
-    .. math:: (1 - r^2) \, \Big[\sum_k \sum_g w_{gk} e_{gk}\Big]^2_\pm + r^2 \sum_g \Big[\sum_k w_{gk} e_{gk}\Big]^2_\pm
-
-    :math:`[\cdot]^2_\pm` adds what has one sign as if it went together entirely, and takes squares of what has
-    opposite signs as if they did not go together at all: both err on the wide side. So the interval of a single cell
-    has all of e, that of two cells of one system both, and that of two systems `PAIRED` of each.
-    """
-    keys = list(dict.fromkeys(key for cells in systems.values() for key in cells))
-    errors = np.zeros((len(systems), len(keys)))
-    for line, (own, cells) in zip(errors, systems.items(), strict=True):
-        for key, weight in cells.items():
-            line[keys.index(key)] = weight * kept.cells[key][own].error
-
-    def joint(parts: np.ndarray) -> np.ndarray:
-        return np.clip(parts, 0, None).sum(axis=-1) ** 2 + np.clip(parts, None, 0).sum(axis=-1) ** 2
-
-    return float((1 - PAIRED**2) * joint(errors.sum(axis=0)) + PAIRED**2 * joint(errors).sum())
+    """Of the sum of the systems' cells, see `lib.paired.over_images`."""
+    parts: dict[tuple, dict[Hashable, Part]] = {}
+    for name, cells in systems.items():
+        seeds, own = _seeds(name, cells, kept), {key: kept.cells[key][name] for key in cells}
+        parts[name] = {key: Part(cells[key], cell.error, cell.outcomes(seeds)) for key, cell in own.items()}
+    return over_images(parts)
 
 
 def convolutional(rows: pd.DataFrame) -> pd.DataFrame:
@@ -354,11 +360,7 @@ CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
 
 
 PGD_CELL = {"shift": "pgd", "level": AT, "metric": "accuracy"}
-
-
 AUTO_CELL = {"shift": "autoattack", "level": AT, "metric": "accuracy"}
-
-
 CORRUPTED = {"level_unit": MEAN_SEVERITY, "metric": "error"}  # whatever the shift
 
 

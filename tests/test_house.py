@@ -25,7 +25,7 @@ LAYERS = (
     ("training",),
     ("measures",),
     ("papers", "runs"),
-    ("contrasts", "controls", "verdicts"),
+    ("contrasts", "controls", "paired", "verdicts"),
     ("figures",),
     ("chapters",),
     ("api", "book"),

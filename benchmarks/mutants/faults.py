@@ -289,7 +289,7 @@ FAULTS = (
           ("tests/measures/test_statistics.py",)),
     Fault("differences are sums", "lib/contrasts.py",
           "[(1, more), (-1, less)]", "[(1, more), (1, less)]", ("tests/test_contrasts.py",)),
-    Fault("a system's own part of the error over images is left out", "lib/contrasts.py",
+    Fault("a system's own part of the error over images is left out", "lib/paired.py",
           "+ PAIRED**2 * joint(errors).sum()", "", ("tests/test_contrasts.py",)),
     # runs
     Fault("a fusion's members share a seed", "lib/runs/config.py",

@@ -73,7 +73,8 @@ def _azimuth(subject: Subject, views: objects.Views) -> list[tuple]:
         fold = assign_arcs(angles[one], ARCS, 360.0)
         predicted[one] = nested(features[one], targets[one], ARCS, fold=fold)
     errors = angular_error(predicted, angles, 360.0).cpu().numpy()
+    of_objects = {"subset": "azimuth", "sources": views.groups.numpy()}
     return [
-        row("coil", "linear R2", r_squared_outcomes(targets, predicted), subset="azimuth"),
-        row("coil", "angle error", np.asarray(errors) / 100, subset="azimuth"),  # a row holds hundredths
+        row("coil", "linear R2", r_squared_outcomes(targets, predicted), **of_objects),
+        row("coil", "angle error", np.asarray(errors) / 100, **of_objects),  # a row holds hundredths
     ]

@@ -9,6 +9,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from lib.measures.outcomes import Cell, keep
+
 Rows = pd.DataFrame  # with at least the columns that whoever takes them names
 # On which images, and which part of them or of what is asked about them ("": all); how far these were changed, a number
 # with its unit; what came out (in percent or hundredths), its standard error over test images, and their number.
@@ -31,16 +33,31 @@ NO_LEVEL = Level(math.nan, "")
 OVER_SEVERITIES = Level(math.nan, MEAN_SEVERITY)
 
 
-def row(shift: str, metric: str, outcomes: np.ndarray, level: Level = NO_LEVEL, subset: str = "") -> tuple:
+def row(
+    shift: str,
+    metric: str,
+    outcomes: np.ndarray,
+    level: Level = NO_LEVEL,
+    subset: str = "",
+    sources: np.ndarray | None = None,
+) -> tuple:
     """A row of `COLUMNS` from one outcome an image, (N,): their mean in percent and its standard error.
+
+    The outcomes are kept beside it (see `lib.measures.outcomes`), with the `sources` (N,) or (N, K) that images share.
 
     >>> found = row("fog", "error", np.array([True, False, True, True]), Level(3, SEVERITY))
     >>> found[:5], float(found[5]), float(found[6]), found[7]
     (('fog', '', 3.0, 'severity', 'error'), 75.0, 25.0, 4)
     """
+    keep(cell_of(shift, subset, *level, metric), outcomes, sources)
     outcomes = np.asarray(outcomes, dtype=float)
     error = outcomes.std(ddof=1) / np.sqrt(len(outcomes))
     return number(shift, metric, 100 * outcomes.mean(), len(outcomes), level, subset, 100 * error)
+
+
+def cell_of(shift: str, subset: str, level: float, unit: str, metric: str) -> Cell:
+    """What outcomes are of, as the row with these columns names it."""
+    return (shift, subset, None if math.isnan(level) else float(level), unit, metric)
 
 
 def number(

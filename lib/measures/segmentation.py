@@ -40,8 +40,9 @@ from lib.images import scenes
 from lib.images.segmentation import IGNORED, SEGMENTED, Segmented, segmented
 from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe
+from lib.measures.outcomes import keep, ratio
 from lib.measures.probe import fit_probe
-from lib.measures.rows import CLEAN, as_rows, number
+from lib.measures.rows import CLEAN, NO_LEVEL, as_rows, cell_of, number
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import autocast, own_precision, with_gradients
@@ -256,6 +257,7 @@ def head_rows(name: str, truth: Tensor, predicted: Tensor, classes: tuple[str, .
     """Rows of `COLUMNS` of one head from labels (N, S, S); the standard errors are those of a bootstrap over images.
 
     A resample draws N images with replacement, counts their pixels together, and leaves out classes that it lacks.
+    Outcomes of images are kept to first order, as those of a ratio of means.
     """
     images = torch.stack([confusion(t, p, len(classes)) for t, p in zip(truth, predicted, strict=True)])
     images = _array(images).astype(float)  # (N, C, C)
@@ -265,7 +267,12 @@ def head_rows(name: str, truth: Tensor, predicted: Tensor, classes: tuple[str, .
     found = class_iou(images.sum(axis=0))
     error = 100 * float(_mean(drawn).std(ddof=1))
     rows = [number(CLEAN, f"{name} mIoU", 100 * float(_mean(found)), count, standard_error=error)]
-    for label in np.flatnonzero(~np.isnan(found)):
+    right = np.diagonal(images, axis1=1, axis2=2)
+    union = images.sum(axis=2) + images.sum(axis=1) - right  # (N, C)
+    of_images = {label: ratio(right[:, label], union[:, label]) for label in np.flatnonzero(~np.isnan(found))}
+    keep(cell_of(CLEAN, "", *NO_LEVEL, f"{name} mIoU"), np.mean(list(of_images.values()), axis=0))
+    for label, outcomes in of_images.items():
+        keep(cell_of(CLEAN, classes[label], *NO_LEVEL, f"{name} IoU"), outcomes)
         value, error = (100 * float(part) for part in (found[label], np.nanstd(drawn[:, label], ddof=1)))
         rows.append(number(CLEAN, f"{name} IoU", value, count, subset=classes[label], standard_error=error))
     return rows

@@ -22,8 +22,9 @@ from lib import paths
 from lib.images import load, scenes
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import probe
+from lib.measures.outcomes import keep, ratio
 from lib.measures.probe import fit_probe
-from lib.measures.rows import as_rows, row
+from lib.measures.rows import NO_LEVEL, as_rows, cell_of, row
 from lib.measures.subject import Subject
 from lib.memory import kept
 from lib.precision import own_precision
@@ -45,7 +46,8 @@ class ShapeBias:
     Shift "cue-conflict", for encoders whose classes are CIFAR-10's and where the set is on this machine: the standard
     probe decides among the seven classes that the set shares with CIFAR-10. Shifts "cue silhouettes" and "cue edges":
     metric "accuracy" of the same decisions. Images of this set share shapes and textures, so its standard errors,
-    which take images as independent, are too small.
+    which take images as independent, are too small. Outcomes of conflicts are kept with their sources: the classes of
+    shape and of texture, coarser than the single photographs, which a packed set does not name.
 
     There is no "shape bias" of fewer than two images decided either way: one has no standard error.
     """
@@ -66,12 +68,24 @@ class ShapeBias:
         return as_rows(rows)
 
 
-def decision_rows(shift: str, decided: np.ndarray, shape: np.ndarray, texture: np.ndarray) -> list[tuple]:
-    """Rows from the class decided for each image, the class of its shape and that of its texture: (N,) each."""
+def decision_rows(
+    shift: str, decided: np.ndarray, shape: np.ndarray, texture: np.ndarray, sources: np.ndarray | None = None
+) -> list[tuple]:
+    """Rows from the class decided for each image, the class of its shape and that of its texture: (N,) each.
+
+    The bias, a ratio, has outcomes of all images: which are decided either way differs from encoder to encoder.
+    """
     for_shape, for_texture = decided == shape, decided == texture
-    rows = [row(shift, "shape decisions", for_shape), row(shift, "texture decisions", for_texture)]
-    either = for_shape[for_shape | for_texture]
-    return [row(shift, "shape bias", either), *rows] if len(either) > 1 else rows
+    rows = [
+        row(shift, "shape decisions", for_shape, sources=sources),
+        row(shift, "texture decisions", for_texture, sources=sources),
+    ]
+    either = for_shape | for_texture
+    if either.sum() < 2:
+        return rows
+    bias = row(shift, "shape bias", for_shape[either])
+    keep(cell_of(shift, "", *NO_LEVEL, "shape bias"), ratio(for_shape, either), sources)
+    return [bias, *rows]
 
 
 def _of_scenes(subject: Subject, count: int) -> list[tuple]:
@@ -109,7 +123,8 @@ def _of_cue_conflict(subject: Subject, cues: CueConflict) -> list[tuple]:
         return subject.probe.scores(subject.extract(images))[:, columns].argmax(dim=1).cpu().numpy()
 
     conflict = (cues.kind == CONFLICT) & (shape >= 0) & (texture >= 0)
-    rows = decision_rows("cue-conflict", decided(conflict), shape[conflict], texture[conflict])
+    sources = np.stack([shape, texture], axis=1)[conflict]
+    rows = decision_rows("cue-conflict", decided(conflict), *sources.T, sources)
     for kind in (SILHOUETTES, EDGES):
         chosen = (cues.kind == kind) & (shape >= 0)
         if chosen.any():

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import pandas as pd
 import torch
 from torch import Tensor
 
 from lib.measures.invariance import chance_distance, chance_similarity, cosine, effective_invariance
+from lib.measures.outcomes import ratio
 from lib.measures.probe import PROTOCOL as PROBE_PROTOCOL
 from lib.measures.rows import CLEAN, Level, as_rows, number, row
 from lib.measures.subject import Subject
@@ -78,7 +78,7 @@ class SyntheticInvariance:
             per_image = {metric: torch.cat([chunk[metric] for chunk in chunks]) for metric in chunks[0]}  # (K, N)
             means = {metric: values.mean(dim=0).cpu().numpy() for metric, values in per_image.items()}
             rows += [row(name, metric, values) for metric, values in means.items()]
-            sensitivity = _ratio(1 - means["whitened similarity"], means["image distance"])
+            sensitivity = ratio(1 - means["whitened similarity"], means["image distance"])
             rows.append(row(name, "sensitivity", sensitivity))
             if grid.shape[1] == 1 and len(grid) > 1:
                 levels = [Level(value, unit_of(name)) for value in grid[:, 0].tolist()]
@@ -104,13 +104,6 @@ def unit_of(name: str) -> str:
     """Of the one parameter of a transform; of a pure number what it is called, such as "factor"."""
     kind = TRANSFORMS[name]
     return kind.units[0] or kind.names[0]
-
-
-def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
-    """Values (N,) whose mean is the ratio of the means; their spread is that of the ratio (delta method)."""
-    scale = denominator.mean()
-    ratio = numerator.mean() / scale
-    return ratio + (numerator - ratio * denominator) / scale
 
 
 def _chance(metric: str, features: Tensor) -> tuple:

@@ -21,11 +21,12 @@ from lib import files, memory, paths
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
+from lib.measures.outcomes import collected
 from lib.methods import METHODS
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
-from lib.runs import store
+from lib.runs import outcomes, store
 from lib.runs.config import RunConfig
 from lib.runs.fitting import fit, untrained
 from lib.training import OutOfTime, needs_attack, passes
@@ -88,6 +89,7 @@ def compute(
         for future in futures:
             future.cancel()
         shown.close()
+        outcomes.forget()  # another process may have kept some
         memory.forget()  # test sets as measures have them, perhaps on the GPU
     return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
 
@@ -141,7 +143,9 @@ def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataF
         if time.monotonic() > deadline:
             raise OutOfTime
         with exact_float32():  # "fp32" means it, whatever a notebook has switched on
-            rows = measure.rows(subject)
+            with collected() as of_images:
+                rows = measure.rows(subject)
+        outcomes.save(key, measure.identity, of_images)  # first: where rows are, what belongs to them is
         store.save_rows(key, measure.identity, rows)
     return rows.assign(run=key, measure=measure.identity)
 

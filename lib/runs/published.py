@@ -12,7 +12,7 @@ import pandas as pd
 from lib import paths
 from lib.measures.rows import measure_name
 from lib.methods import METHODS
-from lib.runs import store
+from lib.runs import outcomes, store
 from lib.runs.config import RECIPE, RunConfig
 from lib.runs.plan import Plan, all_systems, runs_of
 from lib.runs.presets import PRESETS
@@ -101,6 +101,7 @@ def identity(config: RunConfig) -> str:
 
 def forget() -> None:
     """Read what is published again, when it is asked for next."""
+    outcomes.forget()
     _index.cache_clear()
     _current.cache_clear()
 

@@ -3,7 +3,8 @@
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
 `head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
 in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows/<measure>.csv`, and `costs.csv` where
-`benchmarks.costs` measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes.
+`benchmarks.costs` measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes. Outcomes of
+single images lie beside both kinds of rows, see `lib.runs.outcomes`.
 Keys and a measure's identity are long and there are thousands of rows. A published line has the first letters of its
 run's key, as many as tell the study's runs apart; its measure is the file's name, what stands before the parenthesis
 of the identity, and the run's record lists under "measures" the identities of all that were published of it, one a

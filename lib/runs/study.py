@@ -12,7 +12,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.methods import METHODS
-from lib.runs import engine, store
+from lib.runs import engine, outcomes, store
 from lib.runs.config import RunConfig
 from lib.runs.plan import Plan, all_systems, measures_of, runs_of, systems_of
 from lib.runs.presets import PRESETS
@@ -259,8 +259,11 @@ def largest_published(plan: Plan) -> str:
 
 
 def publish(plan: Plan, results: Results) -> None:
-    """Write records and rows, but those that no page reads, to `results/<plan>/<preset>/`, in the place of others."""
+    """Write records, rows and outcomes, but those that no page reads, to `results/<plan>/<preset>/`, in the place of
+    others."""
     read = results.rows[~plan.unread(results.rows)]
     columns = list(store.PUBLISHED_COLUMNS)
     records = [{name: value for name, value in record.items() if name != "system"} for record in results.records]
-    store.write_published(paths.RESULTS / plan.name / results.preset, records, read[columns])
+    home = paths.RESULTS / plan.name / results.preset
+    store.write_published(home, records, read[columns])
+    outcomes.publish(home, read[columns])
