@@ -49,7 +49,7 @@ class Outcome:
 
 
 Cell = tuple  # what was measured, as a row names it: shift, subset, level (None: none), its unit, metric
-Outcomes = dict[Cell, Outcome]
+Outcomes = Mapping[Cell, Outcome]
 Owner = tuple[str, str]  # a run's key and a measure's identity
 
 
@@ -59,13 +59,13 @@ def spread(images: int) -> np.ndarray:
     return np.argsort(np.arange(images) * _GOLDEN % 1, kind="stable")
 
 
-_collected: ContextVar[Outcomes | None] = ContextVar("outcomes", default=None)
+_collected: ContextVar[dict[Cell, Outcome] | None] = ContextVar("outcomes", default=None)
 
 
 @contextlib.contextmanager
 def collected() -> Iterator[Outcomes]:
     """All outcomes that are kept while it is open, also by functions below."""
-    found: Outcomes = {}
+    found: dict[Cell, Outcome] = {}
     token = _collected.set(found)
     try:
         yield found
@@ -92,7 +92,9 @@ def outcome(values: np.ndarray, sources: np.ndarray | None = None) -> Outcome:
         raise BadInput(f"outcomes are one finite number an image, (N,), not {values.shape}")
     if sources is not None and len(sources) != len(values):
         raise BadInput(f"{len(values)} outcomes have a source each, not {len(sources)} in all")
-    return Outcome(values, len(values), float(values.mean()), None if sources is None else np.asarray(sources))
+    return Outcome(
+        values, len(values), float(values.mean(dtype=float)), None if sources is None else np.asarray(sources)
+    )
 
 
 def ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -134,7 +136,8 @@ def encode(runs: Mapping[Owner, Outcomes], size: int | None = None) -> bytes:
         contents.append([*owner, tables.setdefault(cells, len(tables)), *map(list, zip(*lines, strict=True))])
     head = [[json.loads(table) for table in tables], [json.loads(own) for own in sources], contents]
     text = json.dumps(head, separators=(",", ":")).encode()
-    body = zlib.compress(len(text).to_bytes(4, "little") + text + b"".join(blocks))
+    # Of a local run they are many, and nobody should wait for them; of a study each byte is one that others load.
+    body = zlib.compress(len(text).to_bytes(4, "little") + text + b"".join(blocks), 1 if size is None else 6)
     return MAGIC + hashlib.sha256(body).digest() + body
 
 
@@ -142,6 +145,7 @@ def _packed(values: np.ndarray) -> tuple[bytes, int | None, int]:
     """Bytes, and a power of two and the number of its multiples at byte 0: None, 0 for bits."""
     if _binary(values):
         return np.packbits(values.astype(bool)).tobytes(), None, 0
+    values = values.astype(float)
     low, high = float(values.min()), float(values.max())
     width = max(high - low, 1e-12 * max(abs(low), abs(high)), 1e-30)  # of what is constant there is none
     power = math.ceil(math.log2(width / (_STEPS - 1)))  # a step is left, since the lowest is rounded down
@@ -165,29 +169,44 @@ def decode(data: bytes, name: str = "a file of outcomes") -> dict[Owner, Outcome
     tables, sources, contents = json.loads(body[4:start])
     keys = [[tuple(cell) for cell in table] for table in tables]
     origins = [np.array(own) for own in sources]
-    blocks: list[np.ndarray] = []
+    starts: list[int] = []  # of blocks
     found: dict[Owner, Outcomes] = {}
     for run, measure, table, *columns in contents:
-        own = found[run, measure] = {}
+        places = {}
         for cell, line in zip(keys[table], zip(*columns, strict=True), strict=True):
-            count, images, power, lowest, back, mean, source = line
+            count, _, power, _, back, *_ = line
             if back == 0:
-                length = (count + 7) // 8 if power is None else count
-                blocks.append(np.frombuffer(body, np.uint8, length, start))
-                start += length
-            values = _unpacked(blocks[-max(back, 1)], count, power, lowest)
-            origin = None if source is None else origins[source]
-            own[cell] = Outcome(values, images, float(values.mean()) if mean is None else mean, origin)
+                starts.append(start)
+                start += (count + 7) // 8 if power is None else count
+            places[cell] = (starts[-max(back, 1)], *line)
+        found[run, measure] = _Read(body, places, origins)
     return found
 
 
+class _Read(Mapping[Cell, Outcome]):
+    """Outcomes in the `body` of a file: of the thousands that a study has, those that are asked for are unpacked."""
+
+    def __init__(self, body: bytes, places: dict[Cell, tuple], origins: list[np.ndarray]) -> None:
+        self.body, self.places, self.origins = body, places, origins
+
+    def __getitem__(self, cell: Cell) -> Outcome:
+        start, count, images, power, lowest, _, mean, source = self.places[cell]
+        if power is None:
+            bits = np.frombuffer(self.body, np.uint8, (count + 7) // 8, start)
+            values = np.unpackbits(bits, count=count).astype(bool)
+        else:
+            values = np.ldexp(np.frombuffer(self.body, np.uint8, count, start) + float(lowest), power)
+        mean = float(values.mean()) if mean is None else mean
+        return Outcome(values, images, mean, None if source is None else self.origins[source])
+
+    def __iter__(self) -> Iterator[Cell]:
+        return iter(self.places)
+
+    def __len__(self) -> int:
+        return len(self.places)
+
+
 _AGAIN = "delete it to do without the paired error of images, and compute or publish its rows again to have it"
-
-
-def _unpacked(block: np.ndarray, count: int, power: int | None, lowest: int) -> np.ndarray:
-    if power is None:
-        return np.unpackbits(block, count=count).astype(bool)
-    return np.ldexp(block + float(lowest), power)
 
 
 def paired_variances(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -48,7 +48,7 @@ def publish(home: Path, rows: pd.DataFrame) -> None:
 
     Local ones are taken before published ones, which may have been thinned.
     """
-    known, found = _published(paths.RESULTS), dict[Owner, Outcomes]()
+    known, found = _published(paths.RESULTS), dict[Owner, dict[Cell, Outcome]]()
     columns = (rows[name] for name in ("shift", "subset", "level", "level_unit", "metric"))
     lines = zip(rows["run"], rows["measure"], rows["value"], zip(*columns, strict=True), strict=True)
     for run, measure, value, line in lines:
@@ -82,7 +82,7 @@ def _fitting(several: Sequence[Outcomes], cell: Cell, value: float) -> Outcome |
     return None
 
 
-def _short_enough(outcomes: dict[Owner, Outcomes]) -> bytes | None:
+def _short_enough(outcomes: Mapping[Owner, Outcomes]) -> bytes | None:
     """As bytes, at most `LONGEST`, with as many images of each cell as that allows; None if there are none.
 
     With 64 images of a cell the deviation of their differences is known to 9 percent of itself.
