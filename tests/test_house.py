@@ -25,7 +25,7 @@ LAYERS = (
     ("training",),
     ("measures",),
     ("papers", "runs"),
-    ("contrasts", "controls", "paired", "verdicts"),
+    ("contrasts", "controls", "designs", "paired", "verdicts"),
     ("figures",),
     ("chapters",),
     ("api", "book"),

@@ -5,7 +5,7 @@ from lib.figures.figure import Figure, Slider, Tabs, also, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.stale import standing, standing_words
-from lib.figures.tables import accuracy_table, protocol, ranking, systems_table, table, tried
+from lib.figures.tables import accuracy_table, protocol, ranking, smallest_differences, systems_table, table, tried
 
 __all__ = [
     "Figure",
@@ -22,6 +22,7 @@ __all__ = [
     "scope",
     "shown",
     "side_by_side",
+    "smallest_differences",
     "stacked_tables",
     "standing",
     "standing_words",

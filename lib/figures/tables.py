@@ -9,9 +9,10 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 from IPython.display import HTML
 
+from lib.designs import WITHIN, smallest_found
 from lib.errors import BadInput
 from lib.figures.levels import summary
-from lib.figures.prose import UNTOLD
+from lib.figures.prose import NONE, UNTOLD
 from lib.figures.style import title
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL
@@ -73,6 +74,43 @@ def protocol(results: Results) -> pd.DataFrame:
     told = pd.DataFrame(lines)
     same = ["data"] if told["data"].nunique() == 1 else []  # the captions name it
     return told.drop(columns=same if told["augmentations"].any() else [*same, "augmentations"])
+
+
+def smallest_differences(rows: pd.DataFrame) -> pd.DataFrame:
+    """One line a measure and metric: its test images, and the difference of two systems that is found with 80 % power.
+
+    See `lib.designs.smallest_found`; in parentheses the quartiles over cells. Encoders that stand alone on a data set
+    are left out where others do not; columns that tell nothing are, too.
+    """
+    found = smallest_found(rows)
+    within = [found[name] for name in WITHIN]
+    several = found.groupby(within)["systems"].transform("max") > 1
+    found = found[several] if several.any() else found
+    told = pd.DataFrame(
+        {
+            "data": found["dataset"],
+            "encoder": found["encoder"],
+            "measure": found["measure"].str.replace("_", " "),
+            "number": found["metric"],
+            "test images": [_from_to(*ends, ",.0f") for ends in zip(found["fewest"], found["most"], strict=True)],
+            "systems": found["systems"],
+            "seeds": found["seeds"],
+            "smallest difference found": [
+                _with_quartiles(*line) for line in zip(found["found"], found["low"], found["high"], strict=True)
+            ],
+        }
+    )
+    return told.drop(columns=[name for name in ("data", "encoder") if told[name].nunique() == 1])
+
+
+def _with_quartiles(size: float, low: float, high: float) -> str:
+    """2.6 (1.9 to 3.3), or 2.6 where the quartiles are written alike, as those of one cell are."""
+    ends = _from_to(low, high, ".1f")
+    return NONE if pd.isna(size) else f"{size:.1f} ({ends})" if " to " in ends else f"{size:.1f}"
+
+
+def _from_to(low: float, high: float, form: str) -> str:
+    return " to ".join(dict.fromkeys(format(end, form) for end in (low, high)))
 
 
 def written(settings: dict[str, object]) -> str:

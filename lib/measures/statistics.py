@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
 import pandas as pd
-from scipy import special, stats
+from scipy import optimize, special, stats
 
 from lib.errors import BadInput
 
 LEVEL = 0.95
 _ROUNDING = 1e-6  # by which a mean of weighted outcomes may leave 0 to 100 percent
+_MANY = 1e6  # degrees of freedom with which Student's t is a normal deviate
 FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in three
 
 Floats = Sequence[float] | np.ndarray
@@ -90,12 +92,32 @@ class Estimate(Interval):
         return (-self).above(-bound)
 
     def found(self, power: float = 0.8, level: float = LEVEL) -> float:
-        r"""The smallest difference from zero that an interval of this width excludes with so much `power`:
+        r"""The smallest true difference that a design of this error and these degrees of freedom finds with `power`.
 
-        .. math:: \left(t_{(1 + \mathrm{level}) / 2} + t_\mathrm{power}\right) e
+        To find it is to have an interval of `level` that lies above zero. So it is the :math:`\delta` that solves
+
+        .. math:: P\left(T_\nu(\delta / e) > t_{\nu, (1 + \mathrm{level}) / 2}\right) = \mathrm{power}
+
+        with the noncentral :math:`T_\nu`. Its usual stand-in, :math:`(t_{(1 + \mathrm{level}) / 2} + t_\mathrm{power})
+        e`, is 5 % too small with 2 degrees of freedom. NaN where nothing is repeated.
         """
-        quantiles = stats.t.ppf([(1 + level) / 2, power], self.degrees)
-        return float(quantiles.sum() * self.standard_error)
+        if not self.standard_error > 0:  # NaN as well
+            return self.standard_error
+        return noncentrality(self.degrees, power, level) * self.standard_error
+
+
+@functools.lru_cache(maxsize=4096)
+def noncentrality(degrees: float, power: float, level: float = LEVEL) -> float:
+    """How many standard errors a true difference has to be for Student's interval to lie above zero with `power`."""
+    critical = float(stats.t.ppf((1 + level) / 2, degrees))
+    if not (1 - level) / 2 < power < 1:
+        raise BadInput(f"power is above {(1 - level) / 2:g}, what no difference has, and below 1, not {power}")
+    if degrees > _MANY:
+        return critical + float(stats.norm.ppf(power))
+    end = 1.0
+    while special.nctdtr(degrees, end, critical) > 1 - power:
+        end *= 2
+    return float(optimize.brentq(lambda size: special.nctdtr(degrees, size, critical) - (1 - power), 0, end))
 
 
 def estimate(mean: float, standard_error: float, degrees: float, level: float = LEVEL) -> Estimate:

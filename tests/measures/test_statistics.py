@@ -295,13 +295,30 @@ def test_an_estimate_without_error_is_decided_and_one_without_repetition_is_not(
     assert np.isnan(unknown.low) and unknown.above() == unknown.below() == 1.0 and np.isnan(unknown.found())
 
 
-def test_what_is_found_with_so_much_power():
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.95])
+@pytest.mark.parametrize("degrees", [1, 2, 6.5, 26, 400])
+def test_what_is_found_solves_scipy_s_noncentral_t(degrees, power):
+    size = estimate(7.0, 2.0, degrees).found(power) / 2
+    assert stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, size) == pytest.approx(power, abs=1e-7)
+
+
+@pytest.mark.parametrize("degrees", [2, 12, math.inf])
+def test_what_is_found_with_so_much_power(degrees):
     """By simulation: of true differences of that size four of five are found."""
-    generator, degrees = np.random.default_rng(4), 12
+    generator, count = np.random.default_rng(4), 100_000
     size = estimate(0.0, 1.0, degrees).found()
-    assert size == pytest.approx(stats.t.ppf(0.975, degrees) + stats.t.ppf(0.8, degrees))
-    t = (size + generator.normal(size=40_000)) / np.sqrt(generator.chisquare(degrees, size=40_000) / degrees)
-    assert (t > stats.t.ppf(0.975, degrees)).mean() == pytest.approx(0.8, abs=0.02)
+    errors = np.ones(count) if math.isinf(degrees) else np.sqrt(generator.chisquare(degrees, count) / degrees)
+    t = (size + generator.normal(size=count)) / errors
+    assert (t > stats.t.ppf(0.975, degrees)).mean() == pytest.approx(0.8, abs=0.005)
+
+
+def test_what_is_found_at_the_ends():
+    assert estimate(0.0, 0.0, math.inf).found() == 0  # known exactly: any difference shows
+    assert estimate(0.0, 1.0, math.inf).found() == pytest.approx(1.959964 + 0.841621, abs=1e-5)
+    assert estimate(0.0, 1.0, 1e5).found() == pytest.approx(estimate(0.0, 1.0, math.inf).found(), abs=1e-4)
+    for bad in (0.0, 0.02, 1.0):
+        with pytest.raises(BadInput, match="power is above"):
+            estimate(0.0, 1.0, 4).found(bad)
 
 
 @pytest.mark.parametrize("count", [1, 2, 37])

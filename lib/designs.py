@@ -1,0 +1,85 @@
+"""Designs: how large a difference of two systems has to be for a study to find it, and on how many images.
+
+Before a verdict says that nothing was found, a reader should know what could have been. The numbers of seeds and of
+images decide that and how much runs vary, and not which system is ahead.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import pandas as pd
+
+from lib.contrasts import SYSTEM, Cell, Contrasts, Kept, estimates, of_two
+from lib.measures import Estimate
+from lib.measures.rows import measure_name
+
+POWER = 0.8
+CELLS = 12  # of a metric with more, as many are taken, spread evenly: enough for quartiles
+WITHIN = ("dataset", "encoder")  # systems are compared on one data set, with one encoder
+CELL = ("measure", "metric", "shift", "subset", "level", "level_unit")
+COLUMNS = (*WITHIN, "measure", "metric", "systems", "seeds", "fewest", "most", "found", "low", "high")
+
+
+def smallest_found(rows: pd.DataFrame, power: float = POWER) -> pd.DataFrame:
+    """One line a data set, encoder, measure and metric: what two of its systems have to differ by to be told apart.
+
+    `found` is the smallest true difference of two systems that is found with `power` (`Estimate.found`: the noncentral
+    t distribution with the variances of `lib.contrasts.Contrast.estimate`, pooled over the systems of the rows, and
+    their degrees of freedom), in the metric's unit: in each of `CELLS` cells (shifts, subsets, levels) of the metric
+    the root mean square over pairs of neighbours in the rows, and over the cells the median; `low` and `high` are
+    quartiles. NaN where no two systems have two seeds, and where all have the same number, as of what does not depend
+    on the system. `fewest` and `most` are numbers of test images of a cell; `systems` and `seeds` (of one system, the
+    fewest) are those of the rows.
+    """
+    lines = []
+    for within, own in rows.groupby(list(WITHIN), sort=False):
+        sizes = _sizes(own, power)
+        for what, part in own.groupby([own["measure"].map(measure_name), "metric"], sort=False):
+            seeds = part.groupby(_columns(part), sort=False, dropna=False)["seed"].nunique()
+            low, found, high = np.quantile(sizes.get(what, [np.nan]), [0.25, 0.5, 0.75]).tolist()
+            images = part["images"].min(), part["images"].max()
+            lines.append((*within, *what, len(seeds), seeds.min(), *images, found, low, high))
+    return pd.DataFrame(lines, columns=list(COLUMNS))
+
+
+def _columns(rows: pd.DataFrame) -> list[str]:
+    return [name for name in SYSTEM if name in rows]
+
+
+def _sizes(rows: pd.DataFrame, power: float) -> dict[tuple, list[float]]:
+    """(measure, metric) -> what is found of each pair, where systems differ; `rows` have one data set and encoder."""
+    kept, sizes = Kept(), {}
+    for what, cells in _cells(rows).items():
+        found = [_size(estimates(_neighbours(rows, *cell), kept).values(), power) for cell in cells]
+        sizes[what] = [size for size in found if size > 0] or [np.nan]
+    return sizes
+
+
+def _size(gaps: Iterable[Estimate], power: float) -> float:
+    """Of a cell, the root mean square over its pairs: the median would be too small, since variances are skewed."""
+    found = [size for gap in gaps if (size := gap.found(power)) > 0]
+    return float(np.sqrt(np.mean(np.square(found)))) if found else np.nan
+
+
+def _cells(rows: pd.DataFrame) -> dict[tuple, list[tuple[Cell, pd.Index]]]:
+    """(measure, metric) -> `CELLS` of its cells in which not all numbers are the same, and where they stand."""
+    found: dict[tuple, list[tuple[Cell, pd.Index]]] = {}
+    for values, own in rows.groupby(list(CELL), sort=False, dropna=False):
+        cell = {name: None if pd.isna(value) else value for name, value in zip(CELL, values, strict=True)}
+        if np.ptp(own["value"]) > 1e-9 * abs(own["value"]).max():
+            found.setdefault((measure_name(values[0]), values[1]), []).append((cell, own.index))
+    return {what: [cells[place] for place in _spread(len(cells))] for what, cells in found.items()}
+
+
+def _spread(count: int) -> list[int]:
+    """At most `CELLS` of range(count), as evenly as whole numbers can be."""
+    return list(range(count)) if count <= CELLS else np.linspace(0, count - 1, CELLS).round().astype(int).tolist()
+
+
+def _neighbours(rows: pd.DataFrame, cell: Cell, places: pd.Index) -> Contrasts:
+    """The differences in a cell of the first system and the second, the third and the fourth, and so on."""
+    systems = rows.loc[places, _columns(rows)].fillna("").drop_duplicates().to_dict("records")
+    pairs = zip(systems[::2], systems[1::2], strict=False)
+    return {f"pair {number}": of_two(rows, cell | more, cell | less) for number, (more, less) in enumerate(pairs)}
