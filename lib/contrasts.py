@@ -36,14 +36,17 @@ TRACED = ("run", "measure", "shift", "subset", "level", "level_unit", "metric")
 
 @dataclass(frozen=True, eq=False)
 class Contrast:
-    """A sum of weights times cells, each of its own table, and a number that is known exactly: not yet estimated.
+    """A sum of weights times cells, each of its own table, and a number: not yet estimated.
 
     It is kept as a sum so that means of contrasts, in which one system may have a part many times, are estimated as
-    what they are.
+    what they are. The number is known exactly, or with a standard `error` of so many `degrees` of freedom, such as of
+    a line that others were compared with.
     """
 
     parts: tuple[tuple[float, pd.DataFrame, Cell], ...]
     plus: float = 0.0
+    error: float = 0.0
+    degrees: float = float("inf")
 
     def __add__(self, number: float) -> Contrast:
         return replace(self, plus=self.plus + number)
@@ -55,7 +58,8 @@ class Contrast:
         return -1 * self
 
     def __mul__(self, factor: float) -> Contrast:
-        return Contrast(tuple((factor * weight, *place) for weight, *place in self.parts), factor * self.plus)
+        parts = tuple((factor * weight, *place) for weight, *place in self.parts)
+        return Contrast(parts, factor * self.plus, abs(factor) * self.error, self.degrees)
 
     __rmul__ = __mul__
 
@@ -82,14 +86,18 @@ Contrasts = dict[str, Contrast]  # what is compared, in words -> the difference 
 
 def mean_of(contrasts: Sequence[Contrast]) -> Contrast:
     """Their mean, as one contrast."""
-    share = 1 / len(contrasts)
-    parts = tuple((share * weight, *place) for own in contrasts for weight, *place in own.parts)
-    return Contrast(parts, share * sum(own.plus for own in contrasts))
+    return functools.reduce(_plus, [1 / len(contrasts) * own for own in contrasts])
 
 
 def less(more: Contrast, other: Contrast) -> Contrast:
     """One contrast less another."""
-    return Contrast(more.parts + (-other).parts, more.plus - other.plus)
+    return _plus(more, -other)
+
+
+def _plus(one: Contrast, other: Contrast) -> Contrast:
+    """Their sum. Errors of their numbers are added as if they went together: of two lines through the same systems."""
+    numbers = one.plus + other.plus, one.error + other.error, min(one.degrees, other.degrees)
+    return Contrast(one.parts + other.parts, *numbers)
 
 
 def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> dict[str, Estimate]:
@@ -152,7 +160,8 @@ def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
         key, found = _everywhere(rows, cell, columns, kept)
         weights = systems.setdefault(_picked(rows, cell, columns, found), {})
         weights[key] = weights.get(key, 0.0) + weight
-    mean, variances, degrees, total = contrast.plus, [], [], 0.0
+    mean, total = contrast.plus, 0.0
+    variances, degrees = ([contrast.error**2], [contrast.degrees]) if contrast.error else ([], [])
     for own, cells in systems.items():
         values, size = _by_seed(own, cells, kept), _size(own, cells, kept)
         if not len(values):
@@ -346,16 +355,10 @@ def near(found: Contrasts) -> Contrasts:
 # Encoders of the study of augmentations, which a method and an augmentation tell apart
 
 WHITENED, CHANCE = "whitened similarity", "whitened chance"
-
-
 NEAR = 1.0  # points: so little below the best is at it, about the standard error of an accuracy on 2,000 images
-
-
 ALIKE = 5.0  # hundredths of a cosine, or points of shape bias: of these what is less hardly matters
 
-
 # Systems of the study of attacks, which a column "system" tells apart
-
 CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
 
 

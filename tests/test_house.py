@@ -25,7 +25,7 @@ LAYERS = (
     ("training",),
     ("measures",),
     ("papers", "runs"),
-    ("contrasts", "controls", "designs", "paired", "verdicts"),
+    ("contrasts", "controls", "designs", "effective", "paired", "verdicts"),
     ("figures",),
     ("chapters",),
     ("api", "book"),

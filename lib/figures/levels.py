@@ -6,19 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
-from scipy import stats
-from scipy.special import expit, logit
 
 from lib.contrasts import difference, picked
 from lib.errors import BadInput
-from lib.figures.marks import on_line
-from lib.measures import Interval, cell_interval, interval
+from lib.measures import Interval, cell_interval
 from lib.measures.rows import Rows
-from lib.measures.statistics import LEVEL
 from lib.runs import Plan
 
 Cell = dict[str, object]
-Floats = Sequence[float] | np.ndarray
 ENDS = ["mean", "low", "high"]
 
 
@@ -30,91 +25,6 @@ def summary(rows: Rows, metric: str = "error", *more: str) -> Rows:
         found = cell_interval(group, metric)
         table.append((*key, found.mean, found.low, found.high, len(group)))
     return pd.DataFrame(table, columns=[*cell, *ENDS, "seeds"])
-
-
-def baseline_line(clean: Floats, corrupted: Floats) -> tuple[float, float]:
-    r"""Slope and intercept of corrupted accuracy against clean accuracy, by least squares on the logits of both.
-
-    .. math:: \mathrm{logit}(a_\mathrm{corrupted}) \approx \mathrm{slope} \cdot \mathrm{logit}(a_\mathrm{clean})
-              + \mathrm{intercept}
-
-    Accuracies (N,) are in percent. The baseline beta of Taori et al. (arXiv 2007.00644), who fit it to
-    models trained without any intervention for robustness. Raises BadInput for accuracies that have no logit, and for
-    fewer than two different clean ones.
-    """
-    clean, corrupted = (np.asarray(values, dtype=float) for values in (clean, corrupted))
-    if clean.ndim != 1 or clean.shape != corrupted.shape or len(np.unique(clean)) < 2:
-        raise BadInput(
-            "a line needs clean and corrupted accuracies in pairs, with two different clean ones or more, not lists of "
-            f"shapes {clean.shape} and {corrupted.shape}"
-        )
-    if not all(((values > 0) & (values < 100)).all() for values in (clean, corrupted)):
-        raise BadInput("accuracies are in percent, above 0 and below 100")
-    x, y = logit(clean / 100), logit(corrupted / 100)
-    apart = x - x.mean()
-    slope = apart @ y / (apart @ apart)
-    return float(slope), float(y.mean() - slope * x.mean())
-
-
-def line_half_width(clean: Floats, corrupted: Floats, at: float, level: float = LEVEL) -> float:
-    r"""Half the interval of what the line through N systems predicts `at` a clean accuracy, in percentage points.
-
-    The variance of a fitted value (for example Draper and Smith, Applied Regression Analysis, section 3.1), with
-    Student's t of N - 2 degrees of freedom, on logits and by the slope of the logistic function in points:
-
-    .. math:: t \sqrt{\frac{\sum_i r_i^2}{N - 2} \left(\frac{1}{N}
-              + \frac{(x - \bar x)^2}{\sum_i (x_i - \bar x)^2}\right)}
-
-    It is the line's own error, without the scatter of systems around it. NaN for two systems, which fit any line.
-    """
-    line = baseline_line(clean, corrupted)
-    x, y = (logit(np.asarray(values, dtype=float) / 100) for values in (clean, corrupted))
-    degrees = len(x) - 2
-    if degrees < 1:
-        return float("nan")
-    residual = np.square(y - line[0] * x - line[1]).sum() / degrees
-    apart = np.square(x - x.mean()).sum()
-    error = np.sqrt(residual * (1 / len(x) + (logit(at / 100) - x.mean()) ** 2 / apart))
-    predicted = on_line(at, line)
-    return float(stats.t.ppf((1 + level) / 2, degrees) * error * predicted * (100 - predicted) / 100)
-
-
-def above_the_others(runs: Rows, among: Sequence[str]) -> Rows:
-    """`above_line` for the runs of each system, by the line through the other systems `among`; and "line half-width".
-
-    `runs` are indexed by system and seed. The line goes through one point a system, the mean of its runs' logits: runs
-    of one system are no independent witnesses. Each system is judged by a line that it had no part in. NaN where the
-    others have fewer than two different clean accuracies, and the half-width also where they are only two.
-    """
-    of = runs.index.get_level_values(0)
-    points = 100 * expit(logit(runs[["clean", "corrupted"]] / 100).groupby(of, sort=False).mean())
-    judged = []
-    for name, own in runs.groupby(of, sort=False):
-        others = points[points.index.isin(among) & (points.index != name)]
-        if others["clean"].nunique() < 2:
-            unknown = dict.fromkeys(("above line", "above line standard error", "line half-width"), np.nan)
-            judged.append(own.assign(**unknown))
-            continue
-        half = line_half_width(others["clean"], others["corrupted"], points.loc[name, "clean"])
-        line = baseline_line(others["clean"], others["corrupted"])
-        judged.append(above_line(own, line).assign(**{"line half-width": half}))
-    return pd.concat(judged)
-
-
-def height(own: Rows) -> Interval:
-    """The mean height of a system's runs above the others' line: over seeds, images, and the line's own error."""
-    found = interval(own["above line"], own["above line standard error"])
-    half = np.hypot(found.high - found.mean, own["line half-width"].iloc[0])
-    return Interval(found.mean, found.mean - float(half), found.mean + float(half))
-
-
-def above_line(runs: Rows, line: tuple[float, float]) -> Rows:
-    """`runs` with the columns "above line", of "corrupted" less what the line predicts from "clean", and its standard
-    error, from "clean standard error" and "corrupted standard error"; all in percent or percentage points."""
-    predicted = on_line(runs["clean"], line)
-    steepness = line[0] * predicted * (100 - predicted) / (runs["clean"] * (100 - runs["clean"]))  # d predicted/d clean
-    error = np.hypot(runs["corrupted standard error"], steepness * runs["clean standard error"])
-    return runs.assign(**{"above line": runs["corrupted"] - predicted, "above line standard error": error})
 
 
 # What figures share

@@ -12,17 +12,9 @@ from matplotlib.lines import Line2D
 from scipy.special import expit, logit
 
 from lib.figures.style import settle
-from lib.images.scenes import SHAPES
-from lib.images.sources import CIFAR10_CLASSES
 from lib.measures.rows import Rows
 
 NEAR_TICKS = 0.12  # of an axis: less, and the words of two ticks meet
-
-
-def on_line(clean: np.ndarray, line: tuple[float, float]) -> np.ndarray:
-    """The corrupted accuracy that the line predicts, in percent."""
-    slope, intercept = line
-    return 100 * expit(slope * logit(np.asarray(clean) / 100) + intercept)
 
 
 def logit_span(accuracies: pd.Series) -> tuple[float, float]:
@@ -48,9 +40,6 @@ def round_ticks(span: tuple[float, float]) -> np.ndarray:
     ticks = next((ticks for ticks in within if len(ticks) >= 4), within[-1])
     places = (logit(ticks / 100) - logit(span[0] / 100)) / (logit(span[1] / 100) - logit(span[0] / 100))
     return ticks[::2] if len(ticks) > 4 and np.diff(places).min() < NEAR_TICKS else ticks
-
-
-CHANCE = {"cifar10": 100 / len(CIFAR10_CLASSES), "scenes": 100 / len(SHAPES)}  # percent, by data set
 
 
 DOTTED = {"color": "#333333", "linestyle": (0, (1, 2)), "linewidth": 1.1, "zorder": 1}  # chance

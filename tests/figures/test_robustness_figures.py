@@ -15,10 +15,10 @@ from shorthand import unfolded
 from worlds.severity import COLUMNS, EIGHT, made_up
 
 from lib.chapters.severity import robustness
+from lib.effective import baseline_line, line_half_width, on_line
 from lib.errors import BadInput
 from lib.figures import matrix
-from lib.figures.levels import baseline_line, line_half_width
-from lib.figures.marks import on_line, round_ticks
+from lib.figures.marks import round_ticks
 from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED
 from lib.methods import METHODS

@@ -31,10 +31,11 @@ from lib.chapters.negatives.numbers import (
     main_systems,
 )
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.controls import CHANCE
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed, tally
-from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
+from lib.figures.marks import DOTTED, apart, bands, borders, dot_of, dots, legend_above
 from lib.figures.prose import listed, lower, number, written
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, system_look

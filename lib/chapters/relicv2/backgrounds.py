@@ -24,9 +24,10 @@ from lib.chapters.relicv2.numbers import (
     segmentation_levels,
 )
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
+from lib.controls import CHANCE
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
-from lib.figures.marks import CHANCE, DOTTED, apart, bands, borders, dot_of, dots, legend_above
+from lib.figures.marks import DOTTED, apart, bands, borders, dot_of, dots, legend_above
 from lib.figures.prose import number, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look

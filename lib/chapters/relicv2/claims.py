@@ -27,6 +27,7 @@ from lib.contrasts import (
     picked,
     together,
 )
+from lib.effective import above_the_rest, runs_of
 from lib.errors import BadInput
 from lib.images.scenes import SHAPES
 from lib.measures.background import OTHER
@@ -83,19 +84,16 @@ EARLIER = ("simclr", "byol sgd", "dino", "relic")  # without labels
 WHOLE = [name for name, system in SYSTEMS.items() if system.role in COMPARED and name != "random"]
 
 
-def shifted(rows: pd.DataFrame, lost: bool = False) -> pd.DataFrame:
-    """The rows of `SHIFTED` in its order, named in a column "set": accuracies, or the points `lost` to the shift.
-
-    What is lost is known of sets whose image i is test image i, changed, and not of other photographs.
-    """
-    cells = [(measure, shift, LOST if lost else metric, name) for name, (measure, shift, metric) in SHIFTED.items()]
+def shifted(rows: pd.DataFrame) -> pd.DataFrame:
+    """The rows of `SHIFTED` in its order, named in a column "set": accuracies."""
+    cells = [(*place, name) for name, place in SHIFTED.items()]
     names = pd.DataFrame(cells, columns=["name", "shift", "metric", "set"])
     return in_sets(rows.assign(name=rows["measure"].map(measure_name)), names).drop(columns="name")
 
 
-def mean_shifted(rows: pd.DataFrame, of: Sequence[str] | None = None, lost: bool = False) -> pd.DataFrame:
+def mean_shifted(rows: pd.DataFrame, of: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a run: its mean over the sets of `shifted`, in all else like `mean_out_of_domain`."""
-    return mean_of_sets(rows, shifted(rows, lost), of)
+    return mean_of_sets(rows, shifted(rows), of)
 
 
 def _inside(*pairs: tuple[str, str]) -> Callable[[pd.DataFrame], Contrasts]:
@@ -111,9 +109,29 @@ def _both(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
     return lambda rows: together(_inside((more, less))(rows), _outside((more, less))(rows))
 
 
+# On whom the line of effective robustness stands. ReLIC and ReLICv2 are what is asked about, and random weights lie so
+# far below all that is trained that they alone would turn it.
+LINE = [name for name, system in SYSTEMS.items() if system.role in COMPARED and name != "random"
+        and system.method not in ("relic", "relicv2")]  # fmt: skip
+
+
 def _loses_less_outside(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
-    lost = on_average((less, more), mean=functools.partial(mean_shifted, lost=True))
-    return lambda rows: {f"lost, {words}": gap for words, gap in lost(rows).items()}
+    """How much higher the first system lies than the second above the line of `LINE`, from in domain to the mean over
+    shifts: by points lost, whoever starts lower would seem more robust."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        here = [name for name in dict.fromkeys((more, less, *LINE)) if has(rows, name, IN_DOMAIN)]
+        means = mean_shifted(rows, here)
+        means = means[means["system"].isin(here)].assign(shift="mean", metric="accuracy")
+        inside = picked(rows, IN_DOMAIN)
+        both = pd.concat([inside[inside["system"].isin(here)], means], ignore_index=True)[
+            ["system", "seed", "shift", "metric", "value", "standard_error"]
+        ]
+        gap = above_the_rest(runs_of(both, IN_DOMAIN, {"shift": "mean"}), {"system": more}, {"system": less})
+        words = f"{PLAN.title(more)} less {PLAN.title(less)}"
+        return {f"above the line of others, mean of {means['sets'].max()} sets, {words}": gap} if gap else {}
+
+    return contrasts
 
 
 def _relies_less(more: str, less: str) -> Callable[[pd.DataFrame], Contrasts]:
@@ -248,7 +266,8 @@ RELICV2_OOD = (
 # what ReLICv2 gains over them it owes to saliency. Probabilities of 0.1 and 0.6: at the first little may be seen.
 RELICV2_PREDICTIONS = (
     Claim("loses-less-than-supervised",
-          "ReLICv2 loses less out of distribution than supervised training like for like, averaged over the sets.",
+          "At equal accuracy in domain ReLICv2 loses less out of distribution than supervised training like for like, "
+          "averaged over the sets.",
           "ours", _loses_less_outside("relicv2", "supervised same crops")),
     Claim("own-masks",
           "It is the saliency that helps and not the erasing: in domain an image's own masks beat those of others.",

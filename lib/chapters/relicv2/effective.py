@@ -11,9 +11,11 @@ from matplotlib.figure import Figure as Drawing
 from lib.chapters.relicv2.figures import is_main, named_in_text
 from lib.chapters.relicv2.numbers import CONTROLS, FEWEST_CONTROLS, effective, scatter_of_controls
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
+from lib.controls import CHANCE
+from lib.effective import on_line
 from lib.figures.figure import Figure
 from lib.figures.levels import data_of, needed
-from lib.figures.marks import CHANCE, DOTTED, dot_of, dots, legend_above, logit_axes, logit_span, on_line
+from lib.figures.marks import DOTTED, dot_of, dots, legend_above, logit_axes, logit_span
 from lib.figures.prose import NONE, listed, signed
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look

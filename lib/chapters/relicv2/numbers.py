@@ -15,11 +15,9 @@ from lib.chapters.relicv2.claims import OTHER_CELL, SHIFTED, mean_shifted, shift
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
 from lib.contrasts import COMPARED, IN_DOMAIN, measured_by, out_of_domain, picked
 from lib.contrasts import PACS as DOMAINS
+from lib.effective import above_the_others, baseline_line, height
 from lib.errors import BadInput
 from lib.figures.levels import (
-    above_the_others,
-    baseline_line,
-    height,
     held,
     in_order,
     levels,

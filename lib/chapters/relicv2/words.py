@@ -44,9 +44,9 @@ from lib.chapters.relicv2.numbers import (
 )
 from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
 from lib.contrasts import picked
+from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, tally
-from lib.figures.marks import CHANCE
 from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
 from lib.measures import Interval
 from lib.measures.rows import Rows

@@ -18,10 +18,11 @@ from scipy import stats
 from lib.chapters.severity.errors import curves, draw_lines, readable
 from lib.chapters.severity.published import rankings
 from lib.contrasts import difference, picked, present
+from lib.effective import above_the_others, baseline_line, height, on_line
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.levels import above_the_others, baseline_line, height, needed, summary
-from lib.figures.marks import logit_axes, logit_span, on_line
+from lib.figures.levels import needed, summary
+from lib.figures.marks import logit_axes, logit_span
 from lib.figures.matrix import draw_matrix
 from lib.figures.prose import listed, number
 from lib.figures.ranks import rank_chart

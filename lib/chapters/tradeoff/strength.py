@@ -12,9 +12,9 @@ from matplotlib.figure import Figure as Drawing
 from lib.chapters.tradeoff.numbers import FEW, UNDEFENDED, accuracies, intervals_told, uses_labels
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
+from lib.controls import CHANCE
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.marks import CHANCE
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
