@@ -151,6 +151,7 @@ def fitted(clean: Floats, corrupted: Floats) -> Line:
 def runs_of(rows: Rows, clean: Cell, shifted: Cell) -> Rows:
     """One line a run that has both cells: the columns of `SYSTEM`, seed, and as accuracies in percent, with standard
     errors, clean and corrupted; errors become accuracies. What is 0 or 100 is moved by half an image, to have a logit.
+    `place` numbers the systems.
     """
     keys = [*(name for name in SYSTEM if name in rows), "seed"]
     parts = []
@@ -163,7 +164,8 @@ def runs_of(rows: Rows, clean: Cell, shifted: Cell) -> Rows:
         share = share.clip(room, 100 - room)
         parts.append(own[keys].assign(**{words: share, f"{words} standard error": own["standard_error"]}))
     keyed = [part.fillna({name: "" for name in keys}) for part in parts]
-    return keyed[0].merge(keyed[1], on=keys)
+    runs = keyed[0].merge(keyed[1], on=keys)
+    return runs.assign(place=runs.groupby(keys[:-1], sort=False).ngroup())
 
 
 def above_the_rest(runs: Rows, more: Cell, less: Cell, among: Sequence[str] | None = None) -> Contrast | None:
@@ -173,28 +175,31 @@ def above_the_rest(runs: Rows, more: Cell, less: Cell, among: Sequence[str] | No
     `among`, if these are named. Its own error has a part in the interval. None where one of the two is not there or
     the others are fewer than `FEWEST_OTHERS`, or all of one clean accuracy.
     """
-    columns = [name for name in SYSTEM if name in runs]
-    judged = {words: _is(runs, cell) for words, cell in (("more", more), ("less", less))}
-    if not all(own.any() for own in judged.values()):
+    judged = [_is(runs, cell) for cell in (more, less)]
+    if not all(own.any() for own in judged):
         return None
-    others = runs[~(judged["more"] | judged["less"])]
-    points = _points(others if among is None else others[others["system"].isin(among)], columns)
-    if len(points) < FEWEST_OTHERS or points["clean"].round(9).nunique() < 2:
+    place, first = np.unique(runs["place"], return_index=True)
+    others = ~np.isin(place, runs["place"].to_numpy()[np.logical_or(*judged)])
+    if among is not None:
+        others &= np.isin(runs["system"].to_numpy()[first], list(among))
+    clean, corrupted = (_of_systems(runs, name) for name in ("clean", "corrupted"))
+    if others.sum() < FEWEST_OTHERS or np.ptp(clean[others]) < 1e-9:
         return None
-    line = fitted(points["clean"], points["corrupted"])
+    line = fitted(clean[others], corrupted[others])
     heights = above_line(runs, (line.slope, line.intercept))
     table = heights.assign(
         value=heights["above line"], standard_error=heights["above line standard error"], metric="points above the line"
     )
-    at = [_points(runs[own], columns)["clean"].mean() for own in judged.values()]
+    at = [float(clean[np.isin(place, runs["place"].to_numpy()[own])].mean()) for own in judged]
     return replace(of_two(table, more, less), error=line.error(*at), degrees=float(line.degrees))
 
 
-def _is(runs: Rows, cell: Cell) -> pd.Series:
-    return pd.Series(np.logical_and.reduce([runs[name] == value for name, value in cell.items()]), index=runs.index)
+def _is(runs: Rows, cell: Cell) -> np.ndarray:
+    """Which runs are of the system of `cell`, (N,) bool."""
+    return np.logical_and.reduce([(runs[name] == value).to_numpy() for name, value in cell.items()])
 
 
-def _points(runs: Rows, columns: Sequence[str]) -> Rows:
-    """One line a system: the means of its runs' logits, in percent."""
-    logits = logit(runs[["clean", "corrupted"]] / 100).assign(**{name: runs[name] for name in columns})
-    return 100 * expit(logits.groupby(list(columns), sort=False)[["clean", "corrupted"]].mean())
+def _of_systems(runs: Rows, name: str) -> np.ndarray:
+    """Of each place the mean of its runs' logits, in percent."""
+    place = runs["place"].to_numpy()
+    return 100 * expit(np.bincount(place, logit(runs[name].to_numpy() / 100)) / np.bincount(place))

@@ -45,6 +45,17 @@ def round_ticks(span: tuple[float, float]) -> np.ndarray:
 DOTTED = {"color": "#333333", "linestyle": (0, (1, 2)), "linewidth": 1.1, "zorder": 1}  # chance
 
 
+def constant_line(axes: Axes, kept: float | None, upright: bool = False) -> None:
+    """A dotted line at what a constant answer keeps, if that is known; `upright` where accuracies run to the right."""
+    if kept is not None:
+        (axes.axvline if upright else axes.axhline)(kept, gid="constant answer", **DOTTED)
+
+
+def constant_told(kept: float | None, line: str = "Dotted across") -> str:
+    """What the line is, in a caption."""
+    return "" if kept is None else f"{line}: what a constant answer keeps under any attack, {kept:.0f} %. "
+
+
 def dots(axes: Axes, table: Rows, at: Iterable[float], look: Mapping, flat: bool = False, line: bool = False) -> None:
     """A dot and its interval for each line of `table`: upright at x, or `flat` at y; joined where `line`."""
     ends = np.stack([table["mean"] - table["low"], table["high"] - table["mean"]])

@@ -7,9 +7,10 @@ import matplotlib.pyplot as plt
 from lib.chapters.negatives.figures import WORDS, told
 from lib.chapters.negatives.numbers import ARMS, KINDS, PLAIN, REFERENCES, attack_levels, kind_of
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.controls import constant
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
-from lib.figures.marks import apart, dots, legend_above
+from lib.figures.marks import apart, constant_line, constant_told, dots, legend_above
 from lib.figures.prose import number
 from lib.figures.style import use_style
 from lib.figures.systems_look import kind_look, pgd_name, system_look
@@ -36,6 +37,7 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
             own = table[table["system"] == system]
             look = system_look(SYSTEMS[system]) | {"markersize": 4.5, "elinewidth": 1}
             dots(axes, own, own["epsilon"].map(epsilons.index) + aside, look, line=True)
+        constant_line(axes, constant(rows))
         axes.set_title(PLAN.title(name))
         axes.set_xticks(range(len(epsilons)), [f"{epsilon:g}" for epsilon in epsilons])
     cells[0, 0].set(ylabel="accuracy (%)", ylim=(0, None))
@@ -47,7 +49,8 @@ def negatives_under_attack(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-negatives-attacked",
         caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders that were "
-        f"trained with negatives and without, none of them under attack. {bars_told(table)}{scope}",
+        f"trained with negatives and without, none of them under attack. {bars_told(table)}"
+        f"{constant_told(constant(rows))}{scope}",
         alt="Line charts of accuracy in percent under PGD against epsilon. "
         + told(table.assign(line=table["system"].map(PLAN.title)), "epsilon", "line", number)
         + ".",

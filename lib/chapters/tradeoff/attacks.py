@@ -17,8 +17,10 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED, picked
+from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
+from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
@@ -32,6 +34,9 @@ Cell = tuple[str, float | None, str]  # shift, level (None where there is none) 
 
 
 AMPLIFIED = 8  # times, on the slider: 16/255 fills the range, and smaller ones show how much smaller they are
+
+
+DOTS = "Dotted"  # what the line of a constant answer is called where there is no other
 
 
 NONE = "–"  # in a table, what was not measured
@@ -175,10 +180,10 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         columns=["system", "attack", "accuracy", "low", "high"],
     )
     return Figure(
-        _draw_strengths(table, systems, words),
+        _draw_strengths(table, systems, words, constant(rows)),
         name="fig-attacks",
         caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
-        f"dot is a mean over seeds. {_weak_told(found, systems, words['pgd'])}"
+        f"dot is a mean over seeds. {constant_told(constant(rows), DOTS)}{_weak_told(found, systems, words['pgd'])}"
         f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}"
         f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}{scope}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
@@ -189,13 +194,14 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
     )
 
 
-def _draw_strengths(table: Rows, systems: Sequence[str], words: Mapping[str, str]) -> Drawing:
+def _draw_strengths(table: Rows, systems: Sequence[str], words: Mapping[str, str], kept: float | None) -> Drawing:
     use_style()
     drawing, axes = plt.subplots(figsize=(4.9, 1.3 + 0.42 * len(systems)), layout="constrained")
     for height, name in enumerate(systems):
         own = table[table["system"] == name]
         colour = system_look(SYSTEMS[name])["color"]
         axes.hlines(height, own["accuracy"].min(), own["accuracy"].max(), colour, linewidth=1, alpha=0.6)
+    constant_line(axes, kept, upright=True)
     for shift in table["attack"].unique():
         own = table[table["attack"] == shift]
         look = {"markersize": 6.5} | STRENGTHS[shift][1]
@@ -292,11 +298,11 @@ def probe_comparison(rows: Rows, scope: str) -> Figure:
     table = table[table["system"].isin(systems)]
     panels = {"clean": (CLEAN,), f"attacked at {AT}/255": ("pgd", PER_VIEW, THROUGH)}
     return Figure(
-        _draw_read_outs(table, systems, panels),
+        _draw_read_outs(table, systems, panels, constant(rows)),
         name="fig-probes",
         caption="Accuracy of frozen encoders by what reads their features, on clean images and attacked at "
         f"{AT}/255 through all that reads. {'Bars are 95 % intervals over seeds and images. ' * _repeated(table)}"
-        f"{_images_told(table)}"
+        f"{constant_told(constant(rows), DOTS)}{_images_told(table)}"
         f"{_beside_standard(table)}{_views_told(table)}{scope}",
         alt=f"Chart of dots: accuracy in percent of {len(systems)} systems by read-out, clean and attacked. Means over "
         f"the systems that have it: {_means_told(table)}.",
@@ -320,7 +326,9 @@ def _read_outs(rows: Rows) -> Rows:
     return pd.DataFrame(parts, columns=["system", "read-out", "attack", "accuracy", "low", "high", "images"])
 
 
-def _draw_read_outs(table: Rows, systems: Sequence[str], panels: Mapping[str, Sequence[str]]) -> Drawing:
+def _draw_read_outs(
+    table: Rows, systems: Sequence[str], panels: Mapping[str, Sequence[str]], kept: float | None
+) -> Drawing:
     use_style()
     drawing, cells = plt.subplots(
         1, len(panels), figsize=(5.2, 1.5 + 0.47 * len(systems)), sharey=True, layout="constrained"
@@ -334,6 +342,7 @@ def _draw_read_outs(table: Rows, systems: Sequence[str], panels: Mapping[str, Se
             axes.errorbar(own["accuracy"], places, xerr=ends, linestyle="none", markersize=5, elinewidth=1, label=words,
                           **look)  # fmt: skip
         axes.set_title(heading)
+        constant_line(axes, kept, upright=True)
         axes.set_xlim(left=max(-2, axes.get_xlim()[0]))  # a dot at 0 is whole
         for border in np.arange(1, len(systems)) - 0.5:
             axes.axhline(border, color="#cccccc", linewidth=0.8, zorder=0)

@@ -22,8 +22,10 @@ from lib.chapters.tradeoff.numbers import (
 )
 from lib.chapters.tradeoff.plan import FREE, SYSTEMS
 from lib.contrasts import PGD_CELL, difference, picked
+from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
+from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
@@ -49,6 +51,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         axes.set_xscale("log", base=2)
         axes.set_xticks(sorted(table["views"].unique()), [str(views) for views in sorted(table["views"].unique())])
         axes.set(title=words, xlabel="views of an image")
+        constant_line(axes, constant(results.rows))
         axes.set_xlim(table["views"].min() / 1.4, 1.4 * table["views"].max())
         axes.xaxis.set_minor_locator(NullLocator())
         axes.yaxis.set_major_locator(MaxNLocator(6, integer=True))
@@ -68,7 +71,7 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         name="fig-crops",
         caption="Accuracy of EMP-SSL under free training against the number of views of an image, crops or patches: on "
         f"clean images, and under {pgd_name(results.rows)} at {AT}/255. {intervals_told('Bars', table['clean low'])}"
-        f"{_sweep_costs_told(table)} {scope}",
+        f"{constant_told(constant(results.rows))}{_sweep_costs_told(table)} {scope}",
         alt="Line charts of accuracy on clean images and under PGD against the number of views. "
         + "; ".join(told(own) for _, own in table.groupby("crop", sort=False))
         + ".",
@@ -141,6 +144,7 @@ def cost_of_training(results: Results, scope: str) -> Figure:
         axes.set_xticks(ticks, [f"{tick:,.0f}" for tick in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlim(low, high)
+        constant_line(axes, constant(results.rows))
     cells[0].set(xlabel="passes an image", ylabel="accuracy (%)")
     cells[1].set(xlabel="updates of the weights")
     drawing.legend(handles=_cost_key(table), loc="outside upper center", ncols=3, frameon=False, fontsize=10,
@@ -151,7 +155,8 @@ def cost_of_training(results: Results, scope: str) -> Figure:
         name="fig-cost",
         caption="What training under attack costs and brings: accuracy on clean images (hollow) and under "
         f"{pgd_name(results.rows)} at {AT}/255 (filled). {_links_told(table)}"
-        f"{intervals_told('Bars', table['clean low'])}{_free_less_pgd(results.rows, table)}{scope}",
+        f"{intervals_told('Bars', table['clean low'])}{constant_told(constant(results.rows))}"
+        f"{_free_less_pgd(results.rows, table)}{scope}",
         alt="Scatter charts of accuracy against passes of an image and against updates of the weights. "
         + "; ".join(
             f"{line.family}, {line.training}: {line.clean:.0f} percent clean and {line.pgd:.0f} by PGD for "

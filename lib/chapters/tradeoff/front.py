@@ -25,8 +25,10 @@ from lib.chapters.tradeoff.numbers import (
 )
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import COMPARED
+from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
+from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
@@ -62,11 +64,12 @@ def trade_off(results: Results, scope: str) -> Figure:
     passes = {name: passes_of(records) for name, records in records_of(results).items()}
     first = next(iter(panels.values()))
     return Figure(
-        _draw_trade_off(panels, passes),
+        _draw_trade_off(panels, passes, constant(rows)),
         name="fig-trade-off",
         caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, means over "
         f"seeds. {_attacks_told(panels)} {intervals_told('Crosses', first['low'])}The larger a marker, the more "
-        f"passes an image took in training{_teachers_told(panels)}. {_fronts_told(panels)} {scope}",
+        f"passes an image took in training{_teachers_told(panels)}. "
+        f"{constant_told(constant(rows))}{_fronts_told(panels)} {scope}",
         alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
@@ -124,7 +127,7 @@ def _fronts_told(panels: Mapping[str, Rows]) -> str:
     )
 
 
-def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> Drawing:
+def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kept: float | None) -> Drawing:
     use_style()
     drawing, cells = plt.subplots(
         len(panels), 1, figsize=(5.2, 0.9 + 3.9 * len(panels)), sharex=True, squeeze=False, layout="constrained"
@@ -139,6 +142,7 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> 
                           yerr=[[line["mean"] - line["low"]], [line["high"] - line["mean"]]])  # fmt: skip
             axes.scatter(line["clean mean"], line["mean"], s=max(LEAST_AREA, scale * passes.get(name, 0)),
                          **_filling(own), marker=own["marker"], linewidths=1.2, zorder=3, gid=name)  # fmt: skip
+        constant_line(axes, kept)
         axes.margins(0.1)
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")
         top = axes.get_ylim()[1]

@@ -46,7 +46,11 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
         caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders trained under "
         f"attack and of references, means over seeds. Names are in the order at {at:g}. "
         + (intervals_told(f"Bands{whose}", table["low"]) if banded else "")
-        + "".join(f"Dotted: chance, {value:.0f} %, below which an adversary can push. " for value in chance)
+        + "".join(
+            f"Dotted: a constant answer, which no attack changes, and chance, {value:.0f} %, "
+            "below which an adversary can push. "
+            for value in chance
+        )
         + scope,
         alt=f"Line charts of accuracy under PGD against epsilon from 0 to {strongest:g} 255ths. "
         + " ".join(

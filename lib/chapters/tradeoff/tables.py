@@ -23,6 +23,7 @@ from lib.chapters.tradeoff.attacks import (
 from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.published import ghofrani2025
 from lib.contrasts import COMPARED, WHITENED
+from lib.controls import CHANCE, constant
 from lib.errors import BadInput
 from lib.figures.levels import paired
 from lib.figures.style import spaced
@@ -32,6 +33,8 @@ from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN, MEAN_SEVERITY, Rows
 from lib.shifts.transforms import TRANSFORMS
+
+CONSTANT = "a constant answer"  # one class for every image, which no attack and no shift changes
 
 
 def quirk_table(rows: Rows) -> Rows:
@@ -72,7 +75,8 @@ def _told(lines: Sequence[dict], columns: Sequence[str], needed: str) -> Rows:
 def published_table(rows: Rows) -> Rows:
     """A line for each of `PUBLISHED`: the paper's accuracies on CIFAR-10 in percent beside ours, and its minutes.
 
-    Ours are of the standard probe, with intervals. Raises BadInput where rows hold none of these systems.
+    Ours are of the standard probe, with intervals; the last line is of a constant answer. Raises BadInput where rows
+    hold none of these systems.
     """
     cells = {"clean": ON_CLEAN, "pgd4": ("pgd", 4, "accuracy"), "pgd8": ON_PGD}
     words = {"clean": "clean", "pgd4": "PGD, 4/255", "pgd8": f"PGD, {AT}/255"}
@@ -80,7 +84,7 @@ def published_table(rows: Rows) -> Rows:
     if not any(name in PUBLISHED.values() for name, *_ in found):
         raise BadInput("this table needs a system that the paper has: " + ", ".join(filter(None, PUBLISHED.values())))
     published = ghofrani2025().loc[list(PUBLISHED)]
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {"system of the paper": theirs, "ours": NONE if ours is None else PLAN.title(ours)}
         | {
             f"{words[column]}: {whose}": str(value)
@@ -90,6 +94,13 @@ def published_table(rows: Rows) -> Rows:
         | {"minutes: paper": f"{line['minutes']:g}"}
         for (theirs, ours), (_, line) in zip(PUBLISHED.items(), published.iterrows(), strict=True)
     )
+    kept = {"paper": CHANCE["cifar10"], "ours": constant(rows)}
+    last = {"system of the paper": NONE, "ours": CONSTANT, "minutes: paper": NONE} | {
+        f"{words[column]}: {whose}": NONE if share is None else f"{share:g}"
+        for column in cells
+        for whose, share in kept.items()
+    }
+    return pd.concat([table, pd.DataFrame([last])], ignore_index=True)
 
 
 def robustness_table(rows: Rows) -> Rows:
@@ -97,7 +108,8 @@ def robustness_table(rows: Rows) -> Rows:
 
     "Corrupted" is the mean over the benchmark's corruptions and severities. Features are compared whitened under the
     transforms of `lib.shifts.transforms`, averaged over them, and as they are under PGD, less the similarity of
-    different images. Columns that no system has are left out; raises BadInput where nothing is left.
+    different images. The last line is of a constant answer, on data whose classes are known. Columns that no system has
+    are left out; raises BadInput where nothing is left.
     """
     accuracies = {  # column -> cell, and whether its interval is told as well
         "clean (%)": (ON_CLEAN, True),
@@ -121,6 +133,8 @@ def robustness_table(rows: Rows) -> Rows:
         both = [found[name, *cell].mean for cell in (alike, chance) if (name, *cell) in found]
         line[attacked] = f"{both[0] - both[1]:.1f}" if len(both) == 2 else None
         lines.append(line)
+    if lines and (kept := constant(rows)) is not None:
+        lines.append({"system": CONSTANT} | dict.fromkeys(accuracies, f"{kept:.1f}"))
     return _told(lines, [*accuracies, transformed, attacked], f"of systems of the roles {' and '.join(COMPARED)}")
 
 

@@ -10,7 +10,8 @@ from lib.chapters.tradeoff.claims import DEFENDED, between, defended
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, estimates, has, level, of_cell, picked
-from lib.figures.prose import UNTOLD, leaders, led, listed
+from lib.controls import constant
+from lib.figures.prose import UNTOLD, by_sign, leaders, led, listed
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
@@ -99,18 +100,18 @@ def _best(rows: pd.DataFrame) -> str:
     without = max(mean(rows, system, cell) for system in others)
     beside = (
         f"Without an adversary in training no encoder keeps more than {without:.1f} % of the images under {name} at "
-        "8/255. "
+        f"8/255{_constant_told(rows)}. "
     )
     if len(own) == 1:
         return beside + (
-            f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %, "
-            f"and {level(rows, CLEAN_CELL | {'system': robust})} % of clean images."
+            f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %"
+            f"{_excess(rows, keep, cell)}, and {level(rows, CLEAN_CELL | {'system': robust})} % of clean images."
         )
     same = keep == best and len(best) == 1
     return beside + (
         f"Of {len(own)} ways to train without labels and against one, "
         + led([PLAN.title(name) for name in keep], "keeps most", "keep most")
-        + f", {_levels(rows, keep, cell)}; on clean images "
+        + f", {_levels(rows, keep, cell)}{_excess(rows, keep, cell)}; on clean images "
         + ("it is the best as well" if same else led([PLAN.title(name) for name in best], "is the best", "are ahead"))
         + f", with {_levels(rows, best, CLEAN_CELL)}."
     )
@@ -119,6 +120,21 @@ def _best(rows: pd.DataFrame) -> str:
 def _levels(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object]) -> str:
     """31.0 [28.5, 33.5] % and 29.0 [27.0, 31.0] %"""
     return listed([f"{level(rows, cell | {'system': system})} %" for system in systems])
+
+
+def _excess(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object]) -> str:
+    """What systems keep above a constant answer, of data whose classes are known."""
+    kept = constant(rows)
+    if kept is None:
+        return ""
+    above, below = (f"{{}} points {place} a constant answer" for place in ("above", "below"))
+    gaps = [level(rows, cell | {"system": system}) - kept for system in systems]
+    return f" ({listed([by_sign(gap, above, below, f'{above}, undecided') for gap in gaps])})"
+
+
+def _constant_told(rows: pd.DataFrame) -> str:
+    kept = constant(rows)
+    return "" if kept is None else f", where a constant answer keeps {kept:.0f} %"
 
 
 def _crops(rows: pd.DataFrame) -> str:
@@ -159,7 +175,8 @@ def _flattery(rows: pd.DataFrame) -> str:
         f"{sum(mean(rows, name, PGD_CELL | {'shift': shift}) for name in names) / len(names):.1f} % to {words}"
         for shift, words in steps
     ]
-    return f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}."
+    return f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}"
+        f"{_constant_told(rows)}."
 
 
 def _summed(rows: pd.DataFrame) -> str:
