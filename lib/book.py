@@ -78,7 +78,7 @@ def execute(parameters: dict, source: Path) -> None:
     for name in ("_toc.yml", "index.md"):
         shutil.copy(paths.ROOT / name, source / name)
     config = yaml.safe_load((paths.ROOT / "_config.yml").read_text())
-    config["execute"]["execute_notebooks"] = "off"  # they are executed already
+    config["execute"]["exclude_patterns"] = ["notebooks/*"]  # they are executed already; pages with code are not
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "notebooks").mkdir()
     notebooks = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))

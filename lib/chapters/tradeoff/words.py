@@ -175,8 +175,10 @@ def _flattery(rows: pd.DataFrame) -> str:
         f"{sum(mean(rows, name, PGD_CELL | {'shift': shift}) for name in names) / len(names):.1f} % to {words}"
         for shift, words in steps
     ]
-    return f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}"
+    return (
+        f"On average over {_systems(names)} trained under attack, the same encoders leave {listed(left)}"
         f"{_constant_told(rows)}."
+    )
 
 
 def _summed(rows: pd.DataFrame) -> str:
