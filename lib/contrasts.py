@@ -477,6 +477,8 @@ def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame, of: Sequence[str] | No
     errors = found.groupby([*run, "source"])["standard_error"].sum() ** 2
     means = found.groupby(run).agg(value=("value", "mean"), sets=("set", "size"))
     means = means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()
+    shares = "metric" in found and all(map(is_share, found["metric"].unique()))  # and so is their mean
+    means["metric"] = "accuracy" if shares else "mean"
     return means[means["sets"] == len(whole)]
 
 

@@ -1,8 +1,11 @@
-"""Rows of made-up worlds, which say in one column what is a level and what a subset."""
+"""Rows of made-up worlds, which say in one column what is a level and what a subset; and the model of intervals once
+more, for numbers by hand."""
 
 import numpy as np
 import pandas as pd
+from scipy import optimize, special, stats
 
+from lib.contrasts import PAIRED
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.shifts.corruptions import GROUPS
 
@@ -32,3 +35,47 @@ def cell(rows: pd.DataFrame, shift: str, level: float = 0, subset: str = "") -> 
     """The rows of a shift, at a level (0: without one), of a subset ("": all)."""
     at = rows["level"].isna() if level == 0 else rows["level"] == level
     return rows[(rows["shift"] == shift) & at & (rows["subset"] == subset)]
+
+
+def transcribed(variances, degrees):
+    """Smyth (2004) once more, step by step and with another solver: d0, s0 squared and the variances drawn to it."""
+    z = np.log(variances)
+    e = z - special.digamma(degrees / 2) + np.log(degrees / 2)
+    count = len(e)
+    mean = np.mean(e)
+    spread = np.sum((e - mean) ** 2) / (count - 1) - np.mean(special.polygamma(1, degrees / 2))
+    if spread > 0:
+        half = optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-6, 1e9)
+        prior = 2 * half
+        common = np.exp(mean + special.digamma(half) - np.log(half))
+        return prior, common, (degrees * variances + prior * common) / (degrees + prior)
+    common = np.mean(variances)
+    return np.inf, common, np.full(count, common)
+
+
+def half_width(means, more, less, error, images=1000, scale=lambda share: share * (1 - share)):
+    """Half the interval of the difference of two systems in one cell, where all that have the cell have these `means`
+    in percent, and three seeds at -1, 0 and 1 points around them; see `student`."""
+    seeds = {name: mean + np.array([-1.0, 0.0, 1.0]) for name, mean in means.items()}
+    apart, degrees = student(seeds, more, less, error, images, scale)
+    return float(stats.t.ppf(0.975, degrees) * apart)
+
+
+def student(seeds, more, less, error, images=1000, scale=lambda share: share * (1 - share)):
+    """The standard error of the difference of two systems in one cell, and its degrees of freedom.
+
+    `seeds` are the numbers in percent of all systems that have the cell, each with an `error` over images. `scale` is
+    the derivative of the inverse of what makes deviations comparable: here the logit of shares with half an image more
+    on both sides.
+    """
+    slope = {name: scale((own.mean() / 100 * images + 0.5) / (images + 1)) for name, own in seeds.items()}
+    degrees = np.array([len(own) - 1.0 for own in seeds.values()])
+    prior, _, drawn = transcribed(
+        np.array([own.var(ddof=1) / slope[name] ** 2 for name, own in seeds.items()]), degrees
+    )
+    drawn = dict(zip(seeds, drawn, strict=True))
+    parts = np.array([drawn[name] * slope[name] ** 2 / len(seeds[name]) for name in (more, less)])
+    own = np.array([min(prior + len(seeds[name]) - 1, degrees.sum()) for name in (more, less)])
+    over_seeds, over_images = parts.sum(), 2 * (PAIRED * error) ** 2
+    known = (over_seeds / (parts / np.sqrt(own)).sum()) ** 2  # errors of the two variances go together
+    return np.sqrt(over_seeds + over_images), known * ((over_seeds + over_images) / over_seeds) ** 2

@@ -14,6 +14,7 @@ from lib.chapters.augmentation.claims import (
     TASKS,
     TRAINED_FOR,
     fusion_gaps,
+    fusion_tally,
     over_tasks,
     task_rows,
     with_wide,
@@ -21,6 +22,7 @@ from lib.chapters.augmentation.claims import (
 from lib.contrasts import NEAR
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
+from lib.measures import estimate
 from lib.shifts.transforms import TRANSFORMS
 from lib.verdicts import judge, named
 
@@ -209,12 +211,25 @@ def test_a_wide_encoder_is_a_control_of_size(true):
     assert (verdict.verdict, verdict.contrast) == ("reversed", "MoCo v2, mean of 6 tasks, fusion less wide default")
 
 
-def test_gaps_name_the_best_single_recipe(true):
+def test_gaps_to_each_recipe(true):
     gaps = fusion_gaps(task_rows(true), "byol")
-    assert list(gaps) == list(HERE)
-    assert gaps["object_hue"][0] == "spatial" and gaps["x"][0] == "appearance"
-    assert gaps["object_hue"][1].mean == pytest.approx(0.5, abs=0.05)
-    assert gaps["x"][1].mean == pytest.approx(-0.5, abs=0.05)
+    assert list(gaps) == list(HERE) and set(map(tuple, gaps.values())) == {("default", "spatial", "appearance")}
+    assert gaps["object_hue"]["spatial"].mean == pytest.approx(0.5, abs=0.05)
+    assert gaps["x"]["appearance"].mean == pytest.approx(-0.5, abs=0.05)
+
+
+def test_the_tally_of_a_fusion_by_hand():
+    """Standard errors of 1 and a margin of 1: what lies 3 above is near, 6 below one recipe is far, 2 below neither."""
+
+    def gaps(*means):
+        return dict(zip("abc", (estimate(mean, 1.0, 1000) for mean in means), strict=True))
+
+    assert fusion_tally({"t": gaps(3, 4, 5)}) == (1, 0)
+    assert fusion_tally({"t": gaps(3, 4, -6)}) == (0, 1)
+    assert fusion_tally({"t": gaps(3, 4, -2)}) == (0, 0)
+    assert fusion_tally({"t": gaps(3, 4, -3.2)}) == (0, 0)  # 2.2 below the margin is little for the worst of three
+    assert fusion_tally({task: gaps(1.0, 4, 5) if task else gaps(9, 9, 9) for task in range(4)}) == (4, 0)
+    assert fusion_tally({task: gaps(0.0, 0, 0) if task else gaps(1.0, 9, 9) for task in range(9)}) == (0, 0)
 
 
 def test_tasks_are_those_that_every_run_has(true):

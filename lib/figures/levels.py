@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.contrasts import difference, picked
+from lib.contrasts import Kept, estimates, of_two
 from lib.errors import BadInput
-from lib.measures import Interval, cell_interval
+from lib.measures import Estimate, Interval, cell_interval, read_together
 from lib.measures.rows import Rows
 from lib.runs import Plan
 
@@ -83,25 +83,26 @@ def in_order(table: Rows, **orders: Iterable) -> Rows:
     return table.sort_values(list(ranks), key=lambda own: own.map(ranks[own.name]), ignore_index=True)
 
 
-def paired(rows: Rows, more: Cell, less: Cell) -> Interval | None:
-    """`difference`, and None where the two cells share no seed."""
-    seeds = [set(picked(rows, cell)["seed"]) for cell in (more, less)]
-    return difference(rows, more, less) if seeds[0] & seeds[1] else None
+def paired(rows: Rows, more: Cell, less: Cell, kept: Kept | None = None) -> Estimate | None:
+    """`lib.contrasts.difference`, and None where the two cells share no seed; `kept` is that of `estimates`."""
+    kept = Kept() if kept is None else kept
+    seeds = [set(kept.rows(rows, cell)["seed"]) for cell in (more, less)]
+    return estimates({"": of_two(rows, more, less)}, kept)[""] if seeds[0] & seeds[1] else None
 
 
-def tally(gaps: Iterable[Interval]) -> str:
-    """How many of some differences are decided, in a sentence."""
-    gaps = list(gaps)
+def tally(found: Iterable[Estimate]) -> str:
+    """How many of some differences are decided, in a sentence; see `read_together`."""
+    gaps = list(read_together(dict(enumerate(found))).values())
     above, below = sum(gap.sign > 0 for gap in gaps), sum(gap.sign < 0 for gap in gaps)
     if all(np.isnan(gap.low) for gap in gaps):
         return "One seed decides nothing."
     if not above and not below:
-        return f"None of {len(gaps)} differences is decided: every interval holds zero."
+        return f"No difference of {len(gaps)} is decided{AT_ONCE}."
     open_ones = len(gaps) - above - below
-    return (
-        f"Of {len(gaps)} differences, above zero: {above}; below: {below}; undecided, with zero in the interval: "
-        f"{open_ones}."
-    )
+    return f"Of {len(gaps)} differences{AT_ONCE}, above zero: {above}; below: {below}; undecided: {open_ones}."
+
+
+AT_ONCE = " at a false discovery rate of 5 %"
 
 
 def with_images(found: Rows, columns: Sequence[str]) -> Rows:
@@ -111,10 +112,11 @@ def with_images(found: Rows, columns: Sequence[str]) -> Rows:
 
 def pair_gaps(
     scores: Rows, pairs: Iterable[tuple[str, str]], sets: Sequence[str]
-) -> dict[tuple[str, str, str], Interval]:
+) -> dict[tuple[str, str, str], Estimate]:
     """(system, other, set) -> the first system's accuracy less the other's, where both have it."""
+    kept = Kept()
     found = {
-        (more, less, name): paired(scores, {"system": more, "set": name}, {"system": less, "set": name})
+        (more, less, name): paired(scores, {"system": more, "set": name}, {"system": less, "set": name}, kept)
         for more, less in pairs
         for name in sets
     }

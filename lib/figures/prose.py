@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lib.contrasts import COMPARED, Contrast, estimates, less
+from lib.contrasts import COMPARED, Contrast, Kept, estimates, less
 from lib.measures import Interval
 from lib.runs import Results
 
@@ -48,11 +48,27 @@ def leaders(found: Mapping[str, Contrast], most: bool = True) -> list[str]:
     leads its runner-up by more than the interval less often than one of two does (Gutmann and Maymin 1987, Annals of
     Statistics 15:456).
     """
+    kept = Kept()
     signed = {name: contrast if most else -contrast for name, contrast in found.items()}
-    means = {name: own.mean for name, own in estimates(signed).items()}
+    means = {name: own.mean for name, own in estimates(signed, kept).items()}
     order = sorted(means, key=lambda name: -means[name])
-    gaps = estimates({name: less(signed[order[0]], signed[name]) for name in order[1:]})
+    gaps = estimates({name: less(signed[order[0]], signed[name]) for name in order[1:]}, kept)
     return [order[0], *(name for name in order[1:] if gaps[name].sign <= 0)]
+
+
+def foremost(
+    found: Mapping[str, Contrast], named: Callable[[str, float], str], most: bool = True, shown: int = 3
+) -> str:
+    """The `leaders` in words, each `named` by its mean, and no more than `shown` of those that are not told apart.
+
+    "fog (12)", or "fog (12), snow (12), frost (11) and 4 others, which are not told apart".
+    """
+    names = leaders(found, most)
+    means = estimates({name: found[name] for name in names[:shown]})
+    told = [named(name, own.mean) for name, own in means.items()]
+    others = len(names) - len(told)
+    told += [f"{others} {'other' if others == 1 else 'others'}"] if others else []
+    return listed(told) + (", which are not told apart" if len(names) > 1 else "")
 
 
 def led(names: Sequence[str], alone: str, together: str) -> str:

@@ -40,6 +40,7 @@ from lib.measures.statistics import (
     is_share,
     pooled,
     proportion_interval,
+    read_together,
     share_interval,
 )
 from lib.measures.subject import Subject
@@ -52,5 +53,6 @@ __all__ = [
     "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
     "SyntheticInvariance",
     "adversarial_monitor", "bootstrap_interval", "cell_interval", "estimate", "extract", "fit_probe",
-    "interval", "is_share", "knn_predict", "neighbour_monitor", "pooled", "proportion_interval", "share_interval",
+    "interval", "is_share", "knn_predict", "neighbour_monitor", "pooled", "proportion_interval",
+    "read_together", "share_interval",
 ]  # fmt: skip

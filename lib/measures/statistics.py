@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Self
+from typing import Self, TypeVar
 
 import numpy as np
 import pandas as pd
@@ -19,6 +19,7 @@ _MANY = 1e6  # degrees of freedom with which Student's t is a normal deviate
 FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in three
 
 Floats = Sequence[float] | np.ndarray
+Key = TypeVar("Key", bound=Hashable)
 
 
 @dataclass(frozen=True)
@@ -209,6 +210,26 @@ def sum_of_variances(variances: Floats, degrees: Floats, total: float, images: f
         return float(np.sqrt(images)), float("inf")
     known = min((seeds / float((variances / np.sqrt(degrees)).sum())) ** 2, max(total, float(degrees.max())))
     return float(np.sqrt(seeds + images)), known * ((seeds + images) / seeds) ** 2
+
+
+@dataclass(frozen=True)
+class _Beside(Estimate):
+    """An estimate that is read beside others; see `read_together`."""
+
+    shown: bool
+
+    @property
+    def sign(self) -> int:
+        return super().sign if self.shown else 0
+
+
+def read_together(found: Mapping[Key, Estimate]) -> dict[Key, Estimate]:
+    """The same estimates, whose `sign` takes into account how many there are: 0 where `false_discovery` leaves more
+    than 5 % of a two-sided test. Intervals stay those of each by itself."""
+    p = [min(1.0, 2 * min(own.above(), own.below())) for own in found.values()]
+    numbers = ((own.mean, own.low, own.high, own.standard_error, own.degrees) for own in found.values())
+    together = zip(found, numbers, false_discovery(p), strict=True)
+    return {key: _Beside(*own, shown=bool(adjusted <= 1 - LEVEL)) for key, own, adjusted in together}
 
 
 def _inverse_trigamma(value: float) -> float:

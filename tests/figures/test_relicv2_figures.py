@@ -11,7 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, logit
-from worlds.relicv2 import CHANGE, IMAGE_ERROR, MEASURES, SHIFTS, SKILL, made_up, quick, skill, without
+from shorthand import half_width
+from worlds.relicv2 import CHANGE, IMAGE_ERROR, MEASURES, SHIFTS, SKILL, extra, made_up, quick, skill, without
 
 from lib.chapters.relicv2 import domains as relicv2
 from lib.chapters.relicv2 import numbers as relicv2_numbers
@@ -21,17 +22,32 @@ from lib.chapters.relicv2.effective import effective_robustness_of_systems
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
 from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
 from lib.errors import BadInput
+from lib.figures.levels import AT_ONCE
 from lib.figures.prose import UNTOLD
 from lib.figures.systems_look import system_look
 from lib.images.scenes import SHAPES
-from lib.measures import Interval, share_interval
+from lib.measures import estimate, share_interval
 
 BYOL = RELICV2["byol sgd"].title
 
 
-def half(error=IMAGE_ERROR):
-    """Half an interval of a paired difference: seeds go together, images are added."""
-    return 1.959964 * 2**0.5 * error
+def half(less, of=skill, error=IMAGE_ERROR, more="relicv2", systems=tuple(RELICV2)):
+    """Half the interval of two systems' difference where all `systems` have the means `of` their names."""
+    return half_width({name: of(name) for name in systems}, more, less, error)
+
+
+def outside(name, dataset="scenes"):
+    """The mean over the shifts of a data set, without what is no shift of its images but a conflict."""
+    lost = [points for shift, points in SHIFTS[dataset].items() if shift != "scenes conflict"]
+    return np.mean([max(skill(name) - points + extra(name), 12) for points in lost])
+
+
+def corrupted(name):
+    return max(skill(name) - 20 + extra(name), 12)
+
+
+def sketched(name):
+    return max(skill(name) - 25, 2)
 
 
 def share(mean, error=IMAGE_ERROR):
@@ -177,12 +193,18 @@ def test_forest_by_hand(rows):
     figure = relicv2.ood_forest(rows, "")
     data = figure.data.set_index(["other", "set"])
     assert len(data) == 6 * 10
-    for other, behind, more in (("Supervised, same crops", 6, 3), ("DINO", -9, 3), ("ReLIC", -1, 2)):
-        for name, gap, error in (("in domain", -behind, 0.5), ("corruptions", more - behind, 0.5),
-                                 ("mean of 5 shifts", more - behind, 0.5), ("PACS sketch", -behind, 1.5)):  # fmt: skip
-            line = data.loc[other, name].astype(float)
-            assert np.allclose(line, [gap, gap - half(error), gap + half(error)])
-    assert "of 5 differences, above zero: 0; below: 5; undecided, with zero in the interval: 0" in figure.caption
+    asked = [name for name in RELICV2 if RELICV2[name].role not in ("sweep", "ablation")]
+    for other, name, behind, more in (
+        ("Supervised, same crops", "supervised same crops", 6, 3), ("DINO", "dino", -9, 3), ("ReLIC", "relic", -1, 2),
+    ):  # fmt: skip
+        for words, gap, width in (
+            ("in domain", -behind, half(name)), ("corruptions", more - behind, half(name, corrupted)),
+            ("mean of 5 shifts", more - behind, half(name, outside)),
+            ("PACS sketch", -behind, half(name, sketched, 1.5, systems=asked)),
+        ):  # fmt: skip
+            line = data.loc[other, words].astype(float)
+            assert np.allclose(line, [gap, gap - width, gap + width]), (other, words)
+    assert f"of 5 differences{AT_ONCE}, above zero: 0; below: 5; undecided: 0" in figure.caption
     panels = {axes.get_title(): axes for axes in figure.drawing.axes}
     assert [label.get_text() for label in panels["in domain"].get_yticklabels()][0] == "Supervised, same crops"
     shown = [line.get_xdata()[0] for line in panels["C-bar"].lines if line.get_marker() not in ("", "None", "|")]
@@ -248,9 +270,12 @@ def test_ablations_by_hand(rows):
     ):
         gap = CHANGE[name] - base
         out = gap - (1 if not base else 0)  # an ablation has a point less extra under a shift than ReLICv2
-        for place, mean in (("in domain", gap), ("mean of 5 shifts", out), ("on other walls", gap)):
+        own, other = f"relicv2 {name}", "relicv2 removed 0.6" if base else "relicv2"
+        inside, under_shift = half(other, more=own), half(other, outside, more=own)
+        for place, mean, width in (("in domain", gap, inside), ("mean of 5 shifts", out, under_shift)):
             line = data.loc[(changed, f"ReLICv2, {words}", place), ["points gained", "low", "high"]].astype(float)
-            assert np.allclose(line, [mean, mean - half(), mean + half()]), (words, place)
+            assert np.allclose(line, [mean, mean - width, mean + width]), (words, place)
+        assert np.isclose(data.loc[(changed, f"ReLICv2, {words}", "on other walls"), "points gained"], gap)
     assert len(data) == 3 * 14 and set(data["less"]) == {"ReLICv2", "ReLICv2, removed 0.6"}
     labels = [label.get_text() for label in figure.drawing.axes[0].get_yticklabels()]
     assert labels[:2] == ["invariance loss", "no invariance loss"] and len(labels) == 14 + 5
@@ -289,7 +314,8 @@ def test_segmentation_by_hand(rows):
     assert np.isclose(data["linear head", BYOL, "mean (mIoU)"], 27)
     assert np.isclose(data["FCN head", "ReLICv2", SHAPES[2]], 30 + 8 + 3) and len(data) == 2 * 8 * (2 + len(SHAPES))
     mean = np.mean([skill(name) for name in SKILL if name != "random"]) / 2
-    assert f"finds {SHAPES[-1]} best ({mean + 10:.0f} %) and {SHAPES[0]} worst ({mean + 1:.0f} %)" in figure.caption
+    assert f"finds best {SHAPES[-1]} ({mean + 10:.0f} %)" in figure.caption  # shapes lie a point apart
+    assert f"worst {SHAPES[0]} ({mean + 1:.0f} %) and {SHAPES[1]} ({mean + 2:.0f} %), which are not" in figure.caption
     widths = [bar.get_width() for bar in figure.drawing.axes[0].patches]
     assert np.allclose(widths, [skill(name) / 2 for name in RELICV2 if name in SKILL])
 
@@ -318,27 +344,35 @@ def test_sentences_of_one_system(rows, system):
 
 def test_sentences_by_hand(rows):
     found = relicv2_words.relicv2_words(rows)
-    assert f"ahead of SimCLR by {told(2, half())}" in found["in-domain-words"]
-    assert f"behind supervision with the same crops by {told(6, half())}" in found["in-domain-words"]
-    assert f"undecided against ReLIC ({told(1, half())})" in found["in-domain-words"]
+    same = "supervised same crops"
+    assert f"ahead of SimCLR by {told(2, half('simclr'))}, BYOL by" in found["in-domain-words"]
+    assert f"behind supervision with the same crops by {told(6, half(same))}" in found["in-domain-words"]
+    assert f"undecided against ReLIC ({told(1, half('relic'))})" in found["in-domain-words"]
+    width = half(same, outside)
     assert found["ood-words"].startswith(
-        f"Beside supervision with the same crops, ReLICv2 is {told(3, half())} points behind on the mean of 5 shifts"
+        f"Beside supervision with the same crops, ReLICv2 is {told(3, width)} points behind on the mean of 5 shifts"
     )
     assert "ahead on 0, behind on 5 (corruptions, C-bar" in found["ood-words"]
     assert (
         "On corruptions ReLICv2 lies " in found["effective-words"] and "controls lie up to" in found["effective-words"]
     )
-    assert f"no invariance loss, in domain ({told(-3, half())})" in found["ablation-words"]
+    width = half("relicv2", more="relicv2 no invariance")
+    assert f"no invariance loss, in domain ({told(-3, width)})" in found["ablation-words"]
     assert "gradient not stopped, in domain (0" not in found["ablation-words"]
-    assert f"over 2 large and 0 small {told(2.5, half())} in domain" in found["crops-words"]
+    assert f"over 2 large and 0 small {told(2.5, half('relicv2 2+0'))} in domain" in found["crops-words"]
     assert "share without background 2.1 in domain" in found["sweep-words"]
     assert "gap of ReLICv2 is 8.0 [" in found["background-words"]
-    assert f"supervision with the same crops {told(-3, half(0.75))}, plain" in found["background-words"]
+    gaps = {name: 11 - extra(name) for name in RELICV2 if RELICV2[name].role != "sweep"}
+    width = half_width(gaps, "relicv2", same, 0.75, scale=lambda share: 1.0)
+    assert f"supervision with the same crops {told(-3, width)}, plain" in found["background-words"]
     assert "the intervals of 7 of 7 gaps hold zero" in found["background-words"]
-    assert f"ahead of BYOL by {told(3, half())}" in found["segmentation-words"]
+    asked = [name for name in RELICV2 if RELICV2[name].role not in ("sweep", "ablation")]
+    width = half_width({name: skill(name) / 2 for name in asked}, "relicv2", "byol sgd", IMAGE_ERROR)
+    assert f"BYOL by {told(3, width)}" in found["segmentation-words"]
 
 
-def test_what_saliency_is_shown_to_do(rows):
+def test_what_saliency_is_shown_to_do():
+    rows = made_up(offset=lambda seed, name: 0.5 * (seed - 1))
     words = relicv2_words.saliency_words(rows)
     low, high = words.split("Backgrounds removed from 0.6")
     assert "over exact masks -0.5 [" in low and "On the mean of 5 shifts: removal helps, learned masks beat" in low
@@ -360,12 +394,19 @@ def test_one_seed_decides_nothing():
 def test_the_answer_by_hand(rows):
     both = pd.concat([made_up("cifar10"), rows])
     first, second = relicv2_words.relicv2_answer(both).split(" Of its parts, ")
-    behind = f"is {told(6, half())} points behind in domain"
+    behind = f"is {told(6, half('supervised same crops'))} points behind in domain"
     assert first.startswith("Beside supervision with the same images, crops and passes, ReLICv2 on CIFAR-10")
-    assert first.count(behind) == 2 and first.index("CIFAR-10") < first.index("on scenes")
+    assert (
+        first.count("points behind in domain") == 2
+        and behind in first
+        and first.index("CIFAR-10") < first.index("on scenes")
+    )
     helped, undecided = second.split("; undecided: ")
-    apart = half(np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3)  # corruptions and C-bar share their images
-    assert f"the invariance loss (CIFAR-10 {told(4, apart)} and scenes {told(4, half())})" in helped
+    fewer = [name for name in RELICV2 if RELICV2[name].role != "sweep" and not name.endswith("exact")]
+    error = np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3  # corruptions and C-bar share their images
+    others = half("relicv2 no invariance", lambda name: outside(name, "cifar10"), error, systems=fewer)
+    own = half("relicv2 no invariance", outside)
+    assert f"the invariance loss (CIFAR-10 {told(4, others)} and scenes {told(4, own)})" in helped
     assert "the stopped gradient" in undecided and "hurt" not in second
     hurt = both.copy()
     hurt.loc[hurt["system"] == "relicv2", "value"] -= 20
@@ -381,7 +422,7 @@ def test_sentences_without_relicv2(rows, unlaid):
 
 @given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=8))
 def test_everyone_stands_somewhere(pairs):
-    gaps = {f"system{place};": Interval(mean, mean - wide, mean + wide) for place, (mean, wide) in enumerate(pairs)}
+    gaps = {f"system{place};": estimate(mean, error, 16) for place, (mean, error) in enumerate(pairs)}
     words = relicv2_words.standing(gaps)
     assert all(words.count(name) == 1 for name in gaps) and "[-" not in words.split("undecided")[0]
 

@@ -18,6 +18,7 @@ from lib.chapters.severity import robustness
 from lib.effective import baseline_line, line_half_width, on_line
 from lib.errors import BadInput
 from lib.figures import matrix
+from lib.figures.levels import AT_ONCE
 from lib.figures.marks import round_ticks
 from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED
@@ -341,13 +342,13 @@ def test_agreement_counts_pairs_in_the_same_order(data):
 def test_sentence_names_the_least_and_the_most_agreeing_pair():
     rows = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 4, 3), rCE=(4, 3, 2, 1))
     assert robustness.rank_sentence(rows) == (
-        "Of 3 pairs of summaries, clean error and rCE agree least about the order of the 4 methods without labels "
-        "(Kendall's tau \N{MINUS SIGN}1.00), and clean error and CE most (0.67)."
+        "Over 3 pairs of summaries, Kendall's tau of the order of the 4 methods without labels, by their means, lies "
+        "between \N{MINUS SIGN}1.00 (clean error and rCE) and 0.67 (clean error and CE)."
     )
     rows = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 3, 4), rCE=(4, 3, 2, 1), calibration_error=(4, 3, 2, 1))
     sentence = robustness.rank_sentence(rows)
-    assert "(Kendall's tau \N{MINUS SIGN}1.00; so have 3 other pairs)" in sentence
-    assert sentence.endswith("and clean error and CE most (1.00; so has 1 other pair).")
+    assert "between \N{MINUS SIGN}1.00 (clean error and rCE; so have 3 other pairs)" in sentence
+    assert sentence.endswith("and 1.00 (clean error and CE; so has 1 other pair).")
     same = orders(clean_error=(1, 2, 3, 4), CE=(1, 2, 3, 4), rCE=(1, 2, 3, 4))
     assert "agree equally about the order of the methods (Kendall's tau 1.00)" in robustness.rank_sentence(same)
 
@@ -373,15 +374,15 @@ def test_rank_chart_draws_the_ranks(rows, shown):
 
 
 def test_neighbours_told_apart_by_hand():
-    """Seeds move all methods alike: differences of 10 points never vary. A method that varies is told from none."""
+    """Seeds deviate by half a point: 10 points are far. Seeds that deviate by 40 are drawn to the others'."""
     names = ("clean error", "CE")
     rows = scored(
-        {m: dict.fromkeys(names, v) for m, v in (("simclr", 10.0), ("byol", 20.0), ("dino", 30.0))}, (0, 5, -5)
+        {m: dict.fromkeys(names, v) for m, v in (("simclr", 10.0), ("byol", 20.0), ("dino", 30.0))}, (0, 0.5, -0.5)
     )
-    assert "apart: 4 of 4." in robustness.rank_stability(rows, "").caption
+    assert f"Neighbours that are told apart{AT_ONCE}: 4 of 4." in robustness.rank_stability(rows, "").caption
     wild = (rows["method"] == "byol") & (rows["metric"] == "error") & (rows["shift"] == "none")
     rows.loc[wild, "value"] = [20.0, 60.0, -20.0]
-    assert "apart: 2 of 4." in robustness.rank_stability(rows, "").caption
+    assert f"Neighbours that are told apart{AT_ONCE}: 2 of 4." in robustness.rank_stability(rows, "").caption
 
 
 def test_transformer_beside_resnet(both, shown):
@@ -399,8 +400,14 @@ def test_transformer_beside_resnet(both, shown):
         method: [cell(both, method, "relative error", "all", 0, e) for e in ("resnet10", "vit_narrow_patch4")]
         for method in methods
     }
-    less = [METHODS[method].title for method, (resnet, vit) in losses.items() if vit < resnet]
-    assert all((name in figure.caption.split("on average for: ")[1]) for name in less)
+    told = re.search(
+        r"the ViT loses fewer points for (.*?)(; more for .*?)?(; is not told apart for .*?)?\.", figure.caption
+    )
+    for method, (resnet, vit) in losses.items():
+        words = [part or "" for part in told.groups()]
+        name, (fewer, more, alike) = METHODS[method].title, words
+        assert (name in fewer) + (name in more) + (name in alike) == 1
+        assert (name not in fewer or vit < resnet) and (name not in more or vit > resnet)
     assert set(figure.data["method"]) == {METHODS[method].title for method in methods}
 
 

@@ -151,7 +151,7 @@ def test_monotony_by_hand(rows):
     assert list(found.loc["saturate"]) == [round(rho, 2), 1.0]
     assert list(found.loc["elastic transform"]) == [1.0, -1.0] and list(found.loc["gaussian noise"]) == [1.0, 1.0]
     sentence = monotony_sentence(rows)
-    assert f"lowest for saturate ({rho:.2f})" in sentence
+    assert f"lies between {rho:.2f} (saturate) and 1.00 (" in sentence
     assert f"rises for saturate ({rho:.2f} to 1.00), and falls for elastic transform (1.00 to -1.00)." in sentence
 
 

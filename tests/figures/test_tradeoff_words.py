@@ -213,7 +213,7 @@ def test_attacks_and_read_outs_by_hand(texts):
         "public code, of every crop by itself, 34 % under one of the image whose adversary does not know the crops "
         "and 30 % under one whose adversary does; the standard probe for 55 % and 32 %."
     )
-    assert texts["probe-words"] == (
+    assert bare(texts["probe-words"]) == (
         "On average over 12 systems, a probe that is trained under attack on the same frozen features gains 3.0 points "
         "under PGD and loses 1.0 points on clean images. Part of what looks like a fragile encoder is a fragile "
         "probe."
@@ -226,8 +226,8 @@ def test_modes_of_batch_norm_by_hand(texts):
         "at 8/255 if its attacks see batch norm as the encoder will be used, and 26.0 % if they see it as "
         "in training, where it normalises by the attacked batch itself."
     )
-    for weak, more in ((31.0, ""), (32.0, " The latter withstands one step (32.0 % under FGSM) far better than twenty: "
-                                   "it has learnt to lead its own attack astray.")):  # fmt: skip
+    for weak, more in ((31.0, ""), (32.0, " The latter withstands one step (32.0 % under FGSM) better than twenty, by "
+                                   "6.0 [6.0, 6.0] points: it has learnt to lead its own attack astray.")):  # fmt: skip
         masked = made_up(
             world=lambda *cell, weak=weak: weak if cell == ("emp crops pgd batch", "fgsm", "accuracy") else value(*cell)
         )
@@ -250,10 +250,9 @@ def test_summed_gradients_by_hand():
 
 
 def test_corruptions_by_hand(results, texts):
-    assert texts["corruption-words"] == (
-        "An adversary in training costs 12.0 points on clean images, on average over 10 systems, and 2.5 over the "
-        "15 corruptions. It costs most under fog (+20.0), contrast (+15.0) and snow (+10.0), and least under "
-        "gaussian noise (-9.0), shot noise (-8.0) and jpeg compression (-7.0)."
+    assert bare(texts["corruption-words"]) == (
+        "On average over 10 systems, an adversary in training costs 12.0 points on clean images and costs 2.5 points "
+        "over the 15 corruptions. It costs most under fog (+20.0); least under gaussian noise (-9.0)."
     )
     assert len(DEFENDED) == 10
 
@@ -261,7 +260,7 @@ def test_corruptions_by_hand(results, texts):
         """Of one system alone fog costs 20 more: 20 + 20 / 10 on average."""
         return value(system, shift, metric) + 20 * ((system, shift, metric) == ("trades", "fog", "error"))
 
-    assert "under fog (+22.0), contrast" in words.tradeoff_answer(made_up(world=one_pair))["corruption-words"]
+    assert "most under fog (+22.0); least" in words.tradeoff_answer(made_up(world=one_pair))["corruption-words"]
 
 
 def test_similarity_by_hand(texts):

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from scipy import stats
+from shorthand import student
 from worlds.transfer import ARMS, HERE, OWN, RECIPES, SEEDS, made_up
 
 from lib.chapters.augmentation import transfer
@@ -48,6 +49,12 @@ def values(rows):
 def scored(values):
     """(task, arm) -> one number a seed."""
     return {(task, pair): values[pair, *TASKS[task]] for task in HERE for pair in ARMS}
+
+
+def gap_of(scored, task, more, less):
+    """Standard error and degrees of freedom of a difference of arms of one method; R² are on no logits."""
+    scale = {"scale": lambda share: 1.0} if TASKS[task][-1] == "linear R2" else {}
+    return student({pair: scored[task, pair] for pair in OWN}, more, less, 0.6, **scale)
 
 
 def panels_of(figure):
@@ -111,7 +118,7 @@ def test_one_arm_or_task_has_no_rank(rows):
 # A method's recipes
 
 
-def test_fusion_dots_are_paired_differences(shown, scored):
+def test_fusion_dots_are_differences(shown, scored):
     figure = shown["fusion"]
     kinds = {"accuracy": HERE[:5], "R²": HERE[5:]}
     for axes, (kind, tasks) in zip(panels_of(figure), kinds.items(), strict=True):
@@ -128,7 +135,8 @@ def test_fusion_dots_are_paired_differences(shown, scored):
                 assert line.get_xdata()[place] == pytest.approx(gaps.mean())
                 assert abs(line.get_ydata()[place] - place) < 0.5  # in the band of its task
                 if pair[1] != "default":
-                    half = np.hypot(stats.t.ppf(0.975, 2) * gaps.std(ddof=1) / 3**0.5, 1.959964 * 2**0.5 * 0.6)
+                    error, degrees = gap_of(scored, task, pair, OWN[0])
+                    half = stats.t.ppf(0.975, degrees) * error
                     ends = bars.get_segments()[place][:, 0]
                     assert ends == pytest.approx([gaps.mean() - half, gaps.mean() + half], abs=1e-5)
     assert (figure.data.loc[figure.data["augmentation"] == "default", "difference"] == 0).all()
@@ -139,12 +147,19 @@ def test_fusion_dots_are_paired_differences(shown, scored):
 def test_fusion_dots_in_words(shown, scored):
     figure = shown["fusion"]
     means = {key: numbers.mean() for key, numbers in scored.items()}
-    best = {task: max(means[task, pair] for pair in OWN[:3]) for task in HERE}
-    near = sum(means[task, OWN[3]] > best[task] - 1 for task in HERE)
-    assert 0 < near < len(HERE)
-    assert f"On {near} of {len(HERE)} tasks the fusion is above the best of its three recipes" in figure.caption
-    gaps = np.mean([scored[task, OWN[3]] - scored[task, OWN[4]] for task in HERE], axis=0)
-    half = np.hypot(stats.t.ppf(0.975, 2) * gaps.std(ddof=1) / 3**0.5, 1.959964 * 2**0.5 * 0.6)
+    p = []
+    for task in HERE:  # one-sided, of less than a point below each recipe, and of farther below one
+        gaps = [(means[task, OWN[3]] - means[task, pair] + 1, *gap_of(scored, task, OWN[3], pair)) for pair in OWN[:3]]
+        p.append((max(stats.t.sf(gap / error, degrees) for gap, error, degrees in gaps),
+                  min(1, 3 * min(stats.t.cdf(gap / error, degrees) for gap, error, degrees in gaps))))  # fmt: skip
+    shown_to = stats.false_discovery_control(np.minimum(1, 2 * np.min(p, axis=1))) <= 0.05
+    near, far = (int((shown_to & (np.argmin(p, axis=1) == side)).sum()) for side in (0, 1))
+    assert 0 < near < len(HERE) and 0 < far
+    expected = f"three recipes, or less than 1 point below, on {near} of {len(HERE)} tasks, and to be farther below on"
+    assert f"{expected} {far}. " in figure.caption
+    averages = {pair: np.mean([scored[task, pair] for task in HERE], axis=0) for pair in OWN}
+    error, degrees = student(averages, OWN[3], OWN[4], 0.6, scale=lambda share: 1.0)
+    half, gaps = stats.t.ppf(0.975, degrees) * error, averages[OWN[3]] - averages[OWN[4]]
     interval = f"{gaps.mean():.1f} [{gaps.mean() - half:.1f}, {gaps.mean() + half:.1f}]"
     words = f"averaged over the {len(HERE)} tasks, in points: less three defaults {interval}. "
     assert words in figure.caption

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import optimize, special, stats
+from scipy import special, stats
+from shorthand import transcribed
 
 from lib.contrasts import PAIRED
 from lib.errors import BadInput
@@ -202,22 +203,6 @@ def test_sign_of_an_interval(ends, sign):
 
 
 # What systems lend each other
-
-
-def transcribed(variances, degrees):
-    """Smyth (2004) once more, step by step and with another solver: d0, s0 squared and the variances drawn to it."""
-    z = np.log(variances)
-    e = z - special.digamma(degrees / 2) + np.log(degrees / 2)
-    count = len(e)
-    mean = np.mean(e)
-    spread = np.sum((e - mean) ** 2) / (count - 1) - np.mean(special.polygamma(1, degrees / 2))
-    if spread > 0:
-        half = optimize.brentq(lambda x: special.polygamma(1, x) - spread, 1e-6, 1e9)
-        prior = 2 * half
-        common = np.exp(mean + special.digamma(half) - np.log(half))
-        return prior, common, (degrees * variances + prior * common) / (degrees + prior)
-    common = np.mean(variances)
-    return np.inf, common, np.full(count, common)
 
 
 @pytest.mark.parametrize("differing", [0.0, 0.5, 2.0])

@@ -11,11 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from lib.contrasts import difference
+from lib.contrasts import estimates, of_two
 from lib.errors import BadInput
+from lib.figures.levels import AT_ONCE
 from lib.figures.prose import by_sign, listed, number
 from lib.figures.style import RECIPE_LOOK, arm, look, title
-from lib.measures import cell_interval
+from lib.measures import cell_interval, read_together
 from lib.measures.rows import Rows
 
 Arm = tuple[str, str]  # a method and its augmentation, "" where it has none
@@ -122,7 +123,7 @@ def numbers_by_line(means: Rows, lines: Sequence[str]) -> str:
 def spatial_against_appearance(
     runs: Rows, method: str, named: Callable[[str], str], average: str = "", column: str = "shift"
 ) -> str:
-    """For which shifts the interval of the paired difference tells the two recipes apart; "" where one is missing.
+    """For which shifts the difference of the two recipes tells them apart; "" where one is missing.
 
     `runs` has one value for each run and shift, which a `column` names.
     """
@@ -132,8 +133,11 @@ def spatial_against_appearance(
     if not shifts:
         return ""
     found = {"higher": [], "lower": [], "not told apart": []}
-    for shift in shifts:
-        gap = difference(runs, {column: shift, **cells["spatial"]}, {column: shift, **cells["appearance"]})
+    contrasts = {
+        shift: of_two(runs, *({column: shift, **cells[recipe]} for recipe in ("spatial", "appearance")))
+        for shift in shifts
+    }
+    for shift, gap in read_together(estimates(contrasts)).items():
         found[by_sign(gap, "higher", "lower", "not told apart")].append(named(shift))
     verdicts = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in found.items() if names)
-    return f"The spatial recipe against the appearance recipe{average}, by 95 % intervals paired by seed: {verdicts}. "
+    return f"The spatial recipe against the appearance recipe{average},{AT_ONCE}: {verdicts}. "

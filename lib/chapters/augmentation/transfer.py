@@ -21,6 +21,7 @@ from lib.chapters.augmentation.claims import (
     SIZE,
     TASKS,
     fusion_gaps,
+    fusion_tally,
     over_tasks,
     task_rows,
     trained_with,
@@ -123,7 +124,7 @@ def _means(found: Rows, tasks: Sequence[str], arms: Sequence[Arm]) -> np.ndarray
 def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
     """A line a task: how far the recipes, the fusion and the control of size are from the default recipe, in points.
 
-    Intervals are over seeds, paired, and images. `scope` says in words what the rows are, for the caption. Recipes that
+    Intervals are over seeds and images. `scope` says in words what the rows are, for the caption. Recipes that
     the rows lack are left out; raises BadInput where they hold no other than the default.
     """
     own = _of_method(rows, method)
@@ -156,8 +157,8 @@ def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         drawing,
         name=f"fig-fusion-{_slug(method)}",
         caption=f"What {title(method)} encoders score beside that of the default recipe, task by task, in percentage "
-        "points (accuracy, or R² where a number is read from features). Bars are 95 % intervals over seeds, paired by "
-        f"seed, and images. {_what_they_are(held)}{_near_best(found, method)}{_beside_size(own, method)}{scope}",
+        "points (accuracy, or R² where a number is read from features). Bars are 95 % intervals over seeds and "
+        f"images. {_what_they_are(held)}{_near_best(found, method)}{_beside_size(own, method)}{scope}",
         alt=f"Chart of dots: scores on {sum(heights)} tasks less those of the default recipe, in points. "
         + "; ".join(
             f"{task_title(task)}: "
@@ -215,11 +216,11 @@ def _what_they_are(held: set[str]) -> str:
 def _near_best(found: Rows, method: str) -> str:
     if method not in trained_with(found, "fusion", *SINGLE):
         return ""
-    gaps = [gap.mean for _, gap in fusion_gaps(found, method).values()]
-    near = sum(gap > -NEAR for gap in gaps)
+    gaps = fusion_gaps(found, method)
+    near, far = fusion_tally(gaps)
     return (
-        f"On {near} of {len(gaps)} tasks the fusion is above the best of its three recipes, or less than {NEAR:g} "
-        "point below. "
+        f"The fusion is shown to be at the best of its three recipes, or less than {NEAR:g} point below, on {near} of "
+        f"{len(gaps)} tasks, and to be farther below on {far}. "
     )
 
 

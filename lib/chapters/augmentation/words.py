@@ -15,13 +15,15 @@ from lib.chapters.augmentation.claims import (
     above_chance,
     cause_cell,
     fusion_gaps,
+    fusion_tally,
     over_tasks,
     task_rows,
     trained_with,
 )
-from lib.contrasts import NEAR, WHITENED, difference, picked
-from lib.figures.prose import UNTOLD, listed
+from lib.contrasts import NEAR, WHITENED, difference, estimates, of_two, picked
+from lib.figures.prose import UNTOLD, by_sign, listed
 from lib.figures.style import spaced, title
+from lib.measures import read_together
 from lib.measures.rows import CLEAN
 
 # A glued value that is empty counts as a fault of the page.
@@ -61,11 +63,11 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
         answer["answer-tasks"] = (
             "The hue of an object is read from the first with an R² of "
             f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
-            f"{read('x')}: {_who_reads(means)}."
+            f"{read('x')}: {_who_reads(rows, method)}."
         )
     if method in trained_with(rows, "fusion"):
-        gaps = [gap for _, gap in fusion_gaps(task_rows(rows), method).values()]
-        near, far = sum(gap.low > -NEAR for gap in gaps), sum(gap.high < -NEAR for gap in gaps)
+        gaps = fusion_gaps(task_rows(rows), method)
+        near, far = fusion_tally(gaps)
         answer["answer-fusion"] = (
             f"Three encoders side by side, one a recipe, are shown to be at the best of the three, or less than "
             f"{NEAR:g} point below, on {near} of {len(gaps)} tasks, and to be farther below on {far}."
@@ -150,9 +152,19 @@ def _read_by(cause: str, recipes: Sequence[str], read: pd.DataFrame) -> str:
     return f"R² of {spaced(cause)} in percent, for {title(methods[0])} trained on scenes: {numbers}."
 
 
-def _who_reads(means: dict[str, pd.Series]) -> str:
-    """Whether two tasks want opposite recipes; `means` of each by augmentation."""
-    better = [own["spatial"] > own["appearance"] for own in means.values()]
-    if better[0] == better[1]:
-        return f"the {'first' if better[0] else 'second'} is the better one for both"
-    return "each is the better one for one of them"
+def _who_reads(rows: pd.DataFrame, method: str) -> str:
+    """Whether hue and place want opposite recipes."""
+    recipes = [{"method": method, "augmentation": recipe} for recipe in ("spatial", "appearance")]
+    contrasts = {
+        words: of_two(rows, *(cause_cell(cause) | own for own in recipes))
+        for words, cause in (("hue", "object_hue"), ("place", "x"))
+    }
+    gaps = read_together(estimates(contrasts))
+    signs = [gap.sign for gap in gaps.values()]
+    if all(signs):
+        both = f"the {'first' if signs[0] > 0 else 'second'} is the better one for both"
+        return both if signs[0] == signs[1] else "each is the better one for one of them"
+    if not any(signs):
+        return "for neither the two are told apart"
+    words = ("the first is the better one", "the second is the better one", "they are not told apart")
+    return listed([f"for the {what} {by_sign(gap, *words)}" for what, gap in gaps.items()])

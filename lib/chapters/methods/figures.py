@@ -11,11 +11,11 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from lib.contrasts import difference, present
+from lib.contrasts import of_cell, present
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import summary
-from lib.figures.prose import listed
+from lib.figures.prose import leaders, led, listed
 from lib.figures.style import look, title, use_style
 from lib.figures.tables import OPTIMISERS, views_in_words, written
 from lib.measures import Interval, interval
@@ -32,8 +32,8 @@ YARDSTICK, MULTIPLE = "simclr", "times SimCLR's"  # of the costs
 def methods_answer(results: Results) -> dict[str, str]:
     """The words that the methods notebook glues into its text.
 
-    A method is told apart from the best one if the 95 % interval of their difference, paired by seed, lies above
-    zero. Overlap of two intervals would not say so: seeds and test images are shared.
+    A method is told apart from the best one if the 95 % interval of their difference lies above zero. Overlap of two
+    intervals would not say so: test images are shared.
     """
     rows, found = results.rows, _accuracies(results.rows)
     learners = [method for method in present(rows) if method in found]
@@ -48,31 +48,31 @@ def methods_answer(results: Results) -> dict[str, str]:
 def _who_learns_best(rows: pd.DataFrame, found: dict[str, Interval], learners: list[str]) -> str:
     if not learners:
         return "No method that learns without labels is in these rows."
-    best, *others = sorted(learners, key=lambda method: -found[method].mean)
-    if not others:
-        return f"{title(best)}, the only method without labels here, has a probe accuracy of {_percent(found[best])}."
-    lowest = others[-1]
+    if len(learners) == 1:
+        return (
+            f"{title(learners[0])}, the only method without labels here, has a probe accuracy of "
+            f"{_percent(found[learners[0]])}."
+        )
+    probed = {method: of_cell(rows, {"method": method, "metric": PROBE}) for method in learners}
+    best, lowest = leaders(probed), leaders(probed, most=False)
+    if any(math.isnan(found[method].low) for method in learners):
+        low, high = found[lowest[0]], found[best[0]]
+        return (
+            f"Of {len(learners)} methods without labels, probe accuracies lie between {_percent(low)} "
+            f"({title(lowest[0])}) and {_percent(high)} ({title(best[0])}); one seed says nothing about which "
+            "differences would come again."
+        )
+
+    def told(names: list[str], what: str) -> str:
+        numbers = listed([_percent(found[name]) for name in names])
+        return f"{led([title(name) for name in names], 'has', 'have')} the {what}, {numbers}"
+
+    if len(best) == len(learners):
+        first = f"{title(best[0])}, {_percent(found[best[0]])}"
+        return f"Of {len(learners)} methods without labels, none is told apart from {first}."
     return (
-        f"Of {len(learners)} methods without labels, {title(best)} has the highest probe accuracy, "
-        f"{_percent(found[best])}, and {title(lowest)} the lowest, {_percent(found[lowest])}; "
-        + _told_apart(rows, best, others)
+        f"Of {len(learners)} methods without labels, {told(best, 'highest probe accuracy')}; {told(lowest, 'lowest')}."
     )
-
-
-def _told_apart(rows: pd.DataFrame, best: str, others: list[str]) -> str:
-    gaps = {other: difference(rows, _probed(best), _probed(other)) for other in others}
-    if any(math.isnan(gap.low) for gap in gaps.values()):
-        return "one seed says nothing about which differences would come again."
-    alike = [title(other) for other in others if gaps[other].low <= 0]
-    if not alike:
-        return f"paired by seed, every other method is below {title(best)}."
-    if len(alike) == len(others):
-        return f"paired by seed, no other method is told apart from {title(best)}."
-    return f"paired by seed, {listed(alike)} {'is' if len(alike) == 1 else 'are'} not told apart from {title(best)}."
-
-
-def _probed(method: str) -> dict[str, str]:
-    return {"method": method, "metric": PROBE}
 
 
 def _cheapest_and_dearest(results: Results) -> str:

@@ -72,7 +72,7 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
         name="fig-shape-bias",
         caption="Shape bias: where shape and texture are at odds, the percentage for shape among the decisions for one "
         f"of the two. {'Dotted: random weights. ' * ('random' in systems)}{bars_told(table)}"
-        f"{f'What negatives add, paired: {lower(tally(gaps.values()))} ' if gaps else ''}{scope}",
+        f"{f'What negatives add: {lower(tally(gaps.values()))} ' if gaps else ''}{scope}",
         alt="Charts of dots: shape bias in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}: "

@@ -1,8 +1,8 @@
 """The numbers behind the figures and sentences on negatives without meaning.
 
-Rows are those of the study non_semantic_negatives, of one encoder and data set. Differences are in percentage points
-and paired by seed. Tables have the columns mean, low and high; the ends of intervals are NaN where there is one seed.
-Of what rows lack there are no lines.
+Rows are those of the study non_semantic_negatives, of one encoder and data set. Differences are in percentage points,
+by the model of `lib.contrasts`. Tables have the columns mean, low and high; the ends of intervals are NaN where there
+is one seed. Of what rows lack there are no lines.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from lib.chapters.negatives.claims import BIASES, LIKENESS, TEXTURE_CELL, of_cla
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain, picked
 from lib.contrasts import PACS as DOMAINS
-from lib.figures.levels import as_table, held, in_order, levels, pair_gaps, paired, with_images
-from lib.measures import Interval
+from lib.figures.levels import held, in_order, levels, pair_gaps, paired, with_images
+from lib.measures import Estimate, Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN, Rows
 from lib.measures.statistics import correlation
@@ -98,11 +98,13 @@ def family(rows: Rows) -> list[str]:
 
 
 def set_scores(rows: Rows) -> Rows:
-    """One row a run and set of `SETS` that it has: system, seed, set, value (accuracy in percent), standard_error."""
+    """One row a run and set of `SETS` that it has: system, seed, set, metric, value (accuracy in percent) and
+    standard_error."""
     held(rows, PLAN)
     clean, textures = picked(rows, IN_DOMAIN), picked(measured_by(rows, "cue_accuracy"), TEXTURE_CELL)
     parts = [clean.assign(set=IN), out_of_domain(rows), textures.assign(set=TEXTURES)]
-    return with_images(pd.concat(parts, ignore_index=True), ["system", "seed", "set", "value", "standard_error"])
+    scores = pd.concat(parts, ignore_index=True).assign(metric="accuracy")
+    return with_images(scores, ["system", "seed", "set", "metric", "value", "standard_error"])
 
 
 def with_pacs(scores: Rows) -> Rows:
@@ -114,7 +116,7 @@ def with_pacs(scores: Rows) -> Rows:
         domains=("set", "size"),
         **({"images": ("images", "min")} if "images" in scores else {}),
     ).reset_index()
-    whole = means[means["domains"] == len(DOMAINS)].drop(columns="domains").assign(set=PACS)
+    whole = means[means["domains"] == len(DOMAINS)].drop(columns="domains").assign(set=PACS, metric="accuracy")
     return pd.concat([scores, whole], ignore_index=True) if len(whole) else scores
 
 
@@ -128,17 +130,13 @@ def alpha_systems(rows: Rows) -> dict[str, dict[float, str]]:
     return {kind: dict(sorted(own.items())) for kind, own in found.items()}
 
 
-def alpha_gaps(rows: Rows) -> Rows:
-    """One line for each of `KINDS`, set of `CURVES` and alpha: MoCo v2 with negatives less without."""
+def alpha_gaps(rows: Rows) -> dict[tuple[str, str, float], Estimate]:
+    """(kind of `KINDS`, set of `CURVES`, alpha) -> MoCo v2 with negatives less without."""
     scores = with_pacs(set_scores(rows))
-    found = {
-        (kind, key, alpha): gap
-        for kind, own in alpha_systems(rows).items()
-        for key in CURVES
-        for alpha, name in own.items()
-        if (gap := pair_gaps(scores, [(name, "moco")], [key]).get((name, "moco", key)))
-    }
-    return as_table(found, ["negatives", "set", "alpha"])
+    systems = {name: (kind, alpha) for kind, own in alpha_systems(rows).items() for alpha, name in own.items()}
+    gaps = pair_gaps(scores, [(name, "moco") for name in systems], CURVES)
+    found = {(systems[name][0], key, systems[name][1]): gap for (name, _, key), gap in gaps.items()}
+    return dict(sorted(found.items(), key=lambda item: (KINDS.index(item[0][0]), CURVES.index(item[0][1]))))
 
 
 def queue_levels(rows: Rows) -> Rows:
@@ -158,7 +156,7 @@ def queue_levels(rows: Rows) -> Rows:
     return in_order(table, set=QUEUED, negatives=(PLAIN, "patch"), queue=sorted(table["queue"].unique()))
 
 
-def queue_gaps(rows: Rows) -> dict[tuple[str, int], Interval]:
+def queue_gaps(rows: Rows) -> dict[tuple[str, int], Estimate]:
     """(set, queue) -> what patch negatives add to the accuracy of MoCo v2."""
     names = {(line.negatives, line.queue): line.system for line in queue_levels(rows).itertuples()}
     pairs = {queue: (name, names[PLAIN, queue]) for (kind, queue), name in names.items()
@@ -180,7 +178,7 @@ def similarities(rows: Rows) -> Rows:
     return in_order(table.rename(columns={"subset": "pair"}), system=systems, pair=LIKENED)
 
 
-def hardness(rows: Rows) -> dict[tuple[str, str], Interval]:
+def hardness(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(system, kind) -> how much more alike to the query a negative is than another image, in hundredths."""
     found = {
         (name, kind): paired(rows, *(LIKENESS[pair] | {"system": name} for pair in (kind, "other")))
@@ -201,7 +199,7 @@ def biases(rows: Rows) -> Rows:
     return in_order(table, conflicts=BIASES, system=systems)
 
 
-def bias_gaps(rows: Rows) -> dict[tuple[str, str], Interval]:
+def bias_gaps(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(system with negatives, set of conflicts) -> what they add to its shape bias."""
     found = {
         (arm, name): paired(rows, cell | {"system": arm}, cell | {"system": plain})
@@ -244,14 +242,14 @@ def cue_levels(rows: Rows) -> Rows:
 
     Clean images are the version "patch_shuffle" in one piece. Versions without a level have 0.
     """
-    systems, cues = main_systems(rows), _versions(rows)
+    systems, cues = main_systems(rows), versions(rows)
     whole = cues["shift"] == CLEAN
     cues = cues.assign(version=cues["shift"].mask(whole, CUES[0]), level=_numbers(cues["level"].mask(whole, 1)))
     table = levels(cues, ["version", "level", "system"])
     return in_order(table, version=(*CUES, *SINGLE_CUES), level=sorted(table["level"].unique()), system=systems)
 
 
-def _versions(rows: Rows) -> Rows:
+def versions(rows: Rows) -> Rows:
     """Accuracies on whole versions of the test images."""
     return picked(measured_by(rows, "cue_accuracy"), {"metric": CLEAN_CELL["metric"], "subset": ""})
 
@@ -261,11 +259,11 @@ def _numbers(levels: pd.Series) -> pd.Series:
     return pd.to_numeric(levels.fillna(0), downcast="integer")
 
 
-def cue_gaps(rows: Rows) -> dict[tuple[str, str, float], Interval]:
+def cue_gaps(rows: Rows) -> dict[tuple[str, str, float], Estimate]:
     """(system with negatives, version, level) -> what they add to its accuracy on a version of the test images."""
     found = {
         (arm, version, level): paired(own, {"system": arm}, {"system": plain})
-        for (version, level), own in _versions(rows).groupby(["shift", "level"], dropna=False)
+        for (version, level), own in versions(rows).groupby(["shift", "level"], dropna=False)
         if version in (*CUES, *SINGLE_CUES)
         for arm, plain in PAIRS
     }
@@ -281,7 +279,7 @@ def attack_levels(rows: Rows) -> Rows:
     return in_order(table, system=systems, epsilon=sorted(table["epsilon"].unique()))
 
 
-def attack_gaps(rows: Rows) -> dict[tuple[str, float], Interval]:
+def attack_gaps(rows: Rows) -> dict[tuple[str, float], Estimate]:
     """(system with negatives, epsilon) -> what they add to the accuracy under PGD; clean images left out."""
     own = measured_by(rows, "robust_accuracy")
     cells = [PGD_CELL | {"level": epsilon} for epsilon in sorted(picked(own, {"shift": "pgd"})["level"].unique())]

@@ -9,7 +9,7 @@ from lib.chapters.negatives.figures import CURVE_LOOK, WORDS, told, words
 from lib.chapters.negatives.numbers import CURVES, KINDS, PLAIN, QUEUED, alpha_gaps, queue_levels
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
-from lib.figures.levels import bars_told, data_of, intervals, needed, tally
+from lib.figures.levels import as_table, bars_told, data_of, needed, tally
 from lib.figures.marks import apart, dots, legend_above
 from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
@@ -21,7 +21,9 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
 
     Lines are of the sets `CURVES`; alpha 0 stands for no such negatives.
     """
-    table = needed(alpha_gaps(rows), 'accuracies of "moco" and of "moco patch", "moco texture" or another alpha')
+    gaps = alpha_gaps(rows)
+    table = as_table(gaps, ["negatives", "set", "alpha"])
+    table = needed(table, 'accuracies of "moco" and of "moco patch", "moco texture" or another alpha')
     kinds = [kind for kind in KINDS if kind in set(table["negatives"])]
     use_style()
     drawing, cells = plt.subplots(
@@ -46,7 +48,7 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
         name="fig-alpha",
         caption="What patch and texture negatives add to the accuracy of MoCo v2 on clean images and out of domain, "
         "in percentage points, against alpha, the factor of their similarity. "
-        f"{bars_told(table)}{tally(intervals(table))} {scope}",
+        f"{bars_told(table)}{tally(gaps.values())} {scope}",
         alt="Charts of percentage points gained against alpha. "
         + told(named.assign(line=named["negatives"] + ", " + named["set"]), "alpha", "line")
         + ".",

@@ -1,12 +1,14 @@
 """Sentences of the notebook on negatives without meaning, computed from rows; none is ever empty.
 
-What lies on one side of zero with its whole interval is said to be so; of the rest it is said that it is undecided.
+What is shown to lie on one side of zero is said to be so; of the rest it is said that it is undecided. Differences of
+one sentence are read together, see `lib.measures.read_together`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lib.chapters.negatives.claims import of_classes
 from lib.chapters.negatives.cues import rho
 from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
 from lib.chapters.negatives.numbers import (
@@ -34,14 +36,15 @@ from lib.chapters.negatives.numbers import (
     main_systems,
     queue_gaps,
     set_scores,
+    versions,
 )
 from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import ge2021
-from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain
+from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain, measured_by, of_cell, picked
 from lib.figures.levels import pair_gaps, paired, tally
-from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
 from lib.figures.systems_look import pgd_name
-from lib.measures import Interval
+from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
 
 FAR = 5.0  # points: so much more than random weights is learnt
@@ -105,12 +108,12 @@ def shape_answer(rows: Rows) -> str:
     gaps = {key: gap for key, gap in bias_gaps(rows).items() if key[0].startswith("moco ")}
     if not gaps:
         return UNTOLD
-    decided = {key: gap for key, gap in gaps.items() if gap.sign}
+    decided = {key: gap for key, gap in read_together(gaps).items() if gap.sign}
     if not decided:
         means = [gap.mean for gap in gaps.values()]
         return (
             "Whether either kind makes it decide more by shape is undecided: its shape bias changes by "
-            f"{min(means):.1f} to {max(means):.1f} points, and every interval holds zero."
+            f"{min(means):.1f} to {max(means):.1f} points, which is not told apart from zero."
         )
     told = [f"{gap} points with {WORDS[kind_of(arm)]} on {CONFLICTS[name]}" for (arm, name), gap in decided.items()]
     return f"Its shape bias changes by {listed(told)}."
@@ -120,25 +123,24 @@ def _both(rows: Rows, arm: str, other: str, words: str) -> str:
     """What one system has over another on clean images and out of domain, in a sentence that begins with `words`."""
     clean = pair_gaps(set_scores(rows), [(arm, other)], [IN]).get((arm, other, IN))
     outside, sets = out_of_domain_gap(rows, arm, other)
-    parts = [moved(clean, "on clean images")] if clean else []
-    if outside:
-        over = "on one test set" if sets == 1 else f"on average over {sets} test sets"
-        parts.append(moved(outside, f"out of domain, {over}"))
+    over = "on one test set" if sets == 1 else f"on average over {sets} test sets"
+    gaps = {"on clean images": clean, f"out of domain, {over}": outside}
+    told = read_together({where: gap for where, gap in gaps.items() if gap})
+    parts = [moved(gap, where) for where, gap in told.items()]
     return f"{words} {' and '.join(parts)}." if parts else ""
 
 
-def out_of_domain_gap(rows: Rows, arm: str, plain: str) -> tuple[Interval | None, int]:
+def out_of_domain_gap(rows: Rows, arm: str, plain: str) -> tuple[Estimate | None, int]:
     """What negatives add out of domain on average, and over how many sets that both have."""
-    own = rows[rows["system"].isin((arm, plain))]
-    if own["system"].nunique() < 2:
+    if not {arm, plain} <= set(rows["system"]):
         return None, 0
-    means = mean_out_of_domain(own)
+    means = mean_out_of_domain(rows, (arm, plain))
     return paired(means, {"system": arm}, {"system": plain}), int(means["sets"].max()) if len(means) else 0
 
 
 def similarity_words(rows: Rows) -> str:
     """By how much negatives are nearer to the query than another image: before training, and after it."""
-    found = hardness(rows)
+    found = read_together(hardness(rows))
     told = []
     for name in SIMILAR:
         kinds = [kind for kind in KINDS if (name, kind) in found]
@@ -181,7 +183,9 @@ def arms_words(rows: Rows) -> str:
     gaps = pair_gaps(set_scores(rows), PAIRS, SETS)
     if not gaps:
         return UNTOLD
-    named = {f"{PLAN.title(arm)}, on {SET_WORDS.get(name, name)}": gap for (arm, _, name), gap in gaps.items()}
+    named = {
+        f"{PLAN.title(arm)}, on {SET_WORDS.get(name, name)}": gap for (arm, _, name), gap in read_together(gaps).items()
+    }
     told = [
         f"{where} zero: {'; '.join(own)}."
         for where, own in (
@@ -200,16 +204,18 @@ def sets_words(rows: Rows) -> str:
     over = pair_gaps(scores, [(name, "random") for name in trained], tuple(OUT_OF_DOMAIN))
     if not over:
         return UNTOLD
+    ahead = read_together({key: gap - FAR for key, gap in over.items()})
+    far = {where for (_, _, where), gap in ahead.items() if gap.sign > 0}
     best = {
-        name: max((gap.mean for (_, _, where), gap in over.items() if where == name), default=None)
-        for name in OUT_OF_DOMAIN
+        name: max(gap.mean for (_, _, where), gap in over.items() if where == name)
+        for name in dict.fromkeys(where for _, _, where in over)
     }
-    told = [f"{name} ({gap:.1f} points at best)" for name, gap in best.items() if gap is not None and gap < FAR]
+    told = [f"{name} ({gap:.1f} points at most)" for name, gap in best.items() if name not in far]
     if not told:
-        return "On every test set some trained encoder is far ahead of random weights."
+        return f"On every test set some trained encoder is shown to be {FAR:g} points ahead of random weights."
     return (
-        f"On these sets no trained encoder is {FAR:g} points ahead of random weights, so that a difference between "
-        f"two of them says little: {listed(told)}."
+        f"On these sets no trained encoder is shown to be {FAR:g} points ahead of random weights, so that a difference "
+        f"between two of them says little: {listed(told)}."
     )
 
 
@@ -238,15 +244,17 @@ def texture_words(rows: Rows) -> str:
     if not plain:
         return UNTOLD
     name = next((own for own in plain if own != "supervised" and kind_of(own) == PLAIN), plain[0])
-    own = table[(table["system"] == name) & (table["images"] == TEXTURES)].sort_values("mean")
-    chance, best, worst = 100 / len(own), own.iloc[-1], own.iloc[0]
+    own = table[(table["system"] == name) & (table["images"] == TEXTURES)]
+    chance, cells = 100 / len(own), of_classes(picked(measured_by(rows, "cue_accuracy"), {"shift": "texture"}))
+    classes = {label: of_cell(cells, {"system": name, "subset": label}) for label in own["class"]}
     sentence = (
-        f"By texture alone {PLAN.title(name)} tells {best['class']} best ({best['mean']:.0f} %) and {worst['class']} "
-        f"worst ({worst['mean']:.0f} %)."
+        f"By texture alone {PLAN.title(name)} tells best {foremost(classes, _share)}; worst "
+        f"{foremost(classes, _share, most=False)}."
     )
     if own["low"].notna().any():
         sentence += f" Of {len(own)} classes, {(own['low'] > chance).sum()} lie above chance with their whole interval."
-    gaps = {arm: gap for (arm, _, _), gap in pair_gaps(set_scores(rows), PAIRS, [TEXTURES]).items() if arm in plain}
+    found = pair_gaps(set_scores(rows), PAIRS, [TEXTURES])
+    gaps = read_together({arm: gap for (arm, _, _), gap in found.items() if arm in plain})
     told = [f"with {WORDS[kind_of(arm)]} {moved(gap, 'on them')}" for arm, gap in gaps.items()]
     return f"{sentence} Over all classes, {PLAN.title(name)} {listed(told)}." if told else sentence
 
@@ -258,14 +266,22 @@ def cue_words(rows: Rows) -> str:
     own = table[table["system"].isin(arms[:1]) & (table["level"] != 1)]
     if own.empty:
         return UNTOLD
-    names = [_version(line.version, line.level) for line in own.itertuples()]
-    best, worst = own["mean"].argmax(), own["mean"].argmin()
+    cells = {
+        _version(line.version, line.level): {"shift": line.version, "level": line.level or None}
+        for line in own.itertuples()
+    }
+    accuracies = versions(rows)
+    read = {name: of_cell(accuracies, cell | {"system": arms[0]}) for name, cell in cells.items()}
     sentence = (
-        f"Of {len(own)} versions of the test images, {PLAN.title(arms[0])} reads {names[best]} best "
-        f"({own['mean'].iloc[best]:.0f} %) and {names[worst]} worst ({own['mean'].iloc[worst]:.0f} %)."
+        f"Of {len(own)} versions of the test images, {PLAN.title(arms[0])} reads best {foremost(read, _share)}; worst "
+        f"{foremost(read, _share, most=False)}."
     )
     gaps = cue_gaps(rows)
     return f"{sentence} With negatives less without, all methods: {lower(tally(gaps.values()))}" if gaps else sentence
+
+
+def _share(name: str, percent: float) -> str:
+    return f"{name} ({percent:.0f} %)"
 
 
 def _version(name: str, level: float) -> str:

@@ -24,11 +24,12 @@ from lib.chapters.relicv2.numbers import (
     segmentation_levels,
 )
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
+from lib.contrasts import mean_of, measured_by, of_cell
 from lib.controls import CHANCE
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed
 from lib.figures.marks import DOTTED, apart, bands, borders, dot_of, dots, legend_above
-from lib.figures.prose import number, signed
+from lib.figures.prose import foremost, number, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import system_look
 from lib.measures.rows import Rows
@@ -128,7 +129,7 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-segmentation",
         caption="Which class a pixel is of, read from frozen features by a linear head and by a small network (FCN): "
-        f"mean intersection over union on test scenes. {bars_told(means)}{class_sentence(table)}{scope}",
+        f"mean intersection over union on test scenes. {bars_told(means)}{class_sentence(rows)}{scope}",
         alt="Bar charts of mean intersection over union in percent. "
         + "; ".join(
             f"{HEAD_WORDS[head]}: "
@@ -140,14 +141,24 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
     )
 
 
-def class_sentence(table: Rows) -> str:
-    """Which shape is found best and which worst, of a table of `segmentation_levels`; empty where none is told."""
+def class_sentence(rows: Rows) -> str:
+    """Which shape is found best and which worst, on average over trained systems; empty where none is told."""
+    table = segmentation_levels(rows)
     trained = table[~table["of"].isin([MEAN, "background"]) & (table["system"] != "random")]
     head = next((head for head in HEADS if head in set(trained["head"])), None)
-    means = trained[trained["head"] == head].groupby("of")["mean"].mean().sort_values()
-    if len(means) < 2:
+    own = trained[trained["head"] == head]
+    if own["of"].nunique() < 2:
         return ""
+    cells, metric = measured_by(rows, "segmentation"), f"{head} IoU"
+    shapes = {
+        shape: mean_of([of_cell(cells, {"metric": metric, "subset": shape, "system": name}) for name in own["system"]])
+        for shape, own in own.groupby("of", sort=False)
+    }
+
+    def share(shape: str, percent: float) -> str:
+        return f"{shape} ({percent:.0f} %)"
+
     return (
-        f"Of the shapes the {HEAD_WORDS[head]} finds {means.index[-1]} best ({means.iloc[-1]:.0f} %) and "
-        f"{means.index[0]} worst ({means.iloc[0]:.0f} %), on average over the trained systems. "
+        f"Of the shapes the {HEAD_WORDS[head]} finds best {foremost(shapes, share)}; worst "
+        f"{foremost(shapes, share, most=False)}; on average over the trained systems. "
     )

@@ -1,8 +1,8 @@
 """The numbers behind the figures and sentences on ReLICv2 out of distribution.
 
-Rows are those of the study relicv2_ood, of one encoder and one of its data sets. Differences are in percentage points
-and paired by seed. Tables have the columns mean, low and high; the ends of intervals are NaN where there is one seed.
-Of what rows lack there are no lines.
+Rows are those of the study relicv2_ood, of one encoder and one of its data sets. Differences are in percentage points,
+by the model of `lib.contrasts`. Tables have the columns mean, low and high; the ends of intervals are NaN where there
+is one seed. Of what rows lack there are no lines.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from lib.figures.levels import (
     paired,
     with_images,
 )
-from lib.measures import Interval, share_interval
+from lib.measures import Estimate, Interval, share_interval
 from lib.measures.background import OTHER, SAME
 from lib.measures.rows import Rows
 from lib.methods import METHODS
@@ -121,26 +121,30 @@ def of_systems(rows: Rows, systems: Iterable[str]) -> Rows:
 # Test sets
 
 
+SCORE = ["system", "seed", "set", "metric", "value", "standard_error"]
+
+
 def set_scores(rows: Rows) -> Rows:
-    """One row a run and set of `SETS` that it has: system, seed, set, value (accuracy in percent), standard_error."""
+    """One row a run and set of `SETS` that it has: `SCORE`, an accuracy in percent."""
     own_systems(rows)
     outside = out_of_domain(rows)
     parts = [picked(rows, IN_DOMAIN).assign(set=IN), shifted(rows), outside[outside["set"].isin(PACS)]]
-    return pd.concat(parts, ignore_index=True)[["system", "seed", "set", "value", "standard_error"]]
+    scores = pd.concat(parts, ignore_index=True).assign(metric="accuracy")
+    return with_images(scores, SCORE)
 
 
 def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
-    """Like `set_scores`, of `systems` and the sets `IN` and `OUT`; and over how many shifts, which all have, `OUT` is.
+    """Like `set_scores`, of the sets `IN` and `OUT`; and over how many shifts, which all of `systems` have, `OUT` is.
 
-    Runs that were asked about no shift have no `OUT` and take none from the others.
+    Runs of `systems` that were asked about no shift have no `OUT` and take none from the others. Other systems have one
+    where they were asked about all these shifts: they lend their variances.
     """
     own_systems(rows)
-    own = of_systems(rows, systems)
-    means = mean_shifted(measured_by(own, "out_of_distribution"))
-    parts = [picked(own, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)]
-    found = pd.concat(parts, ignore_index=True)
+    means = mean_shifted(measured_by(rows, "out_of_distribution"), list(systems))
+    parts = [picked(rows, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)]
+    found = pd.concat(parts, ignore_index=True).assign(metric="accuracy")
     count = int(means["sets"].max()) if len(means) else 0
-    return with_images(found, ["system", "seed", "set", "value", "standard_error"]), count
+    return with_images(found, SCORE), count
 
 
 def in_domain_levels(rows: Rows) -> Rows:
@@ -159,7 +163,7 @@ def set_levels(rows: Rows) -> Rows:
     return in_order(levels(scores, ["system", "set"]), system=systems, set=(IN, *SHIFTED, OUT, *PACS))
 
 
-def gaps_to_others(rows: Rows) -> dict[tuple[str, str, str], Interval]:
+def gaps_to_others(rows: Rows) -> dict[tuple[str, str, str], Estimate]:
     """(`OURS`, other, set) -> what ReLICv2 has over each of `OTHERS`, on each of `SETS` and on the mean of shifts."""
     pairs = [(OURS, name) for name in OTHERS]
     found = pair_gaps(set_scores(rows), pairs, SETS)
@@ -223,7 +227,7 @@ def _renamed(scores: Rows, name: str) -> Rows:
 # Parts of the method
 
 
-def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Interval], int]:
+def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Estimate], int]:
     """(what is changed, system, other, place of `PLACES`) -> the changed system's accuracy less the other's; and over
     how many shifts `OUT` is."""
     systems = {OURS, REMOVED, *(name for names, _ in ABLATIONS.values() for name in names)}
@@ -276,7 +280,7 @@ def sweep_levels(rows: Rows) -> tuple[Rows, int]:
     return names.merge(in_order(levels(scores, ["system", "set"]), system=SYSTEMS, set=(IN, OUT)), on="system"), count
 
 
-def sweep_gaps(rows: Rows) -> dict[tuple[str, str, str], Interval]:
+def sweep_gaps(rows: Rows) -> dict[tuple[str, str, str], Estimate]:
     """(setting, value in words, `IN` or `OUT`) -> a value's accuracy less the default's."""
     found = sweeps(rows)
     scores, _ = in_and_out(rows, {name for own in found.values() for name in own.values()})
@@ -309,7 +313,7 @@ def background_gaps(rows: Rows) -> Rows:
     return in_order(levels(own, ["world", "system"]), world=WORLDS, system=systems)
 
 
-def background_differences(rows: Rows, pairs: Iterable[Pair], metric: str, shift: str) -> dict[Pair, Interval]:
+def background_differences(rows: Rows, pairs: Iterable[Pair], metric: str, shift: str) -> dict[Pair, Estimate]:
     """A cell of the background measure of the first system of each pair less the second's, where both have it."""
     own = picked(measured_by(rows, "background_reliance"), {"metric": metric, "shift": shift})
     found = {pair: paired(own, *({"system": name} for name in pair)) for pair in pairs}
@@ -325,7 +329,7 @@ def segmentation_levels(rows: Rows) -> Rows:
     return in_order(table, head=HEADS, system=systems, of=dict.fromkeys([MEAN, *own["of"]]))
 
 
-def segmentation_gaps(rows: Rows) -> dict[tuple[str, str], Interval]:
+def segmentation_gaps(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(other, head) -> the mIoU of ReLICv2 less that of one of `OTHERS`."""
     own = measured_by(rows, "segmentation")
     found = {

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 import matplotlib.pyplot as plt
-import numpy as np
 from matplotlib.ticker import MaxNLocator
 
 from lib.chapters.relicv2.domains import zero
@@ -81,7 +80,7 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         f"{SYSTEMS[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
         f"costs points. {outside}"
         f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
-        f"{tally(found.values())} {_by_chance(found.values())}{scope}",
+        f"{tally(found.values())} {scope}",
         alt=f"Charts of dots: percentage points gained by a change. {_gains(table, places, words)}.",
         data=data_of(named, "points gained", PLAN.title),
     )
@@ -94,13 +93,6 @@ def _gains(table: Rows, places: Sequence[str], words: Mapping[str, str]) -> str:
         against = "" if line.less == OURS else f" against {variant(REMOVED)}"
         told[line.place].append(f"{variant(line.system)}{against} {signed(line.mean)}")
     return "; ".join(f"{words.get(place, place)}: {', '.join(own)}" for place, own in told.items())
-
-
-def _by_chance(gaps: Iterable) -> str:
-    """What is decided by chance; of one seed nothing is."""
-    if all(np.isnan(gap.low) for gap in gaps):
-        return ""
-    return "Of twenty such intervals about one misses zero by chance. "
 
 
 def _entry(changed: str, name: str | None) -> str:

@@ -1,6 +1,7 @@
 """Sentences of the notebook on ReLICv2 out of distribution, computed from rows; none is ever empty.
 
-What lies on one side of zero with its whole interval is said to be so; of the rest it is said that it is undecided.
+What is shown to lie on one side of zero is said to be so; of the rest it is said that it is undecided. Differences of
+one sentence are read together, see `lib.measures.read_together`.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, tally
 from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
-from lib.measures import Interval
+from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
 
 MASKS = {  # share of the large crops without background: the system, and what it is compared with
@@ -95,14 +96,16 @@ def relicv2_answer(rows: Rows) -> str:
     told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
     first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
     found: dict[str, dict[str, list[str]]] = {"helps": {}, "hurts": {}, "undecided": {}}
-    for part, without in PARTS_OF_METHOD.items():
-        pair = (OURS, without)
-        for words, own in homes.items():
-            gap = pair_gaps(in_and_out(own, pair)[0], [pair], [OUT]).get((*pair, OUT))
-            if gap:
-                found[_effect(gap)].setdefault(part, []).append(f"{words} {gap}")
+    gaps = {
+        (part, words): gap
+        for part, without in PARTS_OF_METHOD.items()
+        for words, own in homes.items()
+        for gap in pair_gaps(in_and_out(own, (OURS, without))[0], [(OURS, without)], [OUT]).values()
+    }
+    for (part, words), gap in read_together(gaps).items():
+        found[_effect(gap)].setdefault(part, []).append(f"{words} {gap}")
     told = [
-        f"{words}: {listed([f'{part} ({listed(gaps)})' for part, gaps in found[effect].items()])}"
+        f"{words}: {listed([f'{part} ({listed(own)})' for part, own in found[effect].items()])}"
         for effect, words in (("helps", "shown to help"), ("hurts", "shown to hurt"), ("undecided", "undecided"))
         if found[effect]
     ]
@@ -114,7 +117,7 @@ def _like_for_like(rows: Rows) -> str:
     """is 1.2 [0.4, 2.0] points ahead in domain and ..."""
     pair = (OURS, LIKE_FOR_LIKE)
     scores, count = in_and_out(rows, pair)
-    gaps = pair_gaps(scores, [pair], (IN, OUT))
+    gaps = read_together(pair_gaps(scores, [pair], (IN, OUT)))
     words = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
     told = [beside(gap, words[name]) for (*_, name), gap in gaps.items()]
     return " and ".join([*told[:1], *(part.removeprefix("is ") for part in told[1:])])
@@ -125,8 +128,9 @@ def beside(gap: Interval, where: str) -> str:
     return f"{by_sign(gap, 'is {} points ahead', 'is {} points behind', 'differs by {} points')} {where}{mark(gap)}"
 
 
-def standing(gaps: Mapping[str, Interval]) -> str:
+def standing(found: Mapping[str, Estimate]) -> str:
     """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; undecided against c (...)"""
+    gaps = read_together(found)
     parts = (
         ("ahead of", [f"{words} by {gap}" for words, gap in gaps.items() if gap.sign > 0]),
         ("behind", [f"{words} by {-gap}" for words, gap in gaps.items() if gap.sign < 0]),
@@ -176,9 +180,9 @@ def ood_words(rows: Rows) -> str:
     return " ".join(sentences) or UNTOLD
 
 
-def _by_shift(gaps: Mapping[str, Interval]) -> str:
+def _by_shift(found: Mapping[str, Estimate]) -> str:
     """ahead on 1 of 3 (a), behind on 1 (b) and undecided on 1 (c)"""
-    parts = []
+    gaps, parts = read_together(found), []
     for effect, begin in (("helps", "ahead on"), ("hurts", "behind on"), ("undecided", "undecided on")):
         own = [name for name, gap in gaps.items() if _effect(gap) == effect]
         parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))
@@ -216,7 +220,9 @@ def ablation_words(rows: Rows) -> str:
     """Which changes of ReLICv2 are shown to cost or to gain, where."""
     found, count = ablation_gaps(rows)
     words = PLACE_WORDS | {OUT: f"on the {mean_words(count)}"}
-    gaps = {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
+    gaps = read_together(
+        {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
+    )
     if not gaps:
         return UNTOLD
     cost = [f"{named} ({gap})" for named, gap in gaps.items() if gap.sign < 0]
@@ -234,7 +240,7 @@ def saliency_words(rows: Rows) -> str:
     for share, (base, others) in MASKS.items():
         pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
         scores, count = in_and_out(rows, (base, *others))
-        gaps = pair_gaps(scores, pairs.values(), (IN, OUT))
+        gaps = read_together(pair_gaps(scores, pairs.values(), (IN, OUT)))
         where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
         told = [
             f"over {words} {listed([f'{gaps[*pair, name]} {where[name]}{mark(gaps[*pair, name])}' for name in here])}"
@@ -267,18 +273,18 @@ def crops_words(rows: Rows) -> str:
     """What two large and two small crops have over other numbers, at equal passes."""
     pairs = [(OURS, name) for name in CROPPED]
     own = "{} large and {} small".format(default("large"), default("small"))
-    told, every = [], []
+    found, counts = {}, {}
     for pair in pairs:
-        scores, count = in_and_out(rows, pair)
-        gaps = pair_gaps(scores, [pair], (IN, OUT))
-        where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
-        parts = [f"{gap} {where[name]}{mark(gap)}" for (*_, name), gap in gaps.items()]
-        large, small = CROPPED[pair[1]]
+        scores, counts[pair[1]] = in_and_out(rows, pair)
+        found |= pair_gaps(scores, [pair], (IN, OUT))
+    every, told = read_together(found), []
+    for name, (large, small) in CROPPED.items():
+        where = {IN: "in domain", OUT: f"on the {mean_words(counts[name])}"}
+        parts = [f"{gap} {where[at]}{mark(gap)}" for (_, less, at), gap in every.items() if less == name]
         told += [f"over {large} large and {small} small {listed(parts)}"] if parts else []
-        every += gaps.values()
     if not told:
         return UNTOLD
-    return f"At equal passes, {own} crops gain, in points: {'; '.join(told)}. {tally(every)}"
+    return f"At equal passes, {own} crops gain, in points: {'; '.join(told)}. {tally(every.values())}"
 
 
 def sweep_words(rows: Rows) -> str:
@@ -294,12 +300,12 @@ def sweep_words(rows: Rows) -> str:
         for setting in table["setting"].unique()
         if (own := [name for name in where if (setting, name) in ranges])
     ]
-    sentences = [f"Between the best and the worst value lie, in points: {'; '.join(told)}."]
+    sentences = [f"The means of all values span, in points: {'; '.join(told)}."]
     widths = (ours["high"] - ours["low"]).dropna()
     if len(widths):
         wide = [f"{width:.1f} {where[name]}" for name, width in widths.items()]
         sentences.append(f"The interval of our choice is as wide as {listed(wide)}, in points.")
-    gaps = sweep_gaps(rows)
+    gaps = read_together(sweep_gaps(rows))
     decided = [
         f"{SETTING_WORDS[setting]} {value} {where[name]} ({gap})"
         for (setting, value, name), gap in gaps.items()
@@ -318,7 +324,7 @@ def background_words(rows: Rows) -> str:
     found = {line.system: Interval(line.mean, line.low, line.high) for line in gaps[gaps["world"] == tied].itertuples()}
     sentences = []
     if OURS in found:
-        differences = background_differences(rows, [(OURS, name) for name in OTHERS], GAP, tied)
+        differences = read_together(background_differences(rows, [(OURS, name) for name in OTHERS], GAP, tied))
         named = {named_in_text(other): gap for (_, other), gap in differences.items()}
         sentences.append(
             f"Where walls go with classes the background gap of ReLICv2 is {found[OURS]} points"
@@ -344,7 +350,7 @@ def _of_removal(rows: Rows, world: str) -> list[str]:
     pairs: dict[Pair, str] = {
         (base, names[0]): f"removed from {share:g} of the large crops" for share, (base, names) in MASKS.items()
     }
-    gaps = background_differences(rows, pairs, GAP, world)
+    gaps = read_together(background_differences(rows, pairs, GAP, world))
     told = [f"{words} {gaps[pair]}{mark(gaps[pair])}" for pair, words in pairs.items() if pair in gaps]
     return [f"The gap with backgrounds removed less the gap with backgrounds kept: {'; '.join(told)}."] if told else []
 
@@ -359,4 +365,4 @@ def segmentation_words(rows: Rows) -> str:
             against = {named_in_text(other): gap for (other, its), gap in gaps.items() if its == head}
             reached = f"With the {HEAD_WORDS[head]} ReLICv2 reaches an mIoU of {intervals(own.loc[[head]])[0]} %"
             sentences.append(f"{reached}; it is {standing(against)}." if against else f"{reached}.")
-    return " ".join(filter(None, [*sentences, class_sentence(table).strip()])) or UNTOLD
+    return " ".join(filter(None, [*sentences, class_sentence(rows).strip()])) or UNTOLD

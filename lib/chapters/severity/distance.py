@@ -156,8 +156,8 @@ def monotony_sentence(rows: pd.DataFrame) -> str:
 
     least, most = severity.idxmin(), severity.idxmax()
     return (
-        "Spearman's rank correlation of the mean error with severity is lowest for "
-        f"{least} ({severity[least]:.2f}) and highest for {most} ({severity[most]:.2f}). With the distance of the "
+        "Spearman's rank correlation of the mean error with severity lies between "
+        f"{severity[least]:.2f} ({least}) and {severity[most]:.2f} ({most}). With the distance of the "
         f"images in the place of severity it rises for {those(distance > severity)}, and falls for "
         f"{those(distance < severity)}."
     )

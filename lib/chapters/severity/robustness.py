@@ -7,7 +7,7 @@ Rows are those of one encoder, except for `cnn_against_transformer` and `transfo
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import combinations
+from itertools import combinations, pairwise
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -17,18 +17,18 @@ from scipy import stats
 
 from lib.chapters.severity.errors import curves, draw_lines, readable
 from lib.chapters.severity.published import rankings
-from lib.contrasts import difference, picked, present
+from lib.contrasts import estimates, method_cell, of_two, picked, present
 from lib.effective import above_the_others, baseline_line, height, on_line
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.levels import needed, summary
+from lib.figures.levels import AT_ONCE, needed
 from lib.figures.marks import logit_axes, logit_span
 from lib.figures.matrix import draw_matrix
 from lib.figures.prose import listed, number
 from lib.figures.ranks import rank_chart
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
-from lib.measures import Interval, share_interval
+from lib.measures import Interval, read_together, share_interval
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
 from lib.measures.rows import CLEAN, Rows, overall
@@ -290,7 +290,7 @@ def rank_agreement(rows: Rows) -> Rows:
 
 
 def rank_sentence(rows: Rows) -> str:
-    """Which two summaries agree least and most about the order of the self-supervised methods."""
+    """Between what any two summaries' agreement about the order of the self-supervised methods lies; of means."""
     table = rank_agreement(rows)
     if len(table) < 2:
         return "These rows have too few methods without labels, or too few summaries, to compare orders."
@@ -299,9 +299,9 @@ def rank_sentence(rows: Rows) -> str:
     if len(least) == len(table):
         return f"All summaries agree equally about the order of the methods (Kendall's tau {_tau(least)})."
     return (
-        f"Of {len(table)} pairs of summaries, {_pair(least)} agree least about the order of the "
-        f"{len(present(rows))} methods without labels (Kendall's tau {_tau(least)}{_others(least)}), and {_pair(most)} "
-        f"most ({_tau(most)}{_others(most)})."
+        f"Over {len(table)} pairs of summaries, Kendall's tau of the order of the {len(present(rows))} methods without "
+        f"labels, by their means, lies between {_tau(least)} ({_pair(least)}{_others(least)}) and {_tau(most)} "
+        f"({_pair(most)}{_others(most)})."
     )
 
 
@@ -343,16 +343,16 @@ def rank_stability(rows: Rows, scope: str) -> Figure | None:
 
 def _told_apart(rows: Rows, scores: Rows) -> str:
     """How many neighbouring ranks are more than noise."""
-    gaps = []
+    pairs = {}
     for name in scores:
         cell = _cell(RANKED[name])
         order = scores[name].sort_values(kind="stable").index
-        gaps += [
-            difference(rows, {"method": worse, **cell}, {"method": better, **cell})
-            for better, worse in zip(order, order[1:], strict=False)
-        ]
-    apart = sum(gap.low > 0 for gap in gaps)
-    return f"Neighbours whose 95 % interval, paired by seed, tells them apart: {apart} of {len(gaps)}."
+        pairs |= {
+            (name, worse): of_two(rows, {"method": worse, **cell}, {"method": better, **cell})
+            for better, worse in pairwise(order)
+        }
+    apart = sum(gap.sign > 0 for gap in read_together(estimates(pairs)).values())
+    return f"Neighbours that are told apart{AT_ONCE}: {apart} of {len(pairs)}."
 
 
 def cnn_against_transformer(rows: Rows, scope: str) -> Figure | None:
@@ -419,12 +419,16 @@ def _pairs(rows: Rows) -> tuple[dict[str, str], list[str]]:
 
 
 def _who_loses_less(rows: Rows, encoders: dict[str, str], methods: list[str]) -> str:
-    lost = {}
-    for family, encoder in encoders.items():
-        cells = overall(rows[(rows["encoder"] == encoder) & (rows["shift"] == ALL)])
-        lost[family] = summary(cells, "relative error").set_index("method")["mean"]
-    less = [title(method) for method in methods if lost["ViT"][method] < lost["ResNet"][method]]
-    return f"From clean to corrupted images the ViT loses fewer points on average for: {listed(less)}."
+    cells = {
+        method: [method_cell(method, ALL, None, "relative error") | {"encoder": encoders[f]} for f in ("ResNet", "ViT")]
+        for method in methods
+    }
+    saved = read_together(estimates({method: of_two(rows, *own) for method, own in cells.items()}))
+    by = {sign: [title(method) for method, gap in saved.items() if gap.sign == sign] for sign in (1, -1, 0)}
+    told = (("loses fewer points for", 1), ("more for", -1), ("is not told apart for", 0))
+    return "From clean to corrupted images the ViT " + "; ".join(
+        f"{words} {listed(by[sign])}" for words, sign in told if by[sign] or sign == 1
+    ) + "."  # fmt: skip
 
 
 def _ends(table: Rows, encoders: dict[str, str], method: str) -> str:

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pandas as pd
 
 from lib.chapters.severity.claims import CLAIMS
-from lib.contrasts import convolutional, difference, level, method_cell, of_cell, present, transformers
+from lib.contrasts import (
+    Kept,
+    convolutional,
+    estimates,
+    less,
+    mean_of,
+    method_cell,
+    of_cell,
+    of_two,
+    present,
+    transformers,
+)
 from lib.figures.levels import summary
-from lib.figures.prose import UNTOLD, leaders, led, listed, span
+from lib.figures.prose import UNTOLD, foremost, leaders, led, listed, span
 from lib.figures.style import spaced, title
-from lib.measures import Interval
+from lib.measures import read_together
 from lib.measures.corruption_error import ALL, held
-from lib.measures.rows import CLEAN, by_severity, overall
+from lib.measures.rows import CLEAN, overall
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, judged
 
@@ -32,17 +45,15 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     worst = _means(rows[rows["level"] == SEVERITIES[-1]], "error")
     clean = [errors[method, CLEAN] for method in methods]
     strongest = [worst[method, ALL] for method in methods]
-    by_error = sorted(methods, key=lambda method: errors[method, ALL])
-    by_loss = sorted(methods, key=lambda method: relative[method, ALL])
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
     costs = _cost_at_last_severity(errors, worst, harmless, methods)
     return {
         "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
         f"clean images to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
         "answer-rank": _ranks(rows, methods, errors, relative),
-        "order-by-error": ", ".join(title(method) for method in by_error),
-        "order-by-loss": ", ".join(title(method) for method in by_loss),
-        "least-loss": _least_loss(errors, relative),
+        "order-by-error": _in_order(rows, methods, "error"),
+        "order-by-loss": _in_order(rows, methods, "relative error"),
+        "least-loss": _least_loss(rows, errors),
         "harmless": listed([spaced(name) for name in harmless]),
         "harmless-cost": costs,
         "falling": listed([spaced(name) for name in falling]),
@@ -133,11 +144,26 @@ def _ranks(rows: pd.DataFrame, methods: list[str], errors: pd.Series, relative: 
     return f"{first} least over all severities ({error}) while {second} clean error ({loss})."
 
 
-def _least_loss(errors: pd.Series, relative: pd.Series) -> str:
+def _in_order(rows: pd.DataFrame, methods: list[str], metric: str) -> str:
+    """By means over corruptions, the lowest first; "or" stands between neighbours that are not told apart."""
+    contrasts = {name: of_cell(rows, method_cell(name, ALL, None, metric)) for name in methods}
+    means = estimates(contrasts)
+    order = sorted(methods, key=lambda name: means[name].mean)
+    pairs = list(itertools.pairwise(order))
+    gaps = read_together(estimates({worse: less(contrasts[worse], contrasts[better]) for better, worse in pairs}))
+    told = [f"{', ' if gaps[worse].sign > 0 else ' or '}{title(worse)}" for _, worse in pairs]
+    return title(order[0]) + "".join(told)
+
+
+def _least_loss(rows: pd.DataFrame, errors: pd.Series) -> str:
     """Who, of all methods, loses least from clean to corrupted images, and how much there was to lose."""
-    losses = relative.xs(ALL, level="shift")
-    method = losses.idxmin()
-    return f"{title(method)} ({losses[method]:.1f} points, from a clean error of {errors[method, CLEAN]:.1f} %)"
+    methods = dict.fromkeys(rows.loc[rows["metric"] == "relative error", "method"])
+    losses = {name: of_cell(rows, method_cell(name, ALL, None, "relative error")) for name in methods}
+
+    def told(name: str, points: float) -> str:
+        return f"{title(name)} ({points:.1f} points, from a clean error of {errors[name, CLEAN]:.1f} %)"
+
+    return foremost(losses, told, most=False)
 
 
 def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str], methods: list[str]) -> str:
@@ -156,22 +182,20 @@ def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str
 
 
 def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[list[str], list[str], list[str]]:
-    """Corruptions whose error averaged over `methods` is at severity 5 within the interval of the clean one;
-    falls at some step of severity by more than the interval; or falls at some step, but within the interval."""
-
-    def pooled(metric: str) -> pd.DataFrame:
-        chosen = by_severity(rows[rows["method"].isin(methods) & (rows["metric"] == metric)])
-        return chosen.groupby(["shift", "severity", "seed"], as_index=False)[["value", "standard_error"]].mean()
-
-    errors, steps = pooled("error"), pooled("error step")
-    last = SEVERITIES[-1]
-
-    def loss(shift: str) -> Interval:
-        return difference(errors, {"shift": shift, "severity": last}, {"shift": CLEAN, "severity": 0})
-
-    measured = held(rows)
-    harmless = [name for name in measured if loss(name).low <= 0]
-    found = {name: [level(steps, {"shift": name, "severity": step}) for step in SEVERITIES[1:]] for name in measured}
-    falling = [name for name, of_steps in found.items() if any(step.sign < 0 for step in of_steps)]
-    dipping = [n for n, of_steps in found.items() if n not in falling and any(step.mean < 0 for step in of_steps)]
-    return harmless, falling, dipping
+    """Corruptions whose error averaged over `methods` is at severity 5 not shown to be above the clean one; is shown to
+    fall at some step of severity; or falls at some step, but is not shown to."""
+    kept, measured, last = Kept(), held(rows), SEVERITIES[-1]
+    losses = {
+        name: mean_of([of_two(rows, method_cell(m, name, last), method_cell(m, CLEAN, None)) for m in methods])
+        for name in measured
+    }
+    steps = {
+        (name, step): mean_of([of_cell(rows, method_cell(m, name, step, "error step")) for m in methods])
+        for name in measured
+        for step in SEVERITIES[1:]
+    }
+    harmless = [name for name, loss in read_together(estimates(losses, kept)).items() if loss.sign <= 0]
+    found = read_together(estimates(steps, kept))
+    falling = list(dict.fromkeys(name for (name, _), step in found.items() if step.sign < 0))
+    lower = dict.fromkeys(name for (name, _), step in found.items() if step.mean < 0)
+    return harmless, falling, [name for name in lower if name not in falling]

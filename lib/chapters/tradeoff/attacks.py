@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED, picked
+from lib.contrasts import COMPARED, estimates, of_two, picked
 from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
@@ -24,7 +24,7 @@ from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
-from lib.measures import Interval, cell_interval
+from lib.measures import Interval, cell_interval, read_together
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.aggregation import METRICS as AGGREGATED
 from lib.measures.robust_accuracy import AT, OF_HEAD, ZERO_GRADIENT
@@ -184,7 +184,7 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         name="fig-attacks",
         caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
         f"dot is a mean over seeds. {constant_told(constant(rows), DOTS)}{_weak_told(found, systems, words['pgd'])}"
-        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(found, systems, words['pgd'])}"
+        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(rows, found, systems, words['pgd'])}"
         f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}{scope}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
         "least. "
@@ -251,13 +251,17 @@ def _auto_told(rows: Rows, found: Mapping, systems: Sequence[str], pgd: str) -> 
     return f"AutoAttack takes {_points(taken[ON_AUTO] - taken[ON_PGD])} than {pgd}{where}. "
 
 
-def _square_told(found: Mapping, systems: Sequence[str], pgd: str) -> str:
+def _square_told(rows: Rows, found: Mapping, systems: Sequence[str], pgd: str) -> str:
     having = [name for name in systems if (name, "square", AT, "accuracy") in found]
-    lower = [name for name in having if found[name, "square", AT, "accuracy"].mean < found[name, *ON_PGD].mean]
+    cells = [as_columns(cell) for cell in (("square", AT, "accuracy"), ON_PGD)]
+    more = {name: of_two(rows, *(cell | {"system": name} for cell in cells)) for name in having}
+    lower = [name for name, gap in read_together(estimates(more)).items() if gap.sign < 0]
     if not having:
         return ""
     if not lower:
-        return f"Square, which sees no gradient, leaves no fewer than {pgd} on any: no sign of masked gradients. "
+        return (
+            f"Square, which sees no gradient, is shown to leave fewer than {pgd} on none: no sign of masked gradients. "
+        )
     return (
         f"Square, which sees no gradient, leaves fewer than {pgd} on "
         f"{_joined([PLAN.title(name) for name in lower])}: a sign of masked gradients. "

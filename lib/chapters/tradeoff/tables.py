@@ -38,7 +38,7 @@ CONSTANT = "a constant answer"  # one class for every image, which no attack and
 
 
 def quirk_table(rows: Rows) -> Rows:
-    """What quirks of public code change, in points: paired differences over seeds, with intervals.
+    """What quirks of public code change, in points: differences with intervals.
 
     A line for each of `QUIRKS`, the system with it less the one without; then, for the systems without, what an
     evaluation by two steps of PGD adds to one by many. Raises BadInput where rows hold none of these pairs.
@@ -58,7 +58,7 @@ def quirk_table(rows: Rows) -> Rows:
 
 
 def _gap(rows: Rows, more: tuple[str, Cell], less: tuple[str, Cell]) -> Interval | None:
-    """The paired difference of two cells, each of a system; None where they share no seed."""
+    """The difference of two cells, each of a system; None where they share no seed."""
     return paired(rows, *(as_columns(cell) | {"system": system} for system, cell in (more, less)))
 
 

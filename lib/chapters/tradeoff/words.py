@@ -6,20 +6,37 @@ from collections.abc import Sequence
 
 import pandas as pd
 
-from lib.chapters.tradeoff.claims import DEFENDED, between, defended
+from lib.chapters.tradeoff.claims import DEFENDED, between, defended, within
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, estimates, has, level, of_cell, picked
+from lib.contrasts import (
+    AUTO_CELL,
+    CLEAN_CELL,
+    COMPARED,
+    CORRUPTED,
+    PGD_CELL,
+    difference,
+    estimates,
+    has,
+    level,
+    mean_of,
+    of_cell,
+    of_two,
+    picked,
+)
 from lib.controls import constant
-from lib.figures.prose import UNTOLD, by_sign, leaders, led, listed
+from lib.figures.prose import UNTOLD, by_sign, foremost, leaders, led, listed, mark
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
+from lib.measures import read_together
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
-from lib.measures.corruption_error import MEASURED
-from lib.measures.rows import overall
+from lib.measures.corruption_error import ALL, MEASURED
+from lib.measures.rows import CLEAN, overall
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.shifts.corruptions import CORRUPTIONS
+
+ASTRAY = 5.0  # points by which one step may leave more than twenty without its being a sign of anything
 
 
 def watched(results: Results) -> bool:
@@ -202,11 +219,11 @@ def _modes(rows: pd.DataFrame) -> str:
     if not all(has(rows, system, cell) for system in pair for cell in (PGD_CELL, fgsm)):
         return UNTOLD
     ours, theirs = pair
-    weak, strong = mean(rows, theirs, fgsm), mean(rows, theirs, PGD_CELL)
+    weak, astray = mean(rows, theirs, fgsm), difference(rows, fgsm | {"system": theirs}, PGD_CELL | {"system": theirs})
     masked = (
-        f" The latter withstands one step ({weak:.1f} % under FGSM) far better than twenty: it has learnt to lead its "
-        "own attack astray."
-        if weak > strong + 5
+        f" The latter withstands one step ({weak:.1f} % under FGSM) better than twenty, by {astray} points: it has "
+        "learnt to lead its own attack astray."
+        if astray.low > ASTRAY
         else ""
     )
     return (
@@ -236,24 +253,25 @@ def _aggregation(rows: pd.DataFrame) -> str:
 
 
 def _adversarial_probe(rows: pd.DataFrame) -> str:
-    cells = [cell | {"metric": BY_ADVERSARIAL_PROBE} for cell in (CLEAN_CELL, PGD_CELL)]
-    standard = (CLEAN_CELL, PGD_CELL)
-    names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in (*cells, *standard))]
+    cells = {"under PGD": PGD_CELL, "on clean images": CLEAN_CELL}
+    others = {where: cell | {"metric": BY_ADVERSARIAL_PROBE} for where, cell in cells.items()}
+    needed = (*cells.values(), *others.values())
+    names = [name for name in defended(rows) if all(has(rows, name, cell) for cell in needed)]
     if not names:
         return UNTOLD
-    gains = [
-        sum(mean(rows, name, cell) - mean(rows, name, own) for name in names) / len(names)
-        for cell, own in zip(cells, standard, strict=True)
+    gains = read_together(
+        estimates({where: mean_of(list(within(rows, names, others[where], cells[where], where).values()))
+                   for where in cells})
+    )  # fmt: skip
+    moves = [
+        f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{mark(gap)}"
+        for where, gap in gains.items()
     ]
     return (
         f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
-        f"{_moves(gains[1])} under PGD and {_moves(gains[0])} on clean images."
-        + (" Part of what looks like a fragile encoder is a fragile probe." if gains[1] > 0 else "")
+        f"{listed(moves)}."
+        + (" Part of what looks like a fragile encoder is a fragile probe." if gains["under PGD"].sign > 0 else "")
     )
-
-
-def _moves(points: float) -> str:
-    return f"{'loses' if points < 0 else 'gains'} {abs(points):.1f} points"
 
 
 def _corruptions(rows: pd.DataFrame) -> str:
@@ -262,18 +280,23 @@ def _corruptions(rows: pd.DataFrame) -> str:
     if not pairs:
         return UNTOLD
     errors = overall(rows[rows["metric"] == "error"])
-    means = errors.groupby(["shift", "system"])["value"].mean()
     risen = {
-        shift: sum(means[shift, robust] - means[shift, plain] for robust, plain in pairs) / len(pairs)
+        shift: mean_of([of_two(errors, *({"system": name, "shift": shift} for name in pair)) for pair in pairs])
         for shift in dict.fromkeys(errors["shift"])
     }
-    single = [shift for shift in risen if shift in MEASURED]
-    worst, best = sorted(single, key=risen.get)[::-1][:3], sorted(single, key=risen.get)[:3]
+    single = {shift: own for shift, own in risen.items() if shift in MEASURED}
+    means = {"on clean images": risen[CLEAN], f"over the {len(CORRUPTIONS)} corruptions": risen[ALL]}
+    told = [
+        f"{by_sign(gap, 'costs {} points', 'saves {} points', 'changes the error by {} points')} {where}{mark(gap)}"
+        for where, gap in read_together(estimates(means)).items()
+    ]
+
+    def rise(shift: str, points: float) -> str:
+        return f"{spaced(shift)} ({points:+.1f})"
+
     return (
-        f"An adversary in training costs {risen['none']:.1f} points on clean images, on average over "
-        f"{_systems(pairs)}, and {risen['all']:.1f} over the {len(CORRUPTIONS)} corruptions. It costs most under "
-        f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in worst])}, and least under "
-        f"{listed([f'{spaced(name)} ({risen[name]:+.1f})' for name in best])}."
+        f"On average over {_systems(pairs)}, an adversary in training {listed(told)}. It costs most under "
+        f"{foremost(single, rise)}; least under {foremost(single, rise, most=False)}."
     )
 
 
