@@ -291,6 +291,13 @@ FAULTS = (
           "[(1, more), (-1, less)]", "[(1, more), (1, less)]", ("tests/test_contrasts.py",)),
     Fault("a system's own part of the error over images is left out", "lib/paired.py",
           "+ PAIRED**2 * joint(errors).sum()", "", ("tests/test_contrasts.py",)),
+    Fault("images of one source count as independent", "lib/paired.py",
+          "dict.fromkeys(sums, 1.0), kept[0].sources)", "dict.fromkeys(sums, 1.0))", ("tests/test_paired.py",)),
+    Fault("few images stand for themselves and not for all", "lib/paired.py",
+          "variance * count / kept[0].images", "variance", ("tests/test_paired.py",)),
+    Fault("outcomes of another number are taken", "lib/runs/outcomes.py",
+          "own is not None and math.isclose(100 * own.mean, value, rel_tol=0, abs_tol=_NEAR)", "own is not None",
+          ("tests/runs/test_kept_outcomes.py",)),
     # runs
     Fault("a fusion's members share a seed", "lib/runs/config.py",
           "seed=self.seed + offset", "seed=self.seed", ("tests/runs/test_config.py",)),

@@ -40,7 +40,8 @@ def of_row(run: str, measure: str, cell: Cell, value: float) -> Outcome | None:
     None as well where their mean is not the row's `value`, in percent: then somebody made another number of the row, or
     the run was computed again elsewhere.
     """
-    return _fitting([*_published(paths.RESULTS).get((run, measure), ()), _local(_path(run, measure))], cell, value)
+    own = _fitting(_published(paths.RESULTS).get((run, measure), ()), cell, value)
+    return own or _fitting([_local(_path(run, measure))], cell, value)
 
 
 def publish(home: Path, rows: pd.DataFrame) -> None:
