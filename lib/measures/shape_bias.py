@@ -124,7 +124,7 @@ def _of_cue_conflict(subject: Subject, cues: CueConflict) -> list[tuple]:
 
     conflict = (cues.kind == CONFLICT) & (shape >= 0) & (texture >= 0)
     sources = np.stack([shape, texture], axis=1)[conflict]
-    rows = decision_rows("cue-conflict", decided(conflict), *sources.T, sources)
+    rows = decision_rows("cue-conflict", decided(conflict), shape[conflict], texture[conflict], sources)
     for kind in (SILHOUETTES, EDGES):
         chosen = (cues.kind == kind) & (shape >= 0)
         if chosen.any():
