@@ -194,14 +194,21 @@ def _patches_are_textures(rows: pd.DataFrame) -> Contrasts:
 _TRAINED = [name for name in SYSTEMS if name != "random"]
 
 
-def _in_paper(more: tuple, less: tuple, *sets: str) -> Callable[[], float]:
-    """The paper's own difference of two lines of its table, a mean over `sets`."""
+def _in_paper(more: tuple, less: tuple, *sets: str, every: bool = False) -> Callable[[], float]:
+    """The paper's own difference of two lines of its table, a mean over `sets`, or of `every` one the lowest."""
 
     def effect() -> float:
         table = ge2021()[list(sets)]
-        return float((table.iloc[GE.index(more)] - table.iloc[GE.index(less)]).mean())
+        gaps = table.iloc[GE.index(more)] - table.iloc[GE.index(less)]
+        return float(gaps.min() if every else gaps.mean())
 
     return effect
+
+
+def _trade_in_paper() -> float:
+    """The lower one of what an alpha of 3 costs against 2 in domain and what it gains out of it, on average."""
+    three = ("MoCo + Patch", 16_384, "3")
+    return min(_in_paper(_ITS["patch"], three, "clean")(), _in_paper(three, _ITS["patch"], *GE_SETS[1:])())
 
 
 _ITS = {"plain": ("MoCo", 16_384, "")} | {
@@ -221,13 +228,15 @@ NON_SEMANTIC_NEGATIVES = (
           on_average(("moco patch", "moco")), published=_in_paper(_ITS["patch"], _ITS["plain"], *GE_SETS[1:])),
     Claim("patch-every-set",
           "Patch negatives raise accuracy on every set out of domain.", "their table",
-          _on_every_set(("moco patch", "moco")), every=True),
+          _on_every_set(("moco patch", "moco")), every=True,
+          published=_in_paper(_ITS["patch"], _ITS["plain"], *GE_SETS[1:], every=True)),
     Claim("texture-out-of-domain",
           "Texture negatives raise accuracy out of domain, averaged over the sets.", "abstract",
           on_average(("moco texture", "moco")), published=_in_paper(_ITS["texture"], _ITS["plain"], *GE_SETS[1:])),
     Claim("texture-every-set",
           "Texture negatives raise accuracy on every set out of domain.", "their table",
-          _on_every_set(("moco texture", "moco")), every=True),
+          _on_every_set(("moco texture", "moco")), every=True,
+          published=_in_paper(_ITS["texture"], _ITS["plain"], *GE_SETS[1:], every=True)),
     Claim("patch-beats-texture",
           "Patch negatives gain more out of domain than texture negatives.", "their table",
           on_average(("moco patch", "moco texture")),
@@ -238,7 +247,7 @@ NON_SEMANTIC_NEGATIVES = (
           published=_in_paper(_ITS["patch"], _ITS["plain"], "clean")),
     Claim("alpha-trades",
           "A larger alpha trades accuracy in domain for accuracy out of it: patch negatives at 3 against 2.",
-          "their table", _trades("moco patch alpha 3", "moco patch"), every=True),
+          "their table", _trades("moco patch alpha 3", "moco patch"), every=True, published=_trade_in_paper),
     Claim("alpha-shape",
           "A larger alpha makes an encoder decide more by shape: patch negatives at 4 against 0.5.", _ANALYSES,
           _shape_bias(("moco patch alpha 4", "moco patch alpha 0.5")), margin=ALIKE),
