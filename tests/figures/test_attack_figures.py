@@ -564,3 +564,22 @@ def test_the_words_about_square_follow_the_numbers(pairs):
         return
     *most, last = named
     assert told[1] == (f"{'; '.join(most)} and {last}" if most else last) and told[2] == "a"
+
+
+def test_a_constant_answer_stands_beside_what_is_attacked(rows):
+    """Drawn in charts, and a line of tables; nothing of data whose classes are not known."""
+    ours, unknown = rows.assign(dataset="cifar10"), rows.assign(dataset="my_images")
+    for draw in (attacks.attack_strength, attacks.probe_comparison):
+        lines = [line for axes in draw(ours, "").drawing.axes for line in axes.lines]
+        found = [line.get_xdata() for line in lines if line.get_gid() == "constant answer"]
+        assert found and all(list(ends) == [10, 10] for ends in found)
+        assert "Dotted: what a constant answer keeps under any attack, 10 %. " in draw(ours, "").caption
+        assert "constant answer" not in draw(unknown, "").caption
+    last = robustness_table(ours).iloc[-1]
+    assert last["system"] == "a constant answer" and set(last[1:]) == {"10.0", "–"}
+    assert "a constant answer" not in set(robustness_table(unknown)["system"])
+    for table, own in ((published_table(ours), "10"), (published_table(unknown), "–")):
+        last = table.iloc[-1]
+        assert (last["system of the paper"], last["ours"], last["minutes: paper"]) == ("–", "a constant answer", "–")
+        assert {last[name] for name in table if name.endswith(": ours")} == {own}
+        assert {last[name] for name in table if name.endswith(": paper") and "minutes" not in name} == {"10"}

@@ -440,3 +440,10 @@ def test_the_answer_on_shapes(added, sentence):
     table.loc[chosen, "value"] = plain.reindex(keys).to_numpy() + added
     both = ~((table["system"] == "moco texture") & (table["metric"] == "shape bias"))
     assert re.match(sentence, negatives_words.shape_answer(table[both]))
+
+
+def test_a_constant_answer_is_drawn_beside_attacked_negatives(rows):
+    figure = negatives_under_attack(rows, "")
+    found = [line for axes in figure.drawing.axes for line in axes.lines if line.get_gid() == "constant answer"]
+    assert len(found) == 3 and all(list(line.get_ydata()) == [10, 10] for line in found)
+    assert "Dotted across: what a constant answer keeps under any attack, 10 %. " in figure.caption

@@ -510,3 +510,21 @@ def test_devices_are_named_where_they_differ(results):
         record["device"] = "gpu" if record["system"] == "acl" else "cpu"
     table = seconds_table(Results(records, results.rows, "small", False, systems=SYSTEMS)).set_index("system")
     assert table.loc["ACL", "device"] == "gpu" and table.loc["SimCLR", "device"] == "cpu"
+
+
+def constants(figure, ends="get_ydata"):
+    """Where lines of a constant answer stand, one a panel."""
+    return [list(getattr(line, ends)())[0] for axes in panels_of(figure) for line in axes.lines
+            if line.get_gid() == "constant answer"]  # fmt: skip
+
+
+def test_a_constant_answer_is_drawn_beside_attacks(results, shown):
+    """It keeps one class of ten whatever the attack; of other data nobody knows."""
+    for name, figure in shown.items():
+        if name in ("fig-trade-off", "fig-crops", "fig-cost"):
+            assert constants(figure) == [10] * len(panels_of(figure)), name
+            assert "Dotted across: what a constant answer keeps under any attack, 10 %. " in figure.caption, name
+    assert "a constant answer, which no attack changes, and chance, 10 %" in shown["fig-epsilon"].caption
+    elsewhere = all_of(replace(results, rows=results.rows.assign(dataset="stl10")))
+    for name in ("fig-trade-off", "fig-crops", "fig-cost", "fig-epsilon"):
+        assert constants(elsewhere[name]) == [] and "constant answer" not in elsewhere[name].caption

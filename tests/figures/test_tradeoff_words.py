@@ -4,6 +4,7 @@ import dataclasses
 import itertools
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -374,3 +375,17 @@ def test_settings_in_words_hold_all_that_is_set(settings):
     parts = [part for part in tables.written(settings).split(", ") if part]
     kept = {name: value for name, value in settings.items() if value is not None}
     assert parts == [f"{name.replace('_', ' ')} {value}" for name, value in kept.items()]
+
+
+def test_what_is_kept_is_told_beside_a_constant_answer(results):
+    """Of ten classes it keeps 10 %: 31 are 21 above, and 9 are below; of other data nobody knows."""
+    of_ten = replace(results, rows=results.rows.assign(dataset="cifar10"))
+    found = words.tradeoff_answer(of_ten)
+    assert "3.0 % of the images under AutoAttack at 8/255, where a constant answer keeps 10 %. " in found["answer-best"]
+    assert "31.0 % (21.0 points above a constant answer); on clean" in bare(found["answer-best"])
+    assert found["attack-words"].endswith(", where a constant answer keeps 10 %.")
+    weak = made_up(world=lambda *cell: 0.2 * value(*cell) if cell[1] == "autoattack" else value(*cell))
+    weak = words.tradeoff_answer(replace(weak, rows=weak.rows.assign(dataset="cifar10")))["answer-best"]
+    assert "points below a constant answer" in weak and "above a constant answer" not in weak
+    elsewhere = words.tradeoff_answer(replace(results, rows=results.rows.assign(dataset="my_images")))
+    assert not any("constant answer" in text for text in elsewhere.values())
