@@ -107,6 +107,7 @@ def test_published_book_is_whole(clone, tmp_path):
     assert book.faults(clone, html) == []
     page = (html / "notebooks" / "severity_degradation.html").read_text()
     assert len(re.findall(r"<figure ", page)) >= 5 and "Preset " in page and "cifar10" in page
+    assert 'id="fig-how-sure"' in (html / "pages" / "how_sure.html").read_text()  # a page with code is executed as well
     for name in PAGES:  # what is stale or left out is said at the top, and nothing else is called stale
         page, results = (html / "notebooks" / f"{name}.html").read_text(), Study(PLANS[name]).results()
         assert escape(standing_words(results), quote=False) in page.replace("’", "'")
