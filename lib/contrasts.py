@@ -410,7 +410,6 @@ def within(
 
 
 # Systems of the study of negatives without semantics
-
 PACS = {"PACS art": "pacs-art", "PACS cartoon": "pacs-cartoon", "PACS sketch": "pacs-sketch"}  # name of a set: shift
 # Name of a set out of domain: shift and metric of its rows, and whether more is better (1) or worse (-1)
 OUT_OF_DOMAIN = {
@@ -419,7 +418,6 @@ OUT_OF_DOMAIN = {
     **{name: (shift, "balanced accuracy", 1) for name, shift in PACS.items()},
     "cifar10-shift": ("cifar10-shift", "balanced error", -1),
 }
-
 
 # Sets, and those of `SHIFTED` below, that are made of the same test images
 OWN_PICTURES = (
