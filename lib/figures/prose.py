@@ -8,6 +8,7 @@ import numpy as np
 
 from lib.contrasts import COMPARED, Contrast, Kept, estimates, less
 from lib.measures import Interval
+from lib.measures.statistics import LEVEL
 from lib.runs import Results
 
 
@@ -43,17 +44,21 @@ def leaders(found: Mapping[str, Contrast], most: bool = True) -> list[str]:
     """Who is the best of `found` (by name), and after it all that are not told apart from it; with `most` False, who
     is the least.
 
-    The one with the highest mean is compared with each other one, by 95 % intervals: it leads alone if it is shown to
-    be ahead of all, the runner-up among them. That the best was chosen by the same rows costs nothing: of equal ones it
-    leads its runner-up by more than the interval less often than one of two does (Gutmann and Maymin 1987, Annals of
-    Statistics 15:456).
+    The one with the highest mean is compared with each other one. It leads alone if all 95 % intervals show it to be
+    ahead, that of the runner-up among them; that it was chosen by the same rows costs nothing, since of equal ones the
+    first leads the second by as much less often than one of two does (Gutmann and Maymin 1987, Annals of Statistics
+    15:456). Else only those are left out that are shown to be behind by Bonferroni's correction for all pairs, of which
+    the first and the last would be one.
     """
     kept = Kept()
     signed = {name: contrast if most else -contrast for name, contrast in found.items()}
     means = {name: own.mean for name, own in estimates(signed, kept).items()}
     order = sorted(means, key=lambda name: -means[name])
     gaps = estimates({name: less(signed[order[0]], signed[name]) for name in order[1:]}, kept)
-    return [order[0], *(name for name in order[1:] if gaps[name].sign <= 0)]
+    if all(gap.sign > 0 for gap in gaps.values()):
+        return order[:1]
+    pairs = len(order) * len(gaps) / 2
+    return [order[0], *(name for name in order[1:] if 2 * pairs * gaps[name].above() > 1 - LEVEL)]
 
 
 def foremost(

@@ -194,7 +194,7 @@ def test_the_best_by_hand(results, texts):
 def test_crops_and_costs_by_hand(texts):
     """55 and 44, 32 and 23; 55 and 52, 32 and 30, for 6 x 8 x 6 passes and 2 x 8 x 3; 55 and 42, 32 and 22."""
     assert bare(texts["answer-crops"]) == (
-        "Crops of all sizes gain 11.0 points over patches on clean images and 9.0 under PGD."
+        "Crops of all sizes, beside patches, gain 11.0 points on clean images and gain 9.0 points under PGD."
     )
     assert bare(texts["answer-cost"]) == (
         "CF-AMC-SSL less PGD training of the same method with as many updates, which costs 6.0 times its passes (3.0 "

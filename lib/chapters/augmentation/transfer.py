@@ -306,7 +306,8 @@ class _Panel:
     points: Rows
 
     def correlations(self) -> dict[str, Interval | None]:
-        return {words: correlation(self.points["x"], self.points["y"], ranks=words == "ρ") for words in ("ρ", "r")}
+        pairs, methods = (self.points["x"], self.points["y"]), list(self.points["method"])
+        return {words: correlation(*pairs, ranks=words == "ρ", families=methods) for words in ("ρ", "r")}
 
 
 def invariance_against_score(rows: Rows, scope: str, transform: str, tasks: Sequence[str]) -> Figure:
@@ -444,7 +445,7 @@ def _a_dot(panels: Sequence[_Panel]) -> str:
         f"A dot is the mean over seeds of one of {len(arms)} encoders"
         + (f"; recipes are those of {listed([title(method) for method in methods])}" if methods else "")
         + ". Above a panel: Spearman's ρ and Pearson's r over encoders, "
-        "with 95 % bootstrap intervals over encoders, which differ in more than this invariance."
+        "with 95 % intervals for which encoders of one method count once; they differ in more than this invariance."
     )
 
 

@@ -112,9 +112,9 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-bias-robustness",
         caption="Mean corruption error against shape bias, a dot a trained system, means over seeds; small dots differ "
-        f"from a large one in alpha or queue alone. Above: Spearman's ρ over {count} systems, with its 95 % bootstrap "
-        "interval over systems; below zero, those that decide more by shape err less. Systems differ in more than this "
-        f"bias, and many are relatives. {scope}",
+        f"from a large one in alpha or queue alone. Above: Spearman's ρ over {count} systems, with a 95 % "
+        "interval for which variants of one method count once; below zero, those that decide more by shape err less. "
+        f"Systems differ in more than this bias. {scope}",
         alt="Scatter charts of mean corruption error against shape bias, in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}, {told[name]}: "

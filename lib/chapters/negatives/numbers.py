@@ -14,7 +14,17 @@ import pandas as pd
 
 from lib.chapters.negatives.claims import BIASES, LIKENESS, TEXTURE_CELL, of_classes
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
-from lib.contrasts import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain, picked
+from lib.contrasts import (
+    CLEAN_CELL,
+    CORRUPTED,
+    IN_DOMAIN,
+    OUT_OF_DOMAIN,
+    PGD_CELL,
+    Kept,
+    measured_by,
+    out_of_domain,
+    picked,
+)
 from lib.contrasts import PACS as DOMAINS
 from lib.figures.levels import held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Estimate, Interval
@@ -180,8 +190,9 @@ def similarities(rows: Rows) -> Rows:
 
 def hardness(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(system, kind) -> how much more alike to the query a negative is than another image, in hundredths."""
+    kept = Kept()
     found = {
-        (name, kind): paired(rows, *(LIKENESS[pair] | {"system": name} for pair in (kind, "other")))
+        (name, kind): paired(rows, *(LIKENESS[pair] | {"system": name} for pair in (kind, "other")), kept)
         for name in SIMILAR
         for kind in KINDS
     }
@@ -201,8 +212,9 @@ def biases(rows: Rows) -> Rows:
 
 def bias_gaps(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(system with negatives, set of conflicts) -> what they add to its shape bias."""
+    kept = Kept()
     found = {
-        (arm, name): paired(rows, cell | {"system": arm}, cell | {"system": plain})
+        (arm, name): paired(rows, cell | {"system": arm}, cell | {"system": plain}, kept)
         for arm, plain in PAIRS
         for name, cell in BIASES.items()
     }
@@ -221,8 +233,9 @@ def bias_points(rows: Rows) -> dict[str, Rows]:
 
 
 def bias_correlation(points: Rows) -> Interval | None:
-    """Spearman's of a table of `bias_points`; None for fewer than four systems."""
-    return correlation(points["bias"], points["error"], ranks=True)
+    """Spearman's of a table of `bias_points`, by methods; None for fewer than four systems."""
+    families = [SYSTEMS[name].method for name in points.index]
+    return correlation(points["bias"], points["error"], ranks=True, families=families)
 
 
 def class_levels(rows: Rows) -> Rows:
@@ -261,8 +274,9 @@ def _numbers(levels: pd.Series) -> pd.Series:
 
 def cue_gaps(rows: Rows) -> dict[tuple[str, str, float], Estimate]:
     """(system with negatives, version, level) -> what they add to its accuracy on a version of the test images."""
+    kept = Kept()
     found = {
-        (arm, version, level): paired(own, {"system": arm}, {"system": plain})
+        (arm, version, level): paired(own, {"system": arm}, {"system": plain}, kept)
         for (version, level), own in versions(rows).groupby(["shift", "level"], dropna=False)
         if version in (*CUES, *SINGLE_CUES)
         for arm, plain in PAIRS
@@ -283,8 +297,9 @@ def attack_gaps(rows: Rows) -> dict[tuple[str, float], Estimate]:
     """(system with negatives, epsilon) -> what they add to the accuracy under PGD; clean images left out."""
     own = measured_by(rows, "robust_accuracy")
     cells = [PGD_CELL | {"level": epsilon} for epsilon in sorted(picked(own, {"shift": "pgd"})["level"].unique())]
+    kept = Kept()
     found = {
-        (arm, cell["level"]): paired(own, cell | {"system": arm}, cell | {"system": plain})
+        (arm, cell["level"]): paired(own, cell | {"system": arm}, cell | {"system": plain}, kept)
         for arm, plain in PAIRS
         for cell in cells
     }

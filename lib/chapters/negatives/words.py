@@ -229,7 +229,7 @@ def bias_words(rows: Rows) -> str:
     sentences = [f"What is added to the shape bias of MoCo v2, in points: {'; '.join(told)}."] if told else []
     for name, points in bias_points(rows).items():
         if found := bias_correlation(points):
-            verdict = "an interval that holds zero"
+            verdict = "undecided, since variants of one method count once"
             if found.sign:
                 verdict = "more errors with more shape" if found.mean > 0 else "fewer errors with more shape"
             sentences.append(f"Rank correlation of shape bias on {CONFLICTS[name]} and corruption error: {rho(found)}, "

@@ -167,8 +167,10 @@ def ood_words(rows: Rows) -> str:
     if shifts:
         _, count = in_and_out(rows, (OURS, LIKE_FOR_LIKE))
         mean = found.get((OURS, LIKE_FOR_LIKE, OUT))
+        together = read_together(shifts | ({OUT: mean} if mean else {}))
+        mean = together.pop(OUT, None)
         told = f"{beside(mean, f'on the {mean_words(count)}')}; by shift it is" if mean else "is"
-        sentences.append(f"Beside {named_in_text(LIKE_FOR_LIKE)}, ReLICv2 {told} {_by_shift(shifts)}.")
+        sentences.append(f"Beside {named_in_text(LIKE_FOR_LIKE)}, ReLICv2 {told} {_by_shift(together)}.")
     others = {
         named_in_text(other): gap for (_, other, name), gap in found.items() if other != LIKE_FOR_LIKE and name == OUT
     }
@@ -176,13 +178,14 @@ def ood_words(rows: Rows) -> str:
         sentences.append(f"On the mean of the shifts it is {standing(others)}.")
     pacs = {name: gap for (_, other, name), gap in found.items() if other == LIKE_FOR_LIKE and name in PACS}
     if pacs:
-        sentences.append(f"On PACS, with a probe that was fitted on photographs, it is {_by_shift(pacs)}.")
+        by_shift = _by_shift(read_together(pacs))
+        sentences.append(f"On PACS, with a probe that was fitted on photographs, it is {by_shift}.")
     return " ".join(sentences) or UNTOLD
 
 
-def _by_shift(found: Mapping[str, Estimate]) -> str:
+def _by_shift(gaps: Mapping[str, Estimate]) -> str:
     """ahead on 1 of 3 (a), behind on 1 (b) and undecided on 1 (c)"""
-    gaps, parts = read_together(found), []
+    parts = []
     for effect, begin in (("helps", "ahead on"), ("hurts", "behind on"), ("undecided", "undecided on")):
         own = [name for name, gap in gaps.items() if _effect(gap) == effect]
         parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))

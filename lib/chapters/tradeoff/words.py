@@ -158,8 +158,12 @@ def _crops(rows: pd.DataFrame) -> str:
     pair = ("cf-amc-ssl", "emp patches free")
     if not all(has(rows, system, PGD_CELL) for system in pair):
         return UNTOLD
-    clean, robust = estimates(between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL})).values()
-    return f"Crops of all sizes gain {clean} points over patches on clean images and {robust} under PGD."
+    gaps = read_together(estimates(between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL})))
+    told = [
+        f"{by_sign(gap, 'gain {} points', 'lose {} points', 'differ by {} points')} {where}{mark(gap)}"
+        for where, gap in zip(("on clean images", "under PGD"), gaps.values(), strict=True)
+    ]
+    return f"Crops of all sizes, beside patches, {listed(told)}."
 
 
 def _cost(results: Results) -> str:
