@@ -192,7 +192,7 @@ def hardness(rows: Rows) -> dict[tuple[str, str], Estimate]:
     """(system, kind) -> how much more alike to the query a negative is than another image, in hundredths."""
     kept = Kept()
     found = {
-        (name, kind): paired(rows, *(LIKENESS[pair] | {"system": name} for pair in (kind, "other")), kept)
+        (name, kind): paired(rows, *(LIKENESS[pair] | {"system": name} for pair in (kind, "other")), kept=kept)
         for name in SIMILAR
         for kind in KINDS
     }
