@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 
 from lib.chapters import PLANS
-from lib.contrasts import PAIRED, SYSTEM, convolutional
+from lib.contrasts import SYSTEM, convolutional
+from lib.paired import PAIRED
 from lib.runs import Study
 from lib.verdicts import HOLDS, REVERSED, Claim, judged
 

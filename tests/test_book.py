@@ -13,10 +13,10 @@ import nbformat
 import pytest
 
 from lib import book, paths
+from lib.cells import COMPARED
 from lib.chapters import PLANS
 from lib.chapters import __main__ as chapters_command
 from lib.chapters.severity.__main__ import README_FIGURE, drawing
-from lib.contrasts import COMPARED
 from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.runs import PRESETS, Study

@@ -6,7 +6,8 @@ import pytest
 from scipy import stats
 from shorthand import unfolded
 
-from lib.contrasts import PAIRED, difference, level, mean_of, mean_out_of_domain, of_cell, of_cells, of_two
+from lib.cells import mean_out_of_domain
+from lib.contrasts import PAIRED, difference, level, mean_of, of_cell, of_cells, of_two
 from lib.errors import BadInput
 
 Z = 1.959964  # of a normal's 95 %

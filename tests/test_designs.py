@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from lib.contrasts import PAIRED, difference
+from lib.contrasts import difference
+from lib.paired import PAIRED
 from lib.designs import CELLS, smallest_found
 from lib.figures import smallest_differences
 from lib.figures.prose import NONE

@@ -25,7 +25,7 @@ LAYERS = (
     ("training",),
     ("measures",),
     ("papers", "runs"),
-    ("contrasts", "controls", "designs", "effective", "paired", "verdicts"),
+    ("cells", "contrasts", "controls", "designs", "effective", "paired", "verdicts"),
     ("figures",),
     ("chapters",),
     ("api", "book"),

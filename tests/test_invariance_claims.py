@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from shorthand import unfolded
 
+from lib.cells import NEAR
 from lib.chapters.augmentation.claims import (
     AUGMENTATION_CAUSES,
     AUGMENTATION_INVARIANCE,
@@ -19,7 +20,6 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     with_wide,
 )
-from lib.contrasts import NEAR
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
 from lib.measures import estimate

@@ -11,20 +11,11 @@ from scipy import stats
 from scipy.special import expit, logit
 from shorthand import unfolded
 
+from lib.cells import CLEAN_CELL, IN_DOMAIN, OUT_OF_DOMAIN, mean_out_of_domain, measured_by, out_of_domain
 from lib.chapters.negatives import claims
 from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
 from lib.chapters.negatives.plan import SYSTEMS
-from lib.contrasts import (
-    CLEAN_CELL,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    difference,
-    estimates,
-    mean_out_of_domain,
-    measured_by,
-    of_cells,
-    out_of_domain,
-)
+from lib.contrasts import difference, estimates, of_cells
 from lib.errors import BadInput
 from lib.verdicts import judge, judged, named, verdicts
 

@@ -11,6 +11,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from shorthand import unfolded
 
+from lib.cells import OWN_PICTURES
 from lib.chapters.relicv2 import claims
 from lib.chapters.relicv2.claims import (
     RELICV2_CONTROLS,
@@ -21,7 +22,8 @@ from lib.chapters.relicv2.claims import (
     shifted,
 )
 from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
-from lib.contrasts import OWN_PICTURES, PAIRED, estimates
+from lib.contrasts import estimates
+from lib.paired import PAIRED
 from lib.errors import BadInput
 from lib.verdicts import judge, judged, named, verdicts
 

@@ -12,6 +12,9 @@ from scipy.special import expit, logit
 from shorthand import unfolded
 
 from lib import contrasts as claims
+from lib.cells import COMPARED
+from lib.paired import PAIRED
+from lib.cells import has
 from lib.chapters.tradeoff import claims as chapter_claims
 from lib.chapters.tradeoff.claims import (
     ACCURACY_ROBUSTNESS,
@@ -23,7 +26,6 @@ from lib.chapters.tradeoff.claims import (
     within,
 )
 from lib.chapters.tradeoff.plan import SYSTEMS
-from lib.contrasts import has
 from lib.measures.corruption_error import MEASURED
 from lib.verdicts import judge, judged, named, verdicts
 
@@ -131,7 +133,7 @@ def true():
 def test_claims_speak_of_what_there_is():
     for robust, plain in DEFENDED.items():
         first, second = SYSTEMS[robust], SYSTEMS[plain]
-        assert first.attack and second.attack is None and first.role in claims.COMPARED, robust
+        assert first.attack and second.attack is None and first.role in COMPARED, robust
         assert first.settings.get("crop") == second.settings.get("crop"), robust
         stands_for = {"acl": "simclr", "deacl": "simclr", "trades": "supervised"}
         assert stands_for.get(first.method, first.method) == second.method, robust
@@ -309,7 +311,7 @@ def test_a_difference_of_systems_by_hand():
     shares = (np.array([430, 1240 / 3]) + 0.5) / 1001
     slopes = shares * (1 - shares)
     pool = np.mean([7 / slopes[0] ** 2, 37 / 3 / slopes[1] ** 2])
-    seeds, images = pool * np.square(slopes).sum() / 3, claims.PAIRED**2 * 18
+    seeds, images = pool * np.square(slopes).sum() / 3, PAIRED**2 * 18
     half = stats.t.ppf(0.975, 4 * ((seeds + images) / seeds) ** 2) * np.sqrt(seeds + images)
     ((_, gap),) = claims.estimates(found).items()
     assert (gap.mean, gap.low, gap.high) == pytest.approx((5 / 3, 5 / 3 - half, 5 / 3 + half))

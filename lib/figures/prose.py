@@ -6,7 +6,8 @@ from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 
-from lib.contrasts import COMPARED, Contrast, Kept, estimates, less
+from lib.cells import COMPARED
+from lib.contrasts import Contrast, Kept, estimates, less
 from lib.measures import Interval
 from lib.measures.statistics import LEVEL
 from lib.runs import Results

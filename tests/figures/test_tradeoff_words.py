@@ -12,11 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from shorthand import unfolded
 
+from lib.cells import AUTO_CELL
 from lib.chapters import PLANS
 from lib.chapters.tradeoff import words
 from lib.chapters.tradeoff.claims import DEFENDED
 from lib.chapters.tradeoff.plan import SYSTEMS
-from lib.contrasts import AUTO_CELL, level
+from lib.contrasts import level
 from lib.figures import tables
 from lib.figures.prose import UNTOLD, systems_scope
 from lib.measures.corruption_error import ALL, MEASURED

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from shorthand import transcribed
 
-from lib.contrasts import PAIRED
+from lib.paired import PAIRED
 from lib.errors import BadInput
 from lib.measures import (
     Interval,

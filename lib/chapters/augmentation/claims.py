@@ -7,19 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.contrasts import (
-    ALIKE,
-    CHANCE,
-    NEAR,
-    WHITENED,
-    Contrasts,
-    Kept,
-    estimates,
-    near,
-    of_two,
-    picked,
-    present,
-)
+from lib.cells import ALIKE, CHANCE, NEAR, WHITENED, near
+from lib.contrasts import Contrasts, Kept, estimates, of_two, picked, present
 from lib.images.downstream import DOWNSTREAM
 from lib.measures import Estimate
 from lib.measures.rows import CLEAN, overall

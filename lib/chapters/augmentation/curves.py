@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
+from lib.cells import WHITENED
 from lib.chapters.augmentation.arms import (
     arm_look,
     arm_summary,
@@ -22,7 +23,6 @@ from lib.chapters.augmentation.arms import (
     spatial_against_appearance,
 )
 from lib.chapters.augmentation.invariance import ALONG, ARM, METHOD, WHAT, Arm, chance
-from lib.contrasts import WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.style import arm, settle, spaced, title, use_style

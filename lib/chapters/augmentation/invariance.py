@@ -13,8 +13,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure as Drawing
 
+from lib.cells import WHITENED
 from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms
-from lib.contrasts import WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
+from lib.cells import WHITENED
 from lib.chapters.augmentation.invariance import ARM, METHOD, RECIPES
-from lib.contrasts import WHITENED
 from lib.errors import BadInput
 from lib.figures.prose import number
 from lib.figures.style import arm, spaced

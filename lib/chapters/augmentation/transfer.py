@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from lib.cells import NEAR, WHITENED
 from lib.chapters.augmentation.claims import (
     READ_OUT,
     SINGLE,
@@ -26,7 +27,7 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     trained_with,
 )
-from lib.contrasts import NEAR, WHITENED, difference
+from lib.contrasts import difference
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.prose import listed, signed, written

@@ -6,6 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from lib.cells import CHANCE, WHITENED
 from lib.chapters.augmentation.arms import (
     arm_dots,
     arm_look,
@@ -21,7 +22,6 @@ from lib.chapters.augmentation.arms import (
 )
 from lib.chapters.augmentation.claims import above_chance
 from lib.chapters.augmentation.invariance import ARM, METHOD, PHOTOGRAPHS
-from lib.contrasts import CHANCE, WHITENED
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.style import arm, settle, spaced, use_style

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.cells import NEAR, WHITENED
 from lib.chapters.augmentation.claims import (
     LIGHT,
     READ_OUT,
@@ -20,7 +21,7 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     trained_with,
 )
-from lib.contrasts import NEAR, WHITENED, difference, estimates, of_two, picked
+from lib.contrasts import difference, estimates, of_two, picked
 from lib.figures.prose import UNTOLD, by_sign, listed
 from lib.figures.style import spaced, title
 from lib.measures import read_together

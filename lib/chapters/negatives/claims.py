@@ -7,36 +7,32 @@ from collections.abc import Callable
 
 import pandas as pd
 
-from lib import contrasts
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
-from lib.chapters.negatives.published import GE, GE_SETS, ge2021
-from lib.contrasts import (
+from lib import cells
+from lib.cells import (
     ALIKE,
     CLEAN_CELL,
     IN_DOMAIN,
     NEAR,
     OUT_OF_DOMAIN,
     PGD_CELL,
-    Contrasts,
     has,
     mean_out_of_domain,
     measured_by,
     near,
-    of_cell,
-    of_cells,
-    of_two,
     out_of_domain,
-    picked,
     together,
 )
+from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.published import GE, GE_SETS, ge2021
+from lib.contrasts import Contrasts, of_cell, of_cells, of_two, picked
 from lib.effective import above_the_rest, runs_of
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
 from lib.verdicts import Claim
 
 # Contrasts in words that have the titles of this chapter's systems
-between = functools.partial(contrasts.between, title=PLAN.title)
-within = functools.partial(contrasts.within, title=PLAN.title)
-on_average = functools.partial(contrasts.on_average, title=PLAN.title)
+between = functools.partial(cells.between, title=PLAN.title)
+within = functools.partial(cells.within, title=PLAN.title)
+on_average = functools.partial(cells.on_average, title=PLAN.title)
 
 TEXTURE_CELL = CLEAN_CELL | {"shift": "texture"}
 

@@ -12,20 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lib.cells import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain
+from lib.cells import PACS as DOMAINS
 from lib.chapters.negatives.claims import BIASES, LIKENESS, TEXTURE_CELL, of_classes
 from lib.chapters.negatives.plan import PLAN, SYSTEMS
-from lib.contrasts import (
-    CLEAN_CELL,
-    CORRUPTED,
-    IN_DOMAIN,
-    OUT_OF_DOMAIN,
-    PGD_CELL,
-    Kept,
-    measured_by,
-    out_of_domain,
-    picked,
-)
-from lib.contrasts import PACS as DOMAINS
+from lib.contrasts import Kept, picked
 from lib.figures.levels import held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Estimate, Interval
 from lib.measures.corruption_error import ALL

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from lib.cells import OUT_OF_DOMAIN, mean_out_of_domain, measured_by
 from lib.chapters.negatives.claims import of_classes
 from lib.chapters.negatives.cues import rho
 from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
@@ -40,7 +41,7 @@ from lib.chapters.negatives.numbers import (
 )
 from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import ge2021
-from lib.contrasts import OUT_OF_DOMAIN, mean_out_of_domain, measured_by, of_cell, picked
+from lib.contrasts import of_cell, picked
 from lib.figures.levels import pair_gaps, paired, tally
 from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
 from lib.figures.systems_look import pgd_name

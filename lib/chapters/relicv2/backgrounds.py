@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.ticker import MaxNLocator
 
+from lib.cells import measured_by
 from lib.chapters.relicv2.domains import zero
 from lib.chapters.relicv2.figures import HEAD_WORDS, WORLD_WORDS, is_main, named_in_text
 from lib.chapters.relicv2.numbers import (
@@ -24,7 +25,7 @@ from lib.chapters.relicv2.numbers import (
     segmentation_levels,
 )
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
-from lib.contrasts import mean_of, measured_by, of_cell
+from lib.contrasts import mean_of, of_cell
 from lib.controls import CHANCE
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed

@@ -7,26 +7,11 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from lib import contrasts
+from lib import cells
+from lib.cells import CLEAN_CELL, COMPARED, IN_DOMAIN, NEAR, has, in_sets, mean_of_sets, near, together
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.chapters.relicv2.published import LEAD, SEGMENTED, tomasev2022
-from lib.contrasts import (
-    CLEAN_CELL,
-    COMPARED,
-    IN_DOMAIN,
-    NEAR,
-    Contrast,
-    Contrasts,
-    has,
-    in_sets,
-    mean_of,
-    mean_of_sets,
-    near,
-    of_cell,
-    of_cells,
-    picked,
-    together,
-)
+from lib.contrasts import Contrast, Contrasts, mean_of, of_cell, of_cells, picked
 from lib.effective import above_the_rest, runs_of
 from lib.errors import BadInput
 from lib.images.scenes import SHAPES
@@ -36,8 +21,8 @@ from lib.measures.rows import measure_name
 from lib.verdicts import Claim
 
 # Contrasts in words that have the titles of this chapter's systems
-between = functools.partial(contrasts.between, title=PLAN.title)
-on_average = functools.partial(contrasts.on_average, title=PLAN.title)
+between = functools.partial(cells.between, title=PLAN.title)
+on_average = functools.partial(cells.on_average, title=PLAN.title)
 
 # Systems of the study of ReLICv2
 

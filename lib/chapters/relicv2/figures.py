@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from lib.cells import COMPARED
 from lib.chapters.relicv2.numbers import HEADS, IN, OTHER_WALL, OURS, OUT, WORLDS
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED
 
 IN_AND_OUT = {
     IN: {"color": "#000000", "marker": "D", "linestyle": "-"},

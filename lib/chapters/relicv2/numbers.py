@@ -11,10 +11,11 @@ from collections.abc import Iterable
 
 import pandas as pd
 
+from lib.cells import COMPARED, IN_DOMAIN, measured_by, out_of_domain
+from lib.cells import PACS as DOMAINS
 from lib.chapters.relicv2.claims import OTHER_CELL, SHIFTED, mean_shifted, shifted
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
-from lib.contrasts import COMPARED, IN_DOMAIN, measured_by, out_of_domain, picked
-from lib.contrasts import PACS as DOMAINS
+from lib.contrasts import picked
 from lib.effective import above_the_others, baseline_line, height
 from lib.errors import BadInput
 from lib.figures.levels import (

@@ -6,19 +6,9 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from lib.cells import ALIKE
 from lib.chapters.severity.published import RESNETS, chhipa2023, group_means
-from lib.contrasts import (
-    ALIKE,
-    Cell,
-    Contrasts,
-    convolutional,
-    method_cell,
-    of_cell,
-    of_metric,
-    of_two,
-    present,
-    transformers,
-)
+from lib.contrasts import Cell, Contrasts, convolutional, method_cell, of_cell, of_metric, of_two, present, transformers
 from lib.controls import CONTROLS
 from lib.effective import above_the_rest, runs_of
 from lib.measures.attention import CONTROL, SIMILARITY

@@ -15,8 +15,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
+from lib.cells import COMPARED
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED, estimates, of_two, picked
+from lib.contrasts import estimates, of_two, picked
 from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure

@@ -8,10 +8,11 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lib import contrasts
+from lib import cells
+from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.chapters.tradeoff.published import ghofrani2025
-from lib.contrasts import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, Contrasts, has, of_cell
+from lib.contrasts import Contrasts, of_cell
 from lib.controls import constant
 from lib.effective import above_the_rest, runs_of
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
@@ -19,8 +20,8 @@ from lib.measures.rows import CLEAN, overall
 from lib.verdicts import Claim
 
 # Contrasts in words that have the titles of this chapter's systems
-between = functools.partial(contrasts.between, title=PLAN.title)
-within = functools.partial(contrasts.within, title=PLAN.title)
+between = functools.partial(cells.between, title=PLAN.title)
+within = functools.partial(cells.within, title=PLAN.title)
 
 CELLS = {"clean": CLEAN_CELL, "PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
 

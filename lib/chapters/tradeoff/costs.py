@@ -9,6 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, NullLocator
 
+from lib.cells import PGD_CELL
 from lib.chapters.tradeoff.numbers import (
     CROPS,
     LENGTHENED,
@@ -21,7 +22,7 @@ from lib.chapters.tradeoff.numbers import (
     updates,
 )
 from lib.chapters.tradeoff.plan import FREE, SYSTEMS
-from lib.contrasts import PGD_CELL, difference, picked
+from lib.contrasts import difference, picked
 from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure

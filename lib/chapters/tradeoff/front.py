@@ -13,6 +13,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
+from lib.cells import COMPARED
 from lib.chapters.tradeoff.numbers import (
     LEAST_AREA,
     WIDEST_AREA,
@@ -24,7 +25,6 @@ from lib.chapters.tradeoff.numbers import (
     uses_labels,
 )
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED
 from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure

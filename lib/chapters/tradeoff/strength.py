@@ -9,9 +9,9 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure as Drawing
 
+from lib.cells import COMPARED
 from lib.chapters.tradeoff.numbers import FEW, UNDEFENDED, accuracies, intervals_told, uses_labels
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import COMPARED
 from lib.controls import CHANCE
 from lib.errors import BadInput
 from lib.figures.figure import Figure

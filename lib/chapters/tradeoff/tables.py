@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.cells import COMPARED, WHITENED
 from lib.chapters.tradeoff.attacks import (
     NONE,
     ON_AUTO,
@@ -22,7 +23,6 @@ from lib.chapters.tradeoff.attacks import (
 )
 from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.published import ghofrani2025
-from lib.contrasts import COMPARED, WHITENED
 from lib.controls import CHANCE, constant
 from lib.errors import BadInput
 from lib.figures.levels import paired

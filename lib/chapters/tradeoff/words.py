@@ -6,24 +6,11 @@ from collections.abc import Sequence
 
 import pandas as pd
 
+from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
 from lib.chapters.tradeoff.claims import DEFENDED, between, defended, within
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
-from lib.contrasts import (
-    AUTO_CELL,
-    CLEAN_CELL,
-    COMPARED,
-    CORRUPTED,
-    PGD_CELL,
-    difference,
-    estimates,
-    has,
-    level,
-    mean_of,
-    of_cell,
-    of_two,
-    picked,
-)
+from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
 from lib.controls import constant
 from lib.figures.prose import UNTOLD, by_sign, foremost, leaders, led, listed, mark
 from lib.figures.style import spaced
