@@ -41,6 +41,7 @@ from lib.views import View
 _NAMES = (
     "simclr",
     "dcl",
+    "false_negatives",
     "moco_v2",
     "moco_v3",
     "nnclr",
@@ -57,6 +58,7 @@ _NAMES = (
     "supcon",
     "acl",
     "deacl",
+    "profeat",
     "trades",
     "random",
 )
