@@ -105,8 +105,8 @@ class ProFeAT(nn.Module):
                 "robustness": self.settings.beta * self.apart(attacked, features).mean(),  # a gradient through both
             }
             if self.settings.projector == "learnt":
-                projections = (self.projector(features) for features in taught)
-                terms["projector"] = nt_xent(*projections, self.settings.temperature)
+                own, shared = map(self.projector, taught)
+                terms["projector"] = nt_xent(own, shared, self.settings.temperature)
             return terms
 
     def apart(self, first: Tensor, second: Tensor) -> Tensor:

@@ -74,7 +74,7 @@ def cosine(a, b):
 
 
 def test_the_table_and_the_classes_agree():
-    assert ATTACKED == ["acl", "deacl", "trades"]
+    assert {"acl", "deacl", "trades"} <= set(ATTACKED)
     for method in METHODS.values():
         assert method.attacked == getattr(method.build, "needs_attack", False)
         assert not method.attacked or hasattr(method.build, "weakness")

@@ -12,7 +12,7 @@ from lib.chapters import PLANS
 from lib.errors import BadInput
 from lib.figures import standing_words
 from lib.figures.prose import scope
-from lib.methods import METHODS
+from lib.methods import METHODS, PLAIN
 from lib.runs import PRESETS, RunConfig, Study, grid, published, recipes, store, study
 from lib.runs.plan import configs_of, measures_of
 
@@ -242,9 +242,9 @@ def test_a_teacher_warms_up_for_the_same_share_and_so_does_every_run():
                 for run in filter(None, (config, config.teacher())):
                     assert run.training.warmup_epochs == pytest.approx(run.training.epochs / 10), (name, preset, run)
                     seen.add(run.method)
-    assert seen == set(METHODS)
+    assert set(recipes.RECIPES) <= seen  # what has earned no recipe yet may be in no plan
     for preset in PRESETS:
-        for config in grid(preset, list(METHODS)[:-4]):
+        for config in grid(preset, [name for name in PLAIN if METHODS[name].trained]):
             assert config.training.warmup_epochs == pytest.approx(config.training.epochs / 10)
 
 

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from toys import Points, small_method
 
 from lib.errors import BadInput
-from lib.methods import METHODS, build_method
+from lib.methods import METHODS, PLAIN, build_method
 from lib.methods.queue import Queue
 from lib.models import Encoder
 from lib.runs import RunConfig
@@ -258,7 +258,7 @@ CHOICES = list(itertools.product(KINDS, ["all", "last"]))
 REFUSED = {  # what cannot be attacked, or not in this way, and why
     **{(name, *choice): "views of one size" for name in ("swav", "dino", "relicv2") for choice in CHOICES},
     **{("random", *choice): "nothing to attack" for choice in CHOICES},
-    **{(name, "free", views): "another loss" for name in ("acl", "deacl", "trades") for views in ("all", "last")},
+    **{(name, "free", views): "another loss" for name in set(METHODS) - set(PLAIN) for views in ("all", "last")},
     **{("moco_v2", kind, "all"): "no gradient through some of its views" for kind in KINDS},
 }
 GIVEN = {"relicv2": {"small": 0}, "emp_ssl": {"views": 3}}  # settings of the second test below
