@@ -1,10 +1,9 @@
 """Contrast without likely false negatives, images of the query's own class (Gupta et al. 2022, arXiv 2207.10862).
 
 The paper holds them to be why contrastive encoders are more sensitive to adversaries than supervised ones, and detects
-and removes them. It is a setting of SimCLR or of MoCo v2 here, with two controls: labels say which they are, or chance
-does. The paper's text was not at hand, and it has no public code that we know of: of its abstract is that pairs are
-detected and removed from the loss. What is dropped, by which similarity and from when on are choices of ours, told at
-`Settings`.
+and removes such pairs. Here that is a setting of SimCLR or of MoCo v2, with two controls: labels say which they are, or
+chance does. Of the paper we had the abstract, and no code is known to us; what is dropped, by which similarity and from
+when on are therefore choices of ours, told at `Settings`.
 """
 
 from __future__ import annotations
@@ -125,7 +124,7 @@ class FalseNegatives(nn.Module):
         self.steps, self.seed = state["steps"], state["seed"]
 
 
-class _OnSimCLR(FalseNegatives, simclr.SimCLR):
+class OnSimCLR(FalseNegatives, simclr.SimCLR):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__(encoder, settings.plain(simclr.Settings))
         self._prepare(settings)
@@ -142,7 +141,7 @@ class _OnSimCLR(FalseNegatives, simclr.SimCLR):
             return {"contrastive": nt_xent_without(first, second, self.temperature, gone)}
 
 
-class _OnMoCoV2(FalseNegatives, moco_v2.MoCoV2):
+class OnMoCoV2(FalseNegatives, moco_v2.MoCoV2):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__(encoder, settings.plain(moco_v2.Settings, *_OF_MOCO))
         self._prepare(settings)
@@ -171,7 +170,7 @@ class _OnMoCoV2(FalseNegatives, moco_v2.MoCoV2):
         super().after_batch()
 
 
-_KINDS = {"simclr": _OnSimCLR, "moco_v2": _OnMoCoV2}
+_KINDS = {"simclr": OnSimCLR, "moco_v2": OnMoCoV2}
 
 METHOD = Method("False negatives dropped", "contrastive", FalseNegatives, Settings, PROTOCOL)
 

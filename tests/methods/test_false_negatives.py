@@ -24,6 +24,7 @@ from lib.methods.moco_v2 import info_nce
 from lib.methods.simclr import nt_xent
 from lib.runs import RunConfig
 from lib.training import Attack, Training, train
+from lib.training.attack import Adversary
 
 TEMPERATURE, COUNT = 0.3, 12
 SEEDS = st.integers(0, 10_000)
@@ -324,6 +325,8 @@ def test_on_what_it_stands():
         assert isinstance(method, METHODS[on].build) and isinstance(method, METHODS["false_negatives"].build)
         assert method.queries == METHODS[on].build.queries and not method.has_negatives
         assert {name for name, _ in method.named_parameters()} == {name for name, _ in plain(on).named_parameters()}
+    with pytest.raises(BadInput, match="OnMoCoV2 has no gradient through some of its views: attack its views 'last'"):
+        Adversary(Attack("fgsm"), fresh("moco_v2"), "fp32")
     assert type(copy.deepcopy(fresh("moco_v2"))) is type(fresh("moco_v2"))
 
 
