@@ -41,10 +41,10 @@ from lib.views import View
 _NAMES = (
     "simclr",
     "dcl",
-    "false_negatives",
     "moco_v2",
     "moco_v3",
     "nnclr",
+    "false_negatives",
     "byol",
     "simsiam",
     "dino",

@@ -41,7 +41,9 @@ def home(tmp_path, monkeypatch):
 @pytest.mark.parametrize("method", ["moco_v3", "simclr", "random"])
 def test_the_methods_page_without_a_method(home, method, unlaid):
     without(home, "methods", method)
-    results = Study(PLANS["methods"]).results()
+    records, _ = store.read_published(COMMITTED / "methods" / "small")
+    shown = {record["config"]["method"] for record in records}  # a younger method may have no rows yet
+    results = Study(PLANS["methods"], methods=[name for name in METHODS if name in shown]).results()
     name, count = METHODS[method].title, len(results.records) + 3
     assert f"3 of {count} runs are not published and left out: {name}." in figures.standing_words(results)
     table = chapter.results_table(results)
