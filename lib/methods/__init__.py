@@ -54,6 +54,7 @@ _NAMES = (
     "emp_ssl",
     "relic",
     "relicv2",
+    "dsa",
     "supervised",
     "supcon",
     "acl",
