@@ -55,6 +55,7 @@ _NAMES = (
     "relic",
     "relicv2",
     "dsa",
+    "mixing",
     "supervised",
     "supcon",
     "acl",
