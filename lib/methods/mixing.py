@@ -1,9 +1,9 @@
 """Mixup and CutMix of images in SimCLR: references for learned mixing (arXiv 1710.09412, 1905.04899).
 
 Besides the views, a batch of mixed images goes through the network; each is told from all others in two ways, as the
-one image and as the other, weighed by their shares in it (i-Mix, arXiv 2010.08887, has it as a soft label; the baselines
-of Westlake-AI/openmixup as two losses, as here). First views are mixed, and the mixed image is compared with second
-views: neither of its parts meets its own pixels.
+one image and as the other, weighed by their shares in it (i-Mix, arXiv 2010.08887, has it as a soft label; the
+baselines of Westlake-AI/openmixup as two losses, as here). First views are mixed, and the mixed image is compared with
+second views: neither of its parts meets its own pixels.
 
 The public SimCLR baseline (`simclr_mix.py`) does something else. It never shuffles what the second loss compares with,
 so that both are of the one image; and its loss takes neighbouring rows for a pair, whereas mixed images come before all
@@ -83,7 +83,7 @@ METHOD = Method("SimCLR with mixing", "contrastive", Mixing, Settings, PROTOCOL)
 
 
 class Draws(nn.Module):
-    """`numbers` of a batch, float32 (4,) on the method's device: two shares from Beta(alpha, alpha), and two from 0 to 1.
+    """`numbers` of a batch, float32 (4,) on the method's device: two shares from Beta(alpha, alpha), two from 0 to 1.
 
     They depend on a seed, drawn once, and on how many batches there were; a checkpoint keeps both.
     """
