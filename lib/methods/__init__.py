@@ -56,6 +56,7 @@ _NAMES = (
     "relicv2",
     "dsa",
     "mixing",
+    "samix",
     "supervised",
     "supcon",
     "acl",
