@@ -51,8 +51,8 @@ class Settings:
 class Mixing(SimCLR):
     """An image's partner is the one after it in the batch, which is in random order, and all have the same share.
 
-    The same mix serves all passes over a batch, so that an attack, which changes the views, climbs one loss. Mixed
-    images are a batch of their own for batch norm, and one more pass that nobody counts as a view.
+    The mix is the same until the optimiser's next step, so that an attack, which changes the views, climbs one loss.
+    Mixed images are a batch of their own for batch norm, and one more pass that nobody counts as a view.
     """
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
@@ -74,7 +74,7 @@ class Mixing(SimCLR):
             contrast = mixed_contrast(mixed.float(), second, second, share, self.temperature)
             return {"contrastive": self.loss(first, second), "mixed": self.weight * contrast}
 
-    def after_batch(self) -> None:
+    def after_step(self, progress: float) -> None:
         if self.mix:
             self.draws.next()
 
@@ -83,32 +83,32 @@ METHOD = Method("SimCLR with mixing", "contrastive", Mixing, Settings, PROTOCOL)
 
 
 class Draws(nn.Module):
-    """`numbers` of a batch, float32 (4,) on the method's device: two shares from Beta(alpha, alpha), two from 0 to 1.
+    """`numbers` of a step, float32 (4,) on the method's device: two shares from Beta(alpha, alpha), two from 0 to 1.
 
-    They depend on a seed, drawn once, and on how many batches there were; a checkpoint keeps both.
+    They depend on a seed, drawn once, and on how many steps there were; a checkpoint keeps both.
     """
 
     def __init__(self, alpha: float) -> None:
         super().__init__()
-        self.alpha, self.seed, self.batch = alpha, int(torch.randint(1 << 31, (), device="cpu")), 0
+        self.alpha, self.seed, self.step = alpha, int(torch.randint(1 << 31, (), device="cpu")), 0
         self.register_buffer("numbers", torch.zeros(4))
         self._draw()
 
     def next(self) -> None:
-        self.batch += 1
+        self.step += 1
         self._draw()
 
     def _draw(self) -> None:
-        generator = np.random.default_rng((self.seed, self.batch))
+        generator = np.random.default_rng((self.seed, self.step))
         drawn = [*generator.beta(self.alpha, self.alpha, size=2), *generator.random(2)]
         for place, value in enumerate(drawn):
             self.numbers[place].fill_(float(value))  # without a wait for the device
 
     def get_extra_state(self) -> tuple[int, int]:
-        return self.seed, self.batch
+        return self.seed, self.step
 
     def set_extra_state(self, state: tuple[int, int]) -> None:
-        self.seed, self.batch = state
+        self.seed, self.step = state
 
 
 def partners(batch: Tensor) -> Tensor:

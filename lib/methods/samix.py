@@ -134,9 +134,6 @@ class SAMix(SimCLR):
             follow(self.slow, self.encoder, self.settings.momentum)
             follow(self.slow_head, self.head, self.settings.momentum)
             self.annealing.fill_((1 + math.cos(math.pi * progress)) / 2)
-
-    def after_batch(self) -> None:
-        if self.settings.weight:
             self.draws.next()
 
 

@@ -98,7 +98,7 @@ def test_cutmix_pastes_the_official_box_of_the_next_image(share, sides):
         assert left.item() == pytest.approx(1 - (bottom - top) * (end - start) / (sides[0] * sides[1]))
 
 
-def test_numbers_are_new_each_batch_the_same_again_and_of_the_distribution():
+def test_numbers_are_new_each_step_the_same_again_and_of_the_distribution():
     torch.manual_seed(0)
     draws = Draws(2.0)
     seen = []
@@ -129,7 +129,6 @@ def trained(method, steps=4):
         sum(method(views).values()).backward()
         optimiser.step()
         method.after_step((step + 1) / steps)
-        getattr(method, "after_batch", lambda: None)()
     return method.state_dict()
 
 
@@ -162,8 +161,8 @@ def test_the_method_mixes_first_views_and_compares_with_second_ones(mix):
         assert found["contrastive"].item() == pytest.approx(method.loss(first, second).item(), rel=1e-5)
         expected = 0.5 * mixed_contrast(mixed, second, second, share, 0.2)
         assert found["mixed"].item() == pytest.approx(expected.item(), rel=1e-5)
-        assert method(views)["mixed"] == found["mixed"]  # until the batch is done
-        method.after_batch()
+        assert method(views)["mixed"] == found["mixed"]  # until the step is done
+        method.after_step(0.5)
         assert method(views)["mixed"] != found["mixed"]
 
 
