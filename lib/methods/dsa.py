@@ -10,8 +10,8 @@ to the loss, with x the projections of both views of N images,
 
 What stands in for that network here is the slow copy of the encoder, BYOL's own where there is one: no labels, no
 weights from elsewhere. Its features are centred within the batch, since raw ones are all alike; and as the method does
-not see the untouched image, whose neighbours the code counts, we take the mean of its two views. With the code's values the
-prior is above a half for cosines above 0.94 alone: it draws near what is nearly one already, and pushes the rest.
+not see the untouched image, whose neighbours the code counts, we take the mean of its two views. With the code's values
+the prior is above a half for cosines above 0.94 alone: it draws near what is nearly one already, and pushes the rest.
 
 Where the code does not do what it seems meant to do, ours by default does the latter. `regulator="official"` has its
 first three quirks:
