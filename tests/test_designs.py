@@ -6,10 +6,10 @@ import pytest
 from scipy import stats
 
 from lib.contrasts import difference
-from lib.paired import PAIRED
 from lib.designs import CELLS, smallest_found
 from lib.figures import smallest_differences
 from lib.figures.prose import NONE
+from lib.paired import PAIRED
 
 
 def study(heights: np.ndarray, systems: int = 8, seeds: int = 3, spread: float = 1.0, error: float = 0.0, **more):

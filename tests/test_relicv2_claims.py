@@ -23,8 +23,8 @@ from lib.chapters.relicv2.claims import (
 )
 from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
 from lib.contrasts import estimates
-from lib.paired import PAIRED
 from lib.errors import BadInput
+from lib.paired import PAIRED
 from lib.verdicts import judge, judged, named, verdicts
 
 ALL = (*RELICV2_OOD, *RELICV2_PREDICTIONS, *RELICV2_CONTROLS)

@@ -12,9 +12,7 @@ from scipy.special import expit, logit
 from shorthand import unfolded
 
 from lib import contrasts as claims
-from lib.cells import COMPARED
-from lib.paired import PAIRED
-from lib.cells import has
+from lib.cells import COMPARED, has
 from lib.chapters.tradeoff import claims as chapter_claims
 from lib.chapters.tradeoff.claims import (
     ACCURACY_ROBUSTNESS,
@@ -27,6 +25,7 @@ from lib.chapters.tradeoff.claims import (
 )
 from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.measures.corruption_error import MEASURED
+from lib.paired import PAIRED
 from lib.verdicts import judge, judged, named, verdicts
 
 ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)

@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from scipy import special, stats
 from shorthand import transcribed
 
-from lib.paired import PAIRED
 from lib.errors import BadInput
 from lib.measures import (
     Interval,
@@ -21,6 +20,7 @@ from lib.measures import (
 )
 from lib.measures.rows import row
 from lib.measures.statistics import _inverse_trigamma, false_discovery, is_share, sum_of_variances
+from lib.paired import PAIRED
 
 
 def test_three_seeds_by_hand():
