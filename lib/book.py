@@ -15,6 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
@@ -108,10 +109,12 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the notebook's kernel
     started = time.monotonic()
     try:
-        executed = papermill.execute_notebook(
-            notebook, target, parameters, cwd=notebook.parent, progress_bar=False,
-            start_timeout=3600,  # seconds until a kernel answers: on a busy machine more than a minute
-        )  # fmt: skip
+        with tempfile.TemporaryDirectory() as folder:
+            executed = papermill.execute_notebook(
+                notebook, target, parameters, cwd=notebook.parent, progress_bar=False,
+                start_timeout=3600,  # seconds until a kernel answers: on a busy machine more than a minute
+                kernel_manager_class=kernels(folder),
+            )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise BadInput(f"{notebook.name} stopped in cell {error.cell_index}: {error.evalue}") from None
     for cell in executed.cells:
@@ -119,6 +122,29 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
             cell.metadata.tags.append("hide-input")
     papermill.iorw.write_ipynb(executed, str(target))
     return f"{notebook.name}: executed in {time.monotonic() - started:.0f} s"
+
+
+def kernels(folder: str) -> type:
+    """What starts kernels: where the system has such, they are reached by sockets in `folder` in the place of ports.
+
+    A port is chosen while it is free, and may be taken by the time the kernel binds it, seconds later on a busy machine
+    on which several start; that kernel never answers, and never ends.
+    """
+    from jupyter_client.manager import AsyncKernelManager
+    from traitlets import default
+
+    class KernelsOverFiles(AsyncKernelManager):
+        if os.name == "posix":
+
+            @default("transport")
+            def _files(self) -> str:
+                return "ipc"
+
+            @default("ip")
+            def _place(self) -> str:
+                return os.path.join(folder, "kernel")
+
+    return KernelsOverFiles
 
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:

@@ -96,7 +96,29 @@ def clone(tmp_path_factory):
 
 def run(*command, cwd, **environment):
     environment = {**os.environ, "PYTHONPATH": str(cwd if "clone" in str(cwd) else paths.ROOT), **environment}
-    return subprocess.run([sys.executable, "-m", *command], cwd=cwd, env=environment, capture_output=True, text=True)
+    options = () if command[0] == "-c" else ("-m",)
+    return subprocess.run(
+        [sys.executable, *options, *command], cwd=cwd, env=environment, capture_output=True, text=True
+    )
+
+
+# Papermill's command, with kernels that cannot lose their ports to those of other tests.
+OVER_FILES = """
+import tempfile
+from papermill.cli import papermill
+from papermill.clientwrap import PapermillNotebookClient
+from lib.book import kernels
+
+plain = PapermillNotebookClient.__init__
+PapermillNotebookClient.__init__ = lambda self, *given, **options: plain(
+    self, *given, kernel_manager_class=kernels(tempfile.mkdtemp()), **options
+)
+papermill()
+"""
+
+
+def papermill(*arguments, cwd):
+    return run("-c", OVER_FILES, *arguments, cwd=cwd)
 
 
 def test_published_book_is_whole(clone, tmp_path):
@@ -171,6 +193,20 @@ def test_notebooks_are_executed_side_by_side_with_their_parameters(two_notebooks
     assert sorted(line.split(":")[0] for line in capsys.readouterr().out.splitlines()) == ["a.ipynb", "b.ipynb"]
 
 
+def test_kernels_are_reached_by_files(two_notebooks):
+    """A port that was free when it was chosen may be taken when the kernel binds it, and then both wait for ever."""
+    asked = "import json\nfrom ipykernel.connect import get_connection_info\nprint(json.loads(get_connection_info()))"
+    for name in "ab":
+        notebook(two_notebooks / "notebooks" / f"{name}.ipynb", "", asked)
+    book.execute({}, two_notebooks / "copy")
+    places = set()
+    for name in "ab":
+        told = nbformat.read(two_notebooks / "copy" / "notebooks" / f"{name}.ipynb", 4).cells[-1].outputs[0].text
+        assert f"'transport': '{'ipc' if os.name == 'posix' else 'tcp'}'" in told
+        places.add(re.search(r"'ip': '([^']+)'", told).group(1))
+    assert len(places) == (2 if os.name == "posix" else 1)
+
+
 def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
     notebook(two_notebooks / "notebooks" / "a.ipynb", "open('a', 'w').close()", "raise ValueError('too few images')")
     with pytest.raises(BadInput, match="^a.ipynb stopped in cell 1: too few images$"):
@@ -178,11 +214,11 @@ def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
 
 
 def test_papermill_on_real_images_with_lists_as_strings(clone, real_cifar10, tmp_path):
-    command = ["papermill", NOTEBOOK.name, str(tmp_path / "out.ipynb"), *QUIETLY]
+    command = [NOTEBOOK.name, str(tmp_path / "out.ipynb"), *QUIETLY]
     given = {"dataset": "cifar10", "methods": '["simclr","byol"]', "seeds": "[0, 1]", "preset": "quick"}
     for name, value in given.items():
         command += ["-p", name, value]
-    done = run(*command, cwd=clone / "notebooks")
+    done = papermill(*command, cwd=clone / "notebooks")
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = [cell.get("outputs") for cell in json.loads((tmp_path / "out.ipynb").read_text())["cells"]]
     text, provenance = json.dumps(outputs), json.dumps(outputs[-1])  # the paper's own numbers name other methods too
@@ -192,8 +228,8 @@ def test_papermill_on_real_images_with_lists_as_strings(clone, real_cifar10, tmp
 
 def test_papermill_refuses_with_a_sentence(tmp_path):
     """By the same call in the notebook's second cell as below."""
-    command = ["papermill", str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", "severitys", "[1]", *QUIETLY]
-    done = run(*command, cwd=NOTEBOOK.parent)
+    command = [str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", "severitys", "[1]", *QUIETLY]
+    done = papermill(*command, cwd=NOTEBOOK.parent)
     words = "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute"
     assert done.returncode != 0 and done.stderr.strip().splitlines()[-1] == f"BadInput: {words}"
 

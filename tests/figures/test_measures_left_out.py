@@ -48,7 +48,9 @@ def run(page, results, monkeypatch):
     glue = types.SimpleNamespace(glue=lambda name, text, display: glued.update({name: text}))
     monkeypatch.setitem(sys.modules, "myst_nb", glue)
     monkeypatch.setattr(figures, "shown", lambda name, make, *arguments: shown.append((name, make)))
-    monkeypatch.setattr(verdicts, "verdicts", lambda claims, rows, *chapter: pd.DataFrame())  # theirs are tests of their own
+    monkeypatch.setattr(
+        verdicts, "verdicts", lambda claims, rows, *chapter: pd.DataFrame()
+    )  # theirs are tests of their own
     monkeypatch.setattr(figures, "side_by_side", lambda make, titles: None)
     chapter = sys.modules[PLANS[page].measures.__module__.rpartition(".")[0]]
     names = {"chapter": chapter, "study": Study(PLANS[page]), "results": results,
