@@ -38,14 +38,17 @@ def precision_on(device: torch.device, precision: str = "auto") -> str:
     return "bf16" if fast else "fp32"
 
 
-def autocast(device: torch.device, precision: str) -> torch.autocast:
+@contextmanager
+def autocast(device: torch.device, precision: str) -> Iterator[None]:
     """A context in which convolutions and matrix products run in `precision` on `device`."""
     # Weights that are cast without a gradient must not be kept: an autocast region around this one would hand them to
-    # its own forwards, whose gradients would be lost.
-    return torch.autocast(
-        device.type, torch.bfloat16, enabled=precision_on(device, precision) == "bf16",
-        cache_enabled=torch.is_grad_enabled(),
-    )  # fmt: skip
+    # its own forwards, whose gradients would be lost. Nor may those of one step be kept for the next, which has other
+    # weights: torch forgets them only where the outermost region ends.
+    enabled = precision_on(device, precision) == "bf16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=enabled, cache_enabled=torch.is_grad_enabled()):
+        yield
+    if enabled:
+        torch.clear_autocast_cache()
 
 
 def full_precision(like: Tensor) -> torch.autocast:

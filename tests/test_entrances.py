@@ -210,6 +210,9 @@ ONLY_BYTES = {
     "centre_prior": saliency.centre_prior,
     "fused": saliency.fused,
     "lab": saliency.lab,
+    "train in bfloat16": lambda x: train(
+        method_of("simclr"), x, LABELS, Training(2, 2, precision="bf16"), 0, progress=False
+    ),
     "masks.train": lambda x: masks.train(x, progress=False),
     "masks.predict": lambda x: masks.predict(encoder(masks.Segmenter), x),
     "remove_background": lambda x: saliency.remove_background(x, torch.ones(4, 16, 16)),
