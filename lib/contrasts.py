@@ -120,6 +120,8 @@ class _Own:
         found = []
         for seed in seeds if self.lines is not None else ():
             run, measure, *cell = self.lines[seed]
+            if pd.isna(run):  # a mean over rows, beside rows of runs
+                return None
             if (own := outcomes.of_row(run, measure, cell_of(*cell), self.values[seed])) is None:
                 return None
             found.append(own)

@@ -5,8 +5,8 @@ import numpy as np
 import pandas as pd
 from scipy import optimize, special, stats
 
-from lib.contrasts import PAIRED
 from lib.measures.corruption_error import ALL, MEASURED
+from lib.paired import PAIRED
 from lib.shifts.corruptions import GROUPS
 
 MEANS = ("error", "relative error", "calibration error", "raw error", "raw cost")  # over severities, where no level is

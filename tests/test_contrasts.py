@@ -7,8 +7,9 @@ from scipy import stats
 from shorthand import unfolded
 
 from lib.cells import mean_out_of_domain
-from lib.contrasts import PAIRED, difference, level, mean_of, of_cell, of_cells, of_two
+from lib.contrasts import difference, level, mean_of, of_cell, of_cells, of_two
 from lib.errors import BadInput
+from lib.paired import PAIRED
 
 Z = 1.959964  # of a normal's 95 %
 
@@ -153,3 +154,21 @@ def test_means_stand_on_the_sets_that_the_compared_have():
     assert set(two["system"]) == {"a", "b"} and set(two["sets"]) == {2} and set(two["value"]) == {40.0}
     assert set(one["system"]) == {"a", "b", "c"} and set(one["sets"]) == {1}
     assert mean_out_of_domain(rows).equals(one)
+
+
+def test_means_beside_rows_of_runs_have_no_outcomes():
+    """A mean over several rows is of no run: it is compared as before there were outcomes."""
+    rows = pd.DataFrame(
+        {"seed": [0, 1, 2] * 2, "method": ["a"] * 3 + ["b"] * 3, "standard_error": 1.0, "value": range(6)}
+    )
+    traced = rows.assign(
+        run=float("nan"),
+        measure=float("nan"),
+        shift="mean",
+        subset="",
+        level=float("nan"),
+        level_unit="",
+        metric="error",
+    )
+    cells = {"method": "b"}, {"method": "a"}
+    assert difference(traced, *cells) == difference(rows.assign(metric="error"), *cells)

@@ -61,7 +61,7 @@ def test_the_severity_page_without_a_method(home, method, measure, unlaid):
     without(home, "severity_degradation", method, measure)
     results = Study(PLANS["severity_degradation"], seeds=[0, 1]).results()  # two are enough, and faster
     name, told = METHODS[method].title, figures.standing_words(results)
-    assert (f"rows of corruption error of {name}." if measure else f"not published and left out: {name}.") in told
+    assert (f"corruption error of {name}." if measure else f"not published and left out: {name}.") in told
     rows = convolutional(results.rows)
     ranked = figures.ranking(rows, Study(PLANS["severity_degradation"]).methods)
     assert list(ranked["method"]) == [
