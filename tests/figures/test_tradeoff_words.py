@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -20,6 +21,7 @@ from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.contrasts import level
 from lib.figures import tables
 from lib.figures.prose import UNTOLD, systems_scope
+from lib.measures import Interval
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.runs import Results
 from lib.runs.plan import configs_of_systems
@@ -387,6 +389,18 @@ def test_what_is_kept_is_told_beside_a_constant_answer(results):
     assert found["attack-words"].endswith(", where a constant answer keeps 10 %.")
     weak = made_up(world=lambda *cell: 0.2 * value(*cell) if cell[1] == "autoattack" else value(*cell))
     weak = words.tradeoff_answer(replace(weak, rows=weak.rows.assign(dataset="cifar10")))["answer-best"]
-    assert "points below a constant answer" in weak and "above a constant answer" not in weak
+    assert " % (all shown to be below a constant answer); on clean" in weak
     elsewhere = words.tradeoff_answer(replace(results, rows=results.rows.assign(dataset="my_images")))
     assert not any("constant answer" in text for text in elsewhere.values())
+
+
+def test_several_that_are_not_told_apart_are_counted_beside_a_constant_answer(results, monkeypatch):
+    """Of ten classes: 10 % is as much as an answer without looking."""
+    rows = results.rows.assign(dataset="cifar10")
+    gaps = iter([3.0, 0.0, -4.0])
+    of = {1: Interval(1, 0.5, 1.5), 0: Interval(0, -1, 1), -1: Interval(-4, -5, -3)}
+    monkeypatch.setattr(words, "level", lambda rows, cell: of[int(np.sign(next(gaps)))] + 10)
+    told = words._excess(rows, ["simclr pgd", "acl", "deacl"], {})
+    assert told == " (1 shown to be above a constant answer and 1 shown to be below a constant answer)"
+    monkeypatch.setattr(words, "level", lambda rows, cell: of[0] + 10)
+    assert words._excess(rows, ["simclr pgd", "acl"], {}) == " (none shown to be above a constant answer)"

@@ -64,7 +64,8 @@ def _who_learns_best(rows: pd.DataFrame, found: dict[str, Interval], learners: l
         )
 
     def told(names: list[str], what: str) -> str:
-        numbers = listed([_percent(found[name]) for name in names])
+        means = [found[name].mean for name in names]
+        numbers = _percent(found[names[0]]) if len(names) == 1 else f"{min(means):.1f} to {max(means):.1f} %"
         return f"{led([title(name) for name in names], 'has', 'have')} the {what}, {numbers}"
 
     if len(best) == len(learners):

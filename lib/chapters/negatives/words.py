@@ -47,6 +47,7 @@ from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
 from lib.figures.systems_look import pgd_name
 from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
+from lib.verdicts import MARGIN
 
 FAR = 5.0  # points: so much more than random weights is learnt
 
@@ -91,7 +92,9 @@ def negatives_words(rows: Rows) -> dict[str, str]:
 
 def moved(gap: Interval, where: str) -> str:
     """gains 1.2 [0.4, 2.0] points on clean images"""
-    return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{mark(gap)}"
+    small = -MARGIN < gap.low and gap.high < MARGIN and not gap.sign
+    decided = f" (no effect beyond ±{MARGIN:g})" if small else mark(gap)
+    return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{decided}"
 
 
 def negatives_answer(rows: Rows) -> str:

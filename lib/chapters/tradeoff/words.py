@@ -122,8 +122,10 @@ def _best(rows: pd.DataFrame) -> str:
 
 
 def _levels(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object]) -> str:
-    """31.0 [28.5, 33.5] % and 29.0 [27.0, 31.0] %"""
-    return listed([f"{level(rows, cell | {'system': system})} %" for system in systems])
+    """31.0 [28.5, 33.5] %, or of several systems 29.0 to 31.0 %"""
+    found = [level(rows, cell | {"system": system}) for system in systems]
+    means = [own.mean for own in found]
+    return f"{found[0]} %" if len(found) == 1 else f"{min(means):.1f} to {max(means):.1f} %"
 
 
 def _excess(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object]) -> str:
@@ -131,9 +133,17 @@ def _excess(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object])
     kept = constant(rows)
     if kept is None:
         return ""
-    above, below = (f"{{}} points {place} a constant answer" for place in ("above", "below"))
     gaps = [level(rows, cell | {"system": system}) - kept for system in systems]
-    return f" ({listed([by_sign(gap, above, below, f'{above}, undecided') for gap in gaps])})"
+    if len(gaps) == 1:
+        above, below = (f"{{}} points {place} a constant answer" for place in ("above", "below"))
+        return f" ({by_sign(gaps[0], above, below, f'{above}, undecided')})"
+    counts = {"above": sum(gap.sign > 0 for gap in gaps), "below": sum(gap.sign < 0 for gap in gaps)}
+    told = [
+        f"{'all' if count == len(gaps) else count or 'none'} shown to be {place} a constant answer"
+        for place, count in counts.items()
+        if count or (place == "above" and counts["below"] < len(gaps))
+    ]
+    return f" ({listed(told)})"
 
 
 def _constant_told(rows: pd.DataFrame) -> str:
