@@ -12,7 +12,7 @@ from scipy.special import expit, logit
 from shorthand import unfolded
 
 from lib import contrasts as claims
-from lib.cells import COMPARED, has
+from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, PGD_CELL, has
 from lib.chapters.tradeoff import claims as chapter_claims
 from lib.chapters.tradeoff.claims import (
     ACCURACY_ROBUSTNESS,
@@ -305,7 +305,7 @@ def hand_made():
 
 def test_a_difference_of_systems_by_hand():
     """43 less 124/3 points; variances of 7 and 37/3 pooled on logits; of errors over images of 3 and 3 what is own."""
-    found = between(hand_made(), [("simclr pgd", "simclr")], {"clean": claims.CLEAN_CELL, "PGD": claims.PGD_CELL})
+    found = between(hand_made(), [("simclr pgd", "simclr")], {"clean": CLEAN_CELL, "PGD": PGD_CELL})
     assert list(found) == ["PGD, SimCLR, PGD less SimCLR"]  # of the first there is no clean row
     shares = (np.array([430, 1240 / 3]) + 0.5) / 1001
     slopes = shares * (1 - shares)
@@ -318,15 +318,15 @@ def test_a_difference_of_systems_by_hand():
 
 def test_a_difference_within_a_system_by_hand():
     one = hand_made()
-    found = within(one[one["seed"] == 0], ["simclr pgd", "simclr"], claims.CLEAN_CELL, claims.PGD_CELL, "lost")
+    found = within(one[one["seed"] == 0], ["simclr pgd", "simclr"], CLEAN_CELL, PGD_CELL, "lost")
     assert list(found) == ["SimCLR, lost"] and found["SimCLR, lost"].estimate().mean == 70 - 38
 
 
 def test_has_by_hand():
     data = hand_made()
-    assert has(data, "simclr", claims.CLEAN_CELL) and not has(data, "simclr pgd", claims.CLEAN_CELL)
-    assert has(data, "simclr", claims.PGD_CELL) and not has(data, "simclr", claims.AUTO_CELL)
-    assert not has(data, "acl", claims.PGD_CELL) and not has(data.iloc[:0], "simclr", claims.CLEAN_CELL)
+    assert has(data, "simclr", CLEAN_CELL) and not has(data, "simclr pgd", CLEAN_CELL)
+    assert has(data, "simclr", PGD_CELL) and not has(data, "simclr", AUTO_CELL)
+    assert not has(data, "acl", PGD_CELL) and not has(data.iloc[:0], "simclr", CLEAN_CELL)
     assert type(has(data, "simclr", {})) is bool
 
 

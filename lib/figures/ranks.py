@@ -34,10 +34,13 @@ def rank_chart(
     for method, line in ranks.iterrows():
         own = looks[method]
         axes.plot(range(last + 1), line, markersize=8, linewidth=3 if method in thick else 1.5, zorder=3, **own)
-        for x, label, side in ((0, f"{titles[method]}  {line.iloc[0]}", "right"),
-                               (last, f"{line.iloc[last]}  {titles[method]}", "left")):  # fmt: skip
-            axes.annotate(label, (x, line.iloc[x]), xytext=(-10 if x == 0 else 10, 0), textcoords="offset points",
-                          ha=side, va="center", color=own["color"], fontsize=11, annotation_clip=False)  # fmt: skip
+    for x, side in ((0, "right"), (last, "left")):
+        for rank, tied in ranks.groupby(ranks.columns[x]):
+            name = ", ".join(titles[method] for method in tied.index)  # of one rank, in one place
+            colour = looks[tied.index[0]]["color"] if len(tied) == 1 else "#444444"
+            label = f"{name}  {rank}" if x == 0 else f"{rank}  {name}"
+            axes.annotate(label, (x, rank), xytext=(-10 if x == 0 else 10, 0), textcoords="offset points",
+                          ha=side, va="center", color=colour, fontsize=11, annotation_clip=False)  # fmt: skip
     axes.set(xticks=range(last + 1), yticks=[], xlim=(-0.2, last + 0.2), ylim=(len(ranks) + 0.5, 0.5))
     slant = {"rotation": 40, "ha": "right", "rotation_mode": "anchor"} if turned else {}
     axes.set_xticklabels(words, fontsize=10.5, **slant)

@@ -195,7 +195,10 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
         f"stands among those here and nothing about others. Broken line: as many right as on clean images. {scope}",
         alt=f"Scatter chart of accuracy on corrupted against accuracy on clean images for {len(runs)} runs, with a "
         f"line of slope {line[0]:.2f} on logit axes. Mean height above the line of the other methods in points: "
-        + "; ".join(f"{title(method)} {own['above line'].mean:+.1f}" for method, own in _by_method(runs).items())
+        + "; ".join(
+            f"{title(method)} {number(own['above line'].mean, 1, plus=True)}"
+            for method, own in _by_method(runs).items()
+        )
         + ".",
         data=readable(runs[["clean", "corrupted", "above line"]].reset_index()).rename(
             columns={
