@@ -38,9 +38,8 @@ class Interval:
     high: float
 
     def __str__(self) -> str:
-        if np.isnan(self.low):
-            return f"{self.mean:.1f}"
-        return f"{self.mean:.1f} [{self.low:.1f}, {self.high:.1f}]"
+        mean, low, high = (round(float(own), 1) + 0.0 for own in (self.mean, self.low, self.high))  # no -0.0
+        return f"{mean:.1f}" if np.isnan(low) else f"{mean:.1f} [{low:.1f}, {high:.1f}]"
 
     def __neg__(self) -> Self:
         return replace(self, mean=-self.mean, low=-self.high, high=-self.low)

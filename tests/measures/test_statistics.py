@@ -23,6 +23,15 @@ from lib.measures.statistics import _inverse_trigamma, false_discovery, is_share
 from lib.paired import PAIRED
 
 
+def test_what_is_rounded_to_zero_has_no_sign():
+    assert str(Interval(-0.04, -1.26, 0.04)) == "0.0 [-1.3, 0.0]" and str(Interval(-0.0, np.nan, np.nan)) == "0.0"
+
+
+@given(st.floats(-1e4, 1e4))
+def test_numbers_are_written_as_they_are_rounded(value):
+    assert float(str(Interval(value, np.nan, np.nan))) == float(f"{value:.1f}")
+
+
 def test_three_seeds_by_hand():
     found = interval([40, 41, 42])
     assert found.mean == 41
