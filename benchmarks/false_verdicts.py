@@ -18,16 +18,12 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.chapters import PLANS
+from lib.chapters import FOLDERS, PLANS
 from lib.contrasts import SYSTEM, convolutional
 from lib.paired import PAIRED
 from lib.runs import Study
 from lib.verdicts import HOLDS, REVERSED, Claim, judged
 
-CHAPTERS = {
-    "severity_degradation": "severity", "augmentation_invariance": "augmentation",
-    "accuracy_robustness_tradeoff": "tradeoff", "non_semantic_negatives": "negatives", "relicv2_ood": "relicv2",
-}  # fmt: skip
 CELL = ("measure", "shift", "subset", "level", "level_unit", "metric")
 
 
@@ -68,8 +64,10 @@ def main(rounds: int) -> None:
     total: Counter[str] = Counter()
     for number in range(rounds):
         generator = np.random.default_rng(number)
-        for study, folder in CHAPTERS.items():
+        for study, folder in FOLDERS.items():
             chapter = importlib.import_module(f"lib.chapters.{folder}")
+            if not hasattr(chapter, "CLAIMS"):  # the methods page, which asks no paper
+                continue
             rows = Study(PLANS[study]).results().rows
             for _, own in rows.groupby("dataset"):
                 named = chapter.with_wide(own) if folder == "augmentation" else own

@@ -21,20 +21,16 @@ def near(found: Contrasts) -> Contrasts:
     return {f"{words}, plus {NEAR:g} point": gap + NEAR for words, gap in found.items()}
 
 
-# Encoders of the study of augmentations, which a method and an augmentation tell apart
-
-WHITENED, CHANCE = "whitened similarity", "whitened chance"
+# Of encoders that a method and an augmentation tell apart
+WHITENED, WHITENED_CHANCE = "whitened similarity", "whitened chance"
 NEAR = 1.0  # points: so little below the best is at it, about the standard error of an accuracy on 2,000 images
 ALIKE = 5.0  # hundredths of a cosine, or points of shape bias: of these what is less hardly matters
 
-# Systems of the study of attacks, which a column "system" tells apart
+# Of systems under attack, which a column "system" tells apart
 CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
-
-
 PGD_CELL = {"shift": "pgd", "level": AT, "metric": "accuracy"}
 AUTO_CELL = {"shift": "autoattack", "level": AT, "metric": "accuracy"}
 CORRUPTED = {"level_unit": MEAN_SEVERITY, "metric": "error"}  # whatever the shift
-
 
 COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by side
 
@@ -78,7 +74,7 @@ def within(
     }
 
 
-# Systems of the study of negatives without semantics
+# Of test sets out of domain
 PACS = {"PACS art": "pacs-art", "PACS cartoon": "pacs-cartoon", "PACS sketch": "pacs-sketch"}  # name of a set: shift
 # Name of a set out of domain: shift and metric of its rows, and whether more is better (1) or worse (-1)
 OUT_OF_DOMAIN = {
@@ -88,12 +84,10 @@ OUT_OF_DOMAIN = {
     "cifar10-shift": ("cifar10-shift", "balanced error", -1),
 }
 
-# Sets, and those of `SHIFTED` below, that are made of the same test images
-OWN_PICTURES = (
+# Sets that are made of the same test images
+OWN_IMAGES = (
     "corruptions", "stylised", "C-bar", "scenes background", "scenes light", "scenes pose",
 )  # fmt: skip
-
-
 IN_DOMAIN = {"shift": CLEAN, "metric": "probe accuracy"}
 
 
@@ -140,7 +134,7 @@ def mean_of_sets(rows: pd.DataFrame, found: pd.DataFrame, of: Sequence[str] | No
     having = found[found["system"].isin(rows["system"])]["set"].value_counts()
     whole = having.index[having == len(rows.drop_duplicates(run))]
     found = found[found["set"].isin(whole)]
-    found = found.assign(source=found["set"].mask(found["set"].isin(OWN_PICTURES), "own"))
+    found = found.assign(source=found["set"].mask(found["set"].isin(OWN_IMAGES), "own"))
     errors = found.groupby([*run, "source"])["standard_error"].sum() ** 2
     means = found.groupby(run).agg(value=("value", "mean"), sets=("set", "size"))
     means = means.assign(standard_error=np.sqrt(errors.groupby(run).sum()) / means["sets"]).reset_index()

@@ -1,4 +1,4 @@
-"""Contrasts: sums of cells of tidy rows, such as a difference of two systems, with intervals; means over test sets.
+"""Contrasts: sums of cells of tidy rows, such as a difference of two systems, with intervals.
 
 One model stands behind every difference of the book. Rows are numbers of runs; runs of one system with other seeds are
 its replicates. See `Contrast.estimate`, and `lib.measures.statistics.pooled` for what systems lend each other.
@@ -312,15 +312,12 @@ def difference(rows: pd.DataFrame, more: Cell, less: Cell) -> Estimate:
 
 def picked(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
     """The rows with the column values of `cell`; None picks those where there is none, as of a level."""
-    return rows[_mask(rows, cell)] if cell else rows
-
-
-def _mask(rows: pd.DataFrame, cell: Cell) -> np.ndarray:
-    """Which rows have the column values of `cell`, (N,) bool."""
+    if not cell:
+        return rows
     found = np.ones(len(rows), dtype=bool)
     for column, value in cell.items():
         found &= (rows[column].isna() if value is None else rows[column] == value).to_numpy()
-    return found
+    return rows[found]
 
 
 def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:

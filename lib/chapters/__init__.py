@@ -5,7 +5,7 @@ from importlib import import_module
 from lib.runs import Plan
 
 # A study's name, which is also its notebook's, and the folder of its chapter.
-_FOLDERS = {
+FOLDERS = {
     "methods": "methods",
     "severity_degradation": "severity",
     "augmentation_invariance": "augmentation",
@@ -13,4 +13,4 @@ _FOLDERS = {
     "non_semantic_negatives": "negatives",
     "relicv2_ood": "relicv2",
 }
-PLANS: dict[str, Plan] = {name: import_module(f"{__name__}.{folder}.plan").PLAN for name, folder in _FOLDERS.items()}
+PLANS: dict[str, Plan] = {name: import_module(f"{__name__}.{folder}.plan").PLAN for name, folder in FOLDERS.items()}

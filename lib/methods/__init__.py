@@ -5,9 +5,9 @@ A method is a module with an `encoder`, a tuple of `views`, `uses_labels`, and
 - `forward(views)` (or `forward(views, labels)`) -> a dict of named loss terms, whose sum is minimised;
 - `after_step(progress)`, called after every optimiser step with the share of training that is done.
 
-One that keeps something of a batch for later ones, such as keys in a queue, has `after_batch()`, called after the last
-step of each batch, of which replays take several (`lib.training.attack`). One whose loss has no gradient through some
-of its views names the numbers of the others as `queries`.
+One that keeps something of a batch, such as keys for a queue or a view beside its own, has `after_batch()`, called
+after the last step of each batch, of which replays take several (`lib.training.attack`). One whose loss has no gradient
+through some of its views names the numbers of the others as `queries`.
 
 One that `needs_attack` compares adversarial `views` with the same views without perturbation: `forward(views, clean)`
 (or `forward(views, clean, labels)`), and `weakness` of the same arguments -> a scalar or (N,), which the attack raises;

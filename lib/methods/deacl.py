@@ -6,6 +6,7 @@ The second of the paper's two stages; the first trains the teacher without an ad
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Self
 
 import torch
 from torch import Tensor, nn
@@ -30,7 +31,31 @@ class Settings:
         object.__setattr__(self, "teacher_epochs", epochs)
 
 
-class DeACL(nn.Module):
+class Distilled(nn.Module):
+    """A student that starts as a copy of its teacher, an encoder that does not learn."""
+
+    uses_labels = False
+    needs_attack = True
+    target_is_fixed = True  # by a teacher that does not learn: what the attack compared with serves the loss as well
+    teacher = "simclr"  # the method whose encoder the engine hands over
+
+    def __init__(self, encoder: nn.Module, teacher: nn.Module) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.encoder.load_state_dict(teacher.state_dict())
+        self.teacher_encoder = slow_copy(teacher).eval()
+
+    def train(self, mode: bool = True) -> Self:
+        """The student's mode: the teacher normalises by the statistics that it was trained with, always."""
+        super().train(mode)
+        self.teacher_encoder.eval()
+        return self
+
+    def after_step(self, progress: float) -> None:
+        pass
+
+
+class DeACL(Distilled):
     """Features are compared as they are, without a projector, and the student starts as a copy of its teacher.
 
     Clean and adversarial images pass the student in one batch. All three as in the authors' code; its views are crops
@@ -38,16 +63,9 @@ class DeACL(nn.Module):
     """
 
     views = SIMCLR[:1]
-    uses_labels = False
-    needs_attack = True
-    target_is_fixed = True  # by a teacher that does not learn: what the attack compared with serves the loss as well
-    teacher = "simclr"  # the method whose encoder the engine hands over
 
     def __init__(self, encoder: nn.Module, settings: Settings, teacher: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.encoder.load_state_dict(teacher.state_dict())
-        self.teacher_encoder = slow_copy(teacher).eval()
+        super().__init__(encoder, teacher)
         self.robustness = settings.robustness
 
     def forward(self, views: list[Tensor], clean: list[Tensor], target: Tensor | None = None) -> dict[str, Tensor]:
@@ -71,15 +89,6 @@ class DeACL(nn.Module):
     def target(self, clean: list[Tensor]) -> Tensor:
         """The teacher's features (N, D)."""
         return self.teacher_encoder(clean[0]).float()
-
-    def train(self, mode: bool = True) -> DeACL:
-        """The student's mode: the teacher normalises by the statistics that it was trained with, always."""
-        super().train(mode)
-        self.teacher_encoder.eval()
-        return self
-
-    def after_step(self, progress: float) -> None:
-        pass
 
 
 METHOD = Method("DeACL", "distillation", DeACL, Settings, PROTOCOL, attacked=True)

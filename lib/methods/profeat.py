@@ -15,10 +15,9 @@ from torch.nn import functional as F
 
 from lib.errors import one_of
 from lib.inputs import real, whole, whole_or_none
-from lib.methods.deacl import distance
+from lib.methods.deacl import Distilled, distance
 from lib.methods.method import Method
 from lib.methods.simclr import nt_xent
-from lib.methods.target import slow_copy
 from lib.precision import full_precision
 from lib.views import SUPERVISED, draw, render_checked
 
@@ -60,7 +59,7 @@ class Settings:
         object.__setattr__(self, "teacher_epochs", epochs)
 
 
-class ProFeAT(nn.Module):
+class ProFeAT(Distilled):
     """Student and teacher are compared by their features and by what one projector makes of these.
 
     The student starts as a copy of its teacher, and clean and adversarial images pass it in batches of their own, as in
@@ -73,16 +72,9 @@ class ProFeAT(nn.Module):
     """
 
     views = (STRONG,)
-    uses_labels = False
-    needs_attack = True
-    target_is_fixed = True  # what is used of it in the loss: the teacher's features
-    teacher = "simclr"  # the method whose encoder the engine hands over
 
     def __init__(self, encoder: nn.Module, settings: Settings, teacher: nn.Module) -> None:
-        super().__init__()
-        self.encoder = encoder
-        self.encoder.load_state_dict(teacher.state_dict())
-        self.teacher_encoder = slow_copy(teacher).eval()
+        super().__init__(encoder, teacher)
         self.projector = Projector(encoder.features, settings.hidden, settings.projection)
         if settings.projector == "random":
             self.projector.orthogonal_().requires_grad_(False)
@@ -141,14 +133,8 @@ class ProFeAT(nn.Module):
         shown = clean[0] if self.shown is None else self.shown
         return self.teacher_encoder(torch.cat((shown, clean[0]))).float().unflatten(0, (2, -1))
 
-    def train(self, mode: bool = True) -> ProFeAT:
-        """The student's mode: the teacher normalises by the statistics that it was trained with, always."""
-        super().train(mode)
-        self.teacher_encoder.eval()
-        return self
-
-    def after_step(self, progress: float) -> None:
-        self.shown = None
+    def after_batch(self) -> None:
+        self.shown = None  # after all replays of the batch
 
 
 METHOD = Method("ProFeAT", "distillation", ProFeAT, Settings, PROTOCOL, attacked=True)

@@ -6,7 +6,6 @@ import json
 import re
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
@@ -395,12 +394,16 @@ def test_what_is_kept_is_told_beside_a_constant_answer(results):
 
 
 def test_several_that_are_not_told_apart_are_counted_beside_a_constant_answer(results, monkeypatch):
-    """Of ten classes: 10 % is as much as an answer without looking."""
+    """Of ten classes 10 % is as much as an answer without looking."""
     rows = results.rows.assign(dataset="cifar10")
-    gaps = iter([3.0, 0.0, -4.0])
-    of = {1: Interval(1, 0.5, 1.5), 0: Interval(0, -1, 1), -1: Interval(-4, -5, -3)}
-    monkeypatch.setattr(words, "level", lambda rows, cell: of[int(np.sign(next(gaps)))] + 10)
-    told = words._excess(rows, ["simclr pgd", "acl", "deacl"], {})
-    assert told == " (1 shown to be above a constant answer and 1 shown to be below a constant answer)"
-    monkeypatch.setattr(words, "level", lambda rows, cell: of[0] + 10)
-    assert words._excess(rows, ["simclr pgd", "acl"], {}) == " (none shown to be above a constant answer)"
+    above, at, below = Interval(13.0, 12.0, 14.0), Interval(10.0, 9.0, 11.0), Interval(6.0, 5.0, 7.0)
+
+    def told(*levels):
+        found = iter(levels)
+        monkeypatch.setattr(words, "level", lambda rows, cell: next(found))
+        return words._excess(rows, ["a", "b", "c"][: len(levels)], {})
+
+    one_of_each = " (1 shown to be above a constant answer and 1 shown to be below a constant answer)"
+    assert told(above, at, below) == one_of_each
+    assert told(at, at) == " (none shown to be above a constant answer)"
+    assert told(below, below) == " (all shown to be below a constant answer)"

@@ -231,6 +231,8 @@ def test_a_view_is_of_one_batch():
     cut(method, {"images": images(COUNT)}, torch.Generator())
     with_own = method.taught([pictures()[0].float()])
     method.after_step(0.1)
+    assert torch.equal(method.taught([pictures()[0].float()]), with_own)  # a replay has the views of its batch
+    method.after_batch()
     assert method.shown is None
     without = method.taught([pictures()[0].float()])
     assert torch.equal(without[0], without[1]) and torch.equal(with_own[1], without[1])

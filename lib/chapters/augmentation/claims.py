@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.cells import ALIKE, CHANCE, NEAR, WHITENED, near
+from lib.cells import ALIKE, NEAR, WHITENED, WHITENED_CHANCE, near
 from lib.contrasts import Contrasts, Kept, estimates, of_two, picked, present
 from lib.images.downstream import DOWNSTREAM
 from lib.measures import Estimate
@@ -158,7 +158,7 @@ def above_chance(rows: pd.DataFrame) -> pd.DataFrame:
     a high s and shows nothing by it. The error of c, a mean over thousands of pairs, is taken to be zero.
     """
     run = [name for name in ("method", "augmentation", "encoder", "seed", "shift", "subset") if name in rows]
-    similar, chance = (rows[rows["metric"] == metric] for metric in (WHITENED, CHANCE))
+    similar, chance = (rows[rows["metric"] == metric] for metric in (WHITENED, WHITENED_CHANCE))
     both = similar.merge(chance[[*run, "value"]], on=run, suffixes=("", " by chance"))
     scale = 100 / (100 - both["value by chance"])
     value = (both["value"] - both["value by chance"]) * scale

@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from lib.cells import CHANCE, WHITENED
+from lib.cells import WHITENED, WHITENED_CHANCE
 from lib.chapters.augmentation.arms import (
     arm_dots,
     arm_look,
@@ -35,9 +35,9 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     In percent of the way from any two images of the set (0) to the same image (100): `claims.above_chance`.
     """
     one_of(method, METHODS, "method")
-    runs = _named(above_chance(chosen_arms(rows, WHITENED, CHANCE)))
+    runs = _named(above_chance(chosen_arms(rows, WHITENED, WHITENED_CHANCE)))
     if runs.empty:
-        raise BadInput(f"this figure needs rows with the metrics {WHITENED!r} and {CHANCE!r} of one set")
+        raise BadInput(f"this figure needs rows with the metrics {WHITENED!r} and {WHITENED_CHANCE!r} of one set")
     table, arms = with_references(arm_summary(runs, "set"), method, "views of objects")
     sets = list(dict.fromkeys(table["set"]))
     use_style()

@@ -293,7 +293,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
     ]
 
     def rise(shift: str, points: float) -> str:
-        return f"{spaced(shift)} ({points:+.1f})"
+        return f"{spaced(shift)} ({round(points, 1) + 0.0:+.1f})"
 
     return (
         f"On average over {_systems(pairs)}, an adversary in training {listed(told)}. It costs most under "
