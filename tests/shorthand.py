@@ -53,6 +53,12 @@ def transcribed(variances, degrees):
     return np.inf, common, np.full(count, common)
 
 
+def told(mean, width):
+    """What a table says of an interval, which has no minus zero."""
+    low, high = (round(mean + side * width, 1) + 0.0 for side in (-1, 1))
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
 def half_width(means, more, less, error, images=1000, scale=lambda share: share * (1 - share)):
     """Half the interval of the difference of two systems in one cell, where all that have the cell have these `means`
     in percent, and three seeds at -1, 0 and 1 points around them; see `student`."""

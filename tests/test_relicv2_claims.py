@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.special import expit, logit
 from shorthand import unfolded
 
-from lib.cells import OWN_PICTURES
+from lib.cells import OWN_IMAGES
 from lib.chapters.relicv2 import claims
 from lib.chapters.relicv2.claims import (
     RELICV2_CONTROLS,
@@ -425,7 +425,7 @@ def test_the_mean_over_shifts_by_hand():
 
 
 def test_all_sets_of_the_same_images_go_together():
-    assert {*OWN_SETS, *SCENE_SETS} == set(SHIFTED) & set(OWN_PICTURES)
+    assert {*OWN_SETS, *SCENE_SETS} == set(SHIFTED) & set(OWN_IMAGES)
 
 
 def test_the_mean_over_shifts_stands_on_sets_that_all_runs_have():

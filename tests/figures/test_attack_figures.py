@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from scipy import stats
-from shorthand import half_width, unfolded
+from shorthand import half_width, told, unfolded
 from worlds.attacks import (
     ADVERSARIAL,
     AGGREGATED,
@@ -60,10 +60,6 @@ def half(seeds=3, error=IMAGE_ERROR, deviation=SEED_ERROR):
 def share(mean, error=IMAGE_ERROR):
     """The interval of an accuracy whose seeds lie at -1, 0 and 1 points around `mean`."""
     return share_interval(mean + np.array([-1.0, 0.0, 1.0]), [error] * 3)
-
-
-def told(mean, width):
-    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
 
 
 def without(rows, column, value):

@@ -10,7 +10,7 @@ from contract import check_apart, check_words
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
-from shorthand import half_width
+from shorthand import half_width, told
 from worlds.negatives import IMAGE_ERROR, MEASURES, METHOD, made_up, parts_of, quick, score, without
 
 from lib.chapters.negatives import cues as negatives
@@ -39,10 +39,6 @@ def half(gain, clean=50.0, arm="moco patch", error=IMAGE_ERROR, systems=tuple(NE
 def share(mean, error=IMAGE_ERROR):
     """The interval of an accuracy whose seeds lie at -1, 0 and 1 points around `mean`."""
     return share_interval(mean + np.array([-1.0, 0.0, 1.0]), [error] * 3)
-
-
-def told(mean, width):
-    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
 
 
 ATTACKED = [name for name in NEGATIVES if NEGATIVES[name].role != "sweep"]

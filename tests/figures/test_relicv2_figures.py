@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, logit
-from shorthand import half_width
+from shorthand import half_width, told
 from worlds.relicv2 import CHANGE, IMAGE_ERROR, MEASURES, SHIFTS, SKILL, extra, made_up, quick, skill, without
 
 from lib.chapters.relicv2 import domains as relicv2
@@ -53,10 +53,6 @@ def sketched(name):
 def share(mean, error=IMAGE_ERROR):
     """The interval of an accuracy whose seeds lie at -1, 0 and 1 points around `mean`."""
     return share_interval(mean + np.array([-1.0, 0.0, 1.0]), [error] * 3)
-
-
-def told(mean, width):
-    return f"{mean:.1f} [{mean - width:.1f}, {mean + width:.1f}]"
 
 
 FIGURES = {

@@ -337,12 +337,12 @@ def test_no_queue_holds_an_image_of_the_batch_and_each_batch_enters_it_once(name
         assert (before != after).any(dim=1).sum() == 16
 
 
-def test_queues_of_a_method_of_one_s_own_need_no_more_than_a_hook():
+def test_a_method_with_a_queue_has_the_hook_that_fills_it():
     assert QUEUED == ["moco_v2", "nnclr"]
     for name, method in METHODS.items():
         held = {"queue": 64} if name == "swav" else {}
         queued = any(isinstance(part, Queue) for part in small_method(name, **held).modules())
-        assert queued == hasattr(method.build, "after_batch"), name
+        assert not queued or hasattr(method.build, "after_batch"), name
 
 
 def test_swav_s_queues_take_a_batch_once():
