@@ -45,9 +45,18 @@ def test_faults_are_found(tmp_path, html, fault):
     assert found.startswith("a/b holds") and fault in found
 
 
-# Sizes in files of the clone, each text on the left once. A book shows that it is made: every cell and every run of it
-# is executed, and what is learned from so little is not asked for.
+# Sizes in files of a clone, each text on the left once. A book shows that it is made: every cell and every run of it
+# is executed, and what is learned from so little is not asked for. Rows may be published of the quick preset too, so
+# that its own sizes are cut where everything is computed.
 CUTS = {
+    "lib/images/__init__.py": {
+        '"train": 10_000, "validation": 1_000}': '"train": 400, "validation": 100}',
+        "SCENES_SIZE.get(split, 2_000)": "SCENES_SIZE.get(split, 400)",
+        "SCENES_BLOCK = 1_000 ": "SCENES_BLOCK = 100 ",
+    },
+    "lib/training/masks.py": {"\nTRAINED_ON = 5_000 ": "\nTRAINED_ON = 240 ", "\nBATCHES = 100 ": "\nBATCHES = 10 "},
+}
+CUTS_OF_QUICK = {
     "lib/runs/presets.py": {
         "            2_000,\n            300,\n": "            400,\n            60,\n",
         "            epochs=4,\n": "            epochs=1,\n",
@@ -58,12 +67,6 @@ CUTS = {
             "[RobustAccuracy(30, (2, 8), 10, 1), SyntheticInvariance(30, 4)]"
         ),
     },
-    "lib/images/__init__.py": {
-        '"train": 10_000, "validation": 1_000}': '"train": 400, "validation": 100}',
-        "SCENES_SIZE.get(split, 2_000)": "SCENES_SIZE.get(split, 400)",
-        "SCENES_BLOCK = 1_000 ": "SCENES_BLOCK = 100 ",
-    },
-    "lib/training/masks.py": {"\nTRAINED_ON = 5_000 ": "\nTRAINED_ON = 240 ", "\nBATCHES = 100 ": "\nBATCHES = 10 "},
 }
 LIVE = ("2000", "400")  # images to train on in a notebook's live cell
 
@@ -82,16 +85,29 @@ def clone(tmp_path_factory):
         if (paths.ROOT / name).is_file():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(paths.ROOT / name, home / name)
-    for name, cuts in CUTS.items():
-        for given, less in cuts.items():
-            text = (home / name).read_text()
-            assert text.count(given) == 1, (name, given)
-            (home / name).write_text(text.replace(given, less))
+    cut(home, CUTS)
     live = [path for path in (home / "notebooks").glob("*.ipynb") if LIVE[0] in path.read_text()]
     assert len(live) >= 5  # not of every page: that of methods has a preset's
     for path in live:
         path.write_text(path.read_text().replace(*LIVE))
     return home
+
+
+@pytest.fixture(scope="module")
+def quick_clone(clone, tmp_path_factory):
+    """That one with the least of the quick preset."""
+    home = tmp_path_factory.mktemp("quick clone of the book")
+    shutil.copytree(clone, home, ignore=shutil.ignore_patterns("_build"), dirs_exist_ok=True)
+    cut(home, CUTS_OF_QUICK)
+    return home
+
+
+def cut(home, cuts):
+    for name, own in cuts.items():
+        for given, less in own.items():
+            text = (home / name).read_text()
+            assert text.count(given) == 1, (name, given)
+            (home / name).write_text(text.replace(given, less))
 
 
 def run(*command, cwd, **environment):
@@ -138,11 +154,11 @@ def test_published_book_is_whole(clone, tmp_path):
         assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
 
 
-def test_quick_book_is_trained_here_and_now(clone, tmp_path):
+def test_quick_book_is_trained_here_and_now(quick_clone, tmp_path):
     """Every notebook is executed and every run of it trained, of one seed and with the fewest steps. The pages of the
     toolbox, which are the published book's, are left out."""
     home = tmp_path / "small clone of the book"
-    shutil.copytree(clone, home, ignore=shutil.ignore_patterns("_build"))
+    shutil.copytree(quick_clone, home)
     toc = (home / "_toc.yml").read_text()
     (home / "_toc.yml").write_text(toc[: toc.index("  - caption: The toolbox")])
     done = run(
@@ -213,12 +229,12 @@ def test_a_notebook_that_stops_is_one_sentence(two_notebooks):
         book.execute({}, two_notebooks / "copy")
 
 
-def test_papermill_on_real_images_with_lists_as_strings(clone, real_cifar10, tmp_path):
+def test_papermill_on_real_images_with_lists_as_strings(quick_clone, real_cifar10, tmp_path):
     command = [NOTEBOOK.name, str(tmp_path / "out.ipynb"), *QUIETLY]
     given = {"dataset": "cifar10", "methods": '["simclr","byol"]', "seeds": "[0, 1]", "preset": "quick"}
     for name, value in given.items():
         command += ["-p", name, value]
-    done = papermill(*command, cwd=clone / "notebooks")
+    done = papermill(*command, cwd=quick_clone / "notebooks")
     assert done.returncode == 0, done.stderr[-3000:]
     outputs = [cell.get("outputs") for cell in json.loads((tmp_path / "out.ipynb").read_text())["cells"]]
     text, provenance = json.dumps(outputs), json.dumps(outputs[-1])  # the paper's own numbers name other methods too
