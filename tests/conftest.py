@@ -91,3 +91,13 @@ def short_auto_attack(monkeypatch):
         return whole(self, *arguments, **options)
 
     monkeypatch.setattr(package.AutoAttack, "run_standard_evaluation", run)
+
+
+@pytest.fixture
+def one_thread(monkeypatch):
+    """Here, and in processes that a test starts: one that has a pool of threads and is forked waits for it for ever."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    yield
+    torch.set_num_threads(threads)

@@ -209,8 +209,6 @@ import itertools, os, signal, sys
 from lib import images
 images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
 sys.path.insert(0, sys.argv[1])
-import torch
-torch.set_num_threads(int(sys.argv[2]))
 from test_engine import config
 from lib.measures import Accuracy
 from lib.runs import compute
@@ -231,13 +229,13 @@ for line in sys.stdin:  # a process each, forked where nothing has run yet: to i
 """
 
 
-def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch):
+def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch, one_thread):
     """Killed before the first file that it writes is in its place, then before the second one, and so on."""
     whole = compute([config("byol")], [Accuracy()], progress=False)
     key = whole[0][0]["key"]
     expected = (store.folder(key) / "weights.safetensors").read_bytes()
     monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
-    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(torch.get_num_threads())]
+    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__)]
     done = subprocess.run(command, input="1\n2\n3\n0\n", stdout=subprocess.PIPE, text=True, check=True)
     assert done.stdout.split() == [*[str(-signal.SIGKILL)] * 3, key, "0"]
     assert (store.folder(key) / "weights.safetensors").read_bytes() == expected

@@ -101,7 +101,6 @@ from pathlib import Path
 sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
 from test_trainer import KILLED, data, fresh
 from lib.training import train, trainer
-torch.set_num_threads(int(sys.argv[3]))
 moments = {"step": (trainer, "learning_rate"), "saving": (torch, "save"), "saved": (os, "replace")}
 def train_until_killed(moment, call):
     owner, name = moments[moment]
@@ -124,12 +123,12 @@ for line in sys.stdin:  # a process each, forked where nothing has run yet: to i
 """
 
 
-def test_kill_9_at_any_moment_changes_nothing(tmp_path):
+def test_kill_9_at_any_moment_changes_nothing(tmp_path, one_thread):
     """The child saves after every step, goes on from the one before it, and is killed in a step, in the middle of a
     checkpoint, and between the checkpoint and its name."""
     whole = digest(run(name="byol", plan=KILLED, network=True)[0])
     checkpoint = tmp_path / "checkpoint.pt"
-    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(checkpoint), str(torch.get_num_threads())]
+    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(checkpoint)]
     done = 0
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as children:
         for moment, call in (("step", 2), ("saving", 3), ("saved", 3)):
