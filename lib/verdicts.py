@@ -74,6 +74,26 @@ class Verdict:
         return self.difference is not None
 
 
+@dataclass(frozen=True)
+class Headline:
+    """An answer in one plain sentence, by what one claim turns out to be; `topic` is a word or two for a figure.
+
+    Each sentence says as much as its verdict does, without a number.
+    """
+
+    topic: str
+    claim: str  # its name
+    holds: str
+    reversed: str
+    no_effect: str
+    undecided: str
+
+    def told(self, verdict: str) -> str:
+        """The sentence of one of the verdicts; of what is not tested, that it is not."""
+        sentences = {HOLDS: self.holds, REVERSED: self.reversed, NO_EFFECT: self.no_effect, UNDECIDED: self.undecided}
+        return sentences.get(verdict, "These rows do not hold what the answer is judged by.")
+
+
 def named(claims: Sequence[Claim], name: str) -> Claim:
     """The one of `claims` with this name. Raises BadInput, with the names that there are, for another."""
     by_name = {claim.name: claim for claim in claims}

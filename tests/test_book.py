@@ -22,7 +22,7 @@ from lib.figures import standing_words
 from lib.runs import PRESETS, Study
 from lib.runs.plan import all_systems, configs_of, datasets_of
 
-PAGES = sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb"))  # each is a study's name
+PAGES = sorted(PLANS)  # each study has one
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
 QUIETLY = ("--no-progress-bar", "--start-timeout", "3600")  # seconds that a kernel may take to start
 

@@ -28,7 +28,7 @@ LAYERS = (
     ("cells", "contrasts", "controls", "designs", "effective", "paired", "verdicts"),
     ("figures",),
     ("chapters",),
-    ("api", "book"),
+    ("api", "book", "overview"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -100,7 +100,7 @@ def general() -> list[Path]:
     return [
         path
         for path in FILES
-        if room_of(".".join(path.relative_to(ROOT).parts)) not in ("chapters", "api.py", "book.py")
+        if room_of(".".join(path.relative_to(ROOT).parts)) not in ("chapters", "api.py", "book.py", "overview.py")
     ]
 
 

@@ -75,7 +75,7 @@ def test_the_severity_page_without_a_method(home, method, measure, unlaid):
     assert name not in figure.alt and name not in set(figure.data["method"])
 
 
-@pytest.mark.parametrize("page", sorted(path.stem for path in (paths.ROOT / "notebooks").glob("*.ipynb")))
+@pytest.mark.parametrize("page", PLANS)
 def test_every_page_says_it_before_its_first_section(page):
     cells = json.loads((paths.ROOT / "notebooks" / f"{page}.ipynb").read_text())["cells"]
     (place,) = [number for number, cell in enumerate(cells) if "".join(cell["source"]) == "figures.standing(results)"]

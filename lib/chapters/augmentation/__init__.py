@@ -1,6 +1,13 @@
 """Chapter 2: which invariances augmentations teach, and which tasks they help or hurt."""
 
-from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, CLAIMS, with_wide
+from lib.chapters.augmentation.claims import (
+    AUGMENTATION_CAUSES,
+    AUGMENTATION_INVARIANCE,
+    CLAIMS,
+    HEADLINE,
+    PAPER,
+    with_wide,
+)
 from lib.chapters.augmentation.curves import similarity_curves
 from lib.chapters.augmentation.erasure import erasure_bars
 from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
@@ -19,6 +26,8 @@ from lib.chapters.augmentation.words import invariance_answer, invariance_causes
 
 __all__ = [
     "CLAIMS",
+    "HEADLINE",
+    "PAPER",
     "PLAN",
     "AUGMENTATION_CAUSES",
     "AUGMENTATION_INVARIANCE",

@@ -15,7 +15,7 @@ from lib.measures.rows import CLEAN, overall
 from lib.measures.statistics import LEVEL, false_discovery
 from lib.methods import METHODS
 from lib.runs.config import FUSIONS
-from lib.verdicts import Claim
+from lib.verdicts import Claim, Headline
 
 Cell = dict[str, object]
 
@@ -259,3 +259,14 @@ AUGMENTATION_CAUSES = (
 
 
 CLAIMS = (*AUGMENTATION_INVARIANCE, *AUGMENTATION_CAUSES)  # whose errors are controlled together, on a data set
+
+
+PAPER = AUGMENTATION_INVARIANCE  # what the paper says, in its claims
+HEADLINE = Headline(
+    "Augmentations",
+    "learn-what-views-undergo",
+    holds="An encoder learns to look through the changes that its training views undergo.",
+    reversed="An encoder does not learn to look through what its training views undergo: others do so better.",
+    no_effect="What training views undergo hardly matters for what an encoder looks through.",
+    undecided="Whether an encoder learns to look through what its training views undergo is not decided here.",
+)

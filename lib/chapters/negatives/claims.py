@@ -27,7 +27,7 @@ from lib.chapters.negatives.published import GE, GE_SETS, ge2021
 from lib.contrasts import Contrasts, of_cell, of_cells, of_two, picked
 from lib.effective import above_the_rest, runs_of
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
-from lib.verdicts import Claim
+from lib.verdicts import Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
 between = functools.partial(cells.between, title=PLAN.title)
@@ -319,3 +319,14 @@ NEGATIVES_CONTROLS = (
 
 
 CLAIMS = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)  # whose errors are controlled together
+
+
+PAPER = NON_SEMANTIC_NEGATIVES  # what the paper says, in its claims
+HEADLINE = Headline(
+    "Negatives",
+    "patch-out-of-domain",
+    holds="Negatives that keep only the surface of an image raise accuracy out of domain.",
+    reversed="Negatives that keep only the surface of an image lower accuracy out of domain.",
+    no_effect="Negatives that keep only the surface of an image make no difference out of domain that would matter.",
+    undecided="Whether negatives that keep only the surface of an image help out of domain is not decided here.",
+)

@@ -1,7 +1,7 @@
 """Chapter 5: what ReLICv2's invariance loss and removed backgrounds are worth out of distribution."""
 
 from lib.chapters.relicv2.backgrounds import background_reliance_figure, segmentation_bars
-from lib.chapters.relicv2.claims import CLAIMS, RELICV2_CONTROLS, RELICV2_OOD, RELICV2_PREDICTIONS
+from lib.chapters.relicv2.claims import CLAIMS, HEADLINE, PAPER, RELICV2_CONTROLS, RELICV2_OOD, RELICV2_PREDICTIONS
 from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
@@ -19,6 +19,8 @@ from lib.chapters.relicv2.words import relicv2_answer, relicv2_words, swept
 
 __all__ = [
     "CLAIMS",
+    "HEADLINE",
+    "PAPER",
     "PLAN",
     "RELICV2_CONTROLS",
     "RELICV2_OOD",

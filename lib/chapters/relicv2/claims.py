@@ -18,7 +18,7 @@ from lib.images.scenes import SHAPES
 from lib.measures.background import OTHER
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import measure_name
-from lib.verdicts import Claim
+from lib.verdicts import Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
 between = functools.partial(cells.between, title=PLAN.title)
@@ -321,3 +321,14 @@ RELICV2_CONTROLS = (
 
 
 CLAIMS = (*RELICV2_OOD, *RELICV2_PREDICTIONS, *RELICV2_CONTROLS)  # whose errors are controlled together, on a data set
+
+
+PAPER = RELICV2_OOD  # what the paper says, in its claims
+HEADLINE = Headline(
+    "ReLICv2",
+    "beats-supervised-out",
+    holds="Without labels ReLICv2 is ahead of supervised training like for like when images come from elsewhere.",
+    reversed="Without labels ReLICv2 is behind supervised training like for like when images come from elsewhere.",
+    no_effect="ReLICv2 and supervised training like for like do about as well when images come from elsewhere.",
+    undecided="Whether ReLICv2 is ahead of supervised training like for like on images from elsewhere is undecided.",
+)

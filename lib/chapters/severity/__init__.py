@@ -1,7 +1,7 @@
 """Chapter 1: how error grows with the severity of a corruption."""
 
 from lib.chapters.severity.attention import attention_grid
-from lib.chapters.severity.claims import CLAIMS, PREDICTIONS, SEVERITY_DEGRADATION
+from lib.chapters.severity.claims import CLAIMS, HEADLINE, PAPER, PREDICTIONS, SEVERITY_DEGRADATION
 from lib.chapters.severity.constants import predicted_dips, table_of_constants
 from lib.chapters.severity.curves import attention_by_severity
 from lib.chapters.severity.distance import error_along_distance, error_along_severity, monotony, monotony_sentence
@@ -24,6 +24,8 @@ from lib.chapters.severity.words import predictions_answer, severity_answer, tra
 
 __all__ = [
     "CLAIMS",
+    "HEADLINE",
+    "PAPER",
     "PLAN",
     "PREDICTIONS",
     "SEVERITY_DEGRADATION",

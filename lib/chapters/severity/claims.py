@@ -16,7 +16,7 @@ from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN
 from lib.methods import METHODS
 from lib.shifts.corruptions import GROUPS, SEVERITIES
-from lib.verdicts import Claim
+from lib.verdicts import Claim, Headline
 
 
 def _rises_with_severity(rows: pd.DataFrame) -> Contrasts:
@@ -227,3 +227,14 @@ PREDICTIONS = (
 
 
 CLAIMS = (*SEVERITY_DEGRADATION, *PREDICTIONS, *CONTROLS)  # whose errors are controlled together
+
+
+PAPER = SEVERITY_DEGRADATION  # what the paper says, in its claims
+HEADLINE = Headline(
+    "Corruptions",
+    "error-rises",
+    holds="Every step of severity costs accuracy, whatever the paradigm of learning without labels.",
+    reversed="Not every step of severity costs accuracy: there is a paradigm whose error falls at one.",
+    no_effect="A step of severity costs next to nothing, whatever the paradigm of learning without labels.",
+    undecided="Whether every step of severity costs accuracy, whatever the paradigm, is not decided here.",
+)

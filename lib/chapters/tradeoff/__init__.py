@@ -1,7 +1,15 @@
 """Chapter 3: what adversarial robustness costs in accuracy and time."""
 
 from lib.chapters.tradeoff.attacks import attack_strength, probe_comparison
-from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, CLAIMS, QUIRKS, ROBUSTNESS_CONTROLS, defended
+from lib.chapters.tradeoff.claims import (
+    ACCURACY_ROBUSTNESS,
+    CLAIMS,
+    HEADLINE,
+    PAPER,
+    QUIRKS,
+    ROBUSTNESS_CONTROLS,
+    defended,
+)
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import trade_off
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
@@ -13,6 +21,8 @@ from lib.chapters.tradeoff.words import lengthened, quirky, read_otherwise, swep
 
 __all__ = [
     "CLAIMS",
+    "HEADLINE",
+    "PAPER",
     "PLAN",
     "ACCURACY_ROBUSTNESS",
     "QUIRKS",

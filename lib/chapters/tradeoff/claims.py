@@ -17,7 +17,7 @@ from lib.controls import constant
 from lib.effective import above_the_rest, runs_of
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
 from lib.measures.rows import CLEAN, overall
-from lib.verdicts import Claim
+from lib.verdicts import Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
 between = functools.partial(cells.between, title=PLAN.title)
@@ -208,3 +208,14 @@ QUIRKS = (
 
 
 CLAIMS = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)  # whose errors are controlled together
+
+
+PAPER = ACCURACY_ROBUSTNESS  # what the paper says, in its claims
+HEADLINE = Headline(
+    "Adversaries",
+    "above-constant",
+    holds="Training under attack, at this small scale, leaves more under attack than a constant answer would.",
+    reversed="Training under attack, at this small scale, leaves less under attack than a constant answer would.",
+    no_effect="Training under attack, at this small scale, leaves about as much as a constant answer would.",
+    undecided="That training under attack leaves more than a constant answer would is not shown at this small scale.",
+)
