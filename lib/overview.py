@@ -61,8 +61,9 @@ class Judged:
 
     @property
     def of_paper(self) -> set[str]:
-        """The names of the claims that are the paper's own."""
-        return {claim.name for claim in getattr(self.module, "PAPER", self.module.CLAIMS)}
+        """The names of the claims that are the paper's own; among them may stand some of ours."""
+        claims = getattr(self.module, "PAPER", self.module.CLAIMS)
+        return {claim.name for claim in claims if claim.source != "ours"}
 
     def tested(self) -> list[Verdict]:
         """On those claims of the paper that the chapter's own data set can test."""

@@ -68,6 +68,12 @@ def test_counts_are_of_the_paper_s_claims_that_are_tested_on_the_first_data_set(
     assert [text.get_text() for text in axes.texts] == ["1", "1", "1"]
 
 
+def test_a_claim_of_ours_among_the_paper_s_is_ours():
+    found = chapter({"c": HOLDS, "b": NO_EFFECT})
+    assert overview.counts([found])[[HOLDS, NO_EFFECT]].to_numpy().tolist() == [[0, 1]]
+    assert list(overview.claims_table(found)["whose"]) == ["ours", "the paper's (abstract)"]
+
+
 def test_the_scale_is_said_in_numbers_of_the_records():
     told = overview.scale([chapter({"a": HOLDS, "b": HOLDS})])
     assert "trained on 5,000 to 10,000 images of CIFAR-10" in told and "less than 5 minutes" in told
