@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
@@ -12,6 +13,7 @@ from lib.errors import BadInput
 from lib.measures import Estimate, Interval, cell_interval, read_together
 from lib.measures.rows import Rows
 from lib.runs import Plan
+from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, UNDECIDED, no_effect, of_gap
 
 Cell = dict[str, object]
 ENDS = ["mean", "low", "high"]
@@ -93,13 +95,14 @@ def paired(rows: Rows, more: Cell, less: Cell, kept: Kept | None = None) -> Esti
 def tally(found: Iterable[Estimate]) -> str:
     """How many of some differences are decided, in a sentence; see `read_together`."""
     gaps = list(read_together(dict(enumerate(found))).values())
-    above, below = sum(gap.sign > 0 for gap in gaps), sum(gap.sign < 0 for gap in gaps)
     if all(np.isnan(gap.low) for gap in gaps):
         return "One seed decides nothing."
-    if not above and not below:
+    counts = Counter(of_gap(gap) for gap in gaps)
+    if counts[UNDECIDED] == len(gaps):
         return f"No difference of {len(gaps)} is decided{AT_ONCE}."
-    open_ones = len(gaps) - above - below
-    return f"Of {len(gaps)} differences{AT_ONCE}, above zero: {above}; below: {below}; undecided: {open_ones}."
+    words = {HOLDS: "above zero", REVERSED: "below", NO_EFFECT: no_effect(MARGIN), UNDECIDED: "undecided"}
+    told = [f"{own}: {counts[kind]}" for kind, own in words.items() if counts[kind] or kind != NO_EFFECT]
+    return f"Of {len(gaps)} differences{AT_ONCE}, {'; '.join(told)}."
 
 
 AT_ONCE = " at a false discovery rate of 5 %"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 import numpy as np
@@ -62,6 +62,10 @@ class Interval:
         """1 if all of it is above zero, -1 if below; 0 where it holds zero, and where its ends are unknown."""
         return int(self.low > 0) - int(self.high < 0)  # of NumPy's booleans there is no difference
 
+    def equal(self, margin: float) -> bool:
+        """Whether all of it is less than `margin` away from zero."""
+        return bool(-margin < self.low and self.high < margin)
+
 
 @dataclass(frozen=True)
 class Estimate(Interval):
@@ -90,6 +94,14 @@ class Estimate(Interval):
     def below(self, bound: float = 0.0) -> float:
         """The one-sided p value of "it is below `bound`"."""
         return (-self).above(-bound)
+
+    def within(self, margin: float) -> float:
+        """The p value of "it is less than `margin` away from zero", the larger one of two one-sided tests."""
+        return max(self.above(-margin), self.below(margin))
+
+    def equal(self, margin: float) -> bool:
+        """Whether it is shown to be less than `margin` away from zero, by `within`."""
+        return self.within(margin) <= 1 - LEVEL
 
     def found(self, power: float = 0.8, level: float = LEVEL) -> float:
         r"""The smallest true difference that a design of this error and these degrees of freedom finds with `power`.
@@ -213,22 +225,29 @@ def sum_of_variances(variances: Floats, degrees: Floats, total: float, images: f
 
 @dataclass(frozen=True)
 class _Beside(Estimate):
-    """An estimate that is read beside others; see `read_together`."""
+    """An estimate that is read beside others; see `read_together`. It is the one at `place` of them."""
 
     shown: bool
+    place: int = field(repr=False)
+    others: tuple[Estimate, ...] = field(repr=False)
 
     @property
     def sign(self) -> int:
         return super().sign if self.shown else 0
 
+    def equal(self, margin: float) -> bool:
+        adjusted = false_discovery([own.within(margin) for own in self.others])
+        return bool(adjusted[self.place] <= 1 - LEVEL)
+
 
 def read_together(found: Mapping[Key, Estimate]) -> dict[Key, Estimate]:
-    """The same estimates, whose `sign` takes into account how many there are: 0 where `false_discovery` leaves more
-    than 5 % of a two-sided test. Intervals stay those of each by itself."""
-    p = [min(1.0, 2 * min(own.above(), own.below())) for own in found.values()]
-    numbers = ((own.mean, own.low, own.high, own.standard_error, own.degrees) for own in found.values())
-    together = zip(found, numbers, false_discovery(p), strict=True)
-    return {key: _Beside(*own, shown=bool(adjusted <= 1 - LEVEL)) for key, own, adjusted in together}
+    """The same estimates, whose `sign` and `equal` take into account how many there are: 0 and False where
+    `false_discovery` leaves more than 5 % of the two-sided test and of `within`. Intervals stay those of each by
+    itself."""
+    every = tuple(found.values())
+    shown = false_discovery([min(1.0, 2 * min(own.above(), own.below())) for own in every]) <= 1 - LEVEL
+    numbers = [(own.mean, own.low, own.high, own.standard_error, own.degrees) for own in every]
+    return {key: _Beside(*numbers[place], bool(shown[place]), place, every) for place, key in enumerate(found)}
 
 
 def _inverse_trigamma(value: float) -> float:

@@ -269,7 +269,9 @@ def test_rows_of_two_data_sets_are_refused(rows, unlaid):
         ([4, -4, 1, -0.1], f"Of 4 differences{AT_ONCE}, above zero: 1; below: 1; undecided: 2."),
         ([1], "No difference of 1 is decided"),
         ([2.1], f"Of 1 differences{AT_ONCE}, above zero: 1; below: 0; undecided: 0."),
-        ([2.1, 0, 0, 0], "No difference of 4 is decided"),  # one of four is as far by chance
+        # one of four is as far by chance; the others are two errors from either margin
+        ([2.1, 0, 0, 0], f"Of 4 differences{AT_ONCE}, above zero: 0; below: 0; no effect beyond ±2: 3; undecided: 1."),
+        ([2.1, 1, 1, -1], "No difference of 4 is decided"),
         ([np.nan], "One seed decides nothing."),
     ],
 )
@@ -427,16 +429,19 @@ def test_sets_on_which_little_is_learnt(rows):
     assert negatives_words.sets_words(rows[rows["system"] != "random"]) == UNTOLD
 
 
-@pytest.mark.parametrize(("added", "sentence"), [
-    (0.0, r"Whether either kind makes it decide more by shape is undecided: .* not told apart from zero\."),
-    (40.0, r"Its shape bias changes by 4\d\.\d \[.*\] points with patch negatives on conflict photographs and "),
+@pytest.mark.parametrize(("added", "apart", "sentence"), [
+    (0.0, 30.0, r"Whether either kind makes it decide more by shape is undecided: .* not told apart from zero\."),
+    (0.0, 0.0, r"Neither kind makes it decide more by shape or less: .* no effect beyond ±5\."),
+    (40.0, 0.0, r"Its shape bias changes by 4\d\.\d \[.*\] points with patch negatives on conflict photographs and "),
 ])  # fmt: skip
-def test_the_answer_on_shapes(added, sentence):
+def test_the_answer_on_shapes(added, apart, sentence):
+    """Seeds differ by some points more, `apart`."""
     table = made_up()
     chosen = (table["system"] == "moco patch") & (table["metric"] == "shape bias")
     plain = table[(table["system"] == "moco") & (table["metric"] == "shape bias")].set_index(["shift", "seed"])["value"]
     keys = pd.MultiIndex.from_frame(table.loc[chosen, ["shift", "seed"]])
-    table.loc[chosen, "value"] = plain.reindex(keys).to_numpy() + added
+    steps = apart * (table.loc[chosen, "seed"].to_numpy() - 1)
+    table.loc[chosen, "value"] = plain.reindex(keys).to_numpy() + added + steps
     both = ~((table["system"] == "moco texture") & (table["metric"] == "shape bias"))
     assert re.match(sentence, negatives_words.shape_answer(table[both]))
 

@@ -24,7 +24,7 @@ from lib.figures.figure import Figure
 from lib.figures.levels import AT_ONCE, needed
 from lib.figures.marks import logit_axes, logit_span
 from lib.figures.matrix import draw_matrix
-from lib.figures.prose import listed, number
+from lib.figures.prose import by_verdict, listed, number
 from lib.figures.ranks import rank_chart
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
@@ -33,6 +33,7 @@ from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
 from lib.measures.rows import CLEAN, Rows, overall
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
+from lib.verdicts import MARGIN, no_effect
 
 RANKED = {  # summary: (metric, shift, level) of its rows; of each, the lowest is the best
     "clean error": ("error", CLEAN, None),
@@ -427,11 +428,17 @@ def _who_loses_less(rows: Rows, encoders: dict[str, str], methods: list[str]) ->
         for method in methods
     }
     saved = read_together(estimates({method: of_two(rows, *own) for method, own in cells.items()}))
-    by = {sign: [title(method) for method, gap in saved.items() if gap.sign == sign] for sign in (1, -1, 0)}
-    told = (("loses fewer points for", 1), ("more for", -1), ("is not told apart for", 0))
-    return "From clean to corrupted images the ViT " + "; ".join(
-        f"{words} {listed(by[sign])}" for words, sign in told if by[sign] or sign == 1
-    ) + "."  # fmt: skip
+    fewer = "loses fewer points for"
+    by: dict[str, list[str]] = {
+        fewer: [],
+        "more for": [],
+        f"has {no_effect(MARGIN)} for": [],
+        "is not told apart for": [],
+    }
+    for method, gap in saved.items():
+        by[by_verdict(gap, *by)].append(title(method))
+    told = [f"{words} {listed(own)}" for words, own in by.items() if own or words == fewer]
+    return f"From clean to corrupted images the ViT {'; '.join(told)}."
 
 
 def _ends(table: Rows, encoders: dict[str, str], method: str) -> str:
