@@ -118,7 +118,7 @@ def test_words_about_zero_gradients(rows, unlaid):
         for name, share in of_some for seed, scale in enumerate((0.9, 1.0, 1.1))
     ]  # fmt: skip
     with_zeros = pd.concat([rows, unfolded(pd.DataFrame(lines, columns=COLUMNS))])
-    told = "zero for 1.5 % of the images on average, and for up to 3.0 % (CF-AMC-SSL). "
+    told = "zero for 0.0 to 3.0 % of the images, by system, and for 1.5 % on average. "
     assert told in attacks.attack_strength(with_zeros, "").caption
     none = with_zeros.assign(value=with_zeros["value"].where(with_zeros["metric"] != "zero gradient", 0.0))
     assert "cross-entropy is zero for no image. " in attacks.attack_strength(none, "").caption

@@ -80,7 +80,7 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
     drawing, axes = plt.subplots(figsize=(4.6, 5.6))
     groups = whole.groupby([FAMILY[name] for name in whole.index], sort=False).groups
     draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole], groups)
-    means = lost.mean(axis=1).sort_values()
+    means = lost.mean(axis=1)
     gains = int((whole < 0).to_numpy().sum())
     data = lost.rename(columns=title).rename_axis("corruption").reset_index()
     data.insert(1, "group", data["corruption"].map(FAMILY))
@@ -92,8 +92,8 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls" * (gains > 0))
         + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
-        f"images. Averaged over the methods, {spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
-        f"{spaced(means.index[0])} least ({_points(means.iloc[0])}). The worst for each: "
+        f"images. Averaged over the methods, a corruption costs {number(means.min())} to {_points(means.max())}. The "
+        "largest number of each column: "
         + "; ".join(f"{title(name)} {spaced(own.idxmax())} ({round(own.max())})" for name, own in lost.items())
         + ".",
         data=data,

@@ -274,13 +274,13 @@ def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
     having = [name for name in systems if (name, CLEAN, None, ZERO_GRADIENT) in found]
     if not having:
         return ""
-    shares = {name: found[name, CLEAN, None, ZERO_GRADIENT].mean for name in having}
-    most = max(shares, key=shares.get)
-    if not shares[most]:
+    shares = [found[name, CLEAN, None, ZERO_GRADIENT].mean for name in having]
+    least, most = min(shares), max(shares)
+    if not most:
         return "The gradient of cross-entropy is zero for no image. "
     return (
-        f"The gradient of cross-entropy is zero for {mean(shares.values()):.1f} % of the images on average, and for "
-        f"up to {shares[most]:.1f} % ({PLAN.title(most)}). "
+        f"The gradient of cross-entropy is zero for {least:.1f} to {most:.1f} % of the images, by system, and for "
+        f"{mean(shares):.1f} % on average. "
     )
 
 
