@@ -8,9 +8,10 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from lib import contrasts
 from lib.contrasts import Kept, estimates, of_two
 from lib.errors import BadInput
-from lib.measures import Estimate, Interval, cell_interval, read_together
+from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
 from lib.runs import Plan
 from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, UNDECIDED, no_effect, of_gap
@@ -21,12 +22,9 @@ ENDS = ["mean", "low", "high"]
 
 def summary(rows: Rows, metric: str = "error", *more: str) -> Rows:
     """Mean and interval over seeds and images of `metric` for each method, shift and value of the columns `more`."""
-    cell = ["method", "shift", *more]
-    table = []
-    for key, group in rows[rows["metric"] == metric].groupby(cell, sort=False):
-        found = cell_interval(group, metric)
-        table.append((*key, found.mean, found.low, found.high, len(group)))
-    return pd.DataFrame(table, columns=[*cell, *ENDS, "seeds"])
+    cell, chosen = ["method", "shift", *more], rows[rows["metric"] == metric]
+    table = as_table(contrasts.levels(chosen, cell), cell)
+    return table.assign(seeds=chosen.groupby(cell, sort=False).size().to_numpy())
 
 
 # What figures share
@@ -69,8 +67,7 @@ def levels(rows: Rows, keys: Sequence[str]) -> Rows:
     if rows.duplicated([*keys, "seed"]).any():
         raise BadInput(f"rows hold one number for each {', '.join(keys)} and seed, of one encoder and data set")
     named = rows if "metric" in rows else rows.assign(metric="accuracy")
-    found = {key: cell_interval(own, own["metric"].iloc[0]) for key, own in named.groupby(list(keys))}
-    return as_table(found, keys)
+    return as_table(dict(sorted(contrasts.levels(named, keys).items(), key=lambda item: item[0])), keys)
 
 
 def as_table(found: Mapping[tuple, Interval], keys: Sequence[str]) -> Rows:

@@ -141,10 +141,12 @@ def mark(gap: Interval, margin: float | None = MARGIN) -> str:
     >>> mark(Interval(2, 1, 3)), mark(Interval(0, -1, 1)), mark(Interval(0, -1, 3))
     ('', ' (no effect beyond ±2)', ' (undecided)')
     """
-    return by_verdict(gap, "", "", f" ({no_effect(margin or 0)})", " (undecided)", margin)
+    return by_verdict(gap, "", "", f" ({no_effect(margin or 0)})", " (undecided)", margin=margin)
 
 
-def by_verdict(gap: Interval, above: str, below: str, equal: str, undecided: str, margin: float | None = MARGIN) -> str:
+def by_verdict(
+    gap: Interval, above: str, below: str, equal: str, undecided: str, *, margin: float | None = MARGIN
+) -> str:
     """`above` where the whole interval is above zero, `below` where it is below, `equal` where the difference is shown
     to be within the `margin`, and else `undecided`: see `lib.verdicts.of_gap`.
 
@@ -164,4 +166,4 @@ def by_sign(gap: Interval, above: str, below: str, neither: str) -> str:
     >>> by_sign(Interval(-2, -3, -1), "gains {} points", "loses {} points", "changes by {} points")
     'loses 2.0 [1.0, 3.0] points'
     """
-    return by_verdict(gap, above, below, neither, neither, None)
+    return by_verdict(gap, above, below, neither, neither, margin=None)

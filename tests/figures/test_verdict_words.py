@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
@@ -74,6 +74,7 @@ def rows_of(difference_of_means, jitter):
     return pd.concat(parts, ignore_index=True).assign(standard_error=0.0)
 
 
+@settings(deadline=None, max_examples=50)
 @given(st.floats(-4, 4), st.floats(0.1, 2))
 def test_a_sentence_on_one_difference_has_the_verdict_on_it(size, jitter):
     rows, pair = rows_of(size, jitter), ({"system": "a"}, {"system": "b"})

@@ -12,12 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from lib.cells import ALIKE
-from lib.contrasts import estimates, of_two
+from lib.contrasts import estimates, levels, of_two
 from lib.errors import BadInput
-from lib.figures.levels import AT_ONCE
+from lib.figures.levels import AT_ONCE, as_table
 from lib.figures.prose import by_verdict, listed, number
 from lib.figures.style import RECIPE_LOOK, arm, look, title
-from lib.measures import cell_interval, read_together
+from lib.measures import read_together
 from lib.measures.rows import Rows
 from lib.verdicts import no_effect
 
@@ -72,13 +72,11 @@ def arm_look(one: Arm) -> Mapping[str, object]:
     return RECIPE_LOOK[augmentation] if augmentation else look(method)
 
 
-def arm_summary(rows: Rows, *cell: str) -> Rows:
-    """Mean and interval over seeds and images for each arm and cell, in the order of the rows."""
-    lines = []
-    for key, own in rows.groupby([*ARM, *cell], sort=False):
-        found = cell_interval(own, own["metric"].iloc[0])
-        lines.append((*key, found.mean, found.low, found.high, len(own)))
-    return pd.DataFrame(lines, columns=[*ARM, *cell, "mean", "low", "high", "seeds"])
+def arm_summary(rows: Rows, *cell: str, arms: Sequence[Arm] | None = None) -> Rows:
+    """Mean and interval over seeds and images for each arm, or each of `arms`, and cell, in the order of the rows."""
+    keys, shown = [*ARM, *cell], rows if arms is None else of_arms(rows, arms)
+    table = as_table(levels(rows, keys, shown), keys)
+    return table.assign(seeds=shown.groupby(keys, sort=False).size().to_numpy())
 
 
 def encoders(table: Rows) -> Rows:

@@ -18,7 +18,7 @@ from scipy import stats
 from lib.chapters.severity.errors import curves, draw_lines, readable
 from lib.chapters.severity.published import rankings
 from lib.contrasts import estimates, method_cell, of_two, picked, present
-from lib.effective import above_the_others, baseline_line, height, on_line
+from lib.effective import above_the_others, accuracies, baseline_line, heights, on_line
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.levels import AT_ONCE, needed
@@ -28,7 +28,7 @@ from lib.figures.prose import by_verdict, listed, number
 from lib.figures.ranks import rank_chart
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
-from lib.measures import Interval, read_together, share_interval
+from lib.measures import Interval, read_together
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
 from lib.measures.rows import CLEAN, Rows, overall
@@ -138,14 +138,8 @@ def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
 
 def _by_method(runs: Rows) -> dict[str, dict[str, Interval]]:
     """Of each method, the most robust first, the three numbers of `_runs` over seeds and images."""
-    found = {
-        method: {
-            name: share_interval(own[name], own[f"{name} standard error"], own.get("images"))
-            for name in ("clean", "corrupted")
-        }
-        | {"above line": height(own)}
-        for method, own in runs.groupby("method", sort=False)
-    }
+    numbers = {name: accuracies(runs, name) for name in ("clean", "corrupted")} | {"above line": heights(runs)}
+    found = {method: {name: own[method] for name, own in numbers.items()} for method in numbers["above line"]}
     return dict(sorted(found.items(), key=lambda item: -item[1]["above line"].mean))
 
 
