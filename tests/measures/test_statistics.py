@@ -359,20 +359,20 @@ def test_a_level_lies_within_and_has_a_width(counts):
     assert found.high - found.low > 1
 
 
-@pytest.mark.parametrize(("systems", "images", "deviation", "differing", "accuracies", "least"), [
-    (8, 1_000, 0.05, 0.5, (30, 70), 0.93), (12, 10_000, 0.05, 0.0, (40, 40), 0.93), (20, 500, 0.1, 1.0, (2, 40), 0.93),
-    (16, 2_000, 0.3, 0.5, (1, 90), 0.92), (4, 1_000, 0.05, 0.5, (30, 70), 0.93),
+@pytest.mark.parametrize(("systems", "images", "deviation", "differing", "accuracies"), [
+    (8, 1_000, 0.05, 0.5, (30, 70)), (12, 10_000, 0.05, 0.0, (40, 40)), (20, 500, 0.1, 1.0, (2, 40)),
+    (16, 2_000, 0.3, 0.5, (1, 90)), (4, 1_000, 0.05, 0.5, (30, 70)),
 ])  # fmt: skip
-def test_coverage_of_levels_in_studies_like_ours(systems, images, deviation, differing, accuracies, least):
+def test_coverage_of_levels_in_studies_like_ours(systems, images, deviation, differing, accuracies):
     """Systems of three seeds with accuracies of any height, whose logits vary by `deviation`, more or less so, on
-    images that they share: 93 to 97 % of intervals hold the true accuracy. They are a little too narrow, 92.8 %, where
-    seeds spread by 0.3 on logits, which is 7 points in the middle, and accuracies go down to 1 %; why is open. Where
-    nobody knows which part of the error over images is in the seeds' spread already, all of it counts, and more of them
-    do."""
+    images that they share: 93 to 97 % of intervals hold the true accuracy. Where nobody knows which part of the error
+    over images is in the seeds' spread already, all of it counts, and more of them do. Systems of a study share what
+    pooling takes for their variance, so that it takes some hundred studies to tell 94 from 93 %.
+    """
     nodes, weights = np.polynomial.hermite_e.hermegauss(30)  # the true mean over seeds, which are normal on logits
     weights = weights / weights.sum()
     generator, held, wide, trials = np.random.default_rng([systems, images]), 0, 0, 0
-    for _ in range(1600 // systems):
+    for _ in range(4000 // systems):
         heights = special.logit(generator.uniform(*accuracies, size=(systems, 1)) / 100)
         spread = deviation * np.exp(differing / 2 * generator.normal(size=(systems, 1)))
         shares = special.expit(heights + spread * generator.normal(size=(systems, 3)))
@@ -384,7 +384,7 @@ def test_coverage_of_levels_in_studies_like_ours(systems, images, deviation, dif
         held += _holding(values, np.sqrt(1 - LUCK) * errors, images, truth)
         wide += _holding(values, errors, images, truth)
         trials += systems
-    assert least <= held / trials <= 0.97 and held <= wide
+    assert 0.93 <= held / trials <= 0.97 and held <= wide
 
 
 def _holding(values, errors, images, truth):
