@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 import pandas as pd
@@ -17,12 +18,13 @@ from lib.errors import BadInput
 from lib.measures import Estimate, Pool, estimate, is_share, pooled
 from lib.measures.outcomes import Outcome
 from lib.measures.rows import cell_of
-from lib.measures.statistics import sum_of_variances
+from lib.measures.statistics import share_estimate, sum_of_variances
 from lib.methods import METHODS
 from lib.paired import Part, over_images
 from lib.runs import outcomes
 
 Cell = dict[str, object]  # values of columns, which pick one row a seed
+Key = TypeVar("Key", bound=Hashable)
 
 # The columns that tell systems apart: rows that agree in these differ by seed, or by what was measured.
 SYSTEM = ("dataset", "encoder", "method", "system", "augmentation")
@@ -73,7 +75,8 @@ class Contrast:
         (`lib.measures.statistics.pooled`), on the scale on which they are comparable: the logit of a share, Fisher's z
         of a similarity. For degrees of freedom see
         `lib.measures.statistics.sum_of_variances`, for images `lib.paired.over_images`. The ends are NaN where a system
-        has one seed.
+        has one seed. The interval of a share itself, or of a mean of shares, is made on the logit scale:
+        `lib.measures.statistics.share_estimate`.
         """
         return estimates({"": self})[""]
 
@@ -97,7 +100,7 @@ def _plus(one: Contrast, other: Contrast) -> Contrast:
     return Contrast(one.parts + other.parts, *numbers)
 
 
-def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> dict[str, Estimate]:
+def estimates(contrasts: Mapping[Key, Contrast], kept: Kept | None = None) -> dict[Key, Estimate]:
     """All of them. What `kept` holds of tables is not looked up again; pass one to several calls on the same tables."""
     kept = Kept() if kept is None else kept
     return {words: _estimate(contrast, kept) for words, contrast in contrasts.items()}
@@ -107,12 +110,15 @@ def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> di
 class _Own:
     """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`.
 
-    `lines` are the `TRACED` columns of its row by seed, where rows have them.
+    `images` are their number, NaN where it is not known. `lines` are the `TRACED` columns of its row by seed, where
+    rows have them.
     """
 
     values: Mapping[Hashable, float]
     error: float
     slope: float
+    metric: str
+    images: float
     lines: Mapping[Hashable, tuple] | None = None
 
     def outcomes(self, seeds: Sequence[Hashable]) -> list[Outcome] | None:
@@ -172,7 +178,20 @@ def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
         variances.append(drawn * size**2 / len(values))
         degrees.append(known)
         total = max(total, pool.total)
-    return estimate(mean, *sum_of_variances(variances, degrees, total, _over_images(systems, kept)))
+    images = _over_images(systems, kept)
+    if not _is_of_shares(contrast, systems, kept):
+        return estimate(mean, *sum_of_variances(variances, degrees, total, images))
+    parts = [kept.cells[key][own] for own, cells in systems.items() for key in cells]
+    counts = np.array([own.images for own in parts])
+    count, slope = float(counts.min()), _slope(mean / 100, parts[0].metric, float(counts.mean()))
+    return share_estimate(mean, variances, degrees, total, images, slope, None if np.isnan(count) else count)
+
+
+def _is_of_shares(contrast: Contrast, systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept) -> bool:
+    """Whether it is a share, or a mean of shares, and not a difference."""
+    weights = [weight for cells in systems.values() for weight in cells.values()]
+    level = not contrast.plus and not contrast.error and min(weights) > 0 and abs(sum(weights) - 1) < 1e-9
+    return level and all(is_share(kept.cells[key][own].metric) for own, cells in systems.items() for key in cells)
 
 
 def _everywhere(
@@ -198,6 +217,8 @@ def _everywhere(
                 dict(zip(seeds[own], values[own].astype(float), strict=True)),
                 float(np.sqrt(np.square(errors[own].astype(float)).mean())),
                 _slope(float(values[own].mean()) / 100, metrics[own[0]], float(images[own].mean())),
+                metrics[own[0]],
+                float(images[own].min()),
                 {seeds[place]: lines[place] for place in own} if traced else None,
             )
             for name, own in places.items()
@@ -298,6 +319,15 @@ def of_cells(rows: pd.DataFrame, parts: Sequence[tuple[float, Cell]]) -> Contras
 def level(rows: pd.DataFrame, cell: Cell) -> Estimate:
     """The mean over seeds of one cell of `rows`, picked by column values."""
     return of_cell(rows, cell).estimate()
+
+
+def levels(rows: pd.DataFrame, keys: Sequence[str], shown: pd.DataFrame | None = None) -> dict[tuple, Estimate]:
+    """The mean over seeds of each cell that the columns `keys` tell apart, in the order of `rows`; one row a seed.
+
+    All systems that `rows` hold lend their variances. `shown` are those of `rows` whose cells are wanted; None: all.
+    """
+    cells = (rows if shown is None else shown)[list(keys)].dropna().drop_duplicates().itertuples(index=False, name=None)
+    return estimates({key: of_cell(rows, dict(zip(keys, key, strict=True))) for key in cells})
 
 
 def difference(rows: pd.DataFrame, more: Cell, less: Cell) -> Estimate:

@@ -12,14 +12,12 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
 from scipy.special import expit, logit
 
-from lib.contrasts import SYSTEM, Cell, Contrast, of_two, picked
+from lib.contrasts import SYSTEM, Cell, Contrast, estimates, levels, of_cell, of_two, picked
 from lib.errors import BadInput
-from lib.measures import Interval, interval
+from lib.measures import Estimate
 from lib.measures.rows import Rows
-from lib.measures.statistics import LEVEL
 
 Floats = Sequence[float] | np.ndarray
 FEWEST_OTHERS = 4  # systems on whom a line stands that two others are judged by: two degrees of freedom
@@ -55,13 +53,13 @@ def baseline_line(clean: Floats, corrupted: Floats) -> tuple[float, float]:
     return float(slope), float(y.mean() - slope * x.mean())
 
 
-def line_half_width(clean: Floats, corrupted: Floats, at: float, level: float = LEVEL) -> float:
-    r"""Half the interval of what the line through N systems predicts `at` a clean accuracy, in percentage points.
+def line_error(clean: Floats, corrupted: Floats, at: float) -> float:
+    r"""The standard error of what the line through N systems predicts `at` a clean accuracy, in percentage points.
 
-    The variance of a fitted value (for example Draper and Smith, Applied Regression Analysis, section 3.1), with
-    Student's t of N - 2 degrees of freedom, on logits and by the slope of the logistic function in points:
+    That of a fitted value (for example Draper and Smith, Applied Regression Analysis, section 3.1), with N - 2 degrees
+    of freedom, on logits and by the slope of the logistic function in points:
 
-    .. math:: t \sqrt{\frac{\sum_i r_i^2}{N - 2} \left(\frac{1}{N}
+    .. math:: \sqrt{\frac{\sum_i r_i^2}{N - 2} \left(\frac{1}{N}
               + \frac{(x - \bar x)^2}{\sum_i (x_i - \bar x)^2}\right)}
 
     It is the line's own error, without the scatter of systems around it. NaN for two systems, which fit any line.
@@ -75,15 +73,16 @@ def line_half_width(clean: Floats, corrupted: Floats, at: float, level: float = 
     apart = np.square(x - x.mean()).sum()
     error = np.sqrt(residual * (1 / len(x) + (logit(at / 100) - x.mean()) ** 2 / apart))
     predicted = on_line(at, line)
-    return float(stats.t.ppf((1 + level) / 2, degrees) * error * predicted * (100 - predicted) / 100)
+    return float(error * predicted * (100 - predicted) / 100)
 
 
 def above_the_others(runs: Rows, among: Sequence[str]) -> Rows:
-    """`above_line` for the runs of each system, by the line through the other systems `among`; and "line half-width".
+    """`above_line` for the runs of each system, by the line through the other systems `among`; and the "line error" at
+    its clean accuracy, in points, with "line degrees" of freedom: see `line_error`.
 
     `runs` are indexed by system and seed. The line goes through one point a system, the mean of its runs' logits: runs
     of one system are no independent witnesses. Each system is judged by a line that it had no part in. NaN where the
-    others have fewer than two different clean accuracies, and the half-width also where they are only two.
+    others have fewer than two different clean accuracies, and the error also where they are only two.
     """
     of = runs.index.get_level_values(0)
     points = 100 * expit(logit(runs[["clean", "corrupted"]] / 100).groupby(of, sort=False).mean())
@@ -91,20 +90,37 @@ def above_the_others(runs: Rows, among: Sequence[str]) -> Rows:
     for name, own in runs.groupby(of, sort=False):
         others = points[points.index.isin(among) & (points.index != name)]
         if others["clean"].nunique() < 2:
-            unknown = dict.fromkeys(("above line", "above line standard error", "line half-width"), np.nan)
+            unknown = dict.fromkeys(("above line", "above line standard error", "line error", "line degrees"), np.nan)
             judged.append(own.assign(**unknown))
             continue
-        half = line_half_width(others["clean"], others["corrupted"], points.loc[name, "clean"])
         line = baseline_line(others["clean"], others["corrupted"])
-        judged.append(above_line(own, line).assign(**{"line half-width": half}))
+        error = line_error(others["clean"], others["corrupted"], points.loc[name, "clean"])
+        judged.append(above_line(own, line).assign(**{"line error": error, "line degrees": len(others) - 2.0}))
     return pd.concat(judged)
 
 
-def height(own: Rows) -> Interval:
-    """The mean height of a system's runs above the others' line: over seeds, images, and the line's own error."""
-    found = interval(own["above line"], own["above line standard error"])
-    half = np.hypot(found.high - found.mean, own["line half-width"].iloc[0])
-    return Interval(found.mean, found.mean - float(half), found.mean + float(half))
+def heights(runs: Rows) -> dict[str, Estimate]:
+    """Of each system of `above_the_others` the mean height of its runs above the others' line: over seeds, images, and
+    the line's own error."""
+    table = _as_rows(runs, "above line", "points above the line")
+    found = {}
+    for (name,), own in runs.groupby([runs.index.get_level_values(0)], sort=False):
+        error, degrees = own[["line error", "line degrees"]].iloc[0]
+        found[name] = replace(of_cell(table, {"system": name}), error=float(error), degrees=float(degrees))
+    return estimates(found)
+
+
+def accuracies(runs: Rows, name: str) -> dict[str, Estimate]:
+    """Of each system of `above_the_others` one of its accuracies, "clean" or "corrupted", in percent."""
+    return {system: own for (system,), own in levels(_as_rows(runs, name, "accuracy"), ["system"]).items()}
+
+
+def _as_rows(runs: Rows, name: str, metric: str) -> Rows:
+    """One number a run, as `lib.contrasts` takes it."""
+    table = pd.DataFrame({"value": runs[name], "standard_error": runs[f"{name} standard error"], "metric": metric})
+    images = [own for own in ("images", f"{name} images") if own in runs]
+    table = table.assign(images=runs[images[-1]]) if images else table
+    return table.rename_axis(["system", "seed"]).reset_index()
 
 
 def above_line(runs: Rows, line: tuple[float, float]) -> Rows:

@@ -23,7 +23,7 @@ import pandas as pd
 
 from lib.contrasts import Contrasts, Kept, convolutional, estimates, mean_of
 from lib.errors import one_of
-from lib.measures import Estimate
+from lib.measures import Estimate, Interval
 from lib.measures.statistics import false_discovery
 
 HOLDS, REVERSED, NO_EFFECT, UNDECIDED, NOT_TESTED = "holds", "reversed", "no effect", "undecided", "not tested"
@@ -100,6 +100,22 @@ def named(claims: Sequence[Claim], name: str) -> Claim:
     return by_name[one_of(name, by_name, "claim")]
 
 
+def of_gap(gap: Interval, margin: float | None = MARGIN) -> str:
+    """The verdict on one difference, for a sentence: `HOLDS` above zero, `REVERSED` below, `NO_EFFECT` where it is
+    shown to be within the `margin` (None: never), else `UNDECIDED`.
+
+    Differences of one sentence go through `lib.measures.read_together` first.
+    """
+    if gap.sign:
+        return HOLDS if gap.sign > 0 else REVERSED
+    return NO_EFFECT if margin is not None and gap.equal(margin) else UNDECIDED
+
+
+def no_effect(margin: float) -> str:
+    """The verdict in words, with its margin."""
+    return f"no effect beyond ±{margin:g}"
+
+
 def judge(claim: Claim, rows: pd.DataFrame) -> Verdict:
     """The verdict on one claim by itself; see `judged` for those of a chapter."""
     return judged([claim], rows)[0]
@@ -142,8 +158,7 @@ def _tested(claim: Claim, rows: pd.DataFrame, kept: Kept) -> Verdict:
     words, direction = (weakest, HOLDS) if holds <= reverses else (worst, REVERSED)
     equivalence = np.nan
     if claim.margin is not None:
-        bounds = claim.margin
-        equivalence = max(max(own.above(-bounds), own.below(bounds)) for own in judged_by.values())
+        equivalence = max(own.within(claim.margin) for own in judged_by.values())
     effect = min(1.0, 2 * min(holds, reverses))
     return Verdict(claim, direction, words, judged_by[words], cells, effect, equivalence)
 
@@ -157,8 +172,8 @@ def _decided(verdict: Verdict) -> Verdict:
 
 def in_words(verdict: Verdict) -> str:
     """The verdict as a table has it: with the margin of "no effect", and with what would decide an undecided one."""
-    if verdict.verdict == NO_EFFECT:
-        return f"no effect beyond ±{verdict.claim.margin:g}"
+    if verdict.verdict == NO_EFFECT and verdict.claim.margin is not None:
+        return no_effect(verdict.claim.margin)
     if verdict.verdict != UNDECIDED or verdict.difference is None:
         return verdict.verdict
     found = verdict.difference.found()

@@ -85,3 +85,49 @@ def student(seeds, more, less, error, images=1000, scale=lambda share: share * (
     over_seeds, over_images = parts.sum(), 2 * (PAIRED * error) ** 2
     known = (over_seeds / (parts / np.sqrt(own)).sum()) ** 2  # errors of the two variances go together
     return np.sqrt(over_seeds + over_images), known * ((over_seeds + over_images) / over_seeds) ** 2
+
+
+def share_ends(means, name, error, images=None):
+    """Mean, low and high of a share of one system in one cell, on the logit scale; `means` as in `half_width`, or the
+    seeds of each. Of no error over images it is that of so many `images`, if they are known."""
+    known_images, images = images, images or 1000
+    seeds = {own: mean + np.array([-1.0, 0.0, 1.0]) if np.ndim(mean) == 0 else mean for own, mean in means.items()}
+    shares = {own: values.mean() / 100 for own, values in seeds.items()}
+    slope = {own: (half := (share * images + 0.5) / (images + 1)) * (1 - half) for own, share in shares.items()}
+    degrees = np.array([len(values) - 1.0 for values in seeds.values()])
+    spread = np.array([values.var(ddof=1) / (100 * slope[own]) ** 2 for own, values in seeds.items()])
+    if len(seeds) > 1:
+        prior, _, drawn = transcribed(spread, degrees)
+    else:
+        prior, drawn = 0.0, spread
+    over_seeds = dict(zip(seeds, drawn, strict=True))[name] / len(seeds[name])
+    own = min(prior + len(seeds[name]) - 1, degrees.sum())
+    share, z, over_images = shares[name], stats.norm.ppf(0.975), 0.0
+    count = share * (1 - share) / (error / 100) ** 2 + 1 if error else known_images
+    if count:  # Wilson: the shares p with (p - share)² = z² p (1 - p) / n
+        per = z**2 / count
+        high = max(np.roots([1 + per, -(2 * share + per), share**2]))
+        over_images = ((special.logit(high) - special.logit(share)) / z) ** 2
+    known = own * ((over_seeds + over_images) / over_seeds) ** 2
+    half = stats.t.ppf(0.975, known) * np.sqrt(over_seeds + over_images)
+    return [100 * share, *(100 * special.expit(special.logit(share) + side * half) for side in (-1, 1))]
+
+
+def told_share(*what):
+    """`share_ends` as a table has them."""
+    mean, low, high = (round(float(end), 1) + 0.0 for end in share_ends(*what))
+    return f"{mean:.1f} [{low:.1f}, {high:.1f}]"
+
+
+def number_ends(seeds, name, errors, scale=lambda value: 1.0):
+    """Mean, low and high of a number of one system in one cell that is no share: `seeds` and `errors` over images are
+    those of all systems that have it; `scale` as in `student`."""
+    values, slope = seeds[name], {own: scale(values.mean() / 100) for own, values in seeds.items()}
+    degrees = np.array([len(numbers) - 1.0 for numbers in seeds.values()])
+    spread = np.array([numbers.var(ddof=1) / slope[own] ** 2 for own, numbers in seeds.items()])
+    prior, _, drawn = transcribed(spread, degrees)
+    over_seeds = dict(zip(seeds, drawn, strict=True))[name] * slope[name] ** 2 / len(values)
+    over_images = np.mean(np.square(errors[name]))
+    known = min(prior + len(values) - 1, degrees.sum()) * ((over_seeds + over_images) / over_seeds) ** 2
+    half = stats.t.ppf(0.975, known) * np.sqrt(over_seeds + over_images)
+    return values.mean() + half * np.array([0, -1, 1])

@@ -7,7 +7,7 @@ from scipy import stats
 from scipy.special import expit, logit
 
 from lib.contrasts import estimates, mean_of
-from lib.effective import FEWEST_OTHERS, above_the_rest, baseline_line, fitted, line_half_width, on_line, runs_of
+from lib.effective import FEWEST_OTHERS, above_the_rest, baseline_line, fitted, line_error, on_line, runs_of
 from lib.errors import BadInput
 
 CLEAN, FOG = {"shift": "none"}, {"shift": "fog"}
@@ -80,8 +80,8 @@ def test_the_line_s_own_error_is_that_of_a_difference_of_fitted_values():
     assert contrast.error == pytest.approx(float(np.sqrt(by @ covariance @ np.array(by))), rel=1e-4)
     assert contrast.degrees == len(OTHERS) - 2
     alone = fitted(OTHERS, on(OTHERS) + scatter)
-    half = stats.t.ppf(0.975, 3) * np.sqrt(alone._slopes(55.0) @ alone.covariance @ alone._slopes(55.0))
-    assert half == pytest.approx(line_half_width(OTHERS, on(OTHERS) + scatter, 55.0))
+    error = np.sqrt(alone._slopes(55.0) @ alone.covariance @ alone._slopes(55.0))
+    assert error == pytest.approx(line_error(OTHERS, on(OTHERS) + scatter, 55.0))
     assert (alone.slope, alone.intercept) == baseline_line(OTHERS, on(OTHERS) + scatter)
     found = contrast.estimate()  # seeds that agree and no error over images: the line's alone is left
     assert found.standard_error == pytest.approx(contrast.error) and found.degrees == pytest.approx(3)

@@ -86,7 +86,7 @@ SAID = {
         "ablation-words": Said(r"Shown to"),
         "saliency-words": Said(r"removal (helps|hurts)|masks beat|beat learned", 2),
         "crops-words": Said(COUNTED), "segmentation-words": Said(r"ahead of|behind", 2),
-        "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \(undecided\))"),
+        "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
         "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
     },
     "severity": {

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 import pandas as pd
 
+from lib import contrasts
 from lib.contrasts import Kept, estimates, of_two
 from lib.errors import BadInput
-from lib.measures import Estimate, Interval, cell_interval, read_together
+from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
 from lib.runs import Plan
+from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, UNDECIDED, no_effect, of_gap
 
 Cell = dict[str, object]
 ENDS = ["mean", "low", "high"]
@@ -19,12 +22,9 @@ ENDS = ["mean", "low", "high"]
 
 def summary(rows: Rows, metric: str = "error", *more: str) -> Rows:
     """Mean and interval over seeds and images of `metric` for each method, shift and value of the columns `more`."""
-    cell = ["method", "shift", *more]
-    table = []
-    for key, group in rows[rows["metric"] == metric].groupby(cell, sort=False):
-        found = cell_interval(group, metric)
-        table.append((*key, found.mean, found.low, found.high, len(group)))
-    return pd.DataFrame(table, columns=[*cell, *ENDS, "seeds"])
+    cell, chosen = ["method", "shift", *more], rows[rows["metric"] == metric]
+    table = as_table(contrasts.levels(chosen, cell), cell)
+    return table.assign(seeds=chosen.groupby(cell, sort=False).size().to_numpy())
 
 
 # What figures share
@@ -67,8 +67,7 @@ def levels(rows: Rows, keys: Sequence[str]) -> Rows:
     if rows.duplicated([*keys, "seed"]).any():
         raise BadInput(f"rows hold one number for each {', '.join(keys)} and seed, of one encoder and data set")
     named = rows if "metric" in rows else rows.assign(metric="accuracy")
-    found = {key: cell_interval(own, own["metric"].iloc[0]) for key, own in named.groupby(list(keys))}
-    return as_table(found, keys)
+    return as_table(dict(sorted(contrasts.levels(named, keys).items(), key=lambda item: item[0])), keys)
 
 
 def as_table(found: Mapping[tuple, Interval], keys: Sequence[str]) -> Rows:
@@ -93,13 +92,14 @@ def paired(rows: Rows, more: Cell, less: Cell, kept: Kept | None = None) -> Esti
 def tally(found: Iterable[Estimate]) -> str:
     """How many of some differences are decided, in a sentence; see `read_together`."""
     gaps = list(read_together(dict(enumerate(found))).values())
-    above, below = sum(gap.sign > 0 for gap in gaps), sum(gap.sign < 0 for gap in gaps)
     if all(np.isnan(gap.low) for gap in gaps):
         return "One seed decides nothing."
-    if not above and not below:
+    counts = Counter(of_gap(gap) for gap in gaps)
+    if counts[UNDECIDED] == len(gaps):
         return f"No difference of {len(gaps)} is decided{AT_ONCE}."
-    open_ones = len(gaps) - above - below
-    return f"Of {len(gaps)} differences{AT_ONCE}, above zero: {above}; below: {below}; undecided: {open_ones}."
+    words = {HOLDS: "above zero", REVERSED: "below", NO_EFFECT: no_effect(MARGIN), UNDECIDED: "undecided"}
+    told = [f"{own}: {counts[kind]}" for kind, own in words.items() if counts[kind] or kind != NO_EFFECT]
+    return f"Of {len(gaps)} differences{AT_ONCE}, {'; '.join(told)}."
 
 
 AT_ONCE = " at a false discovery rate of 5 %"

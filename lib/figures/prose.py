@@ -11,6 +11,7 @@ from lib.contrasts import Contrast, Kept, estimates, less
 from lib.measures import Interval
 from lib.measures.statistics import LEVEL
 from lib.runs import Results
+from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, UNDECIDED, no_effect, of_gap
 
 
 def scope(results: Results, dataset: str | None = None) -> str:
@@ -134,16 +135,35 @@ def lower(sentence: str) -> str:
     return sentence[0].lower() + sentence[1:]
 
 
-def mark(gap: Interval) -> str:
-    return "" if gap.sign else " (undecided)"
+def mark(gap: Interval, margin: float | None = MARGIN) -> str:
+    """What stands behind a difference that is not shown to have a sign, as a table of verdicts has it.
+
+    >>> mark(Interval(2, 1, 3)), mark(Interval(0, -1, 1)), mark(Interval(0, -1, 3))
+    ('', ' (no effect beyond ±2)', ' (undecided)')
+    """
+    return by_verdict(gap, "", "", f" ({no_effect(margin or 0)})", " (undecided)", margin=margin)
+
+
+def by_verdict(
+    gap: Interval, above: str, below: str, equal: str, undecided: str, *, margin: float | None = MARGIN
+) -> str:
+    """`above` where the whole interval is above zero, `below` where it is below, `equal` where the difference is shown
+    to be within the `margin`, and else `undecided`: see `lib.verdicts.of_gap`.
+
+    Each may have a place "{}" for the interval, whose sign is turned in `below`.
+
+    >>> by_verdict(Interval(-2, -3, -1), "ahead by {}", "behind by {}", "equal", "undecided ({})")
+    'behind by 2.0 [1.0, 3.0]'
+    """
+    words = {HOLDS: above, REVERSED: below, NO_EFFECT: equal, UNDECIDED: undecided}[of_gap(gap, margin)]
+    return words.format(-gap if gap.sign < 0 else gap)
 
 
 def by_sign(gap: Interval, above: str, below: str, neither: str) -> str:
-    """`above` where the whole interval is above zero, `below` where it is below, and else `neither`.
-
-    Each may have a place "{}" for the interval, whose sign is turned in `below`.
+    """`above` where the whole interval is above zero, `below` where it is below, and else `neither`, behind which
+    stands a `mark`. Each may have a place "{}" as in `by_verdict`.
 
     >>> by_sign(Interval(-2, -3, -1), "gains {} points", "loses {} points", "changes by {} points")
     'loses 2.0 [1.0, 3.0] points'
     """
-    return {1: above, -1: below, 0: neither}[gap.sign].format(-gap if gap.sign < 0 else gap)
+    return by_verdict(gap, above, below, neither, neither, margin=None)

@@ -34,14 +34,12 @@ from lib.measures.statistics import (
     Interval,
     Pool,
     bootstrap_interval,
-    cell_interval,
     estimate,
     interval,
     is_share,
     pooled,
     proportion_interval,
     read_together,
-    share_interval,
 )
 from lib.measures.subject import Subject
 from lib.measures.synthetic_invariance import SyntheticInvariance
@@ -52,7 +50,7 @@ __all__ = [
     "NaturalShift", "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Pool", "Probe", "RawInput",
     "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
     "SyntheticInvariance",
-    "adversarial_monitor", "bootstrap_interval", "cell_interval", "estimate", "extract", "fit_probe",
+    "adversarial_monitor", "bootstrap_interval", "estimate", "extract", "fit_probe",
     "interval", "is_share", "knn_predict", "neighbour_monitor", "pooled", "proportion_interval",
-    "read_together", "share_interval",
+    "read_together",
 ]  # fmt: skip

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable, Hashable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 import numpy as np
-import pandas as pd
 from scipy import optimize, special, stats
 
 from lib.errors import BadInput
@@ -62,6 +61,10 @@ class Interval:
         """1 if all of it is above zero, -1 if below; 0 where it holds zero, and where its ends are unknown."""
         return int(self.low > 0) - int(self.high < 0)  # of NumPy's booleans there is no difference
 
+    def equal(self, margin: float) -> bool:
+        """Whether all of it is less than `margin` away from zero."""
+        return bool(-margin < self.low and self.high < margin)
+
 
 @dataclass(frozen=True)
 class Estimate(Interval):
@@ -90,6 +93,14 @@ class Estimate(Interval):
     def below(self, bound: float = 0.0) -> float:
         """The one-sided p value of "it is below `bound`"."""
         return (-self).above(-bound)
+
+    def within(self, margin: float) -> float:
+        """The p value of "it is less than `margin` away from zero", the larger one of two one-sided tests."""
+        return max(self.above(-margin), self.below(margin))
+
+    def equal(self, margin: float) -> bool:
+        """Whether it is shown to be less than `margin` away from zero, by `within`."""
+        return self.within(margin) <= 1 - LEVEL
 
     def found(self, power: float = 0.8, level: float = LEVEL) -> float:
         r"""The smallest true difference that a design of this error and these degrees of freedom finds with `power`.
@@ -213,22 +224,33 @@ def sum_of_variances(variances: Floats, degrees: Floats, total: float, images: f
 
 @dataclass(frozen=True)
 class _Beside(Estimate):
-    """An estimate that is read beside others; see `read_together`."""
+    """An estimate that is read beside others; see `read_together`. It is the one at `place` of them."""
 
     shown: bool
+    place: int = field(repr=False)
+    others: tuple[Estimate, ...] = field(repr=False)
 
     @property
     def sign(self) -> int:
         return super().sign if self.shown else 0
 
+    def equal(self, margin: float) -> bool:
+        return _equal_together(self.others, margin)[self.place]
+
+
+@functools.lru_cache(maxsize=256)
+def _equal_together(found: tuple[Estimate, ...], margin: float) -> list[bool]:
+    return (false_discovery([own.within(margin) for own in found]) <= 1 - LEVEL).tolist()
+
 
 def read_together(found: Mapping[Key, Estimate]) -> dict[Key, Estimate]:
-    """The same estimates, whose `sign` takes into account how many there are: 0 where `false_discovery` leaves more
-    than 5 % of a two-sided test. Intervals stay those of each by itself."""
-    p = [min(1.0, 2 * min(own.above(), own.below())) for own in found.values()]
-    numbers = ((own.mean, own.low, own.high, own.standard_error, own.degrees) for own in found.values())
-    together = zip(found, numbers, false_discovery(p), strict=True)
-    return {key: _Beside(*own, shown=bool(adjusted <= 1 - LEVEL)) for key, own, adjusted in together}
+    """The same estimates, whose `sign` and `equal` take into account how many there are: 0 and False where
+    `false_discovery` leaves more than 5 % of the two-sided test and of `within`. Intervals stay those of each by
+    itself."""
+    every = tuple(found.values())
+    shown = false_discovery([min(1.0, 2 * min(own.above(), own.below())) for own in every]) <= 1 - LEVEL
+    numbers = [(own.mean, own.low, own.high, own.standard_error, own.degrees) for own in every]
+    return {key: _Beside(*numbers[place], bool(shown[place]), place, every) for place, key in enumerate(found)}
 
 
 def _inverse_trigamma(value: float) -> float:
@@ -243,6 +265,44 @@ def _inverse_trigamma(value: float) -> float:
         if -step < 1e-10 * x:
             break
     return float(x)
+
+
+def share_estimate(
+    mean: float,
+    variances: Floats,
+    degrees: Floats,
+    total: float,
+    images: float,
+    slope: float,
+    count: float | None = None,
+    level: float = LEVEL,
+) -> Estimate:
+    r"""A mean of shares in percent, with Student's interval on the logit scale, so within 0 to 100.
+
+    `variances`, `degrees`, `total` and `images` are those of `sum_of_variances`, in squared percentage points. What
+    seeds make is divided by the `slope`, p (1 - p), of the logit's inverse. What images make is, in standard errors,
+    Wilson's interval for the number of images n to which their variance belongs, :math:`p (1 - p) / v + 1`, or where
+    it is zero for their `count`: it is symmetric on that scale, and has a width near 0 and 100, too. At 0 and 100
+    there is no logit: there the interval is Wilson's for the `count`, and unknown without one.
+
+    Its `standard_error` stays in points, and tests are made with it.
+    """
+    if not -_ROUNDING <= mean <= 100 + _ROUNDING:
+        raise BadInput(f"shares are in percent, from 0 to 100, not {mean:g}")
+    found = estimate(mean, *sum_of_variances(variances, degrees, total, images), level=level)
+    share, z = min(max(mean / 100, 0.0), 1.0), float(stats.norm.ppf((1 + level) / 2))
+    if np.isnan(found.standard_error):
+        return found
+    if share in (0, 1):
+        ends = (float("nan"), float("nan")) if count is None else _wilson(share, count, z)
+        return replace(found, low=100 * ends[0], high=100 * ends[1])
+    number = share * (1 - share) / (images / 100**2) + 1 if images > 0 else count
+    over_images = 0.0 if number is None else (special.logit(_wilson(share, number, z)[1]) - special.logit(share)) / z
+    on_logits = np.asarray(variances, dtype=float) / (100 * slope) ** 2
+    error, known = sum_of_variances(on_logits, degrees, total, over_images**2)
+    half = float(stats.t.ppf((1 + level) / 2, known) * error)
+    low, high = 100 * special.expit(special.logit(share) + np.array([-half, half]))
+    return replace(found, low=float(low), high=float(high))
 
 
 def interval(
@@ -275,68 +335,6 @@ def interval(
     over_images = stats.norm.ppf(tail) * np.sqrt(np.mean(np.square(standard_errors)))
     half = float(np.hypot(over_seeds, over_images))
     return Interval(mean, mean - half, mean + half)
-
-
-def share_interval(
-    values: Floats,
-    standard_errors: Floats | float = 0.0,
-    images: Floats | float | None = None,
-    level: float = LEVEL,
-) -> Interval:
-    r"""Mean of one share a seed, in percent, with an interval over seeds and images within 0 to 100.
-
-    On the logit scale, to which the ends of a share are infinitely far:
-
-    .. math:: \mathrm{logit}\, \bar p \pm \sqrt{\left(t_{S-1} \, s / \sqrt S\right)^2 + w^2}
-
-    s is the standard deviation of the seeds' logits, each with half an image more on both sides so that 0 and 100 have
-    one, and w the half-width of Wilson's interval for the mean share, which is symmetric on that scale. Wilson's number
-    of images n is the one that belongs to the standard errors, :math:`\bar p (1 - \bar p) / e^2 + 1`: of outcomes that
-    are right or wrong it is their number, and of means over many corruptions it is larger. Where all seeds have 0 or
-    all have 100, there is no logit, and the interval is Wilson's for `images`: 0 to 0.76 % of 500 images.
-
-    Ends are NaN with one seed, and at 0 or 100 where the number of `images` (one for all, or one a seed) is not known.
-
-    >>> str(share_interval([98.0, 99.0, 100.0], images=100))
-    '99.0 [86.9, 99.9]'
-    """
-    shares, errors, mean = _shares(values, standard_errors)
-    if len(shares) == 1:
-        return Interval(100 * mean, float("nan"), float("nan"))
-    tail, known = (1 + level) / 2, _known(images)
-    if mean in (0, 1):
-        if known is None:
-            return Interval(100 * mean, float("nan"), float("nan"))
-        low, high = _wilson(mean, known, stats.norm.ppf(tail))
-        return Interval(100 * mean, 100 * low, 100 * high)
-    spread = np.mean(np.square(errors))
-    count = np.mean(shares * (1 - shares)) / spread + 1 if spread > 0 else known
-    room = 0.5 / (count or 1e6)  # with no images at all, as of very many
-    logits = special.logit((shares + room) / (1 + 2 * room))
-    over_seeds = stats.t.ppf(tail, len(shares) - 1) * logits.std(ddof=1) / np.sqrt(len(shares))
-    over_images = 0.0
-    if count is not None:
-        over_images = special.logit(_wilson(mean, count, stats.norm.ppf(tail))[1]) - special.logit(mean)
-    half = np.hypot(over_seeds, over_images)
-    ends = special.expit(special.logit(mean) + np.array([-half, half]))
-    return Interval(100 * mean, *(100 * ends).tolist())
-
-
-def _shares(values: Floats, standard_errors: Floats | float) -> tuple[np.ndarray, np.ndarray, float]:
-    """As fractions: one a seed, their standard errors, and their mean."""
-    values = np.asarray(values, dtype=float)
-    if values.ndim != 1 or len(values) == 0:
-        raise BadInput(f"an interval needs a list of one number a seed, not an array of shape {values.shape}")
-    if not ((values >= -_ROUNDING) & (values <= 100 + _ROUNDING)).all():
-        raise BadInput(f"shares are in percent, from 0 to 100, not {values.min():g} to {values.max():g}")
-    values = values.clip(0, 100)
-    return values / 100, np.asarray(standard_errors, dtype=float) / 100, float(values.mean() / 100)
-
-
-def _known(images: Floats | float | None) -> float | None:
-    """The smallest of the numbers of images; None where one is not known."""
-    fewest = np.nan if images is None else float(np.min(np.asarray(images, dtype=float)))
-    return None if np.isnan(fewest) else fewest
 
 
 def _wilson(share: float, count: float, z: float) -> tuple[float, float]:
@@ -374,16 +372,6 @@ _SHARE_WORDS = ("accuracy", "IoU", "zero gradient")
 _SHARES = ("error", "error along severity", "shape bias", "shape decisions", "texture decisions")
 # What is called an error or an accuracy and may be below zero, is no share of images, or is not in percent.
 _OTHERS = ("relative error", "calibration error", "debiased calibration error", "angle error", "accuracy lost")
-
-
-def cell_interval(cell: pd.DataFrame, metric: str) -> Interval:
-    """The interval of rows of one cell, one a seed: `share_interval` if `metric` is a share, else `interval`.
-
-    `cell` has the columns value and standard_error, and images if their number is known.
-    """
-    if not is_share(metric):
-        return interval(cell["value"], cell["standard_error"])
-    return share_interval(cell["value"], cell["standard_error"], cell.get("images"))
 
 
 def bootstrap_interval(

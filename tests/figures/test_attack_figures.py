@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.colors import to_hex
 from scipy import stats
-from shorthand import half_width, told, unfolded
+from shorthand import half_width, share_ends, told, told_share, unfolded
 from worlds.attacks import (
     ADVERSARIAL,
     AGGREGATED,
@@ -38,7 +38,6 @@ from lib.chapters.tradeoff.tables import published_table, quirk_table, robustnes
 from lib.errors import BadInput
 from lib.figures.figure import Slider
 from lib.figures.systems_look import system_look
-from lib.measures import share_interval
 from lib.shifts.transforms import TRANSFORMS
 
 
@@ -57,9 +56,14 @@ def half(seeds=3, error=IMAGE_ERROR, deviation=SEED_ERROR):
     return np.hypot(stats.t.ppf(0.975, seeds - 1) * deviation / seeds**0.5, 1.959964 * error)
 
 
-def share(mean, error=IMAGE_ERROR):
-    """The interval of an accuracy whose seeds lie at -1, 0 and 1 points around `mean`."""
-    return share_interval(mean + np.array([-1.0, 0.0, 1.0]), [error] * 3)
+def share(name, means, images=500):
+    """Mean and interval of an accuracy, where systems have these `means`, with seeds at -1, 0 and 1 around them."""
+    return share_ends(means, name, IMAGE_ERROR, images)
+
+
+def strong(place):
+    """Of all systems a column of `STRONG`."""
+    return {name: values[place] for name, values in STRONG.items()}
 
 
 def without(rows, column, value):
@@ -83,7 +87,7 @@ def test_dots_of_attacks_are_means_of_the_rows(shown):
         assert collection.get_segments()[0][:, 0] == pytest.approx([min(values), max(values)])
         assert to_hex(collection.get_color()[0]).upper() == system_look(SYSTEMS[name])["color"].upper()
     data = shown[0].data.set_index(["system", "attack"]).loc["DeACL", "AutoAttack"]
-    assert list(data) == pytest.approx([46, share(46).low, share(46).high])
+    assert list(data) == pytest.approx(share("deacl", strong(6), 200))
 
 
 def test_words_about_attacks(shown):
@@ -118,7 +122,7 @@ def test_words_about_zero_gradients(rows, unlaid):
         for name, share in of_some for seed, scale in enumerate((0.9, 1.0, 1.1))
     ]  # fmt: skip
     with_zeros = pd.concat([rows, unfolded(pd.DataFrame(lines, columns=COLUMNS))])
-    told = "zero for 1.5 % of the images on average, and for up to 3.0 % (CF-AMC-SSL). "
+    told = "zero for 0.0 to 3.0 % of the images, by system, and for 1.5 % on average. "
     assert told in attacks.attack_strength(with_zeros, "").caption
     none = with_zeros.assign(value=with_zeros["value"].where(with_zeros["metric"] != "zero gradient", 0.0))
     assert "cross-entropy is zero for no image. " in attacks.attack_strength(none, "").caption
@@ -172,8 +176,12 @@ def test_dots_of_read_outs(shown):
         for container in axes.containers:
             line, _, (bars,) = container
             found.setdefault((container.get_label(), line.get_marker()), []).append(container)
-            for x, y, ends in zip(line.get_xdata(), line.get_ydata(), bars.get_segments(), strict=True):
-                assert ends[:, 0] == pytest.approx([share(x).low, share(x).high])
+            number = len(found[container.get_label(), line.get_marker()]) - 1 + panel
+            everyone = {0: strong(0), 1: strong(3)} if container.get_label() == "standard probe" else None
+            means = (everyone or expected[container.get_label(), line.get_marker()])[number]
+            images = 128 if "aggregated" in container.get_label() else 500
+            for y, ends in zip(line.get_ydata(), bars.get_segments(), strict=True):
+                assert ends[:, 0] == pytest.approx(share(systems[round(y)], means, images)[1:])
                 assert abs(y - round(y)) < 0.45
         assert set(found) == set(expected)
         for key, containers in found.items():
@@ -296,10 +304,10 @@ def test_published_table(rows):
     for theirs, name in ours.items():
         line = table.loc[theirs]
         assert line["ours"] == SYSTEMS[name].title
-        clean, pgd = STRONG[name][0], STRONG[name][3]
+        clean, pgd, weak = strong(0), strong(3), {own: mean + 10 for own, mean in strong(3).items()}
         assert [line[f"{column}: ours"] for column in ("clean", "PGD, 4/255", "PGD, 8/255")] == [
-            str(share(clean)), str(share(pgd + 10)), str(share(pgd))
-        ]  # fmt: skip
+            told_share(means, name, IMAGE_ERROR, 500) for means in (clean, weak, pgd)
+        ]
     assert list(table.loc["Patch-based SimCLR"]) == ["–", "65.44", "–", "41.85", "–", "17.19", "–", "934"]
     assert table.loc["Patch-based EMP-SSL", "clean: ours"] == "–" and table.loc["Patch-based EMP-SSL", "ours"] != "–"
     no_four = published_table(rows[rows["level"] != 4])
@@ -323,8 +331,10 @@ def test_robustness_table(rows):
     line = table.loc["DeACL"]
     mean = 10 + 4 * (len(TRANSFORMS) - 1) / 2
     assert line.to_dict() == {
-        "clean (%)": str(share(66)), "PGD-20, 8/255 (%)": "45.0", "AutoAttack, 8/255 (%)": str(share(46)),
-        "corrupted (%)": str(share(59)), "fog (%)": "50.0", "contrast (%)": "40.0", "gaussian noise (%)": "65.0",
+        "clean (%)": told_share(strong(0), "deacl", IMAGE_ERROR, 500), "PGD-20, 8/255 (%)": "45.0",
+        "AutoAttack, 8/255 (%)": told_share(strong(6), "deacl", IMAGE_ERROR, 200),
+        "corrupted (%)": told_share(dict.fromkeys(ADVERSARIAL, 59.0), "deacl", IMAGE_ERROR, 500),
+        "fog (%)": "50.0", "contrast (%)": "40.0", "gaussian noise (%)": "65.0",
         "alike under transforms": f"{mean:.1f}", "alike under PGD, above chance": f"{80 - 36.6:.1f}",
     }  # fmt: skip
 

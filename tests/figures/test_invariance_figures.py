@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
-from shorthand import cell, unfolded
+from shorthand import cell, number_ends, share_ends, unfolded
 from worlds.invariance import COLUMNS, ONE_PARAMETER, SETS, THREE, made_up
 
 from lib.chapters.augmentation import invariance
@@ -23,7 +23,6 @@ from lib.errors import BadInput
 from lib.figures.levels import AT_ONCE
 from lib.figures.style import LOOK, RECIPE_LOOK
 from lib.images.objects import OBJECTS
-from lib.measures import share_interval
 from lib.measures.read_out import READ
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
@@ -69,11 +68,20 @@ def values(rows, arm, shift, metric, level=0, subset=""):
     return np.array(found).T
 
 
-def ends(numbers, errors):
-    """Mean and interval, by SciPy."""
-    over_seeds = stats.t.ppf(0.975, len(numbers) - 1) * stats.sem(numbers)
-    half = np.hypot(over_seeds, stats.norm.ppf(0.975) * np.mean(np.square(errors)) ** 0.5)
-    return np.mean(numbers) + np.array([0, -half, half])
+def arms_in(rows):
+    """All of them, those included that a figure leaves out: they lend their variances."""
+    named = rows[["method", "augmentation"]].drop_duplicates().itertuples(index=False, name=None)
+    return [(method, None if pd.isna(augmentation) else augmentation) for method, augmentation in named]
+
+
+def ends(found, arm, scale=lambda value: 1.0):
+    """Mean and interval of an arm, of the seeds and errors of all arms."""
+    return number_ends(*({own: pair[0] for own, pair in found.items()}, arm,
+                         {own: pair[1] for own, pair in found.items()}), scale)  # fmt: skip
+
+
+def similarity(value):
+    return max(1 - value**2, 0.01)
 
 
 def whole(number):
@@ -286,7 +294,10 @@ def test_curves_are_the_means_of_the_rows(rows, shown):
         for arm, line, band in zip(arms, axes.get_lines(), axes.collections, strict=True):
             own = RECIPE_LOOK[arm[1]] if arm[1] else LOOK["random"]
             assert (line.get_label(), line.get_color(), line.get_marker()) == (MOCO[arm], own["color"], own["marker"])
-            found = [ends(*values(rows, arm, name, "whitened similarity along", setting)) for setting in grid]
+            of_all = [
+                {one: values(rows, one, name, "whitened similarity along", at) for one in arms_in(rows)} for at in grid
+            ]
+            found = [ends(numbers, arm, similarity) for numbers in of_all]
             assert np.allclose(line.get_xydata(), np.column_stack([grid, [mean for mean, _, _ in found]]), atol=1e-6)
             corners = band.get_paths()[0].vertices
             for (_, low, high), x in zip(found, grid, strict=True):
@@ -372,10 +383,13 @@ def test_real_views_by_a_loop(rows, shown):
     assert labels[:2] == ["azimuth\n(COIL)", "azimuth\n(scenes)"] and "object hue\n(scenes)" in labels
     for place, (name, changed) in enumerate(SETS):
         of_set = sorted((dot for dot in found if round(dot[1]) == place), key=lambda dot: dot[1])
+        of_way = {}
+        for one in arms_in(rows):
+            similar, errors = values(rows, one, name, "whitened similarity", subset=changed)
+            chance = values(rows, one, name, "whitened chance", subset=changed)[0]
+            of_way[one] = 100 * (similar - chance) / (100 - chance), 100 * errors / (100 - chance)
         for arm, (x, _, (low, high), colour, _) in zip(MOCO, of_set, strict=True):  # from the top
-            similar, errors = values(rows, arm, name, "whitened similarity", subset=changed)
-            chance = values(rows, arm, name, "whitened chance", subset=changed)[0]
-            expected = ends(100 * (similar - chance) / (100 - chance), 100 * errors / (100 - chance))
+            expected = ends(of_way, arm, similarity)
             assert (x, low, high) == pytest.approx(tuple(expected))
             assert colour == (RECIPE_LOOK[arm[1]] if arm[1] else LOOK[arm[0]])["color"].lower()
             words = labels[place].replace("\n", " ")
@@ -423,12 +437,11 @@ def test_erasure_by_a_loop(rows, shown):
             for (x, _, (low, high), colour, face), of, features in zip(
                 own, both, ("all features", "without the hue"), strict=True
             ):
-                numbers, errors = np.mean([values(rows, arm, *cell) for cell in of], axis=0)
-                told = tuple(ends(numbers, errors))
+                read = {one: np.mean([values(rows, one, *cell) for cell in of], axis=0) for one in arms_in(rows)}
+                told = ends(read, arm)
                 if what == "shape":
-                    share = share_interval(numbers, errors)
-                    told = share.mean, share.low, share.high
-                assert (x, low, high) == pytest.approx(told)
+                    told = share_ends({one: pair[0] for one, pair in read.items()}, arm, np.mean(read[arm][1]))
+                assert (x, low, high) == pytest.approx(tuple(told))
                 assert (face == "#ffffff") == (features == "all features") and (face == colour) != (face == "#ffffff")
                 assert data.loc[(MOCO[arm], what, features), "mean"] == pytest.approx(x)
                 means.append(x)

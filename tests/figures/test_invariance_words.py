@@ -13,6 +13,7 @@ from shorthand import unfolded
 from lib import figures
 from lib.chapters.augmentation import words
 from lib.chapters.augmentation.claims import TRAINED_FOR
+from lib.chapters.augmentation.invariance import invariance_map
 from lib.shifts.transforms import TRANSFORMS
 
 PICTURE = torch.randint(0, 256, (3, 32, 32), generator=torch.Generator().manual_seed(3), dtype=torch.uint8)
@@ -119,3 +120,12 @@ def test_the_sheet_of_transforms_shows_each_as_torchvision_does():
     by_hand = 100 * (TF.hflip(exact) - exact).square().mean().sqrt()
     assert moved["h flip"] == pytest.approx(float(by_hand), abs=1e-4) and (moved > 0).all()
     assert list(figure.data["kind"]) == [kind.kind for kind in TRANSFORMS.values()]
+
+
+def test_a_map_names_the_highest_that_are_told_apart():
+    """Seeds lie 1 to either side: 30 points are shown; of equal ones nobody is named alone."""
+    values = {("spatial", name): 80.0 for name in TRAINED_FOR["spatial"]}
+    caption = invariance_map(rows(values, seeds=3), "").caption
+    assert "spatial MoCo v2, spatial (81); appearance MoCo v2, default (51), MoCo v2, spatial (51) and" in caption
+    assert caption.endswith("MoCo v2, appearance (51), which are not told apart. ")
+    assert "spatial MoCo v2, spatial (79), MoCo v2, default (49)" in invariance_map(rows(values, seeds=1), "").caption

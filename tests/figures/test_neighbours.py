@@ -298,7 +298,9 @@ def test_dots_are_the_numbers(read):
 def test_what_is_read_in_words(read):
     assert f"object hue: before training 12.3 [8.0, 16.0]; spatial 71.3 [68.5, 74.0]; appearance {MINUS}2.5" in read.alt
     assert f"x: before training 0.0 [{MINUS}1.4, 0.0]; spatial 3.0 [1.0, 5.0]" in read.alt
-    assert "The encoders are furthest apart in object hue: before training 12.3" in read.caption
+    means = {factor: [own[factor].mean for own in READ.values()] for factor in ("object_hue", "x")}
+    hue, x = (f"{round(min(own))} to {round(max(own))}".replace("-", MINUS) for own in means.values())
+    assert f"From the lowest to the highest of the 5 encoders, R² is object hue {hue} and x {x}. " in read.caption
     lines = read.data.set_index(["encoder", "factor"])
     assert lines.loc[("only crop", "object hue"), "R² (%)"] == 62 and len(lines) == 10
 
@@ -315,7 +317,7 @@ def test_words_of_what_is_read_do_not_overlap(read):
 
 def test_one_encoder_and_unknown_ends():
     alone = read_before_after({"Random weights": {"background_hue": Interval(5, math.nan, math.nan)}}, "Scope.")
-    assert alone.alt.endswith("wall hue: Random weights 5.0.") and "furthest" not in alone.caption
+    assert alone.alt.endswith("wall hue: Random weights 5.0.") and "lowest" not in alone.caption
     assert list(alone.data) == ["encoder", "factor", "R² (%)"] and alone.picture().startswith(b"<?xml")
     assert alone.drawing.axes[0].containers[0][0].get_color() == LOOK["random"]["color"]
 

@@ -11,11 +11,11 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from scipy import stats
 from scipy.special import expit
-from shorthand import unfolded
+from shorthand import transcribed, unfolded
 from worlds.severity import COLUMNS, EIGHT, made_up
 
 from lib.chapters.severity import robustness
-from lib.effective import baseline_line, line_half_width, on_line
+from lib.effective import baseline_line, line_error, on_line
 from lib.errors import BadInput
 from lib.figures import matrix
 from lib.figures.levels import AT_ONCE
@@ -196,7 +196,7 @@ def test_effective_robustness_of_rows(rows):
     table = robustness.effective_robustness_table(rows).set_index("method")
     errors = rows[(rows["metric"] == "error") & rows["level"].isna()].set_index(["shift", "method", "seed"])
     x, y = (100 - errors.loc[shift]["value"] for shift in ("none", "all"))
-    means = [np.log(v / (100 - v)).groupby("method").mean() for v in (x, y)]
+    means, apart = [np.log(v / (100 - v)).groupby("method").mean() for v in (x, y)], {}
     for method in EIGHT:
         line, covariance = np.polyfit(*(m.drop(method) for m in means), 1, cov=True)  # scaled by N - 2
 
@@ -209,25 +209,29 @@ def test_effective_robustness_of_rows(rows):
         noise = np.hypot(of_all, slope * of_clean)
         above = y[method] - predicted(own)
         centre = predicted(100 / (1 + np.exp(-at[0])))
-        of_line = stats.t.ppf(0.975, 5) * (at @ covariance @ at) ** 0.5 * centre * (100 - centre) / 100
-        over_seeds = stats.t.ppf(0.975, 2) * above.std() / 3**0.5
-        half = np.sqrt(over_seeds**2 + (stats.norm.ppf(0.975) ** 2) * (noise**2).mean() + of_line**2)
+        of_line = (at @ covariance @ at) * (centre * (100 - centre) / 100) ** 2
+        apart[method] = above, (noise**2).mean(), of_line
+    prior, _, drawn = transcribed(np.array([own.var() for own, *_ in apart.values()]), np.full(len(EIGHT), 2.0))
+    for (method, (above, noise, of_line)), variance in zip(apart.items(), drawn, strict=True):
+        seeds, total = np.array([variance / 3, of_line]), variance / 3 + of_line
+        known = (total / (seeds / np.sqrt([min(prior + 2, 2 * len(EIGHT)), 5])).sum()) ** 2
+        half = stats.t.ppf(0.975, known * ((total + noise) / total) ** 2) * np.sqrt(total + noise)
         words = table.loc[METHODS[method].title, "effective robustness (points)"]
         found = [float(number) for number in re.findall(r"-?[\d.]+", words)]
         assert found == pytest.approx([above.mean(), above.mean() - half, above.mean() + half], abs=0.051)
 
 
 def test_the_line_s_own_error_covers_the_true_line():
-    """Eight systems around a known line: what is predicted far out is off by more than the half-width in one of 20."""
+    """Eight systems around a known line: what is predicted far out is off by more than its interval in one of 20."""
     generator, missed = np.random.default_rng(0), 0
     for _ in range(1000):
         x = generator.normal(0.5, 0.4, 8)
         y = 0.8 * x - 0.6 + 0.1 * generator.normal(size=8)
         clean, corrupted = (100 / (1 + np.exp(-v)) for v in (x, y))
         off = on_line(80.0, baseline_line(clean, corrupted)) - 100 * expit(0.8 * np.log(4) - 0.6)
-        missed += abs(off) > line_half_width(clean, corrupted, 80.0)
+        missed += abs(off) > stats.t.ppf(0.975, 6) * line_error(clean, corrupted, 80.0)
     assert 0.03 < missed / 1000 < 0.08
-    assert np.isnan(line_half_width([50, 60], [40, 50], 55.0))
+    assert np.isnan(line_error([50, 60], [40, 50], 55.0))
 
 
 def test_effective_robustness_is_drawn_on_logit_axes(rows, shown):

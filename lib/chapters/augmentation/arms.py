@@ -11,13 +11,15 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from lib.contrasts import estimates, of_two
+from lib.cells import ALIKE
+from lib.contrasts import estimates, levels, of_two
 from lib.errors import BadInput
-from lib.figures.levels import AT_ONCE
-from lib.figures.prose import by_sign, listed, number
+from lib.figures.levels import AT_ONCE, as_table
+from lib.figures.prose import by_verdict, listed, number
 from lib.figures.style import RECIPE_LOOK, arm, look, title
-from lib.measures import cell_interval, read_together
+from lib.measures import read_together
 from lib.measures.rows import Rows
+from lib.verdicts import no_effect
 
 Arm = tuple[str, str]  # a method and its augmentation, "" where it has none
 
@@ -70,13 +72,11 @@ def arm_look(one: Arm) -> Mapping[str, object]:
     return RECIPE_LOOK[augmentation] if augmentation else look(method)
 
 
-def arm_summary(rows: Rows, *cell: str) -> Rows:
-    """Mean and interval over seeds and images for each arm and cell, in the order of the rows."""
-    lines = []
-    for key, own in rows.groupby([*ARM, *cell], sort=False):
-        found = cell_interval(own, own["metric"].iloc[0])
-        lines.append((*key, found.mean, found.low, found.high, len(own)))
-    return pd.DataFrame(lines, columns=[*ARM, *cell, "mean", "low", "high", "seeds"])
+def arm_summary(rows: Rows, *cell: str, arms: Sequence[Arm] | None = None) -> Rows:
+    """Mean and interval over seeds and images for each arm, or each of `arms`, and cell, in the order of the rows."""
+    keys, shown = [*ARM, *cell], rows if arms is None else of_arms(rows, arms)
+    table = as_table(levels(rows, keys, shown), keys)
+    return table.assign(seeds=shown.groupby(keys, sort=False).size().to_numpy())
 
 
 def encoders(table: Rows) -> Rows:
@@ -132,12 +132,12 @@ def spatial_against_appearance(
     shifts = [shift for shift in dict.fromkeys(runs[column]) if all(shift in held for held in of_recipes)]
     if not shifts:
         return ""
-    found = {"higher": [], "lower": [], "not told apart": []}
+    found: dict[str, list[str]] = {"higher": [], "lower": [], no_effect(ALIKE): [], "not told apart": []}
     contrasts = {
         shift: of_two(runs, *({column: shift, **cells[recipe]} for recipe in ("spatial", "appearance")))
         for shift in shifts
     }
     for shift, gap in read_together(estimates(contrasts)).items():
-        found[by_sign(gap, "higher", "lower", "not told apart")].append(named(shift))
+        found[by_verdict(gap, *found, margin=ALIKE)].append(named(shift))
     verdicts = "; ".join(f"{verdict} for {listed(names)}" for verdict, names in found.items() if names)
     return f"The spatial recipe against the appearance recipe{average},{AT_ONCE}: {verdicts}. "

@@ -19,7 +19,6 @@ from lib.chapters.augmentation.arms import (
     is_arm,
     legend_of_arms,
     numbers_by_line,
-    of_arms,
     spatial_against_appearance,
 )
 from lib.chapters.augmentation.invariance import ALONG, ARM, METHOD, WHAT, Arm, chance
@@ -42,7 +41,7 @@ def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:
     if not arms:
         raise BadInput(f"these rows have the metric {ALONG!r} neither for {title(method)} nor for random weights")
     chosen = chosen.assign(level=chosen["level"].round(6))  # as in stored rows, which may stand beside fresh ones
-    table = arm_summary(of_arms(chosen, arms), "shift", "level").sort_values("level", kind="stable")
+    table = arm_summary(chosen, "shift", "level", arms=arms).sort_values("level", kind="stable")
     names = [name for name in TRANSFORMS if name in set(table["shift"])]
     use_style()
     height = math.ceil(len(names) / 3)

@@ -15,10 +15,11 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.cells import WHITENED
 from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms
+from lib.contrasts import mean_of, of_cell
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix
-from lib.figures.prose import listed, number
+from lib.figures.prose import foremost, listed, number
 from lib.figures.style import arm, cause, spaced, title, use_style
 from lib.measures.read_out import READ
 from lib.measures.rows import CLEAN, Rows
@@ -97,7 +98,7 @@ def invariance_map(rows: Rows, scope: str) -> Figure:
         name="fig-invariance-map",
         caption=f"{WHAT}, averaged over the settings of a transform, images and seeds; the darker, the less features "
         f"move. {chance(chosen, means)}{_below_zero(means)}The highest means over the transforms of a kind: "
-        f"{_highest(means, columns, KINDS)}. {scope}",
+        f"{_highest(chosen, means, KINDS)}. {scope}",
         alt=f"Table of {len(means)} transforms by {len(columns)} encoders, coloured by whitened similarity. "
         f"{_by_kind(means, columns)}",
         data=_with_groups(means, columns, "transform", KINDS),
@@ -146,9 +147,9 @@ def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
         caption=f"Which of {len(means)} causes of a scene a ridge regression reads from frozen features: R² in percent "
         "on held-out scenes, mean over seeds; 100 is each value exactly, 0 no better than their mean. "
         f"{_below_zero(means)}The highest means over the factors of a group: "
-        f"{_highest(means, columns, FACTOR_GROUPS)}. {scope}",
-        alt=f"Table of {len(means)} factors of scenes by {len(columns)} encoders, coloured by linear R². The best read "
-        "for each: "
+        f"{_highest(chosen, means, FACTOR_GROUPS, 'subset')}. {scope}",
+        alt=f"Table of {len(means)} factors of scenes by {len(columns)} encoders, coloured by linear R². The largest "
+        "number of each column: "
         + "; ".join(f"{column} {cause(own.idxmax())} ({number(own.max())})"
                     for column, (_, own) in zip(columns, means.items(), strict=True))
         + ".",
@@ -195,13 +196,18 @@ def _means(chosen: Rows, lines: Iterable[str], arms: Sequence[Arm], column: str 
     return means
 
 
-def _highest(means: Rows, columns: Sequence[str], groups: Mapping[str, Sequence[str]]) -> str:
-    """For each group of lines the largest mean of a column, and whose it is."""
+def _highest(chosen: Rows, means: Rows, groups: Mapping[str, Sequence[str]], column: str = "shift") -> str:
+    """For each group of the lines of `means` the arm with the largest mean, or those that are not told apart."""
     found = []
     for group, members in groups.items():
-        of_group = means[means.index.isin(members)].mean().set_axis(columns)
-        if of_group.notna().any():
-            found.append(f"{group} {number(of_group.max())} ({of_group.idxmax()})")
+        lines = [name for name in means.index if name in members]
+        arms = {
+            arm(*one): mean_of([of_cell(chosen, {column: name, **dict(zip(ARM, one, strict=True))}) for name in lines])
+            for one in means.columns
+            if lines
+        }
+        if arms:
+            found.append(f"{group} {foremost(arms, lambda name, mean: f'{name} ({number(mean)})')}")
     return "; ".join(found)
 
 

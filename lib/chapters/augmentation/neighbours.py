@@ -240,7 +240,7 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
         name="fig-live-read",
         caption="What a linear regression reads from the features of the encoders above: R² in percent on held-out "
         "images; 100 is each value exactly, 0 no better than their mean. Lines are 95 % intervals over images. "
-        f"{_furthest(found)}{scope}".strip(),
+        f"{_spans(found)}{scope}".strip(),
         alt=f"Dot chart of the linear R² of {listed([cause(factor) for factor in factors])}, in percent. "
         + " ".join(f"{cause(factor)}: {_numbers(found, factor)}." for factor in factors),
         data=data,
@@ -261,12 +261,13 @@ def _looks(names: Iterable[str]) -> dict[str, dict[str, str]]:
     return found
 
 
-def _furthest(found: Mapping[str, Mapping[str, Interval]]) -> str:
-    """The factor in which the encoders differ most, with what each reads."""
+def _spans(found: Mapping[str, Mapping[str, Interval]]) -> str:
+    """From the lowest to the highest R² of each factor: one training of each encoder says nothing of more."""
     if len(found) < 2:
         return ""
-    factor = max(next(iter(found.values())), key=lambda factor: np.ptp([own[factor].mean for own in found.values()]))
-    return f"The encoders are furthest apart in {cause(factor)}: {_numbers(found, factor)}. "
+    means = {factor: [own[factor].mean for own in found.values()] for factor in next(iter(found.values()))}
+    told = [f"{cause(factor)} {number(min(own))} to {number(max(own))}" for factor, own in means.items()]
+    return f"From the lowest to the highest of the {len(found)} encoders, R² is {listed(told)}. "
 
 
 def _numbers(found: Mapping[str, Mapping[str, Interval]], factor: str) -> str:

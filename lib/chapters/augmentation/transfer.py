@@ -27,13 +27,13 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     trained_with,
 )
-from lib.contrasts import difference
+from lib.contrasts import difference, levels
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.prose import listed, signed, written
 from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use_style
 from lib.images.scenes import FACTORS
-from lib.measures import Interval, cell_interval
+from lib.measures import Interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
 from lib.measures.rows import CLEAN, Rows, overall
 from lib.measures.statistics import correlation
@@ -95,13 +95,11 @@ def task_table(rows: Rows) -> Rows:
     """
     found = scores(rows)
     arms, tasks = _arms(found), list(found["task"].unique())
-    cells = {key: own for key, own in found.groupby(["task", "method", "augmentation"])}
+    named = found.rename(columns={"score": "value"}).assign(metric=found["task"].map(_metric))
+    cells = levels(named, ["task", "method", "augmentation"])
     table = {"trained by": [arm(*one) for one in arms]}
     for task in tasks:
-        own = (cells[task, *one] for one in arms)
-        table[f"{task_title(task)}, {unit(task)} (%)"] = [
-            str(cell_interval(cell.rename(columns={"score": "value"}), _metric(task))) for cell in own
-        ]
+        table[f"{task_title(task)}, {unit(task)} (%)"] = [str(cells[task, *one]) for one in arms]
     if len(arms) > 1 and len(tasks) > 1:
         table["average rank"] = [f"{rank:.1f}" for rank in average_ranks(_means(found, tasks, arms))]
     return pd.DataFrame(table)

@@ -22,10 +22,11 @@ from lib.chapters.augmentation.claims import (
     trained_with,
 )
 from lib.contrasts import difference, estimates, of_two, picked
-from lib.figures.prose import UNTOLD, by_sign, listed
+from lib.figures.prose import UNTOLD, by_verdict, listed
 from lib.figures.style import spaced, title
 from lib.measures import read_together
 from lib.measures.rows import CLEAN
+from lib.verdicts import MARGIN
 
 # A glued value that is empty counts as a fault of the page.
 NO_TASKS, NO_FUSION = "Nothing can be said of tasks, then.", "These rows hold no encoders side by side."
@@ -165,7 +166,9 @@ def _who_reads(rows: pd.DataFrame, method: str) -> str:
     if all(signs):
         both = f"the {'first' if signs[0] > 0 else 'second'} is the better one for both"
         return both if signs[0] == signs[1] else "each is the better one for one of them"
-    if not any(signs):
+    equal, undecided = f"they differ by no more than {MARGIN:g} points", "they are not told apart"
+    words = ("the first is the better one", "the second is the better one", equal, undecided)
+    told = {what: by_verdict(gap, *words) for what, gap in gaps.items()}
+    if set(told.values()) == {undecided}:
         return "for neither the two are told apart"
-    words = ("the first is the better one", "the second is the better one", "they are not told apart")
-    return listed([f"for the {what} {by_sign(gap, *words)}" for what, gap in gaps.items()])
+    return listed([f"for the {what} {own}" for what, own in told.items()])

@@ -1,14 +1,15 @@
 """Sentences of the notebook on negatives without meaning, computed from rows; none is ever empty.
 
-What is shown to lie on one side of zero is said to be so; of the rest it is said that it is undecided. Differences of
-one sentence are read together, see `lib.measures.read_together`.
+What is shown to lie on one side of zero is said to be so; of the rest it is said that there is no effect beyond a
+margin, where that is shown, and else that it is undecided. Differences of one sentence are read together, see
+`lib.measures.read_together`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
-from lib.cells import OUT_OF_DOMAIN, mean_out_of_domain, measured_by
+from lib.cells import ALIKE, OUT_OF_DOMAIN, mean_out_of_domain, measured_by
 from lib.chapters.negatives.claims import of_classes
 from lib.chapters.negatives.cues import rho
 from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
@@ -47,7 +48,7 @@ from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
 from lib.figures.systems_look import pgd_name
 from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
-from lib.verdicts import MARGIN
+from lib.verdicts import no_effect
 
 FAR = 5.0  # points: so much more than random weights is learnt
 
@@ -92,9 +93,7 @@ def negatives_words(rows: Rows) -> dict[str, str]:
 
 def moved(gap: Interval, where: str) -> str:
     """gains 1.2 [0.4, 2.0] points on clean images"""
-    small = -MARGIN < gap.low and gap.high < MARGIN and not gap.sign
-    decided = f" (no effect beyond ±{MARGIN:g})" if small else mark(gap)
-    return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{decided}"
+    return f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} {where}{mark(gap)}"
 
 
 def negatives_answer(rows: Rows) -> str:
@@ -112,12 +111,16 @@ def shape_answer(rows: Rows) -> str:
     gaps = {key: gap for key, gap in bias_gaps(rows).items() if key[0].startswith("moco ")}
     if not gaps:
         return UNTOLD
-    decided = {key: gap for key, gap in read_together(gaps).items() if gap.sign}
+    together = read_together(gaps)
+    decided = {key: gap for key, gap in together.items() if gap.sign}
     if not decided:
         means = [gap.mean for gap in gaps.values()]
+        changes = f"its shape bias changes by {min(means):.1f} to {max(means):.1f} points"
+        if all(gap.equal(ALIKE) for gap in together.values()):
+            return f"Neither kind makes it decide more by shape or less: {changes}, {no_effect(ALIKE)}."
         return (
-            "Whether either kind makes it decide more by shape is undecided: its shape bias changes by "
-            f"{min(means):.1f} to {max(means):.1f} points, which is not told apart from zero."
+            f"Whether either kind makes it decide more by shape is undecided: {changes}, which is not told apart from "
+            "zero."
         )
     told = [f"{gap} points with {WORDS[kind_of(arm)]} on {CONFLICTS[name]}" for (arm, name), gap in decided.items()]
     return f"Its shape bias changes by {listed(told)}."
@@ -149,7 +152,7 @@ def similarity_words(rows: Rows) -> str:
     for name in SIMILAR:
         kinds = [kind for kind in KINDS if (name, kind) in found]
         when = "before training" if name == "random" else f"after training {_WITH[kind_of(name)]}"
-        parts = [f"{_A[kind]} by {found[name, kind]}{mark(found[name, kind])}" for kind in kinds]
+        parts = [f"{_A[kind]} by {found[name, kind]}{mark(found[name, kind], ALIKE)}" for kind in kinds]
         told += [f"{when} {listed(parts)}"] if parts else []
     if not told:
         return UNTOLD

@@ -16,7 +16,7 @@ from lib.cells import PACS as DOMAINS
 from lib.chapters.relicv2.claims import OTHER_CELL, SHIFTED, mean_shifted, shifted
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
 from lib.contrasts import picked
-from lib.effective import above_the_others, baseline_line, height
+from lib.effective import above_the_others, accuracies, baseline_line, heights
 from lib.errors import BadInput
 from lib.figures.levels import (
     held,
@@ -26,7 +26,7 @@ from lib.figures.levels import (
     paired,
     with_images,
 )
-from lib.measures import Estimate, Interval, share_interval
+from lib.measures import Estimate, Interval
 from lib.measures.background import OTHER, SAME
 from lib.measures.rows import Rows
 from lib.methods import METHODS
@@ -195,13 +195,11 @@ def effective(rows: Rows) -> tuple[Rows, dict[str, tuple[float, float]]]:
         if controls.index.get_level_values("system").nunique() >= FEWEST_CONTROLS and controls["clean"].nunique() > 1:
             lines[name] = baseline_line(controls["clean"], controls["corrupted"])
             runs = above_the_others(runs, CONTROLS)
-        for system, own in runs.groupby("system"):
-            at = share_interval(own["corrupted"], own["corrupted standard error"], own.get("corrupted images"))
-            above = Interval(*[float("nan")] * 3)
-            if name in lines:
-                above = height(own)
-            ends = (at.mean, at.low, at.high, above.mean, above.low, above.high)
-            found.append((name, system, own["clean"].mean(), *ends))
+        unknown, above = Interval(*[float("nan")] * 3), heights(runs) if name in lines else {}
+        clean = runs.groupby("system")["clean"].mean()
+        for system, at in accuracies(runs, "corrupted").items():
+            own = above.get(system, unknown)
+            found.append((name, system, clean[system], at.mean, at.low, at.high, own.mean, own.low, own.high))
     columns = ["set", "system", "in_domain", "mean", "low", "high", "above", "above_low", "above_high"]
     return in_order(pd.DataFrame(found, columns=columns), set=AGAINST_LINE, system=SYSTEMS), lines
 

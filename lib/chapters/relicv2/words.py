@@ -1,7 +1,8 @@
 """Sentences of the notebook on ReLICv2 out of distribution, computed from rows; none is ever empty.
 
-What is shown to lie on one side of zero is said to be so; of the rest it is said that it is undecided. Differences of
-one sentence are read together, see `lib.measures.read_together`.
+What is shown to lie on one side of zero is said to be so; of the rest it is said that there is no effect beyond a
+margin, where that is shown, and else that it is undecided. Differences of one sentence are read together, see
+`lib.measures.read_together`.
 """
 
 from __future__ import annotations
@@ -48,9 +49,10 @@ from lib.contrasts import picked
 from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, tally
-from lib.figures.prose import UNTOLD, by_sign, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, by_verdict, listed, lower, mark
 from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
+from lib.verdicts import MARGIN, no_effect
 
 MASKS = {  # share of the large crops without background: the system, and what it is compared with
     default("removed"): (OURS, ("relicv2 no saliency", "relicv2 shuffled", "relicv2 exact")),
@@ -95,7 +97,7 @@ def relicv2_answer(rows: Rows) -> str:
     homes = {TITLES.get(name, name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
     told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
     first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
-    found: dict[str, dict[str, list[str]]] = {"helps": {}, "hurts": {}, "undecided": {}}
+    found: dict[str, dict[str, list[str]]] = {effect: {} for effect in _SHOWN}
     gaps = {
         (part, words): gap
         for part, without in PARTS_OF_METHOD.items()
@@ -106,7 +108,7 @@ def relicv2_answer(rows: Rows) -> str:
         found[_effect(gap)].setdefault(part, []).append(f"{words} {gap}")
     told = [
         f"{words}: {listed([f'{part} ({listed(own)})' for part, own in found[effect].items()])}"
-        for effect, words in (("helps", "shown to help"), ("hurts", "shown to hurt"), ("undecided", "undecided"))
+        for effect, words in _SHOWN.items()
         if found[effect]
     ]
     second = f"Of its parts, in points on the mean of the shifts, {'; '.join(told)}." if told else ""
@@ -129,19 +131,22 @@ def beside(gap: Interval, where: str) -> str:
 
 
 def standing(found: Mapping[str, Estimate]) -> str:
-    """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; undecided against c (...)"""
-    gaps = read_together(found)
-    parts = (
-        ("ahead of", [f"{words} by {gap}" for words, gap in gaps.items() if gap.sign > 0]),
-        ("behind", [f"{words} by {-gap}" for words, gap in gaps.items() if gap.sign < 0]),
-        ("undecided against", [f"{words} ({gap})" for words, gap in gaps.items() if not gap.sign]),
-    )
-    return "; ".join(f"{begin} {listed(own)}" for begin, own in parts if own)
+    """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; within ±2 points of c (...); undecided against d (...)"""
+    parts: dict[str, list[str]] = {"ahead of": [], "behind": [], f"within ±{MARGIN:g} points of": [],
+                                   "undecided against": []}  # fmt: skip
+    for words, gap in read_together(found).items():
+        parts[by_verdict(gap, *parts)].append(words + by_verdict(gap, " by {}", " by {}", " ({})", " ({})"))
+    return "; ".join(f"{begin} {listed(own)}" for begin, own in parts.items() if own)
+
+
+_SHOWN = {  # `_effect` -> what is said of it
+    "helps": "shown to help", "hurts": "shown to hurt", "equal": no_effect(MARGIN), "undecided": "undecided",
+}  # fmt: skip
 
 
 def _effect(gap: Interval) -> str:
     """Of what is there, less what is not."""
-    return by_sign(gap, "helps", "hurts", "undecided")
+    return by_verdict(gap, *_SHOWN)
 
 
 def in_domain_words(rows: Rows) -> str:
@@ -184,11 +189,13 @@ def ood_words(rows: Rows) -> str:
 
 
 def _by_shift(gaps: Mapping[str, Estimate]) -> str:
-    """ahead on 1 of 3 (a), behind on 1 (b) and undecided on 1 (c)"""
+    """ahead on 1 (a), behind on 1 (b), within ±2 points on 1 (c) and undecided on 1 (d) of 4"""
     parts = []
-    for effect, begin in (("helps", "ahead on"), ("hurts", "behind on"), ("undecided", "undecided on")):
+    begins = ("ahead on", "behind on", f"within ±{MARGIN:g} points on", "undecided on")
+    for effect, begin in zip(_SHOWN, begins, strict=True):
         own = [name for name, gap in gaps.items() if _effect(gap) == effect]
-        parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))
+        if own or effect != "equal":
+            parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))
     return f"{listed(parts)} of {len(gaps)}"
 
 
@@ -264,12 +271,15 @@ def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, wher
     none, shuffled, *_ = (gaps.get((base, other, name)) for other in others)
     if none is None or shuffled is None:
         return ""
-    helps = {"helps": "removal helps", "hurts": "removal hurts", "undecided": "whether removal helps is undecided"}
-    matters = {
-        "helps": "learned masks beat masks of other images", "hurts": "masks of other images beat learned ones",
-        "undecided": "whether it matters what is removed is undecided",
-    }  # fmt: skip
-    return f"{where[0].upper()}{where[1:]}: {helps[_effect(none)]}, {matters[_effect(shuffled)]}."
+    helps = by_verdict(
+        none, "removal helps", "removal hurts", f"removal has {no_effect(MARGIN)} points",
+        "whether removal helps is undecided",
+    )  # fmt: skip
+    matters = by_verdict(
+        shuffled, "learned masks beat masks of other images", "masks of other images beat learned ones",
+        f"what is removed has {no_effect(MARGIN)} points", "whether it matters what is removed is undecided",
+    )  # fmt: skip
+    return f"{where[0].upper()}{where[1:]}: {helps}, {matters}."
 
 
 def crops_words(rows: Rows) -> str:
@@ -312,7 +322,7 @@ def sweep_words(rows: Rows) -> str:
     decided = [
         f"{SETTING_WORDS[setting]} {value} {where[name]} ({gap})"
         for (setting, value, name), gap in gaps.items()
-        if _effect(gap) != "undecided"
+        if gap.sign
     ]
     sentences.append(f"Other values less our choice: {lower(tally(gaps.values()))}")
     return " ".join([*sentences, *([f"Decided: {'; '.join(decided)}."] if decided else [])])

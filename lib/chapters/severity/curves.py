@@ -11,13 +11,12 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
-from lib.contrasts import present
+from lib.contrasts import estimates, mean_of, of_cell, present
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.levels import needed, summary
+from lib.figures.levels import as_table, needed, summary
 from lib.figures.prose import listed
 from lib.figures.style import look, spaced, title, use_style
-from lib.measures import cell_interval
 from lib.measures.attention import CONTROL, SIMILARITY
 from lib.measures.rows import CLEAN, by_severity
 from lib.shifts.corruptions import SEVERITIES
@@ -66,23 +65,25 @@ def pooled(rows: pd.DataFrame, metric: str, methods: Sequence[str]) -> pd.DataFr
 
     The severity of clean images is 0; means over severities are left out.
 
-    Only seeds that all methods have count. The standard error over images is the mean of the methods', as if their
-    errors went together entirely: the interval errs on the wide side.
+    Only seeds that all methods have count.
     """
-    chosen = by_severity(rows[(rows["metric"] == metric) & rows["method"].isin(methods)])
+    every = by_severity(rows[rows["metric"] == metric])
+    chosen = every[every["method"].isin(methods)]
     cell = ["shift", "severity", "seed"]
     if chosen.duplicated([*cell, "method"]).any():
         raise BadInput(
             f"rows hold one {metric!r} for each method, seed, shift and severity, of one encoder; not several"
         )
-    columns = [column for column in ("value", "standard_error", "images") if column in chosen]
-    wide = chosen.pivot(index=cell, columns="method", values=columns).dropna()
-    of_seeds = pd.DataFrame({column: wide[column].mean(axis=1) for column in columns})
-    table = []
-    for (shift, severity), group in of_seeds.groupby(level=["shift", "severity"]):
-        found = cell_interval(group, metric)
-        table.append((shift, severity, found.mean, found.low, found.high, len(group)))
-    return pd.DataFrame(table, columns=["shift", "severity", "mean", "low", "high", "seeds"])
+    complete = chosen.pivot(index=cell, columns="method", values="value").dropna().reset_index()
+    of_all = every.merge(complete[cell], on=cell)  # the other methods lend their variances
+    seeds = complete.groupby(["shift", "severity"])["seed"].nunique()
+    means = {
+        (shift, severity): mean_of(
+            [of_cell(of_all, {"shift": shift, "severity": severity, "method": method}) for method in methods]
+        )
+        for shift, severity in seeds.index
+    }
+    return as_table(estimates(means), cell[:2]).assign(seeds=seeds.to_numpy())
 
 
 def learners_of(rows: pd.DataFrame, metric: str) -> list[str]:

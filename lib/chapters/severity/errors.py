@@ -12,6 +12,7 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.figures.figure import Figure
 from lib.figures.levels import needed, summary
+from lib.figures.prose import number
 from lib.figures.style import label_ends, look, settle, title, use_style
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, held
@@ -119,7 +120,7 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
     settle(drawing)
     data = pd.concat(tables)
     means = data.groupby(["shift", "severity"], sort=False)["mean"].mean().unstack()
-    cost = (means[SEVERITIES[-1]] - means[0]).sort_values()
+    cost = means[SEVERITIES[-1]] - means[0]
     others = sum(name not in CORRUPTIONS for name in names)
     falling = [name for name in names if (np.diff(means.loc[name]) < 0).any()]
     return Figure(
@@ -128,9 +129,8 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
         caption=f"Error against severity, one panel for each corruption: {len(names) - others} of the benchmark, "
         f"then {others} others. Bands are 95 % intervals over seeds and images. "
         f"{scope}",
-        alt=f"{len(names)} line charts of error against severity. At severity 5, averaged over the methods, "
-        f"{cost.index[-1].replace('_', ' ')} costs most ({cost.iloc[-1]:.0f} points above clean) and "
-        f"{cost.index[0].replace('_', ' ')} least ({cost.iloc[0]:.0f}). "
+        alt=f"{len(names)} line charts of error against severity. At severity 5, averaged over the methods, the "
+        f"error lies {number(cost.min())} to {number(cost.max())} points above that of clean images. "
         + (f"The error falls somewhere along: {', '.join(falling).replace('_', ' ')}." if falling else ""),
         data=readable(data),
     )

@@ -18,21 +18,22 @@ from scipy import stats
 from lib.chapters.severity.errors import curves, draw_lines, readable
 from lib.chapters.severity.published import rankings
 from lib.contrasts import estimates, method_cell, of_two, picked, present
-from lib.effective import above_the_others, baseline_line, height, on_line
+from lib.effective import above_the_others, accuracies, baseline_line, heights, on_line
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.levels import AT_ONCE, needed
 from lib.figures.marks import logit_axes, logit_span
 from lib.figures.matrix import draw_matrix
-from lib.figures.prose import listed, number
+from lib.figures.prose import by_verdict, listed, number
 from lib.figures.ranks import rank_chart
 from lib.figures.style import label_ends, look, settle, spaced, title, use_style
 from lib.figures.tables import ranking
-from lib.measures import Interval, read_together, share_interval
+from lib.measures import Interval, read_together
 from lib.measures.calibration import BINS
 from lib.measures.corruption_error import ALL, DEBIASED, held
 from lib.measures.rows import CLEAN, Rows, overall
 from lib.shifts.corruptions import CORRUPTIONS, EXTRA, FAMILY, SEVERITIES
+from lib.verdicts import MARGIN, no_effect
 
 RANKED = {  # summary: (metric, shift, level) of its rows; of each, the lowest is the best
     "clean error": ("error", CLEAN, None),
@@ -79,7 +80,7 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
     drawing, axes = plt.subplots(figsize=(4.6, 5.6))
     groups = whole.groupby([FAMILY[name] for name in whole.index], sort=False).groups
     draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole], groups)
-    means = lost.mean(axis=1).sort_values()
+    means = lost.mean(axis=1)
     gains = int((whole < 0).to_numpy().sum())
     data = lost.rename(columns=title).rename_axis("corruption").reset_index()
     data.insert(1, "group", data["corruption"].map(FAMILY))
@@ -91,8 +92,8 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls" * (gains > 0))
         + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
-        f"images. Averaged over the methods, {spaced(means.index[-1])} costs most ({_points(means.iloc[-1])}) and "
-        f"{spaced(means.index[0])} least ({_points(means.iloc[0])}). The worst for each: "
+        f"images. Averaged over the methods, a corruption costs {number(means.min())} to {_points(means.max())}. The "
+        "largest number of each column: "
         + "; ".join(f"{title(name)} {spaced(own.idxmax())} ({round(own.max())})" for name, own in lost.items())
         + ".",
         data=data,
@@ -137,14 +138,8 @@ def _runs(rows: Rows) -> tuple[Rows, tuple[float, float]]:
 
 def _by_method(runs: Rows) -> dict[str, dict[str, Interval]]:
     """Of each method, the most robust first, the three numbers of `_runs` over seeds and images."""
-    found = {
-        method: {
-            name: share_interval(own[name], own[f"{name} standard error"], own.get("images"))
-            for name in ("clean", "corrupted")
-        }
-        | {"above line": height(own)}
-        for method, own in runs.groupby("method", sort=False)
-    }
+    numbers = {name: accuracies(runs, name) for name in ("clean", "corrupted")} | {"above line": heights(runs)}
+    found = {method: {name: own[method] for name, own in numbers.items()} for method in numbers["above line"]}
     return dict(sorted(found.items(), key=lambda item: -item[1]["above line"].mean))
 
 
@@ -427,11 +422,17 @@ def _who_loses_less(rows: Rows, encoders: dict[str, str], methods: list[str]) ->
         for method in methods
     }
     saved = read_together(estimates({method: of_two(rows, *own) for method, own in cells.items()}))
-    by = {sign: [title(method) for method, gap in saved.items() if gap.sign == sign] for sign in (1, -1, 0)}
-    told = (("loses fewer points for", 1), ("more for", -1), ("is not told apart for", 0))
-    return "From clean to corrupted images the ViT " + "; ".join(
-        f"{words} {listed(by[sign])}" for words, sign in told if by[sign] or sign == 1
-    ) + "."  # fmt: skip
+    fewer = "loses fewer points for"
+    by: dict[str, list[str]] = {
+        fewer: [],
+        "more for": [],
+        f"has {no_effect(MARGIN)} for": [],
+        "is not told apart for": [],
+    }
+    for method, gap in saved.items():
+        by[by_verdict(gap, *by)].append(title(method))
+    told = [f"{words} {listed(own)}" for words, own in by.items() if own or words == fewer]
+    return f"From clean to corrupted images the ViT {'; '.join(told)}."
 
 
 def _ends(table: Rows, encoders: dict[str, str], method: str) -> str:

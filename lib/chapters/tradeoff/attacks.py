@@ -17,7 +17,7 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.cells import COMPARED
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import estimates, of_two, picked
+from lib.contrasts import estimates, levels, of_two, picked
 from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
@@ -25,7 +25,7 @@ from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
-from lib.measures import Interval, cell_interval, read_together
+from lib.measures import Interval, read_together
 from lib.measures.adversarial_probe import METRIC as ADVERSARIAL
 from lib.measures.aggregation import METRICS as AGGREGATED
 from lib.measures.robust_accuracy import AT, OF_HEAD, ZERO_GRADIENT
@@ -121,7 +121,7 @@ def levels_at(rows: Rows, cells: Iterable[Cell]) -> dict[tuple, Interval]:
         wanted = picked(rows, as_columns(cell))
         if wanted.duplicated(["system", "seed"]).any():
             raise BadInput("rows hold one number for each system, seed, shift, level and metric here, not several")
-        found |= {(system, *cell): cell_interval(own, cell[-1]) for system, own in wanted.groupby("system")}
+        found |= {(system, *cell): own for (system,), own in levels(wanted, ["system"]).items()}
     order = {name: place for place, name in enumerate(dict.fromkeys(rows["system"]))}
     return dict(sorted(found.items(), key=lambda item: order[item[0][0]]))
 
@@ -274,13 +274,13 @@ def _zero_told(found: Mapping, systems: Sequence[str]) -> str:
     having = [name for name in systems if (name, CLEAN, None, ZERO_GRADIENT) in found]
     if not having:
         return ""
-    shares = {name: found[name, CLEAN, None, ZERO_GRADIENT].mean for name in having}
-    most = max(shares, key=shares.get)
-    if not shares[most]:
+    shares = [found[name, CLEAN, None, ZERO_GRADIENT].mean for name in having]
+    least, most = min(shares), max(shares)
+    if not most:
         return "The gradient of cross-entropy is zero for no image. "
     return (
-        f"The gradient of cross-entropy is zero for {mean(shares.values()):.1f} % of the images on average, and for "
-        f"up to {shares[most]:.1f} % ({PLAN.title(most)}). "
+        f"The gradient of cross-entropy is zero for {least:.1f} to {most:.1f} % of the images, by system, and for "
+        f"{mean(shares):.1f} % on average. "
     )
 
 

@@ -8,9 +8,8 @@ import numpy as np
 import pandas as pd
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
-from lib.contrasts import picked
+from lib.contrasts import levels, picked
 from lib.errors import BadInput
-from lib.measures import cell_interval
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS
@@ -63,10 +62,9 @@ def accuracies(rows: Rows, shift: str, level: float | None) -> Rows:
     chosen = picked(rows, {"metric": "accuracy", "shift": shift, "level": level})
     if chosen.duplicated(["system", "seed"]).any():
         raise BadInput("rows hold one accuracy for each system and seed, of one encoder and data set; not several")
-    lines = {}
-    for name, own in chosen.groupby("system"):
-        found = cell_interval(own, "accuracy")
-        lines[name] = (found.mean, found.low, found.high, int(own["images"].max()))
+    images = chosen.groupby("system")["images"].max()
+    found = levels(chosen, ["system"])
+    lines = {name: (own.mean, own.low, own.high, int(images[name])) for (name,), own in found.items()}
     table = pd.DataFrame.from_dict(lines, orient="index", columns=["mean", "low", "high", "images"])
     return table.loc[[name for name in SYSTEMS if name in lines]]
 

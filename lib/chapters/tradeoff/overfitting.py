@@ -24,6 +24,7 @@ from lib.chapters.tradeoff.numbers import (
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.errors import BadInput
 from lib.figures.figure import Figure
+from lib.figures.prose import number
 from lib.figures.style import settle, use_style
 from lib.measures.monitor import ATTACKED
 from lib.measures.rows import Rows
@@ -99,10 +100,10 @@ def _overfitted_told(ends: Mapping[str, Rows]) -> str:
     rule = f"over {OVERFITTED} points more than PGD and over twice as much"
     if told:
         return f"At the end FGSM leaves {rule}, a sign of catastrophic overfitting, for {'; '.join(told)}."
-    widest = max(means, key=means.get)
+    ends_of = " to ".join(dict.fromkeys(number(own) for own in (min(means.values()), max(means.values()))))
     return (
-        f"There is no sign of catastrophic overfitting: in no run does FGSM leave {rule} at the end. The widest gap in "
-        f"points, on average over seeds: {PLAN.title(widest)} {round(means[widest])}."
+        f"There is no sign of catastrophic overfitting: in no run does FGSM leave {rule} at the end. On average over "
+        f"seeds a system's gap is {ends_of} points."
     )
 
 

@@ -12,7 +12,7 @@ from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
 from lib.controls import constant
-from lib.figures.prose import UNTOLD, by_sign, foremost, leaders, led, listed, mark
+from lib.figures.prose import UNTOLD, by_sign, by_verdict, foremost, leaders, led, listed, mark
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures import read_together
@@ -22,6 +22,7 @@ from lib.measures.rows import CLEAN, overall
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.shifts.corruptions import CORRUPTIONS
+from lib.verdicts import MARGIN, no_effect
 
 ASTRAY = 5.0  # points by which one step may leave more than twenty without its being a sign of anything
 
@@ -136,7 +137,7 @@ def _excess(rows: pd.DataFrame, systems: Sequence[str], cell: dict[str, object])
     gaps = [level(rows, cell | {"system": system}) - kept for system in systems]
     if len(gaps) == 1:
         above, below = (f"{{}} points {place} a constant answer" for place in ("above", "below"))
-        return f" ({by_sign(gaps[0], above, below, f'{above}, undecided')})"
+        return f" ({by_verdict(gaps[0], above, below, f'{above}, {no_effect(MARGIN)}', f'{above}, undecided')})"
     counts = {"above": sum(gap.sign > 0 for gap in gaps), "below": sum(gap.sign < 0 for gap in gaps)}
     told = [
         f"{'all' if count == len(gaps) else count or 'none'} shown to be {place} a constant answer"
