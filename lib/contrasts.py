@@ -104,15 +104,66 @@ def estimates(contrasts: Mapping[str, Contrast], kept: Kept | None = None) -> di
 
 
 @dataclass(frozen=True)
+class OfSystem:
+    """A system's part in a contrast: the variance over seeds of one run, moderated by its `pool`, and how many seeds it
+    has."""
+
+    variance: float
+    seeds: int
+    pool: Pool
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the error of a contrast is made of: what each of its `systems` (values of `columns`) has over its seeds, the
+    variance over images of all of them together, on the fewest `tested` images of a cell, and the `error` of a number,
+    with its `degrees` of freedom, that no run changes.
+    """
+
+    mean: float
+    columns: tuple[str, ...]
+    systems: Mapping[tuple, OfSystem]
+    over_images: float
+    tested: float
+    error: float
+    degrees: float
+
+    @property
+    def over_seeds(self) -> float:
+        """The variance over seeds."""
+        return sum(own.variance / own.seeds for own in self.systems.values())
+
+    def estimate(self, seeds: int = 0, factor: float = 1.0) -> Estimate:
+        """See `Contrast.estimate`; or what it would be, with the same mean and variances, if each system had at least
+        `seeds` and were tested on `factor` times as many images."""
+        grown = sum(max(seeds - own.seeds, 0) for own in self.systems.values())
+        variances, degrees = ([self.error**2], [self.degrees]) if self.error else ([], [])
+        total = 0.0
+        for own in self.systems.values():
+            pool, count = replace(own.pool, total=own.pool.total + grown), max(seeds, own.seeds)
+            variances.append(own.variance / count)
+            degrees.append(pool.moderated(own.variance, count - 1)[1])
+            total = max(total, pool.total)
+        return estimate(self.mean, *sum_of_variances(variances, degrees, total, self.over_images / factor))
+
+
+def components(contrast: Contrast, kept: Kept | None = None) -> Components:
+    """What the error of a contrast is made of; for `kept` see `estimates`."""
+    return _components(contrast, Kept() if kept is None else kept)
+
+
+@dataclass(frozen=True)
 class _Own:
     """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`.
 
-    `lines` are the `TRACED` columns of its row by seed, where rows have them.
+    `images` are the fewest that it was tested on, and `lines` the `TRACED` columns of its row by seed, where rows have
+    them.
     """
 
     values: Mapping[Hashable, float]
     error: float
     slope: float
+    images: float
     lines: Mapping[Hashable, tuple] | None = None
 
     def outcomes(self, seeds: Sequence[Hashable]) -> list[Outcome] | None:
@@ -153,14 +204,17 @@ class Kept:
 
 
 def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
+    return _components(contrast, kept).estimate()
+
+
+def _components(contrast: Contrast, kept: Kept) -> Components:
     columns = [name for name in SYSTEM if all(name in rows for _, rows, _ in contrast.parts)]
     systems: dict[tuple, dict[Hashable, float]] = {}  # system: its cells, and what each weighs
     for weight, rows, cell in contrast.parts:
         key, found = _everywhere(rows, cell, columns, kept)
         weights = systems.setdefault(_picked(rows, cell, columns, found), {})
         weights[key] = weights.get(key, 0.0) + weight
-    mean, total = contrast.plus, 0.0
-    variances, degrees = ([contrast.error**2], [contrast.degrees]) if contrast.error else ([], [])
+    mean, parts, tested = contrast.plus, dict[tuple, OfSystem](), float("nan")
     for own, cells in systems.items():
         values, size = _by_seed(own, cells, kept), _size(own, cells, kept)
         if not len(values):
@@ -168,11 +222,12 @@ def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
         pool = _pool(cells, kept)
         mean += float(values.mean())
         spread = float(values.var(ddof=1)) if len(values) > 1 else np.nan
-        drawn, known = pool.moderated(spread / size**2, len(values) - 1)
-        variances.append(drawn * size**2 / len(values))
-        degrees.append(known)
-        total = max(total, pool.total)
-    return estimate(mean, *sum_of_variances(variances, degrees, total, _over_images(systems, kept)))
+        drawn, _ = pool.moderated(spread / size**2, len(values) - 1)
+        parts[own] = OfSystem(drawn * size**2, len(values), pool)
+        tested = float(np.fmin.reduce([tested, *(kept.cells[key][own].images for key in cells)]))
+    return Components(
+        mean, tuple(columns), parts, _over_images(systems, kept), tested, contrast.error, contrast.degrees
+    )
 
 
 def _everywhere(
@@ -198,6 +253,7 @@ def _everywhere(
                 dict(zip(seeds[own], values[own].astype(float), strict=True)),
                 float(np.sqrt(np.square(errors[own].astype(float)).mean())),
                 _slope(float(values[own].mean()) / 100, metrics[own[0]], float(images[own].mean())),
+                float(images[own].min()),
                 {seeds[place]: lines[place] for place in own} if traced else None,
             )
             for name, own in places.items()

@@ -142,11 +142,13 @@ def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataF
     if rows is None:
         if time.monotonic() > deadline:
             raise OutOfTime
+        started = time.monotonic()
         with exact_float32():  # "fp32" means it, whatever a notebook has switched on
             with collected() as of_images:
                 rows = measure.rows(subject)
         outcomes.save(key, measure.identity, of_images)  # first: where rows are, what belongs to them is
         store.save_rows(key, measure.identity, rows)
+        store.save_seconds(key, measure.identity, time.monotonic() - started)
     return rows.assign(run=key, measure=measure.identity)
 
 

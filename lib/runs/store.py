@@ -1,7 +1,8 @@
 """Runs on the disk: local ones with weights, published ones as small text.
 
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
-`head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
+`head.safetensors`, where a measure reads the projector), `history.json`, `measuring.json` (how long measures took) and
+`rows/<measure>.csv`. Published runs live
 in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows/<measure>.csv`, and `costs.csv` where
 `benchmarks.costs` measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes. Outcomes of
 single images lie beside both kinds of rows, see `lib.runs.outcomes`. A run that was added to a published study lies
@@ -105,6 +106,18 @@ def save_rows(key: str, measure: str, rows: pd.DataFrame) -> None:
 def load_rows(key: str, measure: str) -> pd.DataFrame | None:
     path = rows_path(key, measure)
     return _measured(path, COLUMNS, measure_name(measure)) if path.exists() else None
+
+
+def save_seconds(key: str, measure: str, seconds: float) -> None:
+    """How long a measure of a local run took. Its lock is held: no other process writes the file."""
+    known = load_seconds(key) | {measure: round(seconds, 1)}
+    files.write_text(folder(key) / "measuring.json", json.dumps(known, indent=1))
+
+
+def load_seconds(key: str) -> dict[str, float]:
+    """Identity -> seconds, of the measures of a local run that were timed."""
+    path = folder(key) / "measuring.json"
+    return read_json(path) if path.exists() else {}  # type: ignore[return-value]
 
 
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
