@@ -7,13 +7,17 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from lib.chapters import PLANS
+from lib.chapters import power as chapters_power
+from lib.chapters.asked import claims_of
 from lib.chapters.power import core_minutes
 from lib.contrasts import components, difference, of_two
 from lib.designs import CELLS, decided_by, needed, smallest_found
 from lib.figures import smallest_differences
 from lib.figures.prose import NONE
 from lib.paired import PAIRED
-from lib.verdicts import Claim
+from lib.runs import Study
+from lib.verdicts import Claim, judged
 
 
 def study(heights: np.ndarray, systems: int = 8, seeds: int = 3, spread: float = 1.0, error: float = 0.0, **more):
@@ -211,3 +215,19 @@ def test_core_minutes_are_those_of_all_threads():
     assert core_minutes({"device": "CPU, 2 threads", "seconds": 90.0}) == 3.0
     assert core_minutes({"device": "NVIDIA H200", "seconds": 90.0}) == 1.5
     assert np.isnan(core_minutes({"device": "CPU, 1 threads"}))
+
+
+def test_the_power_of_a_chapter_is_that_of_its_verdicts(monkeypatch):
+    """On committed rows: the same verdicts and differences as the page's, and costs of runs that are there."""
+    study = next(name for name in PLANS if name.startswith("severity"))
+    claims = claims_of(study)
+    monkeypatch.setattr(chapters_power, "claims_of", lambda name: claims[:3] if name == study else ())
+    found = chapters_power.power(list(PLANS))
+    rows = Study(PLANS[study]).results().rows
+    told = [verdict for verdict in judged(claims[:3], rows) if verdict.tested]
+    assert list(found["claim"]) == [verdict.claim.name for verdict in told] and set(found["study"]) == {study}
+    assert list(found["verdict"]) == [verdict.verdict for verdict in told]
+    for line, verdict in zip(found.itertuples(), told, strict=True):
+        assert line.difference == verdict.difference.mean and line.found == verdict.difference.found()
+    costly = found[found["more runs"] > 0]
+    assert (costly["minutes"] / costly["more runs"] > 1).all() and len(costly)

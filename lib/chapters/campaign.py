@@ -49,6 +49,9 @@ def main(words: Sequence[str]) -> int:
             return 0
         left = campaign.work(plans, preset, todo, limit, lambda line: print(line, flush=True))
         print(campaign.left_in_words(left, times.known()))
+    except KeyboardInterrupt:
+        print("stopped; what is published stays, and the same call goes on from here")
+        return 130
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

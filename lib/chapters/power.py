@@ -3,8 +3,9 @@
     python -m lib.chapters power                                        # a line a claim and data set
     python -m lib.chapters power --studies '["severity_degradation"]' --undecided
 
-`lib.designs` says what the columns are. The minutes are those that one core takes to train the runs that are to be
-added, from the records of runs of these systems; what measuring takes is not in the records of most.
+`lib.designs` says what the columns are; `power` returns them as a table. The minutes are those that one core takes to
+train the runs that are to be added, from the records of runs of these systems; what measuring takes is not in the
+records of most. A test set may have fewer images than would be needed.
 """
 
 from __future__ import annotations
@@ -44,9 +45,8 @@ def power(studies: Sequence[str]) -> pd.DataFrame:
             found.insert(0, "dataset", dataset)
             found.insert(0, "study", study)
             tables.append(found)
-    return (
-        pd.concat(tables, ignore_index=True) if tables else pd.DataFrame(columns=["study", "dataset", *POWER_COLUMNS])
-    )
+    empty = pd.DataFrame(columns=["study", "dataset", *POWER_COLUMNS])
+    return pd.concat(tables, ignore_index=True) if tables else empty
 
 
 def core_minutes(record: dict) -> float:
@@ -86,7 +86,8 @@ def main(words: Sequence[str]) -> int:
         return 2
     if arguments.undecided:
         found = found[found["verdict"] == UNDECIDED]
-    print(found.drop(columns="judged by").to_string(index=False, float_format=lambda number: f"{number:.4g}"))
+    counts = dict.fromkeys(("seeds needed", "images", "images needed", "more runs", "minutes"), "{:,.0f}".format)
+    print(found.drop(columns="judged by").to_string(index=False, float_format="%.2f", formatters=counts))
     decidable = found[found["verdict"] == UNDECIDED].dropna(subset="minutes")
     open_ones = int((found["verdict"] == UNDECIDED).sum())
     print(

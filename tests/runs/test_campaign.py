@@ -4,6 +4,7 @@ import dataclasses
 import math
 import os
 import signal
+import sys
 
 import numpy as np
 import pandas as pd
@@ -15,7 +16,8 @@ from lib.chapters import campaign as command
 from lib.errors import BadInput
 from lib.measures.rows import CLEAN, as_rows, number
 from lib.precision import precision_on
-from lib.runs import PRESETS, Plan, Study, campaign, engine, published, store, times
+from lib.runs import PRESETS, Plan, Study, campaign, engine, publish, published, store, times
+from lib.runs import __main__ as entrance
 from lib.runs.systems import RANDOM, SIMCLR, SUPERVISED, System
 
 SEEDS = (0, 1, 2, 3)
@@ -330,3 +332,29 @@ def test_claims_tell_which_runs_are_used():
     expected = {"random": 2, "moco": 2, "byol": 1}
     assert {system: found.count(campaign.family(asked("one", system, 0).config)) for system in expected} == expected
     assert len(found) == sum(expected.values())
+
+
+def test_publishing_a_whole_study_replaces_what_was_added():
+    for system in ("random", "moco"):
+        for seed in SEEDS:
+            put("one", system, seed)
+    home = paths.RESULTS / "one" / "quick"
+    before = store.read_published(home)
+    publish(ONE, Study(ONE, "quick", systems=["random", "moco"]).results())
+    published.forget()
+    assert not store.parts(home)
+    after = store.read_published(home)
+    pd.testing.assert_frame_equal(after[1], before[1])
+    assert after[0] == before[0]
+
+
+def test_the_rooms_own_command_folds_and_hands_other_words_on(monkeypatch, capsys):
+    put("one", "random", 0)
+    put("one", "random", 1)
+    monkeypatch.setattr(sys, "argv", ["lib.runs", "fold"])
+    assert entrance.main() == 0 and capsys.readouterr().out == "one/quick: folded 2 parts\n"
+    assert entrance.main() == 0 and capsys.readouterr().out == ""
+    monkeypatch.setattr(sys, "argv", ["lib.runs", "campaign", "--preset", "smal"])
+    with pytest.raises(SystemExit) as stopped:
+        entrance.main()
+    assert stopped.value.code == 2 and capsys.readouterr().err.startswith("unknown preset 'smal'")
