@@ -20,7 +20,7 @@ import torch
 from lib.chapters import PLANS
 from lib.chapters.asked import uses
 from lib.errors import BadInput, one_of
-from lib.runs import campaign, times
+from lib.runs import campaign, engine, times
 from lib.runs.presets import PRESETS
 from lib.runs.study import as_list
 
@@ -47,6 +47,8 @@ def main(words: Sequence[str]) -> int:
         if arguments.plan:
             print(campaign.table(todo, times.known()).to_string(index=False, float_format="%.1f"))
             return 0
+        if engine.commit().endswith("+"):
+            print("files of lib are not committed, and records will say so", file=sys.stderr)
         left = campaign.work(plans, preset, todo, limit, lambda line: print(line, flush=True))
         print(campaign.left_in_words(left, times.known()))
     except KeyboardInterrupt:

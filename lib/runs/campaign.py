@@ -207,7 +207,9 @@ def left_in_words(todo: Sequence[Job], times: Times) -> str:
     found = seconds(todo, times)
     told = [training + measuring for training, measuring, _ in found if not math.isnan(training)]
     unknown, untimed = len(found) - len(told), sum(count for *_, count in found)
-    words = f"{len(todo)} run{'s are' if len(todo) > 1 else ' is'} left, about {math.fsum(told) / 3600:.1f} hours here"
+    minutes = math.fsum(told) / 60
+    length = f"{minutes / 60:.1f} hours" if minutes >= 60 else f"{minutes:.0f} minutes"
+    words = f"{len(todo)} run{'s are' if len(todo) > 1 else ' is'} left, about {length} here"
     if unknown:
         words += f", without {unknown} of encoders that no run was timed with"
     return words + (f"; {untimed} measures were never timed and are not counted" if untimed else "")

@@ -263,9 +263,9 @@ def test_seconds_by_hand():
     assert campaign.seconds([job, again, job], known) == [
         (pytest.approx(0.5 * work), 30.0, 1), (pytest.approx(0.7 * times.passes_of(byol, 70)), 30.0, 1), (0.0, 30.0, 1)
     ]  # fmt: skip
-    hours = (0.5 * work + 0.7 * times.passes_of(byol, 70) + 90) / 3600
+    minutes = (0.5 * work + 0.7 * times.passes_of(byol, 70) + 90) / 60
     assert campaign.left_in_words([job, again, job], known) == (
-        f"3 runs are left, about {hours:.1f} hours here; 3 measures were never timed and are not counted"
+        f"3 runs are left, about {minutes:.0f} minutes here; 3 measures were never timed and are not counted"
     )
     assert campaign.left_in_words([], known) == "nothing is left"
     assert "without 1 of encoders that no run was timed with" in campaign.left_in_words([job], times.Times({}))
