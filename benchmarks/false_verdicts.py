@@ -10,7 +10,6 @@ effects in such rows and are left out.
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections import Counter
 from collections.abc import Sequence
@@ -18,7 +17,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
-from lib.chapters import FOLDERS, PLANS
+from lib.chapters import PLANS
+from lib.chapters.asked import by_data_set, claims_of
 from lib.contrasts import SYSTEM, convolutional
 from lib.paired import PAIRED
 from lib.runs import Study
@@ -64,14 +64,10 @@ def main(rounds: int) -> None:
     total: Counter[str] = Counter()
     for number in range(rounds):
         generator = np.random.default_rng(number)
-        for study, folder in FOLDERS.items():
-            chapter = importlib.import_module(f"lib.chapters.{folder}")
-            if not hasattr(chapter, "CLAIMS"):  # the methods page, which asks no paper
-                continue
-            rows = Study(PLANS[study]).results().rows
-            for _, own in rows.groupby("dataset"):
-                named = chapter.with_wide(own) if folder == "augmentation" else own
-                total += false_verdicts(chapter.CLAIMS, named, generator)
+        for study, plan in PLANS.items():
+            if claims := claims_of(study):
+                for _, rows in by_data_set(study, Study(plan).results().rows):
+                    total += false_verdicts(claims, rows, generator)
         count, wrong = sum(total.values()), total[HOLDS] + total[REVERSED]
         told = f"{number + 1} rounds, {count} verdicts: {dict(total)}; false {wrong / count:.2%}"
         print(f"{told}, reversed {139 * total[REVERSED] / count:.2f} in 139", flush=True)

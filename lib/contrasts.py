@@ -107,11 +107,73 @@ def estimates(contrasts: Mapping[Key, Contrast], kept: Kept | None = None) -> di
 
 
 @dataclass(frozen=True)
+class OfSystem:
+    """A system's part in a contrast: the variance over seeds of one run, moderated by its `pool`, and how many seeds it
+    has."""
+
+    variance: float
+    seeds: int
+    pool: Pool
+
+
+@dataclass(frozen=True)
+class Share:
+    """That a contrast is a level in percent: the `slope` of the logit's inverse there, and its `count` of images."""
+
+    slope: float
+    count: float | None
+
+
+@dataclass(frozen=True)
+class Components:
+    """What the error of a contrast is made of: what each of its `systems` (values of `columns`) has over its seeds, the
+    variance over images of all of them together, on the fewest `tested` images of a cell, and the `error` of a number,
+    with its `degrees` of freedom, that no run changes. `share` is there where it is no difference but a level.
+    """
+
+    mean: float
+    columns: tuple[str, ...]
+    systems: Mapping[tuple, OfSystem]
+    over_images: float
+    tested: float
+    error: float
+    degrees: float
+    share: Share | None = None
+
+    @property
+    def over_seeds(self) -> float:
+        """The variance over seeds."""
+        return sum(own.variance / own.seeds for own in self.systems.values())
+
+    def estimate(self, seeds: int = 0, factor: float = 1.0) -> Estimate:
+        """See `Contrast.estimate`; or what it would be, with the same mean and variances, if each system had at least
+        `seeds` and were tested on `factor` times as many images."""
+        grown = sum(max(seeds - own.seeds, 0) for own in self.systems.values())
+        variances, degrees = ([self.error**2], [self.degrees]) if self.error else ([], [])
+        total = 0.0
+        for own in self.systems.values():
+            pool, count = replace(own.pool, total=own.pool.total + grown), max(seeds, own.seeds)
+            variances.append(own.variance / count)
+            degrees.append(pool.moderated(own.variance, count - 1)[1])
+            total = max(total, pool.total)
+        parts = variances, degrees, total, self.over_images / factor
+        if self.share is None:
+            return estimate(self.mean, *sum_of_variances(*parts))
+        count = self.share.count and self.share.count * factor
+        return share_estimate(self.mean, *parts, self.share.slope, count)
+
+
+def components(contrast: Contrast, kept: Kept | None = None) -> Components:
+    """What the error of a contrast is made of; for `kept` see `estimates`."""
+    return _components(contrast, Kept() if kept is None else kept)
+
+
+@dataclass(frozen=True)
 class _Own:
     """One system's cell: its value by seed, its error over images, and by what deviations are divided; see `_slope`.
 
-    `images` are their number, NaN where it is not known. `lines` are the `TRACED` columns of its row by seed, where
-    rows have them.
+    `images` are the fewest that it was tested on, NaN where nobody knows. `lines` are the `TRACED` columns of its row
+    by seed, where rows have them.
     """
 
     values: Mapping[Hashable, float]
@@ -159,14 +221,17 @@ class Kept:
 
 
 def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
+    return _components(contrast, kept).estimate()
+
+
+def _components(contrast: Contrast, kept: Kept) -> Components:
     columns = [name for name in SYSTEM if all(name in rows for _, rows, _ in contrast.parts)]
     systems: dict[tuple, dict[Hashable, float]] = {}  # system: its cells, and what each weighs
     for weight, rows, cell in contrast.parts:
         key, found = _everywhere(rows, cell, columns, kept)
         weights = systems.setdefault(_picked(rows, cell, columns, found), {})
         weights[key] = weights.get(key, 0.0) + weight
-    mean, total = contrast.plus, 0.0
-    variances, degrees = ([contrast.error**2], [contrast.degrees]) if contrast.error else ([], [])
+    mean, parts, tested = contrast.plus, dict[tuple, OfSystem](), float("nan")
     for own, cells in systems.items():
         values, size = _by_seed(own, cells, kept), _size(own, cells, kept)
         if not len(values):
@@ -174,24 +239,26 @@ def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
         pool = _pool(cells, kept)
         mean += float(values.mean())
         spread = float(values.var(ddof=1)) if len(values) > 1 else np.nan
-        drawn, known = pool.moderated(spread / size**2, len(values) - 1)
-        variances.append(drawn * size**2 / len(values))
-        degrees.append(known)
-        total = max(total, pool.total)
-    images = _over_images(systems, kept)
-    if not _is_of_shares(contrast, systems, kept):
-        return estimate(mean, *sum_of_variances(variances, degrees, total, images))
-    parts = [kept.cells[key][own] for own, cells in systems.items() for key in cells]
-    counts = np.array([own.images for own in parts])
-    count, slope = float(counts.min()), _slope(mean / 100, parts[0].metric, float(counts.mean()))
-    return share_estimate(mean, variances, degrees, total, images, slope, None if np.isnan(count) else count)
+        drawn, _ = pool.moderated(spread / size**2, len(values) - 1)
+        parts[own] = OfSystem(drawn * size**2, len(values), pool)
+        tested = float(np.fmin.reduce([tested, *(kept.cells[key][own].images for key in cells)]))
+    return Components(
+        mean, tuple(columns), parts, _over_images(systems, kept), tested, contrast.error, contrast.degrees,
+        _share(contrast, systems, kept, mean),
+    )  # fmt: skip
 
 
-def _is_of_shares(contrast: Contrast, systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept) -> bool:
-    """Whether it is a share, or a mean of shares, and not a difference."""
-    weights = [weight for cells in systems.values() for weight in cells.values()]
-    level = not contrast.plus and not contrast.error and min(weights) > 0 and abs(sum(weights) - 1) < 1e-9
-    return level and all(is_share(kept.cells[key][own].metric) for own, cells in systems.items() for key in cells)
+def _share(
+    contrast: Contrast, systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept, mean: float
+) -> Share | None:
+    """Of a share, or a mean of shares, and not of a difference."""
+    parts = [(weight, kept.cells[key][own]) for own, cells in systems.items() for key, weight in cells.items()]
+    level = not contrast.plus and not contrast.error and min(weight for weight, _ in parts) > 0
+    if not level or abs(sum(weight for weight, _ in parts) - 1) > 1e-9 or not all(is_share(p.metric) for _, p in parts):
+        return None
+    counts = np.array([part.images for _, part in parts])
+    count, slope = float(counts.min()), _slope(mean / 100, parts[0][1].metric, float(counts.mean()))
+    return Share(slope, None if np.isnan(count) else count)
 
 
 def _everywhere(

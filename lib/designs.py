@@ -1,24 +1,40 @@
 """Designs: how large a difference of two systems has to be for a study to find it, and on how many images.
 
 Before a verdict says that nothing was found, a reader should know what could have been. The numbers of seeds and of
-images decide that and how much runs vary, and not which system is ahead.
+images decide that and how much runs vary, and not which system is ahead. And whoever has time for more runs should know
+which claims they would decide.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from lib.contrasts import SYSTEM, Cell, Contrasts, Kept, estimates, of_two
+from lib.contrasts import (
+    SYSTEM,
+    Cell,
+    Components,
+    Contrasts,
+    Kept,
+    components,
+    convolutional,
+    estimates,
+    mean_of,
+    of_two,
+)
 from lib.measures import Estimate
 from lib.measures.rows import measure_name
+from lib.measures.statistics import noncentrality
+from lib.verdicts import Claim, judged
 
 POWER = 0.8
 CELLS = 12  # of a metric with more, as many are taken, spread evenly: enough for quartiles
 WITHIN = ("dataset", "encoder")  # systems are compared on one data set, with one encoder
 CELL = ("measure", "metric", "shift", "subset", "level", "level_unit")
+MOST = 1000  # seeds, above which none are named: a difference so small is none that anybody would train for
 COLUMNS = (*WITHIN, "measure", "metric", "systems", "seeds", "fewest", "most", "found", "low", "high")
 
 
@@ -83,3 +99,83 @@ def _neighbours(rows: pd.DataFrame, cell: Cell, places: pd.Index) -> Contrasts:
     systems = rows.loc[places, _columns(rows)].fillna("").drop_duplicates().to_dict("records")
     pairs = zip(systems[::2], systems[1::2], strict=False)
     return {f"pair {number}": of_two(rows, cell | more, cell | less) for number, (more, less) in enumerate(pairs)}
+
+
+@dataclass(frozen=True)
+class Needed:
+    """The `seeds` of every system and the test `images` with which a difference would be found with some power.
+
+    Infinite where no such numbers are; NaN where nothing is repeated today, or the number of images is not known.
+    `more` are the runs that are to be added, by system.
+    """
+
+    seeds: float
+    images: float
+    more: Mapping[tuple, int]
+
+
+def needed(own: Components, power: float = POWER) -> Needed:
+    r"""What would decide a contrast if its true value were its estimate :math:`m` of today, and its variances as today.
+
+    The error that is allowed is at most :math:`e = |m| / \delta_\infty`, with the noncentrality of
+    `lib.measures.statistics.noncentrality` for a known error. Images are as many as today, or as many more as leave
+    half of :math:`e^2` to the seeds; then seeds are the fewest, and no fewer than a system has today, with which
+    `Estimate.found` is at most :math:`|m|`.
+    """
+    today = own.estimate()
+    if np.isnan(today.standard_error):
+        return Needed(np.nan, np.nan, {})
+    allowed = (abs(own.mean) / noncentrality(np.inf, power)) ** 2 - own.error**2
+    if allowed <= 0:
+        return Needed(np.inf, np.inf, {})
+    factor = max(1.0, 2 * own.over_images / allowed)
+
+    def finds(seeds: int) -> bool:
+        return own.estimate(seeds, factor).found(power) <= abs(own.mean)
+
+    fewest = min((one.seeds for one in own.systems.values()), default=1)
+    if not finds(MOST):
+        return Needed(np.inf, np.inf, {})
+    low, high = fewest - 1, MOST  # the former does not find it, or is none; the latter does
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if finds(middle) else (middle, high)
+    more = {name: high - one.seeds for name, one in own.systems.items() if high > one.seeds}
+    return Needed(float(high), float(np.ceil(round(factor * own.tested, 6))), more)
+
+
+POWER_COLUMNS = (
+    "claim", "verdict", "judged by", "difference", "over seeds", "over images", "found", "seeds", "seeds needed",
+    "images", "images needed", "more runs", "minutes",
+)  # fmt: skip
+
+
+def decided_by(
+    claims: Sequence[Claim],
+    rows: pd.DataFrame,
+    minutes: Callable[[Mapping[str, object]], float] = lambda system: np.nan,
+    power: float = POWER,
+) -> pd.DataFrame:
+    """A line for each of a chapter's `claims` that `rows` of one data set can test: what its verdict rests on, and what
+    would decide it; `POWER_COLUMNS`.
+
+    Of the contrast by which a claim is judged: `difference`, its standard errors `over seeds` and `over images`, in the
+    contrast's unit; the true difference that is `found` with `power` today; `seeds` (of the system with the fewest) and
+    `images` (of the cell with the fewest) today, and those that are `needed`. `more runs` are to be added for that, and
+    `minutes` is what they cost, by the minutes of a run of a system, given by its values of `lib.contrasts.SYSTEM`.
+    """
+    kept, lines = Kept(), []
+    for verdict in judged(claims, rows):
+        if not verdict.tested:
+            continue
+        claim = verdict.claim
+        contrasts = claim.contrasts(rows if claim.all_encoders else convolutional(rows))
+        own = components(contrasts.get(verdict.contrast) or mean_of(list(contrasts.values())), kept)
+        wanted = needed(own, power)
+        cost = sum(count * minutes(dict(zip(own.columns, name, strict=True))) for name, count in wanted.more.items())
+        lines.append((
+            claim.name, verdict.verdict, verdict.contrast, own.mean, np.sqrt(own.over_seeds), np.sqrt(own.over_images),
+            own.estimate().found(power), min((one.seeds for one in own.systems.values()), default=0), wanted.seeds,
+            own.tested, wanted.images, sum(wanted.more.values()), cost if np.isfinite(wanted.seeds) else np.nan,
+        ))  # fmt: skip
+    return pd.DataFrame(lines, columns=list(POWER_COLUMNS))

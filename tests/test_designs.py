@@ -1,15 +1,23 @@
 """What a design finds: against SciPy's noncentral t, and against studies that are made up and judged."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
 
-from lib.contrasts import difference
-from lib.designs import CELLS, smallest_found
+from lib.chapters import PLANS
+from lib.chapters import power as chapters_power
+from lib.chapters.asked import claims_of
+from lib.chapters.power import core_minutes
+from lib.contrasts import components, difference, of_two
+from lib.designs import CELLS, decided_by, needed, smallest_found
 from lib.figures import smallest_differences
 from lib.figures.prose import NONE
 from lib.paired import PAIRED
+from lib.runs import Study
+from lib.verdicts import Claim, judged
 
 
 def study(heights: np.ndarray, systems: int = 8, seeds: int = 3, spread: float = 1.0, error: float = 0.0, **more):
@@ -113,3 +121,113 @@ def test_the_table_of_a_page():
     sets = pd.concat([cells, cells.assign(dataset="scenes")], ignore_index=True)
     assert list(smallest_differences(sets)["data"]) == ["cifar10", "scenes"]
     assert smallest_differences(cells.iloc[:0]).empty
+
+
+def two(seeds, gap=3.0, error=0.0, images=500):
+    """Two systems at 10 and 10 + `gap`, whose seeds lie evenly around, with variances of 1."""
+    rows = study(np.zeros(2), seeds=seeds, error=error, images=images)
+    around = np.linspace(-1, 1, seeds)
+    around /= around.std(ddof=1)
+    return rows.assign(value=[*(10 + around), *(10 + gap + around)])
+
+
+def between(rows, every=False, **more):
+    def contrasts(rows):
+        return {"one less zero": of_two(rows, {"method": "m1"}, {"method": "m0"})}
+
+    return Claim("apart", "", "", contrasts, every=every, **more)
+
+
+def power_of(gap, error, degrees):
+    """By SciPy's noncentral t: how often an interval of 95 % lies above zero."""
+    return stats.nct.sf(stats.t.ppf(0.975, degrees), degrees, gap / error)
+
+
+@pytest.mark.parametrize(("gap", "seeds"), [(3.0, 3), (2.0, 3), (1.0, 3), (0.7, 5)])
+def test_seeds_that_decide_are_the_first_with_the_power(gap, seeds):
+    """Without an error of images: of two systems with S seeds, variances 1 and 2 S - 2 degrees of freedom."""
+    found = needed(components(between(two(seeds, gap)).contrasts(two(seeds, gap))["one less zero"]))
+    powers = {count: power_of(gap, np.sqrt(2 / count), 2 * count - 2) for count in range(seeds, 100)}
+    assert found.seeds == min(count for count, power in powers.items() if power >= 0.8) and found.images == 500
+    assert set(found.more.values()) == ({int(found.seeds) - seeds} if found.seeds > seeds else set())
+
+
+def test_images_are_as_many_as_leave_half_of_the_error_to_seeds():
+    rows = two(3, gap=1.0, error=2.0)
+    found = needed(components(between(rows).contrasts(rows)["one less zero"]))
+    today = 2 * (PAIRED * 2.0) ** 2  # the variance over 500 images
+    allowed = (1.0 / (stats.norm.ppf(0.975) + stats.norm.ppf(0.8))) ** 2
+    assert found.images == np.ceil(500 * today / (allowed / 2))
+    over_images = today * 500 / found.images
+
+    def power(count):
+        over_seeds = 2 / count
+        degrees = (2 * count - 2) * ((over_seeds + over_images) / over_seeds) ** 2
+        return power_of(1.0, np.sqrt(over_seeds + over_images), degrees)
+
+    assert power(found.seeds - 1) < 0.8 <= power(found.seeds) + 1e-3
+    assert power_of(1.0, np.sqrt(2 / 1e5 + today), 1e9) < 0.8  # with today's images no number of seeds would do
+
+
+def test_components_are_those_of_the_estimate():
+    rows = two(3, error=2.0)
+    contrast = of_two(rows, {"method": "m1"}, {"method": "m0"})
+    own = components(contrast)
+    assert own.estimate() == contrast.estimate() and own.tested == 500
+    assert own.over_seeds == pytest.approx(2 / 3) and own.over_images == pytest.approx(2 * (PAIRED * 2.0) ** 2)
+    more = components(of_two(two(9, error=1.0), {"method": "m1"}, {"method": "m0"}))  # a quarter of the variance
+    again = own.estimate(9, 4)
+    assert again.standard_error == pytest.approx(more.estimate().standard_error)
+    assert again.degrees == pytest.approx(more.estimate().degrees)
+
+
+def test_what_no_number_decides():
+    none = needed(components(of_two(two(3, gap=1e-4), {"method": "m1"}, {"method": "m0"})))
+    assert np.isinf([none.seeds, none.images]).all() and not none.more
+    once = study(np.zeros(2), seeds=1).assign(value=[1.0, 3.0])
+    unknown = needed(components(of_two(once, {"method": "m1"}, {"method": "m0"})))
+    assert np.isnan([unknown.seeds, unknown.images]).all()
+    line = replace(of_two(two(3, gap=1.0), {"method": "m1"}, {"method": "m0"}), error=0.5)
+    assert np.isinf(needed(components(line)).seeds)  # the error of a line that others were compared with stays
+
+
+def test_the_table_of_claims_has_what_decides_and_what_it_costs():
+    rows = two(3, gap=1.0, error=0.2)
+    absent = Claim("absent", "", "", lambda rows: {})
+    three = Claim(
+        "mean", "", "",
+        lambda rows: {str(n): of_two(rows, {"method": "m1"}, {"method": "m0"}) + n for n in range(3)}, margin=None,
+    )  # fmt: skip
+    cost = {"m0": 10.0, "m1": 5.0}
+    found = decided_by([between(rows), absent, three], rows, lambda system: cost[system["method"]])
+    assert list(found["claim"]) == ["apart", "mean"]
+    first, second = (line for _, line in found.iterrows())
+    gap = difference(rows, {"method": "m1"}, {"method": "m0"})
+    assert first["verdict"] == "undecided" and first["difference"] == pytest.approx(1.0)
+    assert first["found"] == pytest.approx(gap.found()) and first["seeds"] == 3
+    added = first["seeds needed"] - 3
+    assert added > 3 and first["more runs"] == 2 * added and first["minutes"] == pytest.approx(15 * added)
+    assert np.hypot(first["over seeds"], first["over images"]) == pytest.approx(gap.standard_error)
+    assert second["difference"] == pytest.approx(2.0) and second["seeds needed"] < first["seeds needed"]
+
+
+def test_core_minutes_are_those_of_all_threads():
+    assert core_minutes({"device": "CPU, 2 threads", "seconds": 90.0}) == 3.0
+    assert core_minutes({"device": "NVIDIA H200", "seconds": 90.0}) == 1.5
+    assert np.isnan(core_minutes({"device": "CPU, 1 threads"}))
+
+
+def test_the_power_of_a_chapter_is_that_of_its_verdicts(monkeypatch):
+    """On committed rows: the same verdicts and differences as the page's, and costs of runs that are there."""
+    study = next(name for name in PLANS if name.startswith("severity"))
+    claims = claims_of(study)
+    monkeypatch.setattr(chapters_power, "claims_of", lambda name: claims[:3] if name == study else ())
+    found = chapters_power.power(list(PLANS))
+    rows = Study(PLANS[study]).results().rows
+    told = [verdict for verdict in judged(claims[:3], rows) if verdict.tested]
+    assert list(found["claim"]) == [verdict.claim.name for verdict in told] and set(found["study"]) == {study}
+    assert list(found["verdict"]) == [verdict.verdict for verdict in told]
+    for line, verdict in zip(found.itertuples(), told, strict=True):
+        assert line.difference == verdict.difference.mean and line.found == verdict.difference.found()
+    costly = found[found["more runs"] > 0]
+    assert (costly["minutes"] / costly["more runs"] > 1).all() and len(costly)

@@ -2,21 +2,28 @@
 
 python -m lib.chapters severity_degradation --preset small --publish
 python -m lib.chapters severity_degradation --preset full --time-limit 600   # stop after ten minutes
+python -m lib.chapters campaign --time-limit 3600     # what is missing in all studies, see lib.chapters.campaign
+python -m lib.chapters power                          # what would decide each claim, see lib.chapters.power
 """
 
 from __future__ import annotations
 
 import argparse
 import sys
+from importlib import import_module
 
 from lib.chapters import PLANS
 from lib.errors import BadInput, one_of
 from lib.runs.study import Study, publish
 
+COMMANDS = ("campaign", "power")  # of all chapters, each a file
+
 
 def main() -> int:
+    if sys.argv[1:2] and sys.argv[1] in COMMANDS:
+        return import_module(f"lib.chapters.{sys.argv[1]}").main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m lib.chapters", description=__doc__.splitlines()[0])
-    parser.add_argument("study", help="a notebook's name, such as severity_degradation")
+    parser.add_argument("study", help=f"a notebook's name, or a command of all: {', '.join(COMMANDS)}")
     parser.add_argument("--preset", required=True, help="quick, small or full")
     parser.add_argument("--dataset", help="another data set than the preset's own")
     parser.add_argument("--methods", help='a list such as \'["simclr", "byol"]\'')

@@ -142,11 +142,13 @@ def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataF
     if rows is None:
         if time.monotonic() > deadline:
             raise OutOfTime
+        started = time.monotonic()
         with exact_float32():  # "fp32" means it, whatever a notebook has switched on
             with collected() as of_images:
                 rows = measure.rows(subject)
         outcomes.save(key, measure.identity, of_images)  # first: where rows are, what belongs to them is
         store.save_rows(key, measure.identity, rows)
+        store.save_seconds(key, measure.identity, time.monotonic() - started)
     return rows.assign(run=key, measure=measure.identity)
 
 
@@ -176,7 +178,7 @@ def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadl
         **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "commit": _commit(),
+        "commit": commit(),
     }
     if trained:
         record |= _cost(config, method, len(data.images))
@@ -248,7 +250,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the code that ran, with a plus sign where files of `lib` differ from it."""
 
     def git(*words: str) -> str:

@@ -1,7 +1,8 @@
 """Outcomes of single images on the disk: beside the rows of a local run, and one file for a published study.
 
 A local run has `rows/<measure>.bin`, whole. A published study has `outcomes.bin`, of the rows that it publishes, with
-as many images of each cell as `LONGEST` allows. Rows without outcomes are rows like others: contrasts then use a bound.
+as many images of each cell as `LONGEST` allows; so has a part of one run (see `lib.runs.parts`), of fewer bytes. Rows
+without outcomes are rows like others: contrasts then use a bound.
 """
 
 from __future__ import annotations
@@ -44,8 +45,10 @@ def of_row(run: str, measure: str, cell: Cell, value: float) -> Outcome | None:
     return own or _fitting([_local(_path(run, measure))], cell, value)
 
 
-def publish(home: Path, rows: pd.DataFrame) -> None:
+def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
     """Write those of all `rows`, with the columns of published ones; no file where there are none.
+
+    The file has at most `longest` bytes, and without it `LONGEST`.
 
     Local ones are taken before published ones, which may have been thinned.
     """
@@ -57,7 +60,7 @@ def publish(home: Path, rows: pd.DataFrame) -> None:
         own = _fitting([_local(_path(run, measure)), *known.get((run, measure), ())], cell, value)
         if own is not None:
             found.setdefault((run, measure), {})[cell] = own
-    if data := _short_enough(found):
+    if data := _short_enough(found, LONGEST if longest is None else longest):
         files.write(home / FILE, lambda file: file.write(data))
     else:
         (home / FILE).unlink(missing_ok=True)
@@ -83,15 +86,15 @@ def _fitting(several: Sequence[Outcomes], cell: Cell, value: float) -> Outcome |
     return None
 
 
-def _short_enough(outcomes: Mapping[Owner, Outcomes]) -> bytes | None:
-    """As bytes, at most `LONGEST`, with as many images of each cell as that allows; None if there are none.
+def _short_enough(outcomes: Mapping[Owner, Outcomes], longest: int) -> bytes | None:
+    """As bytes, at most `longest`, with as many images of each cell as that allows; None if there are none.
 
     With 64 images of a cell the deviation of their differences is known to 9 percent of itself.
     """
-    if not outcomes or len(data := encode(outcomes)) <= LONGEST:
+    if not outcomes or len(data := encode(outcomes)) <= longest:
         return data if outcomes else None
     largest = max(len(own.values) for of_run in outcomes.values() for own in of_run.values())
-    size = bisect.bisect_right(range(1, largest), LONGEST, key=lambda size: len(encode(outcomes, size)))
+    size = bisect.bisect_right(range(1, largest), longest, key=lambda size: len(encode(outcomes, size)))
     return encode(outcomes, size) if size else None
 
 
@@ -108,7 +111,7 @@ def _local(path: Path) -> Outcomes:
 def _published(results: Path) -> dict[Owner, list[Outcomes]]:
     """All that is published, of all studies: two may have published one run, each what it measured."""
     found: dict[Owner, list[Outcomes]] = {}
-    for path in sorted(results.glob(f"*/*/{FILE}")):
+    for path in [*sorted(results.glob(f"*/*/{store.PARTS}/*/{FILE}")), *sorted(results.glob(f"*/*/{FILE}"))]:
         for owner, outcomes in decode(path.read_bytes(), str(path)).items():
             found.setdefault(owner, []).append(outcomes)
     return found

@@ -77,7 +77,10 @@ def find(plan: Plan, wanted: Sequence[Wanted], partly: bool = False) -> list[Fou
     An answer has rows of every measure; `partly`, it may lack some, but not all. Of several the best is taken: first
     by fewest measures lacking, then by fewest parameters of its recipe that differ, then by what is of an older
     protocol, and then the study's own before another study's, since the same config trained on another machine has
-    other weights; another study's must be of the very recipe. Rows of one run all come from one place.
+    other weights; another study's must be of the very recipe. Where that leaves several that differ in their
+    `arithmetic`, all of `wanted` are taken from that which answers most of them, so that systems and seeds differ in
+    nothing else as far as is published; then float32 comes first, and the lower key. Rows of one run all come from one
+    place.
     """
     pairs = []
     for place, one in enumerate(wanted):
@@ -87,7 +90,16 @@ def find(plan: Plan, wanted: Sequence[Wanted], partly: bool = False) -> list[Fou
                 pairs.append((_rank(found.standing, published.place[0] != plan.name), place, found))
     answers: list[Found | None] = [None] * len(wanted)
     taken: set[int] = set()
-    for _, place, found in sorted(pairs, key=lambda pair: pair[:2]):
+    answered: dict[tuple[str, str], set[int]] = {}
+    for _, place, found in pairs:
+        answered.setdefault(arithmetic(found.record), set()).add(place)
+
+    def order(pair: tuple[tuple, int, Found]) -> tuple:
+        rank, place, found = pair
+        own = arithmetic(found.record)
+        return rank, place, -len(answered[own]), own[0] != "fp32", own, found.record["key"]
+
+    for _, place, found in sorted(pairs, key=order):
         if answers[place] is None and id(found.record) not in taken:
             answers[place] = found
             taken.add(id(found.record))
@@ -97,6 +109,16 @@ def find(plan: Plan, wanted: Sequence[Wanted], partly: bool = False) -> list[Fou
 def identity(config: RunConfig) -> str:
     """What a run is, whatever its data and protocol."""
     return json.dumps(config.to_dict(), sort_keys=True)
+
+
+def records() -> list[dict]:
+    """Those of all published runs, of one that several studies published each time."""
+    return [one.record for several in _index().values() for one in several]
+
+
+def arithmetic(record: dict) -> tuple[str, str]:
+    """What a run was computed in: the precision, and the kind of device, "cpu" or "cuda"."""
+    return record.get("precision", ""), "cpu" if str(record.get("device", "CPU")).startswith("CPU") else "cuda"
 
 
 def forget() -> None:

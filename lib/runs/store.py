@@ -1,10 +1,13 @@
 """Runs on the disk: local ones with weights, published ones as small text.
 
 A local run lives in `runs/<key>/`: `record.json` (config and provenance), `weights.safetensors` (and
-`head.safetensors`, where a measure reads the projector), `history.json`, and `rows/<measure>.csv`. Published runs live
+`head.safetensors`, where a measure reads the projector), `history.json`, `measuring.json` (how long measures took) and
+`rows/<measure>.csv`. Published runs live
 in `results/<study>/<preset>/`: `runs.jsonl` (a record a line) and `rows/<measure>.csv`, and `costs.csv` where
 `benchmarks.costs` measured what training costs, `tuning.csv` where `benchmarks.tuning` tried other recipes. Outcomes of
-single images lie beside both kinds of rows, see `lib.runs.outcomes`.
+single images lie beside both kinds of rows, see `lib.runs.outcomes`. A run that was added to a published study lies
+in `parts/` first, in files of its own and of this same format, until it is folded into the others: see
+`lib.runs.parts`.
 Keys and a measure's identity are long and there are thousands of rows. A published line has the first letters of its
 run's key, as many as tell the study's runs apart; its measure is the file's name, what stands before the parenthesis
 of the identity, and the run's record lists under "measures" the identities of all that were published of it, one a
@@ -37,6 +40,8 @@ PUBLISHED_COLUMNS = ("run", "measure", *COLUMNS)
 LINE_COLUMNS = ("run", *COLUMNS)  # of a published file, whose name is the measure's
 LONGEST = 1 << 20  # bytes of a file of published rows
 _TYPES = {name: str for name in ("run", "measure", "shift", "subset", "level_unit", "metric")} | {"level": float}
+RECORDS = "runs.jsonl"
+PARTS = "parts"
 OLD = "rows.csv"  # all rows of a study in one file, as they once were
 LETTERS = 6  # of a run's key in a published line, or more
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
@@ -103,6 +108,18 @@ def load_rows(key: str, measure: str) -> pd.DataFrame | None:
     return _measured(path, COLUMNS, measure_name(measure)) if path.exists() else None
 
 
+def save_seconds(key: str, measure: str, seconds: float) -> None:
+    """How long a measure of a local run took. Its lock is held: no other process writes the file."""
+    known = load_seconds(key) | {measure: round(seconds, 1)}
+    files.write_text(folder(key) / "measuring.json", json.dumps(known, indent=1))
+
+
+def load_seconds(key: str) -> dict[str, float]:
+    """Identity -> seconds, of the measures of a local run that were timed."""
+    path = folder(key) / "measuring.json"
+    return read_json(path) if path.exists() else {}  # type: ignore[return-value]
+
+
 def join(tables: list[pd.DataFrame]) -> pd.DataFrame:
     """Tables with the columns `PUBLISHED_COLUMNS`, one below the other; an empty one if there are none."""
     columns = list(PUBLISHED_COLUMNS)
@@ -144,28 +161,53 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def is_published(home: Path) -> bool:
     """Whether a study and preset has rows there."""
-    return (home / "rows").is_dir() or (home / OLD).exists()
+    return (home / "rows").is_dir() or (home / OLD).exists() or bool(parts(home))
 
 
 def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
     """Records and rows of one published study and preset; ([], empty) where nothing is published.
 
     As they went into `write_published`: `run` and `measure` hold keys and identities, and the records do not repeat
-    the latter. A damaged file, and a row that no record accounts for, raise `BadInput`.
+    the latter. A run of `parts` stands in the place of the same run in the sorted files; of several parts of one run
+    that which finished last, of these the one with most measures, and then the last by name. A damaged file, and a row
+    that no record accounts for, raise `BadInput`.
     """
     if not is_published(home):
         return [], pd.DataFrame(columns=list(PUBLISHED_COLUMNS))
     if (home / OLD).exists():
         raise BadInput(f"{home / OLD} is of an older format; python -m lib.runs.convert rewrites it, values unchanged")
-    return read_new(home)
+    added = _added(home)
+    if not added:
+        return read_new(home)
+    records, rows = read_new(home) if (home / "rows").is_dir() else ([], join([]))
+    kept = [record for record in records if record["key"] not in added]
+    tables = [rows[~rows["run"].isin(list(added))], *(own for _, own in added.values())]
+    records = sorted([*kept, *(record for record, _ in added.values())], key=lambda record: record["key"])
+    return records, join(tables).sort_values("run", kind="stable", ignore_index=True)
+
+
+def parts(home: Path) -> list[Path]:
+    """The folders of runs that lie by themselves. One without a record is not complete, and is none."""
+    return sorted(path.parent for path in (home / PARTS).glob(f"*/{RECORDS}"))
+
+
+def _added(home: Path) -> dict[str, tuple[dict, pd.DataFrame]]:
+    """Record and rows of the runs in `parts`, by key."""
+    found = []
+    for part in parts(home):
+        records, rows = read_new(part)
+        if len(records) != 1:
+            raise BadInput(f"{part / RECORDS} describes {len(records)} runs, and a part is of one: delete its folder")
+        found.append((str(records[0].get("finished", "")), rows["measure"].nunique(), part.name, records[0], rows))
+    return {record["key"]: (record, rows) for *_, record, rows in sorted(found, key=lambda one: one[:3])}
 
 
 def read_new(home: Path) -> tuple[list[dict], pd.DataFrame]:
-    """`read_published` of a study in this format, whatever of an older one lies beside it."""
+    """`read_published` of the sorted files of a study, or of a part, whatever of an older format lies beside them."""
     try:
-        records = [json.loads(line) for line in (home / "runs.jsonl").read_text().splitlines()]
+        records = [json.loads(line) for line in (home / RECORDS).read_text().splitlines()]
     except (ValueError, OSError) as error:
-        raise BadInput(f"{home / 'runs.jsonl'} is damaged ({error}); take it from the repository again") from error
+        raise BadInput(f"{home / RECORDS} is damaged ({error}); take it from the repository again") from error
     listed = {record["key"]: _by_name(home, record["key"], record.pop("measures", [])) for record in records}
     keys = {short: key for key, short in short_names(listed).items()}
     tables = [_of_file(path, keys, listed) for path in sorted((home / "rows").glob("*.csv"))]

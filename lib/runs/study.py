@@ -12,7 +12,7 @@ from lib import paths
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.methods import METHODS
-from lib.runs import engine, outcomes, store
+from lib.runs import engine, outcomes, parts, store
 from lib.runs.config import RunConfig
 from lib.runs.plan import Plan, all_systems, measures_of, runs_of, systems_of
 from lib.runs.presets import PRESETS
@@ -118,6 +118,10 @@ class Study:
     def _scale(self) -> str:
         """The name of the preset that says how large the study is."""
         return largest_published(self.plan) if self.preset == PUBLISHED else self.preset
+
+    def wanted(self) -> list[Wanted]:
+        """The study's runs, each with its measures and its system."""
+        return self._wanted(self._scale())
 
     def _wanted(self, preset: str) -> list[Wanted]:
         """The study's runs, each with its measures and its system; None where methods are compared."""
@@ -265,5 +269,24 @@ def publish(plan: Plan, results: Results) -> None:
     columns = list(store.PUBLISHED_COLUMNS)
     records = [{name: value for name, value in record.items() if name != "system"} for record in results.records]
     home = paths.RESULTS / plan.name / results.preset
+    replaced = store.parts(home)
     store.write_published(home, records, read[columns])
     outcomes.publish(home, read[columns])
+    for part in replaced:
+        parts.remove(part)
+
+
+def add(plan: Plan, preset: str, record: dict, rows: pd.DataFrame, system: str | None = None) -> bool:
+    """Publish one run of a plan, of the `system` where it has some, beside others (see `lib.runs.parts`).
+
+    `rows` are as the engine hands them over; those that no page reads are left out. False where none is left: then
+    nothing is published.
+    """
+    if rows.empty:
+        return False
+    described = _describe(rows, [record | _system(system)], tuple(plan.systems))
+    read = described.loc[~plan.unread(described), list(store.PUBLISHED_COLUMNS)]
+    if read.empty:
+        return False
+    parts.add(paths.RESULTS / plan.name / preset, record, read)
+    return True

@@ -277,3 +277,42 @@ def test_a_student_is_as_old_as_its_teacher(monkeypatch):
     monkeypatch.setitem(METHODS, "simclr", replace(METHODS["simclr"], protocol=2))
     assert published._older(record, student) and student.key("0" * 64) != key
     assert not published._older({"protocols": student.protocols()}, student)
+
+
+def computed_in(config, precision, device="CPU, 1 threads", value=50.0):
+    """A made-up run with the key that it has on such a device, whose kind and precision decide it."""
+    (record,), rows = made_up([config], value)
+    key = f"{precision[0]}{device[0].lower()}{record['key'][2:]}"
+    return [record | {"key": key, "precision": precision, "device": device}], rows.assign(run=key)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_a_page_takes_its_runs_from_the_arithmetic_that_has_most_of_them(home, turned):
+    """Of runs that differ in nothing else; the order in which they were published does not matter."""
+    simclr, byol = grid("small", ["simclr"]), grid("small", ["byol"])
+    low = [computed_in(config, "bf16", value=1.0) for config in (*simclr, *byol)]
+    full = [computed_in(config, "fp32", value=2.0) for config in (*simclr[1:], *byol)]
+    gpu = [computed_in(config, "bf16", "NVIDIA H200", 3.0) for config in simclr[:2]]
+    tables = [*low, *full, *gpu]
+    put(home, *(tables[::-1] if turned else tables))
+    assert set(page(methods=["simclr", "byol"]).rows["value"]) == {1.0}  # six runs, and five in float32
+    assert set(page(methods=["byol"]).rows["value"]) == {2.0}  # as many of each: float32
+    alone = page(methods=["simclr"], seeds=[0, 1])
+    assert set(alone.rows["value"]) == {1.0} and {record["precision"] for record in alone.records} == {"bf16"}
+    assert {published.arithmetic(record) for record in alone.records} == {("bf16", "cpu")}
+
+
+def test_an_arithmetic_that_has_fewer_runs_fills_what_the_other_lacks(home):
+    """A page says in its table of runs which these are."""
+    simclr = grid("small", ["simclr"])
+    put(home, *(computed_in(config, "fp32", value=2.0) for config in simclr[:2]), computed_in(simclr[2], "bf16"))
+    found = page(methods=["simclr"])
+    assert [record["precision"] for record in found.records] == ["fp32", "fp32", "bf16"]
+
+
+def test_the_same_key_of_two_studies_is_each_page_s_own(home):
+    """Who trained it elsewhere has other numbers: a page takes its own, and a campaign publishes one for both."""
+    now = grid("small", ["simclr"])
+    put(home, made_up(now, 1.0))
+    put(home.parent.parent / "methods" / "small", made_up(now, 2.0))
+    assert set(page(methods=["simclr"]).rows["value"]) == {1.0}

@@ -1,0 +1,33 @@
+"""python -m lib.runs fold       # moves runs that were added beside published ones into the sorted files of a study
+
+Other words are those of `python -m lib.chapters`, which has what to compute: `python -m lib.runs campaign ...` is
+`python -m lib.chapters campaign ...`.
+"""
+
+from __future__ import annotations
+
+import runpy
+import sys
+
+from lib import paths
+from lib.errors import BadInput
+from lib.runs import parts
+
+
+def main() -> int:
+    if sys.argv[1:] != ["fold"]:
+        sys.argv[0] = "python -m lib.chapters"
+        runpy.run_module("lib.chapters", run_name="__main__")  # as a shell would: no room leans on one above it
+        return 0
+    try:
+        for home in sorted(path for path in paths.RESULTS.glob("*/*") if path.is_dir()):
+            if count := parts.fold(home):
+                print(f"{home.parent.name}/{home.name}: folded {count} part{'s' * (count > 1)}")
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
