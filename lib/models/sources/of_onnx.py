@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from lib.errors import BadInput, one_of
 from lib.models.sources.asked import Asked, Named, stated, stated_classes, yes_no
 from lib.models.sources.library import imported
-from lib.models.sources.wrapped import WrappedEncoder, probed
+from lib.models.sources.wrapped import WrappedEncoder, first_words, probed
 
 KINDS = {"tensor(float)": np.float32, "tensor(float16)": np.float16, "tensor(double)": np.float64}
 WHERE = "in the file's metadata (size, resize, interpolation, mean, std, logits, classes)"
@@ -87,7 +87,7 @@ def _session(runtime: object, path: Path) -> object:
     try:
         return runtime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     except Exception as error:  # of onnxruntime's own kinds
-        raise BadInput(f"{path} cannot be opened by onnxruntime ({' '.join(str(error).split())[:300]})") from error
+        raise BadInput(f"{path} cannot be opened by onnxruntime ({first_words(error)})") from error
 
 
 def _check_entry(session: object, path: Path) -> object:

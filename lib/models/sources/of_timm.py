@@ -15,7 +15,7 @@ from lib.errors import BadInput
 from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import Preprocessing
 from lib.models.sources.asked import Asked, Named, known, overridden
-from lib.models.sources.library import imported
+from lib.models.sources.library import imported, weights_only
 from lib.models.sources.wrapped import WrappedEncoder, close, counted, fetching, probed, trial_images
 
 HUB = "hf-hub:"
@@ -54,7 +54,7 @@ def _check_name(timm: object, body: str) -> None:
 def _built(timm: object, asked: Asked) -> nn.Module:
     """The network in timm's own words; a size that is asked for is handed on where the network has one."""
     options = {"img_size": int(asked.options["size"])} if asked.options.get("size", "").isdigit() else {}
-    with fetching(asked.name):
+    with fetching(asked.name), weights_only():
         try:
             return timm.create_model(asked.body, pretrained=asked.pretrained, **options)
         except TypeError:

@@ -7,10 +7,6 @@ linear layer: its features are its logits.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torchvision
 from torch import nn
 from torchvision import models
@@ -19,9 +15,8 @@ from lib.errors import one_of
 from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import Preprocessing
 from lib.models.sources.asked import Asked, Named, known, overridden
+from lib.models.sources.library import weights_only
 from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, probed, separated
-
-SAFE = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 def open_torchvision(asked: Asked) -> Named:
@@ -49,7 +44,7 @@ def open_torchvision(asked: Asked) -> Named:
 
 def _network(name: str, weights: models.WeightsEnum, asked: Asked) -> nn.Module:
     """With `weights`, read without running anything in their file; or random ones, for the same image size."""
-    with fetching(asked.name), _weights_only():
+    with fetching(asked.name), weights_only():
         if asked.pretrained:
             return models.get_model(name, weights=weights)
         size = weights.transforms().crop_size[0]
@@ -64,14 +59,3 @@ def _preprocessing(weights: models.WeightsEnum) -> Preprocessing:
     interpolation = transform.interpolation.value
     mean, std = tuple(transform.mean), tuple(transform.std)
     return Preprocessing(size, resize, interpolation, mean, std, f"all by torchvision's {weights}")
-
-
-@contextmanager
-def _weights_only() -> Iterator[None]:
-    """torchvision asks torch to unpickle whatever its files hold; this tells torch to take tensors alone."""
-    before = os.environ.get(SAFE)
-    os.environ[SAFE] = "1"
-    try:
-        yield
-    finally:
-        os.environ.pop(SAFE) if before is None else os.environ.__setitem__(SAFE, before)

@@ -8,7 +8,8 @@ the mean of its tokens or map. A model of images and texts gives its image tower
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -22,7 +23,7 @@ from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import INTERPOLATIONS, Preprocessing, prepared
 from lib.models.sources.asked import Asked, Named, overridden, stated
 from lib.models.sources.library import imported
-from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, probed, separated
+from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, first_words, opening, probed, separated
 
 CLASSIFIER = "ForImageClassification"
 SETTINGS = "preprocessor_config.json"
@@ -37,11 +38,13 @@ def open_transformers(asked: Asked) -> Named:
         raise BadInput(f"{place} has no config.json; a folder of transformers is what save_pretrained writes")
     with fetching(asked.name):
         config = transformers.AutoConfig.from_pretrained(place, trust_remote_code=False)
+    preprocessing = _preprocessing(_processor(transformers, asked), asked)
     network, missing = _built(transformers, config, asked)
-    processor = _processor(transformers, asked)
-    preprocessing = _preprocessing(processor, asked)
     classifier = type(network).__name__.endswith(CLASSIFIER)
-    read, features = (_logits, "features are what its classifier reads") if classifier else _reader(network, missing)
+    read, features = _logits, "features are what its classifier reads"
+    if not classifier:
+        with opening(asked.name, preprocessing.size):
+            read, features = _reader(network.eval(), missing, preprocessing.size)
     encoder = WrappedEncoder(asked.name, network.eval(), preprocessing, read)
     count = counted(network)
     head, classes = None, None
@@ -62,7 +65,7 @@ def _built(transformers: ModuleType, config: object, asked: Asked) -> tuple[nn.M
     if hasattr(config, "mask_ratio"):
         config.mask_ratio = 0.0  # a masked autoencoder sees all of an image when it is read
     missing: set[str] = set()
-    with fetching(asked.name):
+    with fetching(asked.name), _quiet(transformers):
         if asked.pretrained:
             network, info = auto.from_pretrained(
                 asked.body, config=config, trust_remote_code=False, dtype=torch.float32, output_loading_info=True
@@ -82,6 +85,21 @@ def _built(transformers: ModuleType, config: object, asked: Asked) -> tuple[nn.M
     return network, missing
 
 
+@contextmanager
+def _quiet(transformers: ModuleType) -> Iterator[None]:
+    """Without its own progress bar and table of keys: what matters of them is said by us."""
+    logging = transformers.utils.logging
+    level, bars = logging.get_verbosity(), logging.is_progress_bar_enabled()
+    logging.set_verbosity_error()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if bars:
+            logging.enable_progress_bar()
+
+
 def _classes(config: object) -> tuple[str, ...] | None:
     """The names of the classifier's outputs, in WNIDs where they are ImageNet's; None where they are numbered alone."""
     labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
@@ -94,9 +112,9 @@ def _logits(out: object) -> Tensor:
     return out.logits
 
 
-def _reader(network: nn.Module, missing: set[str]) -> tuple[Callable[[object], object], str]:
+def _reader(network: nn.Module, missing: set[str], side: int) -> tuple[Callable[[object], object], str]:
     """How features are read from a headless model's output, and that in words."""
-    if not any("pooler" in key for key in missing) and _gives_pooler(network):
+    if _gives_pooler(network, side) and not any("pooler" in key for key in missing):
         return lambda out: out.pooler_output, "features are its pooler_output"
     names = [name for name, _ in network.named_parameters()]
     why = "features are the {} of its last hidden state" + (" (its file has no pooler)" if missing else "")
@@ -110,11 +128,9 @@ def _reader(network: nn.Module, missing: set[str]) -> tuple[Callable[[object], o
     return mean, why.format("mean")
 
 
-def _gives_pooler(network: nn.Module) -> bool:
-    side = getattr(network.config, "image_size", 224)
-    side = side if isinstance(side, int) else side[0]
+def _gives_pooler(network: nn.Module, side: int) -> bool:
     with torch.no_grad():
-        out = network.eval()(torch.zeros(1, 3, side, side))
+        out = network(torch.zeros(1, 3, side, side))
     if not hasattr(out, "last_hidden_state"):
         raise BadInput(
             f"{type(network).__name__} gives {', '.join(out) if isinstance(out, dict) else type(out).__name__}; name a "
@@ -131,9 +147,7 @@ def _processor(transformers: ModuleType, asked: Asked) -> object | None:
         try:
             stated(asked, {}, "in its " + SETTINGS)
         except BadInput as missing:
-            raise BadInput(
-                f"{missing}; its image processor cannot be had ({' '.join(str(error).split())[:200]})"
-            ) from error
+            raise BadInput(f"{missing}; its image processor cannot be had ({first_words(error)})") from error
         return None
 
 

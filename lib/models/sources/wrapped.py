@@ -86,9 +86,8 @@ def probed(encoder: WrappedEncoder) -> tuple[Tensor, bool]:
     Raises BadInput where the network draws its features: those of one image are then not one thing.
     """
     images = trial_images(encoder.side)
-    with torch.no_grad():
-        features = encoder(images)
-        again = encoder(images)
+    with torch.no_grad(), opening(encoder.name, encoder.side):
+        features, again = encoder(images), encoder(images)
     if not torch.allclose(features, again, rtol=1e-3, atol=1e-3 * float(features.abs().max())):
         raise BadInput(f"{encoder.name} returns other features each time it sees an image; switch its randomness off")
     encoder.features = features.shape[1]
@@ -103,7 +102,7 @@ def separated(encoder: WrappedEncoder) -> nn.Module:
     Where the logits are something else than that layer of its input, the network stays whole: the features are its
     logits and the head passes them on.
     """
-    with torch.no_grad():
+    with torch.no_grad(), opening(encoder.name, encoder.side):
         logits = encoder(trial_images(encoder.side))
     linear = [(name, part) for name, part in encoder.network.named_modules() if isinstance(part, nn.Linear)]
     place, head = linear[-1] if linear else ("", None)
@@ -119,6 +118,25 @@ def separated(encoder: WrappedEncoder) -> nn.Module:
         return head
     encoder.network.set_submodule(place, head)
     return nn.Identity()
+
+
+@contextmanager
+def opening(name: str, side: int) -> Iterator[None]:
+    """Say in one sentence that a network fails on the first images that it is given, and on which."""
+    try:
+        yield
+    except (BadInput, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:  # whatever somebody's network raises
+        raise BadInput(
+            f"{name} fails on images (N, 3, {side}, {side}) ({first_words(error)}); where it takes another size, state "
+            "that behind the name by ?size="
+        ) from error
+
+
+def first_words(error: Exception) -> str:
+    """An error's message in one line, cut where it is long."""
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
@@ -141,8 +159,12 @@ def fetching(name: str) -> Iterator[None]:
     except BadInput:
         raise
     except Exception as error:  # each library has kinds of its own
-        reason = " ".join(str(error).split())[:300] or type(error).__name__
+        if "trust_remote_code" in str(error):
+            raise BadInput(
+                f"{name} is built by code in its own repository, which is never run; name a model that the library "
+                "itself builds, or build it in a function of yours (package.module:function)"
+            ) from error
         raise BadInput(
-            f"the weights of {name} cannot be had ({reason}); the first time they are fetched over the network: go "
-            f"where there is one, name a file, or ask for random weights by '?weights=random'"
+            f"the weights of {name} cannot be had ({first_words(error)}); the first time they come over the network: "
+            "go where there is one, name a file, or ask for random weights by '?weights=random'"
         ) from error
