@@ -58,7 +58,7 @@ def open_encoder(name: str, pretrained: bool = True) -> Named:
         return PREFIXES[prefix](replace(wish, body=body))
     if wish.body.partition("@")[0].endswith(ENDINGS):
         return open_file(wish)
-    if Path(wish.body).is_dir():
+    if wish.body and Path(wish.body).is_dir():
         return open_transformers(wish)
     if PATTERN.match(wish.body):
         return open_function(wish)

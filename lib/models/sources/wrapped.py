@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -135,8 +136,8 @@ def opening(name: str, side: int) -> Iterator[None]:
 
 
 def first_words(error: Exception) -> str:
-    """An error's message in one line, cut where it is long."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """The first sentence of an error's message, cut where it is long."""
+    return re.split(r"\n|[.] |[.]$", str(error).strip())[0][:300] or type(error).__name__
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
