@@ -107,7 +107,7 @@ def separated(encoder: WrappedEncoder) -> nn.Module:
         logits = encoder(trial_images(encoder.side))
     linear = [(name, part) for name, part in encoder.network.named_modules() if isinstance(part, nn.Linear)]
     place, head = linear[-1] if linear else ("", None)
-    if not place or head.out_features != logits.shape[1]:
+    if head is None or not place or head.out_features != logits.shape[1]:
         return nn.Identity()
     encoder.network.set_submodule(place, nn.Identity())
     try:
