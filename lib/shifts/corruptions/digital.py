@@ -92,8 +92,8 @@ def _means(levels: Tensor, starts: Tensor, sizes: Tensor) -> Tensor:
     """Means, rounded to bytes, of blocks of rows: uint8 (N, C, H, W) to (N, C, blocks, W)."""
     total = levels.index_select(2, starts).float()  # sums of whole numbers are exact in any order
     for row in range(1, -(-levels.shape[2] // len(starts))):
-        part = levels.index_select(2, (starts + row).clamp_(max=levels.shape[2] - 1))
-        total += part * (sizes > row).to(torch.uint8)[:, None]
+        part = levels.index_select(2, (starts + row).clamp_(max=levels.shape[2] - 1)).float()
+        total += part if row < levels.shape[2] // len(starts) else part.mul_((sizes > row).float()[:, None])
     return total.div_(sizes[:, None]).add_(0.5).int().to(torch.uint8)
 
 
