@@ -36,10 +36,10 @@ class Pictures(Dataset):
         return self.transform(self.images[index])
 
 
-def smooth_images(count: int) -> torch.Tensor:
-    """uint8 (count, 3, 32, 32) of smooth colours: crops and blurs meet what they meet in photographs."""
+def smooth_images(count: int, side: int = 32) -> torch.Tensor:
+    """uint8 (count, 3, side, side) of smooth colours: crops and blurs meet what they meet in photographs."""
     coarse = torch.rand(count, 3, 8, 8, generator=torch.Generator().manual_seed(0)) * 255
-    return torch.nn.functional.interpolate(coarse, 32, mode="bicubic").clamp(0, 255).byte()
+    return torch.nn.functional.interpolate(coarse, side, mode="bicubic").clamp(0, 255).byte()
 
 
 def smooth_data(count: int, device: torch.device) -> Split:

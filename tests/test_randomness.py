@@ -38,6 +38,12 @@ def test_bits_are_splitmix64_from_the_stream_s_key(seed, stream):
     assert ours == splitmix64(key, 4)
 
 
+@given(st.lists(st.integers(-(1 << 63), (1 << 63) - 1), min_size=1, max_size=40))
+def test_a_cpu_mixes_as_a_gpu_does(numbers):
+    """With unsigned numbers of NumPy and with signed ones of torch."""
+    assert randomness._mixed(np.array(numbers)).tolist() == randomness.mix(torch.tensor(numbers)).tolist()
+
+
 @given(st.integers(1, 20), st.integers(0, 19))
 def test_image_does_not_depend_on_its_batch(count, position):
     seeds = randomness.derive(3, torch.arange(20))

@@ -12,6 +12,7 @@ from lib.measures.auto_attack import AutoAttackAccuracy
 from lib.measures.background import BackgroundReliance
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.cue_accuracy import CueAccuracy
+from lib.measures.divergence_radius import DivergenceRadius
 from lib.measures.downstream import Downstream
 from lib.measures.features import extract
 from lib.measures.knn import knn_predict
@@ -46,7 +47,8 @@ from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
     "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy",
-    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "Downstream", "Estimate", "Interval",
+    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "DivergenceRadius", "Downstream", "Estimate",
+    "Interval",
     "NaturalShift", "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Pool", "Probe", "RawInput",
     "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
     "SyntheticInvariance",

@@ -8,8 +8,8 @@ from lib.randomness import image_seeds, uniform
 from lib.shifts.corruptions import CONSTANTS, CORRUPTIONS, EVERY, constants_at, corrupt
 from lib.shifts.corruptions.blur import defocus_blur, zoom_blur
 from lib.shifts.corruptions.digital import contrast, pixelate
-from lib.shifts.corruptions.filters import streak, zoom_cut
-from lib.shifts.corruptions.noise import shot_noise
+from lib.shifts.corruptions.filters import _streak_of_large, _streak_of_small, streak, zoom_cut
+from lib.shifts.corruptions.noise import _count, shot_noise
 from lib.shifts.corruptions.weather import brightness, frost_photographs, plasma
 
 # ---- The constants, typed a second time from the authors' scripts
@@ -462,6 +462,27 @@ def test_noise_on_grey(table, name, means, deviations, at_0, at_255):
             assert noisy.unique().tolist() == [0, 128, 255]
             hit = (noisy != 128).float()
             assert hit[:, 0].mul(hit[:, 1]).mean() < 3 * hit.mean() ** 2 + 1e-4  # channels are hit one by one
+
+
+@pytest.mark.parametrize("photons", [3, 12, 500, 33.3])
+def test_what_the_first_bits_of_a_draw_tell_is_what_all_of_it_tells(photons):
+    """The short way, through a table of bins, and bisection for every pixel."""
+    seeds = torch.tensor([3])
+    levels = torch.arange(256, dtype=torch.uint8).repeat(300)[None, None]
+    counts = _count(levels.flatten().long(), uniform(seeds, levels.shape[1:]).flatten(), photons)
+    assert torch.equal(shot_noise(levels, seeds, photons), (counts * (255 / photons)).view_as(levels))
+
+
+@pytest.mark.parametrize("radius", [6, 15])
+def test_large_images_streak_as_small_ones_do(radius):
+    """A sum of shifted windows, and one of copied windows: in one order, so equal to the last bit."""
+    pixels = torch.rand(2, 3, 40, 50, generator=torch.Generator().manual_seed(0)) * 255
+    weights, offsets = [0.3, 0.2, 0.05] * radius, torch.arange(-3 * radius + 1, 1)
+    weights = weights[: len(offsets)]
+    shifts = torch.stack((offsets, -offsets.flip(0)), dim=1)
+    for across, down in ((shifts, shifts.flip(1)), (-shifts, shifts)):
+        small, large = (streak_of(pixels, weights, across, down) for streak_of in (_streak_of_small, _streak_of_large))
+        assert torch.equal(small, large)
 
 
 @pytest.mark.parametrize("photons", [3, 12, 60, 50, 500])

@@ -14,6 +14,8 @@ from lib.memory import sent
 from lib.randomness import uniform
 from lib.shifts.corruptions.filters import gaussian_taps
 
+BYTES = ("pixelate", "jpeg_compression")
+
 
 def contrast(pixels: Tensor, seeds: Tensor, factor: float) -> Tensor:
     """Shrink the distance to the mean. Quirk: the mean is each channel's own, so colours fade to the cast."""
@@ -72,18 +74,37 @@ def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
     most pixels as they are.
     """
     side = pixels.shape[-1]
-    blocks = int(side * share)
-    block = ((torch.arange(side, device=pixels.device, dtype=torch.float64) + 0.5) * blocks / side).long()
-    member = F.one_hot(block, blocks).float()  # (side, blocks); sums of whole numbers are exact in any order
-    sizes = member.sum(0)
-    coarse = (pixels @ member).div_(sizes).add_(0.5).floor_()
-    coarse = (member.T @ coarse).div_(sizes[:, None]).add_(0.5).floor_()
-    return coarse.index_select(-2, block).index_select(-1, block)
+    block, starts, sizes = _blocks(side, int(side * share), pixels.device)
+    coarse = _means(pixels.byte().transpose(2, 3).contiguous(), starts, sizes)
+    coarse = _means(coarse.transpose(2, 3).contiguous(), starts, sizes)
+    return coarse.index_select(3, block).index_select(2, block)
+
+
+@lru_cache(maxsize=64)
+def _blocks(side: int, blocks: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
+    """Which block each of `side` rows is in, the first row of each, and the rows that it has."""
+    block = ((torch.arange(side, dtype=torch.float64) + 0.5) * blocks / side).long()
+    sizes = block.bincount(minlength=blocks)
+    return sent(block, device), sent(sizes.cumsum(0) - sizes, device), sent(sizes, device)
+
+
+def _means(levels: Tensor, starts: Tensor, sizes: Tensor) -> Tensor:
+    """Means, rounded to bytes, of blocks of rows: uint8 (N, C, H, W) to (N, C, blocks, W)."""
+    total = levels.index_select(2, starts).float()  # sums of whole numbers are exact in any order
+    for row in range(1, -(-levels.shape[2] // len(starts))):
+        part = levels.index_select(2, (starts + row).clamp_(max=levels.shape[2] - 1)).float()
+        total += part if row < levels.shape[2] // len(starts) else part.mul_((sizes > row).float()[:, None])
+    return total.div_(sizes[:, None]).add_(0.5).int().to(torch.uint8)
 
 
 def jpeg_compression(pixels: Tensor, seeds: Tensor, quality: int) -> Tensor:
     """Compress to a real JPEG and decompress: libjpeg with halved colour resolution, as Pillow writes it."""
-    return torch.stack([decode_jpeg(encode_jpeg(image, quality)) for image in pixels.byte().cpu()]).to(pixels)
+    levels = pixels.byte().cpu()
+    made = torch.empty_like(levels)
+    for image, target in zip(levels, made, strict=True):
+        interleaved = torch.stack(image.unbind(), dim=2)  # as libjpeg reads it; the encoder takes longer to do it
+        target.copy_(decode_jpeg(encode_jpeg(interleaved.permute(2, 0, 1), quality)))
+    return made.to(pixels.device)
 
 
 def saturate(pixels: Tensor, seeds: Tensor, factor: float, offset: float) -> Tensor:

@@ -13,6 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+NUDGE = 1e-3  # levels, by which float32 may miss a whole number
+_LARGE = 1 << 13  # pixels of a plane that is worth a step of Python for each shift
+
 
 def truncate(pixels: Tensor) -> Tensor:
     """Floats to whole levels 0..255, downwards, as the authors' cast to bytes does; still floats.
@@ -20,7 +23,7 @@ def truncate(pixels: Tensor) -> Tensor:
     So a continuous result is half a level darker on average than it would be if rounded. A whole
     number that float32 misses by a hair stays that number.
     """
-    return (pixels + 1e-3).clamp_(0, 255).floor_()
+    return (pixels + NUDGE).clamp_(0, 255).floor_()
 
 
 def gaussian_taps(sigma: float, reach: float = 4) -> np.ndarray:
@@ -83,21 +86,51 @@ def streak(pixels: Tensor, radius: float, sigma: float, degrees: Tensor) -> Tens
     Quirks: one-sided, so the image shifts as well; ImageMagick rounds to 16 bits, then truncates to 8.
     The edge pixel is repeated outside.
     """
-    count, channels, height, width = pixels.shape
+    height, width = pixels.shape[2:]
     reach = 2 * math.ceil(radius)
     weights = np.exp(-0.5 * (np.arange(reach + 1) / sigma) ** 2)
     steps = torch.arange(reach + 1, device=pixels.device)[:, None]
     radians = degrees.double() * (math.pi / 180)
     across, down = ((steps * f(radians) - 0.5).ceil().long() for f in (torch.cos, torch.sin))  # (reach + 1, N)
 
+    weights = (weights / weights.sum()).tolist()
+    if pixels.is_cuda or height * width < _LARGE:
+        result = _streak_of_small(pixels, weights, across, down)
+    else:
+        result = _streak_of_large(pixels, weights, across, down)
+    return (result * 257).add_(0.5).floor_().div_(257).floor_()
+
+
+def _streak_of_small(pixels: Tensor, weights: list[float], across: Tensor, down: Tensor) -> Tensor:
+    """Weighted sum of `pixels` (N, C, H, W), shifted by each image's `across` and `down` (weights, N), all at once."""
+    count, channels, height, width = pixels.shape
     # Offsets are whole pixels, so a shifted row is a window into the flattened, padded batch: copied whole.
+    reach = len(weights) - 1
     padded = F.pad(pixels, (reach, reach, 0, 0), mode="replicate")
     windows = padded.flatten().unfold(0, width, 1)
     rows = torch.arange(height, device=pixels.device)
-    rows = (rows + down[:, :, None]).clamp_(0, height - 1)  # (reach + 1, N, H)
+    rows = (rows + down[:, :, None]).clamp_(0, height - 1)  # (weights, N, H)
     planes = torch.arange(count * channels, device=pixels.device).view(count, channels, 1)
     starts = (planes * height + rows[:, :, None]) * padded.shape[-1] + (reach + across)[:, :, None, None]
     result = torch.zeros_like(pixels)
-    for weight, start in zip((weights / weights.sum()).tolist(), starts.flatten(1), strict=True):
+    for weight, start in zip(weights, starts.flatten(1), strict=True):
         result.add_(windows.index_select(0, start).view_as(result), alpha=weight)
-    return (result * 257 + 0.5).floor_().div_(257).floor_()
+    return result
+
+
+def _streak_of_large(pixels: Tensor, weights: list[float], across: Tensor, down: Tensor) -> Tensor:
+    """The same sum, image by image: a shifted plane is one line of memory, and nothing is copied.
+
+    What is summed up in the columns of the border belongs to no pixel.
+    """
+    count, channels, height, width = pixels.shape
+    reach = len(weights) - 1
+    stride = width + 2 * reach
+    padded = F.pad(pixels, (reach, reach, reach, reach), mode="replicate").flatten(2)
+    total = padded.new_zeros(count, channels, height * stride)
+    starts = ((reach + down) * stride + reach + across).T.tolist()
+    for image, sums, offsets in zip(padded, total, starts, strict=True):
+        lines = sums[:, : height * stride - 2 * reach]
+        for weight, offset in zip(weights, offsets, strict=True):
+            lines.add_(image[:, offset : offset + lines.shape[1]], alpha=weight)
+    return total.view(count, channels, height, stride)[..., :width]

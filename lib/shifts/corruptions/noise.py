@@ -1,7 +1,8 @@
 """Noise: independent draws for every pixel and channel.
 
 Each corruption here and in the neighbouring files takes float32 `pixels` (N, 3, side, side) in 0..255,
-(N,) int64 `seeds` and its constants, and returns float pixels that `corrupt` clips and truncates.
+(N,) int64 `seeds` and its constants, and returns float pixels that `corrupt` clips and truncates. Those that `BYTES` of
+their file names may be given uint8 pixels; those that make whole levels return uint8.
 Source: Hendrycks & Dietterich 2019, arXiv 1903.12261, and its code.
 """
 
@@ -10,11 +11,15 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lib.memory import sent
 from lib.randomness import normal, uniform
+
+BYTES = ("shot_noise", "impulse_noise")
+_BINS = 1024  # of a draw
 
 
 def gaussian_noise(pixels: Tensor, seeds: Tensor, deviation: float) -> Tensor:
@@ -36,16 +41,45 @@ def shot_noise(pixels: Tensor, seeds: Tensor, photons: float) -> Tensor:
 
     A pixel has one of 256 levels, so the count is looked up by bisection in one of 256 tables.
     """
-    table = _poisson_table(photons, pixels.device)
+    draws = uniform(seeds, pixels.shape[1:]).flatten()
+    levels = pixels.flatten()
+    if pixels.is_cuda:
+        return (_count(levels.long(), draws, photons) * (255 / photons)).view_as(pixels)
+    grey = _guide(photons).index_select(0, levels.int().mul_(_BINS).add_((draws * _BINS).int()))
+    open_ones = grey.numpy() < 0
+    if open_ones.any():
+        rest = torch.from_numpy(open_ones.nonzero()[0])
+        grey[rest] = _count(levels[rest].long(), draws[rest], photons) * (255 / photons)
+    return grey.view_as(pixels)
+
+
+def _count(levels: Tensor, draws: Tensor, photons: float) -> Tensor:
+    """The number of photons at (N,) int64 `levels` whose distribution function reaches the (N,) `draws`: int64."""
+    table = _poisson_table(photons, levels.device)
     line = table.flatten()
-    draws = uniform(seeds, pixels.shape[1:]).flatten(1)
-    first = pixels.flatten(1).long() * table.shape[1]
+    first = levels * table.shape[1]
     found, step = first.clone(), table.shape[1] // 2
     while step:
-        ahead = line[step - 1 :].expand(len(found), -1).gather(1, found)
+        ahead = line[step - 1 :].index_select(0, found)
         found.add_(ahead <= draws, alpha=step)
         step //= 2
-    return (found - first).view_as(pixels) * (255 / photons)
+    return found - first
+
+
+@lru_cache(maxsize=64)  # a megabyte each
+def _guide(photons: float) -> Tensor:
+    """What a level and a draw become, where the first ten bits of the draw tell: (256 * _BINS,) float32, -1 where not.
+
+    They do not where a value of the distribution function lies within their bin, above its first draw.
+    """
+    edges = torch.arange(_BINS).div(_BINS).repeat(256)
+    levels = torch.arange(256).repeat_interleave(_BINS)
+    grey = (_count(levels, edges, photons) * (255 / photons)).view(256, _BINS)
+    reached = (_poisson_table(photons, levels.device).double() * 2**24).ceil().long()  # the first draw that reaches it
+    bins, within = reached // (2**24 // _BINS), reached % (2**24 // _BINS)
+    level, which = ((bins < _BINS) & (within > 0)).nonzero(as_tuple=True)
+    grey[level, bins[level, which]] = -1
+    return grey.flatten()
 
 
 def impulse_noise(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
@@ -54,7 +88,14 @@ def impulse_noise(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
     Quirk: channels are hit one by one, so the specks are coloured.
     """
     draws = uniform(seeds, pixels.shape[1:])
-    return pixels.masked_fill(draws < share / 2, 0).masked_fill_(draws >= 1 - share / 2, 255)
+    return pixels.byte() & ~_below(draws, share / 2) | ~_below(draws, 1 - share / 2)
+
+
+def _below(draws: Tensor, bound: float) -> Tensor:
+    """All eight bits of a byte where a draw is below the bound, none elsewhere."""
+    # Torch takes seven times as long to compare on a CPU.
+    below = draws < bound if draws.is_cuda else torch.from_numpy(np.less(draws.numpy(), np.float32(bound)))
+    return below.view(torch.uint8).neg()
 
 
 def speckle_noise(pixels: Tensor, seeds: Tensor, deviation: float) -> Tensor:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -32,7 +34,9 @@ def spatter(
         cover = torch.where(cover < 0.8, 0, cover)
         return pixels * (1 - cover) + cover * sent(torch.tensor(MUD, dtype=pixels.dtype), pixels.device)[:, None, None]
     # A liquid above 1, which is rare, wraps around as the authors' cast to bytes does.
-    liquid = torch.where(liquid < threshold, 0, liquid * 255).floor_().remainder_(256)
+    drops = liquid.clone().ge_(threshold)  # ones and zeros: sums and products are faster on a CPU than `torch.where`
+    liquid = (liquid * 255).mul_(drops).floor_()
+    liquid -= (liquid / 256).floor_().mul_(256)
     light = liquid * _relief(liquid[:, 0])[:, None]
     light *= strength / light.amax((2, 3), keepdim=True).clamp(min=1)
     return pixels + light * sent(torch.tensor(WATER, dtype=pixels.dtype), pixels.device)[:, None, None]
@@ -47,7 +51,7 @@ def _relief(liquid: Tensor) -> Tensor:
 
 def _edges(levels: Tensor) -> Tensor:
     """Canny's edges of (N, H, W) levels, as OpenCV finds them with 3 x 3 Sobel filters and L1 magnitudes: bool."""
-    padded = F.pad(levels[:, None], (1, 1, 1, 1), mode="replicate")[:, 0]
+    padded = F.pad(levels[:, None], (1, 1, 1, 1), mode="replicate")[:, 0].short()  # all that follows is whole and exact
     across = padded[:, :-2] + 2 * padded[:, 1:-1] + padded[:, 2:]
     across = across[:, :, 2:] - across[:, :, :-2]
     down = padded[:, :, :-2] + 2 * padded[:, :, 1:-1] + padded[:, :, 2:]
@@ -57,56 +61,65 @@ def _edges(levels: Tensor) -> Tensor:
     around = F.pad(steepness, (1, 1, 1, 1))
     height, width = levels.shape[1:]
 
-    def at(rows: int, columns: int) -> Tensor:
-        return around[:, 1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
+    def steeper(rows: int, columns: int, by: int = 0) -> Tensor:
+        """By more than `by` than a neighbour: 0 or 1, like all that follows."""
+        there = around[:, 1 + rows : 1 + rows + height, 1 + columns : 1 + columns + width]
+        return (steepness - there).gt_(by)
 
     # An edge is steeper than its two neighbours across it; on a tie the first of the two wins, but not on diagonals.
-    flat = x * 13573  # tan(22.5 degrees) in units of 2^-15; all sums here are whole and exact
-    steep = flat + x * 65536
-    horizontal, vertical = y * 32768 < flat, y * 32768 > steep
-    falling = across * down >= 0
-    ahead = torch.where(falling, at(-1, -1), at(-1, 1))
-    behind = torch.where(falling, at(1, 1), at(1, -1))
-    peak = torch.where(
-        horizontal,
-        (steepness > at(0, -1)) & (steepness >= at(0, 1)),
-        torch.where(
-            vertical,
-            (steepness > at(-1, 0)) & (steepness >= at(1, 0)),
-            (steepness > ahead) & (steepness > behind),
-        ),
-    )
-    weak = peak & (steepness > _WEAK)
-    edges = weak & (steepness > _STRONG)
-    while True:  # weak edges that touch an edge are edges
-        grown = (F.max_pool2d(edges[:, None].float(), 3, 1, 1)[:, 0] > 0) & weak
-        if torch.equal(grown, edges):
-            return edges
-        edges = grown
+    flat = x.int() * 13573  # tan(22.5 degrees) in units of 2^-15
+    slope = y.int() * 32768
+    horizontal, not_vertical = (flat > slope).short(), (slope <= flat + x.int() * 65536).short()
+    falling = (across.int() * down >= 0).short()
+    peak = horizontal & steeper(0, -1) & steeper(0, 1, -1)
+    peak |= (1 - not_vertical) & steeper(-1, 0) & steeper(1, 0, -1)
+    diagonal = not_vertical & (1 - horizontal)
+    peak |= diagonal & falling & steeper(-1, -1) & steeper(1, 1)
+    peak |= diagonal & (1 - falling) & steeper(-1, 1) & steeper(1, -1)
+    weak = peak & (steepness - _WEAK).gt_(0)
+    return _grown((weak & (steepness - _STRONG).gt_(0)).byte(), weak.byte()).bool()
+
+
+def _grown(edges: Tensor, weak: Tensor) -> Tensor:
+    """`edges` (N, H, W) and all that is `weak` and touches one of them, by way of others: uint8, 0 or 1."""
+    height, width = edges.shape[1:]
+    around = F.pad(edges, (1, 1, 1, 1))
+    inner = around[:, 1:-1, 1:-1]
+    while True:
+        rows = around[:, :-2] | around[:, 1:-1] | around[:, 2:]
+        grown = (rows[:, :, :-2] | rows[:, :, 1:-1] | rows[:, :, 2:]).bitwise_and_(weak)
+        if torch.equal(grown, inner):
+            return grown
+        inner.copy_(grown)
+
+
+# Steps of the distance, along a line through a pixel: down, across, length, and doublings until they reach `_REACH`.
+_LINES = (
+    (0, 1, 1.0, 5), (1, 0, 1.0, 5), (1, 1, _DIAGONAL, 4), (1, -1, _DIAGONAL, 4),
+    (1, 2, _KNIGHT, 4), (1, -2, _KNIGHT, 4), (2, 1, _KNIGHT, 4), (2, -1, _KNIGHT, 4),
+)  # fmt: skip
 
 
 def _distance(edges: Tensor) -> Tensor:
     """Chamfer distance (Borgefors 1986, 5 x 5) to the nearest of `edges` (N, H, W), at most `_REACH`: float32.
 
-    One sweep down and one up, a whole row of all images at a time: from the two rows before, then along the row.
+    The shortest way between two pixels has steps in two neighbouring directions, in any order, and stays in the
+    rectangle between them. So it is enough to go along one kind of line after the other, and along each a step, then
+    two, four, ... at once.
     """
     height, width = edges.shape[1:]
-    distance = torch.full((len(edges), height + 4, width + 4), 4.0 * _REACH, device=edges.device)
-    distance[:, 2:-2, 2:-2].masked_fill_(edges, 0)
-    ramp = torch.arange(width, dtype=torch.float32, device=edges.device)
-    for step in (-1, 1):
-        for row in range(2, height + 2)[::-step]:
-            near, far = distance[:, row + step], distance[:, row + 2 * step]
-            best = distance[:, row, 2:-2]
-            for shifted, columns, length in (
-                (near, 0, 1.0), (near, -1, _DIAGONAL), (near, 1, _DIAGONAL), (near, -2, _KNIGHT), (near, 2, _KNIGHT),
-                (far, -1, _KNIGHT), (far, 1, _KNIGHT),
-            ):  # fmt: skip
-                best = torch.minimum(best, shifted[:, 2 + columns : 2 + columns + width] + length)
-            best = torch.minimum(best, (best - ramp).cummin(1).values + ramp)  # steps to the right, then to the left
-            best = torch.minimum(best, ((best + ramp).flip(1).cummin(1).values).flip(1) - ramp)
-            distance[:, row, 2:-2] = best
-    return distance[:, 2:-2, 2:-2].clamp(max=_REACH)
+    border = 16  # the longest of these leaps
+    distance = torch.full((len(edges), height + 2 * border, width + 2 * border), math.inf, device=edges.device)
+    inner = distance[:, border:-border, border:-border]
+    inner.masked_fill_(edges, 0)
+    further = torch.empty_like(distance)
+    for rows, columns, length, doublings in _LINES:
+        for leap in (1 << power for power in range(doublings)):
+            torch.add(distance, leap * length, out=further)
+            for down, across in ((leap * rows, leap * columns), (-leap * rows, -leap * columns)):
+                there = further[:, border + down :, border + across :][:, :height, :width]
+                torch.minimum(inner, there, out=inner)
+    return inner.clamp(max=_REACH)
 
 
 def _mean(levels: Tensor) -> Tensor:
@@ -118,15 +131,15 @@ def _mean(levels: Tensor) -> Tensor:
 
 def _equalised(levels: Tensor) -> Tensor:
     """Histogram equalisation of (N, H, W) whole levels 0..`_REACH`; an image of one level stays as it is."""
-    index = levels.flatten(1).long()
-    counts = torch.zeros(len(levels), _REACH + 1, dtype=torch.float64, device=levels.device)
-    counts.scatter_add_(1, index, counts.new_ones(()).expand_as(index))
+    images = torch.arange(len(levels), device=levels.device)[:, None, None]
+    index = (levels.int() + images * (_REACH + 1)).flatten()  # a histogram and a table for each image, in one line
+    counts = index.bincount(minlength=len(levels) * (_REACH + 1)).view(len(levels), -1).double()
     below = counts.cumsum(1)
     total = below[:, -1:]
     lowest = counts.gather(1, (counts > 0).int().argmax(1, keepdim=True))
     table = ((below - lowest) * 255 / (total - lowest).clamp(min=1)).round_().clamp_(min=0).float()
     table = torch.where(lowest == total, torch.arange(_REACH + 1, device=levels.device, dtype=torch.float32), table)
-    return table.gather(1, index).view_as(levels)
+    return table.flatten().index_select(0, index).view_as(levels)
 
 
 def _emboss(levels: Tensor) -> Tensor:

@@ -104,20 +104,22 @@ def plasma(seeds: Tensor, side: int, decay: float) -> Tensor:
     """
     size = 1 << (side - 1).bit_length()
     noise = uniform(seeds, (size, size)).mul_(2).sub_(1)
-    heights = torch.zeros_like(noise)
+    heights = noise.new_zeros(len(noise), 1, 1)
     step, roughness = size, 100.0
-    while step >= 2:
-        half, jitter = step // 2, noise * roughness**2
-        corners = heights[:, ::step, ::step]
-        across, down = corners + corners.roll(-1, 2), corners + corners.roll(-1, 1)
-        centres = (across + across.roll(-1, 1)) / 4 + jitter[:, half::step, half::step]
-        heights[:, half::step, half::step] = centres
-        heights[:, ::step, half::step] = (across + centres + centres.roll(1, 1)) / 4 + jitter[:, ::step, half::step]
-        heights[:, half::step, ::step] = (down + centres + centres.roll(1, 2)) / 4 + jitter[:, half::step, ::step]
+    while step >= 2:  # the points that are known, every `step`-th, become every `half`-th
+        half, points, known = step // 2, 2 * len(heights[0]), heights
+        here, between = slice(None, None, step), slice(half, None, step)
+        heights = noise.new_empty(len(noise), points, points)
+        across, down = known + known.roll(-1, 2), known + known.roll(-1, 1)
+        centres = (across + across.roll(-1, 1)).div_(4).add_(noise[:, between, between] * roughness**2)
+        heights[:, ::2, ::2], heights[:, 1::2, 1::2] = known, centres
+        across = across.add_(centres).add_(centres.roll(1, 1)).div_(4)
+        down = down.add_(centres).add_(centres.roll(1, 2)).div_(4)
+        torch.add(across, noise[:, here, between] * roughness**2, out=heights[:, ::2, 1::2])
+        torch.add(down, noise[:, between, here] * roughness**2, out=heights[:, 1::2, ::2])
         step, roughness = half, roughness / decay
-    heights -= heights.amin((1, 2), keepdim=True)
-    heights /= heights.amax((1, 2), keepdim=True)
-    return heights[:, :side, :side]
+    lowest, highest = heights.amin((1, 2), keepdim=True), heights.amax((1, 2), keepdim=True)
+    return (heights[:, :side, :side] - lowest).div_(highest - lowest)
 
 
 def fog(pixels: Tensor, seeds: Tensor, thickness: float, decay: float) -> Tensor:
@@ -127,8 +129,8 @@ def fog(pixels: Tensor, seeds: Tensor, thickness: float, decay: float) -> Tensor
     dark fog and a black one stays black; and those of `plasma`.
     """
     brightest = pixels.amax((1, 2, 3), keepdim=True)
-    haze = plasma(seeds, pixels.shape[-1], decay)[:, None] * (255 * thickness)
-    return (pixels + haze) * (brightest / (brightest + 255 * thickness))
+    haze = plasma(seeds, pixels.shape[-1], decay)[:, None].mul_(255 * thickness)
+    return (pixels + haze).mul_(brightest / (brightest + 255 * thickness))
 
 
 def brightness(pixels: Tensor, seeds: Tensor, amount: float) -> Tensor:
