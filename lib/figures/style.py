@@ -18,6 +18,7 @@ LOOK: dict[str, dict[str, object]] = {
     "moco_v2": {"color": "#004B77", "marker": ">", "linestyle": "-."},
     "moco_v3": {"color": "#8CBFE0", "marker": "h", "linestyle": ":"},
     "nnclr": {"color": "#2A5C8A", "marker": "8", "linestyle": "--"},
+    "false_negatives": {"color": "#2E86AB", "marker": (7, 1, 0), "linestyle": "--"},
     "byol": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
     "simsiam": {"color": "#E69F00", "marker": "v", "linestyle": ":"},
     "dino": {"color": "#A34700", "marker": "X", "linestyle": "-."},
@@ -31,6 +32,7 @@ LOOK: dict[str, dict[str, object]] = {
     "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
     "acl": {"color": "#3B7EA1", "marker": (4, 1, 0), "linestyle": "--"},
     "deacl": {"color": "#B34D4D", "marker": (6, 1, 0), "linestyle": "-."},
+    "profeat": {"color": "#8C3B4F", "marker": (5, 1, 36), "linestyle": "--"},
     "trades": {"color": "#555555", "marker": (3, 1, 0), "linestyle": "-."},
     "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
 }

@@ -1,7 +1,7 @@
 """Chapter 3: what adversarial robustness costs in accuracy and time."""
 
 from lib.chapters.tradeoff.attacks import attack_strength, probe_comparison
-from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, CLAIMS, QUIRKS, ROBUSTNESS_CONTROLS, defended
+from lib.chapters.tradeoff.claims import ACCURACY_ROBUSTNESS, CLAIMS, NEIGHBOURS, QUIRKS, ROBUSTNESS_CONTROLS, defended
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import trade_off
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
@@ -15,6 +15,7 @@ __all__ = [
     "CLAIMS",
     "PLAN",
     "ACCURACY_ROBUSTNESS",
+    "NEIGHBOURS",
     "QUIRKS",
     "ROBUSTNESS_CONTROLS",
     "attack_strength",
