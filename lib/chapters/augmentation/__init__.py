@@ -1,6 +1,6 @@
 """Chapter 2: which invariances augmentations teach, and which tasks they help or hurt."""
 
-from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, CLAIMS, with_wide
+from lib.chapters.augmentation.claims import AUGMENTATION_CAUSES, AUGMENTATION_INVARIANCE, CLAIMS, MIXING, with_wide
 from lib.chapters.augmentation.curves import similarity_curves
 from lib.chapters.augmentation.erasure import erasure_bars
 from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
@@ -22,6 +22,7 @@ __all__ = [
     "PLAN",
     "AUGMENTATION_CAUSES",
     "AUGMENTATION_INVARIANCE",
+    "MIXING",
     "erasure_bars",
     "factor_map",
     "fusion_dots",
