@@ -28,6 +28,7 @@ LOOK: dict[str, dict[str, object]] = {
     "emp_ssl": {"color": "#56B4E9", "marker": "d", "linestyle": "-."},
     "relic": {"color": "#8A6D00", "marker": "H", "linestyle": ":"},
     "relicv2": {"color": "#C9A227", "marker": (8, 1, 0), "linestyle": "-."},
+    "dsa": {"color": "#6A8FC9", "marker": (4, 1, 45), "linestyle": ":"},
     "supervised": {"color": "#333333", "marker": "D", "linestyle": "-"},
     "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
     "acl": {"color": "#3B7EA1", "marker": (4, 1, 0), "linestyle": "--"},

@@ -11,8 +11,8 @@ from shorthand import unfolded
 
 from lib import paths
 from lib.chapters import PLANS
-from lib.chapters.negatives.plan import QUEUE
-from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
+from lib.chapters.negatives.systems import QUEUE
+from lib.chapters.negatives.systems import SYSTEMS as NEGATIVES
 from lib.chapters.relicv2.plan import CROPPED, SWEPT
 from lib.chapters.relicv2.plan import IN_SHORT as RELICV2_IN_SHORT
 from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
@@ -548,7 +548,7 @@ def test_rows_that_no_page_reads_are_not_published():
 def test_systems_of_negatives_by_hand():
     """One look of an image a method, each alone changed; what chapters share is one run."""
     configs = configs_of_systems(PLANS["non_semantic_negatives"], "small", tuple(NEGATIVES), seeds=[0])
-    assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
+    assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 28
     every = len(ATTACKED) + len(NEGATIVES) - 3 + len(RELICV2) - 3  # what chapters share is one system
     systems = [(name, system.title) for plan in PLANS.values() for name, system in plan.systems.items()]
     assert len(set(systems)) == len(dict(systems)) == len({title for _, title in systems}) == every
@@ -559,7 +559,14 @@ def test_systems_of_negatives_by_hand():
         assert (config.encoder, config.train_images, config.attack) == ("resnet10_narrow", 5_000, None)
         assert config.training.epochs == {"random": 1, "supervised": 48}.get(name, 24)
         assert config.negatives == next((kind for kind in ("patch", "texture") if kind in words), None)
-        if system.method == "moco_v2":
+        if system.role == "ablation":
+            assert (config.settings.on.split("_")[0], words[1]) == (
+                words[0], "dsa" if system.method == "dsa" else "dropped"
+            )  # fmt: skip
+            assert getattr(config.settings, "dropped", None) == {
+                "dsa": None, "dropped": "likely", "labelled": "labelled", "random": "random"
+            }[words[-1]]  # fmt: skip
+        if system.method == "moco_v2" or "dropped" in words:
             assert config.settings.queue == (int(words[-1]) if "queue" in words else QUEUE)
         if config.negatives:
             assert config.settings.alpha == (float(words[-1]) if "alpha" in words else {"byol": 0.1}.get(words[0], 2.0))

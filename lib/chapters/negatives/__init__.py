@@ -2,7 +2,13 @@
 
 from lib.chapters.negatives.arms import arms_forest, arms_table
 from lib.chapters.negatives.attacked import negatives_under_attack
-from lib.chapters.negatives.claims import CLAIMS, NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
+from lib.chapters.negatives.claims import (
+    CLAIMS,
+    NEGATIVES_CONTROLS,
+    NEGATIVES_PREDICTIONS,
+    NEIGHBOURS,
+    NON_SEMANTIC_NEGATIVES,
+)
 from lib.chapters.negatives.cues import bias_against_robustness, cue_curves, shape_bias_figure, texture_reliance
 from lib.chapters.negatives.hardness import negative_gallery, query_similarity
 from lib.chapters.negatives.plan import PLAN
@@ -15,6 +21,7 @@ __all__ = [
     "PLAN",
     "NEGATIVES_CONTROLS",
     "NEGATIVES_PREDICTIONS",
+    "NEIGHBOURS",
     "NON_SEMANTIC_NEGATIVES",
     "alpha_curve",
     "arms_forest",

@@ -34,7 +34,7 @@ ATTACKED_CELLS = {"PGD": PGD_CELL, "AutoAttack": AUTO_CELL}
 WEAKLY = {f"PGD at {WEAK_CELL['level']}/255": WEAK_CELL}
 
 
-MEAN_ERROR = {"corruptions": CORRUPTED | {"shift": ALL}}
+MEAN_ERROR: dict[str, dict[str, object]] = {"corruptions": {**CORRUPTED, "shift": ALL}}
 
 
 DEFENDED = {  # system trained under attack: the same method without

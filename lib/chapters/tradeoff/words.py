@@ -352,14 +352,15 @@ def _dropped(rows: pd.DataFrame) -> str:
         "simclr dropped random": "as many at random",
     }
     told = []
-    for (place, cell), less_is_more in ((*WEAKLY.items(), False), (*MEAN_ERROR.items(), True)):
-        pairs = {words: (name, "simclr")[:: -1 if less_is_more else 1] for name, words in ways.items()}
+    for cells, fewer in ((WEAKLY, False), (MEAN_ERROR, True)):  # accuracies, and errors, of which fewer are a gain
+        ((place, cell),) = cells.items()
+        pairs = {words: ("simclr", name) if fewer else (name, "simclr") for name, words in ways.items()}
         gaps = {words: gap for words, pair in pairs.items() for gap in between(rows, [pair], {place: cell}).values()}
         parts = [
             f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} without {words}{mark(gap)}"
             for words, gap in read_together(estimates(gaps)).items()
         ]
-        under = "on corrupted images" if less_is_more else f"under {place}"
+        under = "on corrupted images" if fewer else f"under {place}"
         told += [f"Of its negatives, SimCLR {under} {listed(parts)}."] if parts else []
     return " ".join(told) or UNTOLD
 
