@@ -230,8 +230,8 @@ def bias_points(rows: Rows) -> dict[str, Rows]:
 
 
 def bias_correlation(points: Rows) -> Interval | None:
-    """Spearman's of a table of `bias_points`, by methods; None for fewer than four systems."""
-    families = [SYSTEMS[name].method for name in points.index]
+    """Spearman's of a table of `bias_points`, by methods, or what these stand on; None for fewer than four systems."""
+    families = [setting(name, "on") or SYSTEMS[name].method for name in points.index]
     return correlation(points["bias"], points["error"], ranks=True, families=families)
 
 
