@@ -29,6 +29,7 @@ ALIKE = 5.0  # hundredths of a cosine, or points of shape bias: of these what is
 # Of systems under attack, which a column "system" tells apart
 CLEAN_CELL = {"shift": CLEAN, "subset": "", "metric": "accuracy"}
 PGD_CELL = {"shift": "pgd", "level": AT, "metric": "accuracy"}
+WEAK_CELL = PGD_CELL | {"level": 1}  # at more, so little is left of encoders without a defence that all look alike
 AUTO_CELL = {"shift": "autoattack", "level": AT, "metric": "accuracy"}
 CORRUPTED = {"level_unit": MEAN_SEVERITY, "metric": "error"}  # whatever the shift
 

@@ -11,6 +11,7 @@ from lib.cells import NEAR
 from lib.chapters.augmentation.claims import (
     AUGMENTATION_CAUSES,
     AUGMENTATION_INVARIANCE,
+    MIXING,
     SINGLE,
     TASKS,
     TRAINED_FOR,
@@ -247,3 +248,53 @@ def test_mean_over_tasks_by_hand(true):
     found = over_tasks(chosen)
     assert len(found) == len(ARMS) * 3
     assert set(found["value"]) == {1.5} and set(found["standard_error"]) == {2.5} and set(found["tasks"]) == {2}
+
+
+# What mixed images do
+
+LOOKS_THROUGH, CARRIES_OVER, LESS_TO_READ, LEARNED = MIXING
+BY_MIXING = (("simclr", "default"), ("mixing", "default"), ("samix", "default"), ("random", None))
+
+
+def of_mixing(likeness=10.0, read=-10.0, task=5.0, **more):
+    """A world in which mixing adds so much to similarities and to what is read, and learned mixing to tasks."""
+
+    def world(method, recipe, *cell):
+        value, (shift, subset, metric) = truth(method, recipe, *cell), cell
+        if method in ("mixing", "samix") and metric == "whitened similarity":
+            return value + likeness
+        if method in ("mixing", "samix") and (shift, subset) in (("none", "object_hue"), ("none", "x")):
+            return value + read
+        return value + task * (
+            method == "samix" and (shift, metric) in (("none", "probe accuracy"), ("dtd", "accuracy"))
+        )
+
+    return rows(world, BY_MIXING, **more)
+
+
+def test_claims_on_mixing_hold_where_they_are_true():
+    """2 methods by 8 transforms, by 4 sets of views, and by hue and place; of 6 tasks two are 5 points better."""
+    found = [judge(claim, of_mixing()) for claim in MIXING]
+    assert [verdict.verdict for verdict in found] == ["holds"] * 4
+    assert [max(len(verdict.cells), 1) for verdict in found] == [16, 8, 4, 1]
+    means = [verdict.difference.mean for verdict in found]
+    assert means == pytest.approx([10, 100 * 10 / 99, 10, 5 * 2 / 6], abs=0.1)
+    assert "mean of 6 tasks, SAMix less SimCLR with mixing" in found[3].contrast
+
+
+def test_claims_on_mixing_are_reversed_and_open():
+    against = of_mixing(likeness=-10.0, read=10.0, task=-5.0)
+    assert [judge(claim, against).verdict for claim in MIXING] == ["reversed"] * 4
+    assert [judge(claim, of_mixing(0.0, 0.0, 0.0)).verdict for claim in MIXING] == ["no effect"] * 4
+    for data in (of_mixing(standard_error=150.0), of_mixing(seeds=1)):
+        assert [judge(claim, data).verdict for claim in MIXING] == ["undecided"] * 4
+
+
+def test_without_mixed_images_or_without_simclr_nothing_is_tested(true):
+    data = of_mixing()
+    for own in (true, data[~data["method"].isin(["mixing", "samix"])]):
+        assert {judge(claim, own).verdict for claim in MIXING} == {"not tested"}
+    alone = [judge(claim, data[data["method"] != "simclr"]).verdict for claim in MIXING]
+    assert alone == ["not tested", "not tested", "not tested", "holds"]
+    one = [judge(claim, data[data["method"] != "samix"]).verdict for claim in MIXING]
+    assert one == ["holds", "holds", "holds", "not tested"]

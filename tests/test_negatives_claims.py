@@ -13,13 +13,18 @@ from shorthand import unfolded
 
 from lib.cells import CLEAN_CELL, IN_DOMAIN, OUT_OF_DOMAIN, mean_out_of_domain, measured_by, out_of_domain
 from lib.chapters.negatives import claims
-from lib.chapters.negatives.claims import NEGATIVES_CONTROLS, NEGATIVES_PREDICTIONS, NON_SEMANTIC_NEGATIVES
-from lib.chapters.negatives.plan import SYSTEMS
+from lib.chapters.negatives.claims import (
+    NEGATIVES_CONTROLS,
+    NEGATIVES_PREDICTIONS,
+    NEIGHBOURS,
+    NON_SEMANTIC_NEGATIVES,
+)
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.contrasts import difference, estimates, of_cells
 from lib.errors import BadInput
 from lib.verdicts import judge, judged, named, verdicts
 
-ALL = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)
+ALL = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS, *NEIGHBOURS)
 PATCH = named(NON_SEMANTIC_NEGATIVES, "patch-out-of-domain")
 PATCH_EACH = named(NON_SEMANTIC_NEGATIVES, "patch-every-set")
 TEXTURE = named(NON_SEMANTIC_NEGATIVES, "texture-out-of-domain")
@@ -47,6 +52,16 @@ PROBE = named(NEGATIVES_CONTROLS, "probe-beats-random")
 POSITIVE = named(NEGATIVES_CONTROLS, "positive-is-near")
 ABOVE_CHANCE = named(NEGATIVES_CONTROLS, "texture-above-chance")
 NO_CLASS = named(NEGATIVES_CONTROLS, "patches-are-textures")
+DROPPED = named(NEIGHBOURS, "dropped-out-of-domain")
+NO_CHANCE = named(NEIGHBOURS, "dropped-beat-chance")
+SAME_CLASS = named(NEIGHBOURS, "same-class-out-of-domain")
+PATCH_DROPPED = named(NEIGHBOURS, "patch-beats-dropped")
+TEXTURE_DROPPED = named(NEIGHBOURS, "texture-beats-dropped")
+DROPPED_PGD = named(NEIGHBOURS, "dropped-less-to-pgd")
+BEYOND_PGD = named(NEIGHBOURS, "negatives-less-to-pgd-than-dropped")
+CROWDED = named(NEIGHBOURS, "dsa-less-crowded")
+DSA_OUT = named(NEIGHBOURS, "dsa-out-of-domain")
+DSA_PGD = named(NEIGHBOURS, "dsa-less-to-pgd")
 COLUMNS = ["method", "encoder", "seed", "system", "measure", "shift", "of", "metric", "value", "standard_error"]
 CLASSES = ("cat", "dog", "frog", "ship", "truck")  # from worst to best told by texture; "frog" is in the middle
 
@@ -61,6 +76,7 @@ SETS = {
     "cifar10-shift": ("natural_shift", "cifar10-shift", 0, "balanced error"),
 }
 ROBUST, PGD = ("robust_accuracy", "none", 0, "accuracy"), ("robust_accuracy", "pgd", 1, "accuracy")
+CROWD = ("crowding", "none", 0, "crowding")
 BIAS = {name: ("shape_bias", name, 0, "shape bias") for name in ("cue-conflict", "scenes conflict")}
 ALIKE = {
     name: ("negative_similarity", "none", name, "query similarity")
@@ -85,11 +101,17 @@ SCORES = {  # in domain, and out of it, as the claims say they are
     "moco patch alpha 4": (66, 49), **{f"moco texture alpha {alpha}": (69, 42) for alpha in ("0.5", "1", "3", "4")},
     "moco queue 256": (68, 38), "moco queue 4096": (71, 41),
     "moco patch queue 256": (74, 47), "moco patch queue 4096": (74, 45),
+    "moco dropped": (71, 42), "moco dropped labelled": (72, 43), "moco dropped random": (70, 40),
+    "simclr dsa": (69, 41), "byol dsa": (72, 44),
 }  # fmt: skip
 
 
 def repelled(system):
     return "patch" in system or "texture" in system
+
+
+def beside(system):
+    return "dropped" in system or "dsa" in system
 
 
 def truth(system, cell):
@@ -109,7 +131,8 @@ def truth(system, cell):
     of = {
         PROBED: inside, CUES["none"]: inside, CUES["texture"]: 35 - 5 * repelled(system), CUES["patch"]: 30,
         CUES["recoloured"]: inside - 10 + 5 * repelled(system),
-        ROBUST: inside + 1, PGD: inside - 25 + 10 * repelled(system),
+        ROBUST: inside + 1, PGD: inside - 25 + 10 * repelled(system) + 5 * beside(system),
+        CROWD: 60 - 10 * ("dsa" in system),
     }  # fmt: skip
     return float(of[cell])
 
@@ -120,7 +143,7 @@ def cells_of(system):
     cells += [of_class(shift, name) for shift in ("none", "texture") for name in CLASSES]
     if SYSTEMS[system].role == "sweep":
         return [cell for cell in cells if cell != SETS["cifar10-shift"]]
-    return [*cells, ROBUST, PGD, *ALIKE.values()]
+    return [*cells, ROBUST, PGD, CROWD, *ALIKE.values()]
 
 
 def rows(world=truth, systems=SYSTEMS, seeds=3, jitter=0.01, standard_error=0.01):
@@ -146,7 +169,7 @@ def true():
 
 def test_claims_speak_of_what_there_is():
     assert set(SCORES) == set(SYSTEMS)
-    assert len({claim.statement for claim in ALL}) == len(ALL) == 27
+    assert len({claim.statement for claim in ALL}) == len(ALL) == 37
     assert {name: (cell[1], cell[3], -1 if error(cell) else 1) for name, cell in SETS.items()} == OUT_OF_DOMAIN
     plain = [name for name in claims.PLAIN if "negatives" in SYSTEMS[name].settings or SYSTEMS[name].role == "sweep"]
     assert not plain
@@ -160,7 +183,7 @@ def test_claims_speak_of_what_there_is():
 
 def test_claims_hold_where_they_are_true(true):
     table = verdicts(ALL, true)
-    assert list(table["verdict"]) == ["holds"] * 27
+    assert list(table["verdict"]) == ["holds"] * 37
     assert not table.isna().any().any() and not table.map(lambda text: "nan" in str(text)).any().any()
 
 
@@ -200,6 +223,16 @@ def test_claims_hold_where_they_are_true(true):
     (ABOVE_CHANCE, "byol", CUES["texture"], 19, "BYOL, textures less chance"),  # of five classes
     (NO_CLASS, "supervised", CUES["patch"], 59, "Supervised, middle of images and textures less patches"),
     (NO_CLASS, "moco", CUES["texture"], 75, "MoCo v2, images less textures"),
+    (DROPPED, "moco dropped", SETS["PACS art"], 20, "mean of 6 sets, MoCo v2, false negatives dropped less MoCo v2"),
+    (NO_CHANCE, "moco dropped random", SETS["stylised"], 90, "dropped less MoCo v2, random negatives dropped"),
+    (SAME_CLASS, "moco dropped labelled", SETS["PACS art"], 10, "mean of 6 sets, MoCo v2, same class dropped less Mo"),
+    (PATCH_DROPPED, "moco dropped", SETS["stylised"], 90, "MoCo v2, patches less MoCo v2, false negatives dropped"),
+    (TEXTURE_DROPPED, "moco texture", SETS["stylised"], 9, "MoCo v2, textures less MoCo v2, false negatives dropped"),
+    (DROPPED_PGD, "moco dropped", PGD, 20, "PGD, MoCo v2, false negatives dropped less MoCo v2"),
+    (BEYOND_PGD, "moco patch", PGD, 20, "PGD, MoCo v2, patches less MoCo v2, false negatives dropped"),
+    (CROWDED, "byol dsa", CROWD, 80, "crowding, BYOL less BYOL, DSA"),
+    (DSA_OUT, "simclr dsa", SETS["PACS art"], 0, "mean of 6 sets, SimCLR, DSA less SimCLR"),
+    (DSA_PGD, "byol", PGD, 80, "PGD, BYOL, DSA less BYOL"),
 ])  # fmt: skip
 def test_a_number_of_one_cell_refutes_a_claim(claim, system, cell, value, words):
     """Of which it is the estimand, or one of every; of the others it refutes one of the contrasts of their mean."""
@@ -226,6 +259,8 @@ def test_a_number_of_one_cell_refutes_a_claim(claim, system, cell, value, words)
     (PATCH_PGD, "moco patch", CUES["none"]),
     (POSITIVE, "random", ALIKE["positive"]),
     (NO_CLASS, "moco patch", CUES["patch"]),
+    (DROPPED, "moco dropped", PROBED),
+    (CROWDED, "moco patch", CROWD),
 ])  # fmt: skip
 def test_a_number_that_a_claim_does_not_speak_of_changes_nothing(claim, system, cell):
     for value in (0, 99):
@@ -243,14 +278,18 @@ def test_what_is_within_the_noise_is_undecided(true):
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index)) ** 2
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
-        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 27
+        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 37
     one = judge(PATCH, true[true["seed"] == 0])
     assert np.isnan(one.difference.low) and "nan" not in str(one.difference)
 
 
 @pytest.mark.parametrize(("missing", "untested"), [
-    (["moco patch"], {PATCH, PATCH_EACH, PATCH_MORE, PATCH_IN, ALPHA, PATCH_SHAPE, COLOUR}),
-    (["moco texture"], {TEXTURE, TEXTURE_EACH, PATCH_MORE, TEXTURE_SHAPE, NEED_TEXTURE}),
+    (["moco patch"], {PATCH, PATCH_EACH, PATCH_MORE, PATCH_IN, ALPHA, PATCH_SHAPE, COLOUR, PATCH_DROPPED}),
+    (["moco texture"], {TEXTURE, TEXTURE_EACH, PATCH_MORE, TEXTURE_SHAPE, NEED_TEXTURE, TEXTURE_DROPPED}),
+    (["moco dropped"], {DROPPED, NO_CHANCE, PATCH_DROPPED, TEXTURE_DROPPED, DROPPED_PGD, BEYOND_PGD}),
+    (["moco dropped random", "moco dropped labelled"], {NO_CHANCE, SAME_CLASS}),
+    (["simclr dsa"], set()),  # the other pair stands for the claim
+    (["simclr dsa", "byol dsa"], {CROWDED, DSA_OUT, DSA_PGD}),
     (["moco patch alpha 3"], {ALPHA}),
     (["moco patch alpha 4"], {ALPHA_SHAPE, ALPHA_RANGE}),
     (["moco patch alpha 0.5"], {ALPHA_SHAPE, ALPHA_RANGE}),
@@ -260,13 +299,13 @@ def test_what_is_within_the_noise_is_undecided(true):
     (["supervised"], {NEED_TEXTURE}),
     (["random"], {PROBE}),  # "moco" alone says whether patches are harder
     (["random", "moco"], {PATCH, PATCH_EACH, TEXTURE, TEXTURE_EACH, PATCH_IN, HARDER, PATCH_SHAPE, TEXTURE_SHAPE,
-                          NEED_TEXTURE, COLOUR, AWAY, LESS_TEXTURE, PROBE}),
+                          NEED_TEXTURE, COLOUR, AWAY, LESS_TEXTURE, PROBE, DROPPED, SAME_CLASS, DROPPED_PGD}),
     (["simclr patch", "moco patch"],
-     {PATCH, PATCH_EACH, PATCH_MORE, PATCH_IN, ALPHA, PATCH_SHAPE, COLOUR, SIMCLR, PATCH_PGD}),
+     {PATCH, PATCH_EACH, PATCH_MORE, PATCH_IN, ALPHA, PATCH_SHAPE, COLOUR, SIMCLR, PATCH_PGD, PATCH_DROPPED}),
     (["simclr texture"], set()),
     (list(claims.PLAIN), {PATCH, PATCH_EACH, TEXTURE, TEXTURE_EACH, PATCH_IN, BYOL, PATCH_SHAPE, TEXTURE_SHAPE,
                           NEED_TEXTURE, COLOUR, SIMCLR, AWAY, LESS_TEXTURE, PATCH_PGD, TEXTURE_PGD, ABOVE_CHANCE,
-                          NO_CLASS}),
+                          NO_CLASS, DROPPED, SAME_CLASS, DROPPED_PGD, CROWDED, DSA_OUT, DSA_PGD}),
 ])  # fmt: skip
 def test_a_claim_without_its_systems_is_not_tested(true, missing, untested):
     data = true[~true["system"].isin(missing)]
@@ -280,7 +319,7 @@ def test_in_class_there_are_four_systems_and_fewer_sets(true):
     kept = four["measure"].str.startswith(("natural_shift", "out_of_domain")) | (four["shift"] == "cue-conflict")
     quick = four[~kept & ~four["measure"].str.startswith("robust_accuracy")]
     untested = {ALPHA, ALPHA_SHAPE, QUEUE, QUEUE_PLAIN, BYOL, NEED_TEXTURE, SIMCLR, ALPHA_RANGE, QUEUE_GAIN, PATCH_PGD,
-                TEXTURE_PGD, COLOUR}  # fmt: skip
+                TEXTURE_PGD, COLOUR, *NEIGHBOURS}  # fmt: skip
     for claim in ALL:
         assert judge(claim, quick).verdict == ("not tested" if claim in untested else "holds"), claim.statement
     assert judge(PATCH, quick).contrast == "mean of 2 sets, MoCo v2, patches less MoCo v2"
@@ -325,6 +364,11 @@ def test_the_numbers_of_contrasts_by_hand(true):
         SIMCLR: [4], ALPHA_RANGE: [8, 7], QUEUE_GAIN: [6 - 3, 9 - 4], AWAY: [30, 30], LESS_TEXTURE: [5, 5],
         PATCH_PGD: [above_the_others(f"{name} patch", name, ROBUST, PGD) for name in ("moco", "simclr")],
         TEXTURE_PGD: [above_the_others(f"{name} texture", name, ROBUST, PGD) for name in ("moco", "simclr")],
+        DROPPED: [2], NO_CHANCE: [2], SAME_CLASS: [3], PATCH_DROPPED: [4], TEXTURE_DROPPED: [1],
+        DROPPED_PGD: [above_the_others("moco dropped", "moco", ROBUST, PGD)],
+        BEYOND_PGD: [above_the_others(f"moco {kind}", "moco dropped", ROBUST, PGD) for kind in ("patch", "texture")],
+        CROWDED: [10, 10], DSA_OUT: [3, 3],
+        DSA_PGD: [above_the_others(f"{name} dsa", name, ROBUST, PGD) for name in ("simclr", "byol")],
         ABOVE_CHANCE: [15] * 4,
         NO_CLASS: [27.5, 45, 22.5, 35, 21.5, 33, 23, 36],
     }  # fmt: skip

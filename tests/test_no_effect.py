@@ -28,7 +28,8 @@ ROUNDS = {"negatives": 3, "relicv2": 3, "severity": 4} | dict.fromkeys(["tradeof
 ROUNDS |= {"methods": 12}  # worlds a chapter, by what its sentences take
 COUNTED = r"(above zero|below): [1-9]"
 ARMS = ("random", "supervised", "moco", "moco patch", "moco texture", "simclr", "simclr patch", "byol", "byol texture",
-        "moco patch alpha 0.5", "moco patch alpha 4", "moco queue 256", "moco patch queue 256")  # fmt: skip
+        "moco patch alpha 0.5", "moco patch alpha 4", "moco queue 256", "moco patch queue 256", "moco dropped",
+        "moco dropped random", "simclr dsa", "byol dsa")  # fmt: skip
 PARTS = ("random", "supervised", "supervised same crops", "simclr", "byol sgd", "relic", "relicv2",
          "relicv2 no invariance", "relicv2 unstopped", "relicv2 no saliency", "relicv2 shuffled", "relicv2 exact",
          "relicv2 2+0")  # fmt: skip
@@ -78,7 +79,8 @@ SAID = {
         "alpha-words": Said(r"gains|loses", 2), "queue-words": Said(COUNTED), "arms-words": Said(COUNTED),
         "sets-words": Said(r"^(?!.*corruptions.*stylised.*art.*cartoon.*sketch)"),
         "bias-words": Said(r"(more|fewer) errors", 2), "texture-words": Said(r"gains|loses"),
-        "cue-words": Said(COUNTED), "attack-words": Said(COUNTED),
+        "cue-words": Said(COUNTED), "attack-words": Said(COUNTED), "dropped-words": Said(r"gains|loses", 4),
+        "crowding-words": Said(r"(more|less) crowded"),
     },
     "relicv2": {
         "in-domain-words": Said(r"ahead of|behind"),
@@ -93,7 +95,10 @@ SAID = {
         "answer-rank": Said(r"\b(errs|loses) least", 2), "order-by-error": Said(", "), "order-by-loss": Said(", "),
         "least-loss": Said(r"^(?!.*not told apart)"),
     },
-    "tradeoff": {"answer-best": Said(r"keeps most|is the best", 2), "answer-crops": Said(r"\b(gain|lose) ")},
+    "tradeoff": {
+        "answer-best": Said(r"keeps most|is the best", 2), "answer-crops": Said(r"\b(gain|lose) "),
+        "distilled-words": Said(r"points (ahead|behind)", 2), "dropped-words": Said(r"gains|loses"),
+    },
     "attacks": {
         "answer-best": Said(r"keeps most|is the best", 2), "quirk-words": Said(r"better than twenty"),
         "corruption-words": Said(r"(costs|saves) -?\d|most under \S+ \([^)]*\);", 2),

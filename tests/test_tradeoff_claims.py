@@ -12,11 +12,13 @@ from scipy.special import expit, logit
 from shorthand import unfolded
 
 from lib import contrasts as claims
-from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, PGD_CELL, has
+from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, PGD_CELL, WEAK_CELL, has
 from lib.chapters.tradeoff import claims as chapter_claims
 from lib.chapters.tradeoff.claims import (
     ACCURACY_ROBUSTNESS,
+    CLOSED,
     DEFENDED,
+    NEIGHBOURS,
     QUIRKS,
     ROBUSTNESS_CONTROLS,
     between,
@@ -28,7 +30,7 @@ from lib.measures.corruption_error import MEASURED
 from lib.paired import PAIRED
 from lib.verdicts import judge, judged, named, verdicts
 
-ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS)
+ALL = (*ACCURACY_ROBUSTNESS, *ROBUSTNESS_CONTROLS, *QUIRKS, *NEIGHBOURS)
 CROPS = named(ACCURACY_ROBUSTNESS, "crops-beat-patches")
 AHEAD_OF_SIMCLR = named(ACCURACY_ROBUSTNESS, "ahead-of-simclr")
 PROBE_CLEAN = named(ACCURACY_ROBUSTNESS, "probe-beats-aggregation-clean")
@@ -48,10 +50,20 @@ MODE = named(QUIRKS, "attack-mode")
 SUMMED = named(QUIRKS, "summed-gradients")
 CYCLIC = named(QUIRKS, "cyclic-schedule")
 TWO_STEPS = named(QUIRKS, "two-steps-flatter")
+BEATS_DEACL = named(NEIGHBOURS, "profeat-beats-deacl")
+BEATS_TRADES = named(NEIGHBOURS, "profeat-beats-trades")
+DROPPED = named(NEIGHBOURS, "dropped-buy-robustness")
+NO_CHANCE = named(NEIGHBOURS, "dropped-beat-chance")
+SAME_CLASS = named(NEIGHBOURS, "same-class-buys-robustness")
+GAP = named(NEIGHBOURS, "dropped-close-the-gap")
+FEWER_ERRORS = named(NEIGHBOURS, "dropped-buy-corruptions")
+DROPPED_ATTACKED = named(NEIGHBOURS, "dropped-buy-robustness-attacked")
+NO_CHANCE_ATTACKED = named(NEIGHBOURS, "dropped-attacked-beat-chance")
 COLUMNS = ["method", "encoder", "seed", "system", "shift", "of", "metric", "value", "standard_error"]
 AUTO, PGD, CLEAN = ("autoattack", 8, "accuracy"), ("pgd", 8, "accuracy"), ("none", 0, "accuracy")
 SQUARE, TWO = ("square", 8, "accuracy"), ("pgd-2", 8, "accuracy")
 ROBUSTLY = ("pgd", 8, "accuracy of the adversarial probe")
+WEAK = ("pgd", 1, "accuracy")
 
 
 def aggregated(shift, kind):
@@ -72,7 +84,11 @@ SCORES = {  # clean, and under PGD, as the claims say they are
     "cf-amc-ssl 32 views": (54, 31),
     **{f"emp patches free {count} views": (43, 22) for count in (2, 4, 16, 32)},
     "emp crops pgd long": (52, 30), "simclr pgd long": (51, 29), "simclr pgd same view": (50, 28),
+    "profeat": (52, 45), "simclr dropped": (72, 2), "simclr dropped pgd": (44, 26), "simclr dropped labelled": (74, 2),
+    "simclr dropped random": (69, 2), "simclr dropped random pgd": (41, 21),
 }  # fmt: skip
+WEAKLY = {"simclr": 40, "simclr dropped": 50, "simclr dropped labelled": 55, "simclr dropped random": 41,
+          "supervised": 52}  # fmt: skip
 CLEAN_SHIFT = "none"
 FOGS, FINES = ("fog", "contrast"), ("gaussian_noise", "shot_noise", "impulse_noise", "jpeg_compression")
 
@@ -91,7 +107,8 @@ def truth(system, cell):
         return {"none": clean - 3, "pgd per view": attacked - 6, "pgd through crops": attacked + 2}.get(
             shift, attacked - 2
         )
-    of = {CLEAN: clean, PGD: attacked, AUTO: attacked - 0.5, SQUARE: attacked + 4, TWO: attacked + 5}
+    weakly = WEAKLY.get(system, clean - 5)
+    of = {WEAK: weakly, CLEAN: clean, PGD: attacked, AUTO: attacked - 0.5, SQUARE: attacked + 4, TWO: attacked + 5}
     return float(of.get(cell, attacked + 3))
 
 
@@ -99,8 +116,8 @@ def cells_of(system):
     """What is measured of a system, by its role."""
     role, method = SYSTEMS[system].role, SYSTEMS[system].method
     cells = [CLEAN, PGD, ("pgd", 4, "accuracy"), SQUARE, TWO]
-    cells += [AUTO] * (role != "sweep")
-    if role in ("main", "yardstick"):
+    cells += [WEAK, AUTO] if role != "sweep" else []
+    if role in ("main", "yardstick", "ablation"):
         cells += [ROBUSTLY, *(error(shift) for shift in (CLEAN_SHIFT, *FOGS, *FINES, "snow", "all"))]
         if method == "emp_ssl":
             shifts = ("none", "pgd per view", "pgd through crops", "pgd through known crops")
@@ -134,15 +151,15 @@ def test_claims_speak_of_what_there_is():
         first, second = SYSTEMS[robust], SYSTEMS[plain]
         assert first.attack and second.attack is None and first.role in COMPARED, robust
         assert first.settings.get("crop") == second.settings.get("crop"), robust
-        stands_for = {"acl": "simclr", "deacl": "simclr", "trades": "supervised"}
+        stands_for = {"acl": "simclr", "deacl": "simclr", "profeat": "simclr", "trades": "supervised"}
         assert stands_for.get(first.method, first.method) == second.method, robust
     assert {*chapter_claims.DIM, *chapter_claims.FINE} <= set(MEASURED)
-    assert len({claim.statement for claim in ALL}) == len(ALL) == 19
+    assert len({claim.statement for claim in ALL}) == len(ALL) == 28
 
 
 def test_claims_hold_where_they_are_true(true):
     table = verdicts(ALL, true)
-    assert list(table["verdict"]) == ["holds"] * 19
+    assert list(table["verdict"]) == ["holds"] * 28
     assert not table.isna().any().any() and not table.map(lambda text: "nan" in str(text)).any().any()
 
 
@@ -174,6 +191,18 @@ def test_claims_hold_where_they_are_true(true):
     (SUMMED, "emp crops pgd summed", PGD, 60, "less EMP-SSL, crops, PGD, summed gradients"),
     (CYCLIC, "cf-amc-ssl", CLEAN, 60, "clean, CF-AMC-SSL, cyclic schedule less CF-AMC-SSL"),
     (TWO_STEPS, "simclr pgd", TWO, 10, "SimCLR, PGD, PGD-2 less PGD"),
+    (BEATS_DEACL, "deacl", CLEAN, 60, "clean, ProFeAT less DeACL"),
+    (BEATS_DEACL, "profeat", AUTO, 20, "AutoAttack, ProFeAT less DeACL"),
+    (BEATS_TRADES, "trades", AUTO, 80, "AutoAttack, ProFeAT less TRADES"),
+    (DROPPED, "simclr dropped", WEAK, 30, "PGD at 1/255, SimCLR, false negatives dropped less SimCLR"),
+    (NO_CHANCE, "simclr dropped random", WEAK, 60, "dropped less SimCLR, random negatives dropped"),
+    (SAME_CLASS, "simclr", WEAK, 60, "PGD at 1/255, SimCLR, same class dropped less SimCLR"),
+    (GAP, "simclr dropped", WEAK, 47, "PGD at 1/255, what is gained less 68 % of that"),
+    (GAP, "supervised", WEAK, 38, "PGD at 1/255, Supervised less SimCLR"),
+    (FEWER_ERRORS, "simclr", error("all"), 10, "corruptions, SimCLR less SimCLR, false negatives dropped"),
+    (FEWER_ERRORS, "simclr dropped random", error("all"), 10, "corruptions, SimCLR, random negatives dropped less"),
+    (DROPPED_ATTACKED, "simclr pgd", AUTO, 60, "AutoAttack, SimCLR, false negatives dropped, PGD less SimCLR, PGD"),
+    (NO_CHANCE_ATTACKED, "simclr dropped random pgd", PGD, 60, "less SimCLR, random negatives dropped, PGD"),
 ])  # fmt: skip
 def test_a_number_of_one_cell_refutes_a_claim(claim, system, cell, value, words):
     """Of which it is the estimand, or one of every; of the others it refutes one of the contrasts of their mean."""
@@ -194,6 +223,10 @@ def test_a_number_of_one_cell_refutes_a_claim(claim, system, cell, value, words)
     (DIM, "deacl", error("snow")),
     (MORE_CROPS, "cf-amc-ssl 32 views", PGD),
     (TWO_STEPS, "cf-amc-ssl 2 views", PGD),  # a variant
+    (DROPPED, "simclr dropped", PGD),  # another strength
+    (NO_CHANCE, "simclr dropped random pgd", WEAK),  # under attack
+    (FEWER_ERRORS, "simclr dropped", error("snow")),
+    (DROPPED_ATTACKED, "simclr dropped pgd", CLEAN),
 ])  # fmt: skip
 def test_a_number_that_a_claim_does_not_speak_of_changes_nothing(claim, system, cell):
     for value in (0, 99):
@@ -206,7 +239,7 @@ def test_what_is_within_the_noise_is_undecided(true):
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index))
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
-        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 19
+        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 28
     one = judge(CROPS, true[true["seed"] == 0])
     assert np.isnan(one.difference.low) and "nan" not in str(one.difference)
 
@@ -214,7 +247,7 @@ def test_what_is_within_the_noise_is_undecided(true):
 @pytest.mark.parametrize(("missing", "untested"), [
     (["emp patches pgd"], set()),  # the other pair stands for the claim
     (["emp patches pgd", "emp patches free"], {CROPS}),
-    (["simclr pgd", "simclr free"], {AHEAD_OF_SIMCLR}),
+    (["simclr pgd", "simclr free"], {AHEAD_OF_SIMCLR, DROPPED_ATTACKED}),
     (["cf-amc-ssl"], {EQUAL_PASSES, EQUAL_UPDATES, CYCLIC}),
     (["cf-amc-ssl", "emp crops pgd"],
      {CROPS, AHEAD_OF_SIMCLR, PROBE_CLEAN, PROBE_ATTACKED, EQUAL_PASSES, EQUAL_UPDATES, NO_REFUGE, CYCLIC}),
@@ -222,7 +255,14 @@ def test_what_is_within_the_noise_is_undecided(true):
     (["emp crops pgd batch"], {MODE, SUMMED}),
     (["cf-amc-ssl 16 views"], {MORE_CROPS}),
     (["cf-amc-ssl 2 views"], {MORE_CROPS}),
-    (["simclr", "supervised", "emp crops"], {BUYS, COSTS, DIM, FINE}),
+    (["simclr", "supervised", "emp crops"], {BUYS, COSTS, DIM, FINE, DROPPED, SAME_CLASS, GAP, FEWER_ERRORS}),
+    (["simclr", "supervised", "emp crops", "simclr dropped"],
+     {BUYS, COSTS, DIM, FINE, DROPPED, NO_CHANCE, SAME_CLASS, GAP, FEWER_ERRORS}),
+    (["supervised"], {GAP}),
+    (["profeat"], {BEATS_DEACL, BEATS_TRADES}),
+    (["deacl"], {BEATS_DEACL}),
+    (["simclr dropped random"], {NO_CHANCE, FEWER_ERRORS}),  # half of the latter would be another claim
+    (["simclr dropped labelled", "simclr dropped random pgd"], {SAME_CLASS, NO_CHANCE_ATTACKED}),
     (["emp crops pgd summed"], {SUMMED}),
     (["cf-amc-ssl cyclic"], {CYCLIC}),
 ])  # fmt: skip
@@ -236,7 +276,7 @@ def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
     """In class there is no AutoAttack, no aggregation and no corruption; the rest decides."""
     quick = true[true["metric"].eq("accuracy") & ~true["shift"].eq("autoattack")]
     tested = [judge(claim, quick).verdict for claim in ALL]
-    expected = {PROBE_CLEAN, PROBE_ATTACKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE}
+    expected = {PROBE_CLEAN, PROBE_ATTACKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE, FEWER_ERRORS}
     assert [claim for claim, verdict in zip(ALL, tested, strict=True) if verdict == "not tested"] == [
         claim for claim in ALL if claim in expected
     ]
@@ -275,6 +315,15 @@ def test_a_constant_answer_keeps_one_class_of_ten(true):
     weak = rows(lambda system, cell: 5.0 if cell in (PGD, AUTO) and SYSTEMS[system].attack else truth(system, cell))
     assert judge(BUYS, weak).verdict == "holds" and judge(CONSTANT, weak).verdict == "reversed"
     assert judge(CONSTANT, true.assign(dataset="my_images")).verdict == "not tested"
+
+
+def test_a_gap_that_is_closed_by_hand(true):
+    """12 points of which 68 % are 8.16; 10 are gained. Where there is no gap, nothing can close it."""
+    gap, closed = claims.estimates(GAP.contrasts(true)).values()
+    assert gap.mean == pytest.approx(52 - 40, abs=0.05) and closed.mean == pytest.approx(10 - CLOSED * 12, abs=0.05)
+    other_way = rows(changed("supervised", WEAK, 20))
+    assert [own.sign for own in claims.estimates(GAP.contrasts(other_way)).values()] == [-1, 1]
+    assert judge(GAP, other_way).verdict == "reversed"
 
 
 def test_losses_are_judged_at_equal_clean_accuracy():
@@ -326,6 +375,7 @@ def test_has_by_hand():
     data = hand_made()
     assert has(data, "simclr", CLEAN_CELL) and not has(data, "simclr pgd", CLEAN_CELL)
     assert has(data, "simclr", PGD_CELL) and not has(data, "simclr", AUTO_CELL)
+    assert not has(data, "simclr", WEAK_CELL)
     assert not has(data, "acl", PGD_CELL) and not has(data.iloc[:0], "simclr", CLEAN_CELL)
     assert type(has(data, "simclr", {})) is bool
 
@@ -333,7 +383,7 @@ def test_has_by_hand():
 def test_defended_by_hand(true):
     assert defended(true) == [
         "simclr pgd", "simclr free", "emp patches pgd", "emp crops pgd", "emp patches free", "cf-amc-ssl", "acl",
-        "deacl", "supervised pgd", "supervised free", "supervised fgsm", "trades",
+        "deacl", "profeat", "supervised pgd", "supervised free", "supervised fgsm", "trades",
     ]  # fmt: skip
     assert defended(true[true["system"].isin(["trades", "simclr", "acl", "cf-amc-ssl 2 views"])]) == ["acl", "trades"]
     assert defended(true.iloc[:0]) == []
@@ -363,11 +413,21 @@ def expected_contrasts(claim):
         SUMMED: ahead(("emp crops pgd batch", "emp crops pgd summed")),
         CYCLIC: ahead(("cf-amc-ssl cyclic", "cf-amc-ssl")),
         TWO_STEPS: own(trained, TWO, PGD),
+        BEATS_DEACL: ahead(("profeat", "deacl")),
+        BEATS_TRADES: ahead(("profeat", "trades")),
+        DROPPED: ahead(("simclr dropped", "simclr"), cells=(WEAK,)),
+        NO_CHANCE: ahead(("simclr dropped", "simclr dropped random"), cells=(WEAK,)),
+        SAME_CLASS: ahead(("simclr dropped labelled", "simclr"), cells=(WEAK,)),
+        FEWER_ERRORS: ahead(("simclr", "simclr dropped"), ("simclr dropped random", "simclr dropped"),
+                            cells=(error("all"),)),
+        DROPPED_ATTACKED: ahead(("simclr dropped pgd", "simclr pgd"), cells=(PGD, AUTO)),
+        NO_CHANCE_ATTACKED: ahead(("simclr dropped pgd", "simclr dropped random pgd"), cells=(PGD, AUTO)),
     }[claim]  # fmt: skip
 
 
 CHECKED = [CROPS, PROBE_CLEAN, NO_REFUGE, MORE_CROPS, BUYS, COSTS, NOT_MASKED, ROBUST_PROBE, MODE, SUMMED,
-           CYCLIC, TWO_STEPS]  # fmt: skip
+           CYCLIC, TWO_STEPS, BEATS_DEACL, BEATS_TRADES, DROPPED, NO_CHANCE, SAME_CLASS, FEWER_ERRORS, DROPPED_ATTACKED,
+           NO_CHANCE_ATTACKED]  # fmt: skip
 
 
 @pytest.mark.parametrize("claim", CHECKED, ids=lambda claim: claim.statement[:20])

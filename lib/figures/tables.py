@@ -145,7 +145,7 @@ def systems_table(results: Results) -> pd.DataFrame:
                 "system": system.title,
                 "trained against": _attack(config["attack"]),
                 "negatives": _negatives(config["settings"]),
-                "queue": str(config["settings"].get("queue", "")),
+                "queue": _queue(config["settings"]),
                 "views": views_in_words(system.method, config["settings"]) if trained else "",
                 "removed": _removal(config["settings"]),
                 "batch": training["batch_size"] if trained else "",
@@ -168,8 +168,18 @@ def _removal(settings: dict) -> str:
     return f"{settings['removed']:g} of backgrounds, {settings['masks']} masks" if settings.get("removed") else ""
 
 
+def _queue(settings: dict) -> str:
+    """Its length, of a method that has one on what it stands on."""
+    return "" if settings.get("on") == "simclr" else str(settings.get("queue", ""))
+
+
+_DROPPED = {"likely": "likely false ones dropped", "labelled": "same class dropped", "random": "random ones dropped"}
+
+
 def _negatives(settings: dict) -> str:
-    """patch, alpha 2"""
+    """patch, alpha 2; or which are dropped"""
+    if settings.get("dropped"):
+        return _DROPPED[settings["dropped"]]
     if not settings.get("negatives"):
         return ""
     count = f"{settings['count']} a query, " if settings["count"] > 1 else ""

@@ -22,7 +22,8 @@ clean, generator)`, further images that it gets behind its views, whose paramete
 
 What compares the images of a batch is a function of its module, not a line of `forward`: where processes share a batch,
 these are what has to see the vectors of all of them.
-One whose settings decide its views has `views_of(settings)` instead of a tuple.
+One whose settings decide its views has `views_of(settings)` instead of a tuple. One that learns from images that it
+mixes of its views has `mixed_of(settings)`, how many of each image: they cost as much as views do.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
 """
 
@@ -74,6 +75,12 @@ def views_of(name: str, settings: object) -> tuple[View, ...]:
     """What the method `name` reads of an image in a step, by its settings."""
     build = METHODS[name].build
     return build.views_of(settings) if hasattr(build, "views_of") else build.views
+
+
+def mixed_of(name: str, settings: object) -> int:
+    """How many mixed images the method `name` reads of an image in a step, beside its views, by its settings."""
+    build = METHODS[name].build
+    return build.mixed_of(settings) if hasattr(build, "mixed_of") else 0
 
 
 def build_method(

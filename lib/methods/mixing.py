@@ -52,8 +52,12 @@ class Mixing(SimCLR):
     """An image's partner is the one after it in the batch, which is in random order, and all have the same share.
 
     The mix is the same until the optimiser's next step, so that an attack, which changes the views, climbs one loss.
-    Mixed images are a batch of their own for batch norm, and one more pass that nobody counts as a view.
+    Mixed images are a batch of their own for batch norm, and cost as much as a third view.
     """
+
+    @staticmethod
+    def mixed_of(settings: Settings) -> int:
+        return int(settings.mix is not None)
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         sizes = {"hidden": settings.hidden, "projection": settings.projection}

@@ -74,8 +74,15 @@ class Settings:
 
 
 class SAMix(SimCLR):
-    """First views are mixed with second views of their partners, and compared with the other view of each. Two more
-    passes than SimCLR has, one of them through the slow copy, are not counted as views."""
+    """First views are mixed with second views of their partners, and compared with the other view of each.
+
+    That costs two passes more than SimCLR: of images for the encoder, and of images for the mixer, which go through the
+    slow copy and back.
+    """
+
+    @staticmethod
+    def mixed_of(settings: Settings) -> int:
+        return 2 if settings.weight else 0
 
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         sizes = {"hidden": settings.hidden, "projection": settings.projection}

@@ -22,7 +22,7 @@ from lib.errors import BadInput
 from lib.images import Split, load
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
 from lib.measures.outcomes import collected
-from lib.methods import METHODS
+from lib.methods import METHODS, mixed_of
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
@@ -192,7 +192,8 @@ def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadl
 def _cost(config: RunConfig, method: nn.Module, images: int) -> dict:
     """What training took, whatever the machine: steps of the optimiser, and passes of a view (see `passes`)."""
     batches = config.training.epochs * (images // config.training.batch_size)
-    each = passes(cost(method.views), config.attack, needs_attack(method))
+    views = cost(method.views) + mixed_of(config.method, config.settings)
+    each = passes(views, config.attack, needs_attack(method))
     return {
         "updates": batches * (config.attack.replays if config.attack else 1),
         "passes": round(batches * config.training.batch_size * each),

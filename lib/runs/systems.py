@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from lib.methods import METHODS, views_of
+from lib.methods import METHODS, mixed_of, views_of
 from lib.runs.recipes import Recipe, recipe_of
 from lib.training import Attack, needs_attack, passes
 from lib.views import cost
@@ -66,8 +66,9 @@ def settings_of(system: System, views: int, budget: int) -> object:
 def epochs_of(system: System, views: int, budget: int) -> int:
     """As many epochs as come nearest to `budget` passes an image times the system's own factor, at least one."""
     method = METHODS[system.method]
-    own = views_of(system.method, method.settings(**system.settings | _crops(system, views)))
-    each = passes(cost(own), system.attack, needs_attack(method.build))
+    settings = method.settings(**system.settings | _crops(system, views))
+    own = cost(views_of(system.method, settings)) + mixed_of(system.method, settings)
+    each = passes(own, system.attack, needs_attack(method.build))
     return max(1, round(budget * system.budget / each)) if method.trained else 1
 
 

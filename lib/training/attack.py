@@ -101,7 +101,8 @@ class Attack:
 def passes(views: float, attack: Attack | None, compares_clean: bool = False) -> float:
     """How often views of an image go forward and backward in an epoch: what training costs, whatever the machine.
 
-    Without attack that is the number of `views`, of which small ones count by their areas (`lib.views.cost`). A method
+    Without attack that is the number of `views`, of which small ones count by their areas (`lib.views.cost`), and mixed
+    images as views (`lib.methods.mixed_of`). A method
     that `compares_clean` views learns from them as well. What goes forward alone, such as a slow copy or a teacher,
     does not count.
     """

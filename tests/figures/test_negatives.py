@@ -18,13 +18,15 @@ from lib.chapters.negatives import numbers as negatives_numbers
 from lib.chapters.negatives import words as negatives_words
 from lib.chapters.negatives.arms import arms_forest, arms_table
 from lib.chapters.negatives.attacked import negatives_under_attack
+from lib.chapters.negatives.crowded import crowded_classes
 from lib.chapters.negatives.hardness import negative_gallery, query_similarity
-from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
 from lib.chapters.negatives.published import published_negatives_table
 from lib.chapters.negatives.strength import alpha_curve, queue_curve
+from lib.chapters.negatives.systems import SYSTEMS as NEGATIVES
 from lib.errors import BadInput
 from lib.figures.levels import AT_ONCE, tally
 from lib.figures.prose import UNTOLD
+from lib.figures.style import look
 from lib.figures.systems_look import kind_look, system_look
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import estimate
@@ -118,7 +120,8 @@ def test_looks(name):
     own, (method, kind, _, _) = system_look(NEGATIVES[name]), parts_of(name)
     if kind:  # the marker says which negatives, whatever the method
         assert own["marker"] == {"patch": "X", "texture": "P"}[kind] == kind_look(kind)["marker"]
-    assert own["color"] == system_look(NEGATIVES[method])["color"]
+    of = NEGATIVES[name].method if NEGATIVES[name].role == "ablation" else NEGATIVES[method].method
+    assert own["color"] == look(of)["color"]
 
 
 # Numbers
@@ -381,6 +384,32 @@ def test_other_sentences_by_hand(rows):
     shapes = {name: score(name, 1.5, 30) - METHOD[name.split()[0]] / 2 for name in NEGATIVES}
     width = half_width(shapes, "moco patch", "moco", 2.0)
     assert f"patch negatives {told(3.0, width)} on conflict photographs" in bias and "undecided, since" in bias
+
+
+def test_what_other_papers_do_by_hand(rows):
+    """Without false negatives MoCo v2 is as it was; DSA lowers crowding by 10 on SimCLR, and adds 5 on BYOL."""
+    found = negatives_words.negatives_words(rows)
+    bare = re.sub(r" \[[^\]]*\]", "", found["dropped-words"])
+    assert bare.startswith(
+        "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (undecided) and changes by 0.0 "
+        "points out of domain, on average over 6 test sets (undecided). Without as many negatives at random it changes "
+    ) or bare.startswith(
+        "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (no effect beyond ±2)"
+    )
+    assert "Beside the former, with patch negatives it " in bare and "with texture negatives it " in bare
+    assert re.sub(r" \[[^\]]*\]", "", found["crowding-words"]) == (
+        "With DSA beside without: SimCLR is less crowded by 10.0 points; BYOL is more crowded by 5.0 points."
+    )
+    figure = crowded_classes(rows, "Scope.")
+    check_words(figure)
+    check_apart(figure)
+    data = figure.data.set_index(["system", "compared with"])["crowding"]
+    assert np.isclose(data["SimCLR, DSA", "all other classes"], 60) and np.isclose(
+        data["BYOL", "the closest class"], 85
+    )
+    assert len(data) == 2 * len(ATTACKED)
+    with pytest.raises(BadInput, match="this figure needs how crowded classes are"):
+        crowded_classes(without(rows, "crowding"), "")
 
 
 def test_correlations_that_may_be_chance():

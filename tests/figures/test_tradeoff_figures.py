@@ -198,7 +198,7 @@ def test_trade_off_shows_the_rows(results, shown):
     assert [axes.get_title() for axes in panels_of(figure)] == ["PGD-20", "AutoAttack"]
     assert "on the first 500 test images" in figure.caption and "on the first 200 test images" in figure.caption
     assert "CF-AMC-SSL 18 at 44" in figure.alt and "TRADES 25 at 53" in figure.alt
-    assert "the teacher of DeACL is not counted" in figure.caption
+    assert "the teacher of DeACL and ProFeAT is not counted" in figure.caption
 
 
 def test_areas_are_in_proportion_to_passes(results, shown):
@@ -445,8 +445,8 @@ def collapsed(results, name, seeds):
 def test_courses_are_means_over_seeds(results, shown):
     figure = shown["fig-monitor"]
     panels = {TITLES[axes.get_title()]: axes for axes in panels_of(figure)}
-    assert list(panels) == ["simclr pgd", "simclr free", "acl", "deacl", "supervised pgd", "supervised free",
-                            "supervised fgsm", "trades"]  # fmt: skip
+    assert list(panels) == ["simclr pgd", "simclr free", "acl", "deacl", "profeat", "supervised pgd",
+                            "supervised free", "supervised fgsm"]  # fmt: skip
     for name, axes in panels.items():
         epochs = next(r for r in results.records if r["system"] == name)["config"]["training"]["epochs"]
         means = {line.get_label(): line for line in axes.lines if not line.get_label().startswith("_")}
@@ -457,7 +457,7 @@ def test_courses_are_means_over_seeds(results, shown):
         assert len(axes.lines) == 3 * (3 + 1)
     assert "SimCLR, PGD 35 clean, 24 FGSM, 21 PGD" in figure.alt
     assert "no sign of catastrophic overfitting" in figure.caption and "a system's gap is 3 points." in figure.caption
-    assert "EMP-SSL, crops, PGD, equal updates and SimCLR, PGD, equal updates. Scope." in figure.caption
+    assert "EMP-SSL, crops, PGD, equal updates; SimCLR, PGD, equal updates; SimCLR, false" in figure.caption
     assert len(figure.data) == 3 * (4 + 8 + 3 + 7 + 8 + 16 + 24 + 7)
 
 
@@ -469,7 +469,7 @@ def test_overfitting_is_told_and_drawn(results):
     assert "for SimCLR, PGD, equal updates (1 of 3 seeds, " in late.caption
     titles = [axes.get_title() for axes in panels_of(late)]
     assert len(titles) == tradeoff.MOST_PANELS and titles[-1] == "SimCLR, PGD, equal updates"
-    assert "TRADES" not in titles and "not drawn: TRADES; " in late.caption
+    assert "Supervised, FGSM" not in titles and "not drawn: Supervised, FGSM; TRADES; " in late.caption
 
 
 @pytest.mark.parametrize(("fgsm", "pgd", "overfitted"), [

@@ -8,10 +8,11 @@ import pytest
 import torch
 
 from lib.errors import BadInput
-from lib.methods import METHODS, build_method
+from lib.methods import METHODS, build_method, mixed_of
 from lib.methods.mixing import Draws, Settings, blended, mixed_contrast, pasted
 from lib.methods.simclr import nt_xent
 from lib.models import build_encoder
+from lib.runs.systems import System, epochs_of
 
 COUNT, WIDTH = 5, 3
 
@@ -178,3 +179,14 @@ def test_bad_settings_are_refused_in_a_sentence(settings, words):
     with pytest.raises(BadInput) as refusal:
         Settings(**settings)
     assert str(refusal.value).startswith(words.split(";")[0])
+
+
+@pytest.mark.parametrize(("mix", "expected"), [("mixup", 1), ("cutmix", 1), (None, 0)])
+def test_a_mixed_image_costs_what_a_view_costs(mix, expected):
+    """Images that go through the encoder in a step, for each image of the batch: its two views, and what is mixed."""
+    method, seen = built(mix=mix), []
+    method.encoder.register_forward_hook(lambda module, given, _: seen.append(len(given[0])))
+    method(views_of(8)[0])
+    assert sum(seen) / 8 == 2 + expected == 2 + mixed_of("mixing", Settings(mix=mix))
+    system = System("", "mixing", None, "", {"mix": mix})
+    assert epochs_of(system, 8, 48) == 48 / (2 + expected)

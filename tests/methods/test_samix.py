@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from lib.errors import BadInput
-from lib.methods import METHODS, build_method
+from lib.methods import METHODS, build_method, mixed_of
 from lib.methods.mixing import mixed_contrast
 from lib.methods.samix import Mixer, Settings, adjusted, local_contrast, mask_loss, rescaled, shown
 from lib.models import build_encoder
@@ -231,3 +231,16 @@ def test_bad_settings_are_refused_in_a_sentence(settings, words):
     with pytest.raises(BadInput) as refusal:
         Settings(**settings)
     assert str(refusal.value) == words
+
+
+@pytest.mark.parametrize(("weight", "expected"), [(1.0, 2), (0.0, 0)])
+def test_mixed_images_cost_what_views_cost(weight, expected):
+    """Images that go through a network and back in a step, for each of the batch: the slow copy of a view goes forward
+    alone, and counts as little as a teacher."""
+    method, seen = built(weight=weight), []
+    for network in filter(None, (method.encoder, getattr(method, "slow", None))):
+        network.register_forward_hook(
+            lambda module, given, _: seen.append(len(given[0]) if torch.is_grad_enabled() else 0)
+        )
+    method(views_of(8)[0])
+    assert sum(seen) / 8 == 2 + expected == 2 + mixed_of("samix", Settings(weight=weight))

@@ -11,8 +11,8 @@ from shorthand import unfolded
 
 from lib import paths
 from lib.chapters import PLANS
-from lib.chapters.negatives.plan import QUEUE
-from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
+from lib.chapters.negatives.systems import QUEUE
+from lib.chapters.negatives.systems import SYSTEMS as NEGATIVES
 from lib.chapters.relicv2.plan import CROPPED, SWEPT
 from lib.chapters.relicv2.plan import IN_SHORT as RELICV2_IN_SHORT
 from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
@@ -30,7 +30,8 @@ NAME = "accuracy_robustness_tradeoff"
 PLAN, RELICV2_PLAN = PLANS[NAME], PLANS["relicv2_ood"]
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
 # System: epochs with 8 views and 48 passes an image, and with 16 views and 480. By hand: an epoch costs a pass a view,
-# three times as many in free(3) and six times under pgd(5); ACL 14, DeACL and TRADES, which see both, 7.
+# three times as many in free(3) and six times under pgd(5); ACL 14, DeACL, ProFeAT
+# and TRADES, which see both, 7.
 EPOCHS = {
     "random": (1, 1),
     "simclr": (24, 240),
@@ -47,7 +48,13 @@ EPOCHS = {
     "supervised pgd": (8, 80),
     "supervised free": (16, 160),
     "supervised fgsm": (24, 240),
+    "profeat": (7, 69),
     "trades": (7, 69),
+    "simclr dropped": (24, 240),
+    "simclr dropped pgd": (4, 40),
+    "simclr dropped labelled": (24, 240),
+    "simclr dropped random": (24, 240),
+    "simclr dropped random pgd": (4, 40),
     "emp crops pgd batch": (6, 30),
     "emp crops pgd summed": (6, 30),
     "cf-amc-ssl cyclic": (2, 10),
@@ -85,7 +92,9 @@ def own_passes(name, views):
 def test_the_table_is_one_of_methods_attacks_and_roles():
     assert len({system.title for system in ATTACKED.values()}) == len(ATTACKED)
     assert all(system.source and system.method in METHODS for system in ATTACKED.values())
-    assert {system.role for system in ATTACKED.values()} == {"main", "yardstick", "sweep", "updates", "quirk"}
+    assert {system.role for system in ATTACKED.values()} == {
+        "main", "yardstick", "sweep", "updates", "quirk", "ablation"
+    }  # fmt: skip
     for name, system in ATTACKED.items():
         assert system.budget == 1 or system.role in ("updates", "quirk"), name
         assert (system.crops is not None) == (system.role == "sweep"), name
@@ -95,9 +104,8 @@ def test_the_table_is_one_of_methods_attacks_and_roles():
         assert not system.attack or not system.attack.quirk or system.role == "quirk", name
         assert (system.settings.get("crop") in ("crop", "patch")) == (system.method == "emp_ssl"), name
         assert system.attack is None or system.attack.epsilon == 8 / 255, name
-    assert {system.attack.views for system in ATTACKED.values() if system.method == "simclr" and system.attack} == {
-        "last"
-    }
+    on_simclr = [one for one in ATTACKED.values() if one.method in ("simclr", "false_negatives") and one.attack]
+    assert {system.attack.views for system in on_simclr} == {"last"}
 
 
 def test_a_variant_differs_from_its_system_by_what_its_name_says():
@@ -125,6 +133,15 @@ def test_a_variant_differs_from_its_system_by_what_its_name_says():
     assert changes("simclr pgd same view", "simclr pgd long") == {"attack"}
     own = {"partner": "other", "start": "random"}
     assert dataclasses.replace(ATTACKED["simclr pgd same view"].attack, **own) == ATTACKED["simclr pgd long"].attack
+    for kind, names in {
+        "likely": ("simclr dropped", "simclr dropped pgd"), "labelled": ("simclr dropped labelled",),
+        "random": ("simclr dropped random", "simclr dropped random pgd"),
+    }.items():  # fmt: skip
+        for name in names:
+            plain = name.replace(" dropped", "").replace(f" {kind}", "")
+            assert changes(name, plain) == {"method", "settings"}
+            assert settings_of(ATTACKED[name], 8, 48) == METHODS["false_negatives"].settings(on="simclr", dropped=kind)
+    assert changes("profeat", "deacl") == {"method"}
     assert changes("cf-amc-ssl", "emp patches free") == {"settings"}
     assert changes("cf-amc-ssl", "emp crops pgd") == {"attack"}
 
@@ -165,7 +182,8 @@ def test_settings_by_hand():
 
     assert views("cf-amc-ssl") == (8, "crop") and views("emp patches pgd") == (8, "patch")
     assert views("cf-amc-ssl 32 views") == (32, "crop") and views("emp patches free 2 views") == (2, "patch")
-    assert settings_of(ATTACKED["deacl"], 8, 48).teacher_epochs == 24 == EPOCHS["simclr"][0]
+    for name in ("deacl", "profeat"):
+        assert settings_of(ATTACKED[name], 8, 48).teacher_epochs == 24 == EPOCHS["simclr"][0]
     assert settings_of(ATTACKED["simclr pgd"], 8, 48) == METHODS["simclr"].settings()
 
 
@@ -223,12 +241,13 @@ def test_what_a_preset_makes_equal_is_computed_once(preset, twins):
 
 
 @pytest.mark.parametrize("preset", PRESETS)
-def test_the_teacher_of_deacl_is_the_study_s_own_simclr(preset):
+@pytest.mark.parametrize("name", ["deacl", "profeat"])
+def test_a_teacher_is_the_study_s_own_simclr(preset, name):
     configs = all_configs(preset)
     for seed in (0, 1, 2):
-        teacher = configs["deacl", seed].teacher()
+        teacher = configs[name, seed].teacher()
         assert teacher == configs["simclr", seed]
-        assert teacher.key("0" * 64) == configs["simclr", seed].key("0" * 64) != configs["deacl", seed].key("0" * 64)
+        assert teacher.key("0" * 64) == configs["simclr", seed].key("0" * 64) != configs[name, seed].key("0" * 64)
 
 
 def test_systems_of_a_study():
@@ -316,6 +335,7 @@ def test_what_is_measured_by_role():
             "updates": attacked,
             "quirk": attacked,
             "main": everything if system.method == "emp_ssl" else without,
+            "ablation": without,
             "yardstick": without,
         }[system.role]
         assert measured("small", name) == measured("full", name) == expected, name
@@ -528,7 +548,7 @@ def test_rows_that_no_page_reads_are_not_published():
 def test_systems_of_negatives_by_hand():
     """One look of an image a method, each alone changed; what chapters share is one run."""
     configs = configs_of_systems(PLANS["non_semantic_negatives"], "small", tuple(NEGATIVES), seeds=[0])
-    assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 23
+    assert len({config.key("0" * 64) for config in configs.values()}) == len(NEGATIVES) == 28
     every = len(ATTACKED) + len(NEGATIVES) - 3 + len(RELICV2) - 3  # what chapters share is one system
     systems = [(name, system.title) for plan in PLANS.values() for name, system in plan.systems.items()]
     assert len(set(systems)) == len(dict(systems)) == len({title for _, title in systems}) == every
@@ -539,7 +559,14 @@ def test_systems_of_negatives_by_hand():
         assert (config.encoder, config.train_images, config.attack) == ("resnet10_narrow", 5_000, None)
         assert config.training.epochs == {"random": 1, "supervised": 48}.get(name, 24)
         assert config.negatives == next((kind for kind in ("patch", "texture") if kind in words), None)
-        if system.method == "moco_v2":
+        if system.role == "ablation":
+            assert (config.settings.on.split("_")[0], words[1]) == (
+                words[0], "dsa" if system.method == "dsa" else "dropped"
+            )  # fmt: skip
+            assert getattr(config.settings, "dropped", None) == {
+                "dsa": None, "dropped": "likely", "labelled": "labelled", "random": "random"
+            }[words[-1]]  # fmt: skip
+        if system.method == "moco_v2" or "dropped" in words:
             assert config.settings.queue == (int(words[-1]) if "queue" in words else QUEUE)
         if config.negatives:
             assert config.settings.alpha == (float(words[-1]) if "alpha" in words else {"byol": 0.1}.get(words[0], 2.0))

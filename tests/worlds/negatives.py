@@ -4,14 +4,14 @@ import numpy as np
 import pandas as pd
 from shorthand import unfolded
 
-from lib.chapters.negatives.plan import SYSTEMS as NEGATIVES
+from lib.chapters.negatives.systems import SYSTEMS as NEGATIVES
 from lib.images.sources import CIFAR10_CLASSES
 
 COLUMNS = ["measure", "shift", "of", "metric", "value", "standard_error", "images", "seed", "system", "dataset"]
 MEASURES = {  # as their identities are
     name: f"{name}(images=1000)#1"
     for name in ("accuracy", "corruption_error", "natural_shift", "cue_accuracy", "shape_bias", "out_of_domain",
-                 "negative_similarity")
+                 "negative_similarity", "crowding")
 } | {"robust_accuracy": "robust_accuracy(images=400, epsilons=1 2 4 8, steps=10, restarts=1)#1"}  # fmt: skip
 CLASSES = list(CIFAR10_CLASSES)
 IMAGE_ERROR = 0.5  # over images, in points
@@ -70,6 +70,9 @@ def made_up(systems=tuple(NEGATIVES), seeds=(0, 1, 2), offset=lambda seed, name:
             add(name, "shape_bias", shift, 0, "shape bias", score(name, 1.5, level) - METHOD[method] / 2, 2.0)
             add(name, "shape_bias", shift, 0, "shape decisions", 30.0)
             add(name, "shape_bias", shift, 0, "texture decisions", 40.0)
+        for subset, level in (("", 70.0), ("nearest class", 85.0)):  # DSA on SimCLR leaves less of it, on BYOL more
+            shift = {"simclr dsa": -10.0, "byol dsa": 5.0}.get(name, 0.0)
+            add(name, "crowding", "none", subset or 0, "crowding", level + shift)
         if NEGATIVES[name].role == "sweep":
             continue
         add(name, "natural_shift", "cifar10-shift", 0, "balanced error", 100 - score(name, 0.6, 42))

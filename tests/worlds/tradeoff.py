@@ -16,6 +16,7 @@ KNOWN = {
     "random": (28, 1, 1), "simclr": (52, 2, 1), "simclr pgd": (40, 15, 12), "simclr free": (42, 13, 11),
     "emp crops": (50, 1, 1), "emp patches pgd": (38, 14, 11), "emp crops pgd": (41, 16, 13),
     "emp patches free": (36, 17, 14), "cf-amc-ssl": (44, 18, 13), "acl": (43, 20, 16), "deacl": (45, 17, 15),
+    "profeat": (43, 19, 15),
     "supervised": (64, 1, 1), "supervised pgd": (55, 26, 24), "supervised free": (57, 24, 21),
     "supervised fgsm": (54, 25, 20), "trades": (53, 27, 25),
 }  # fmt: skip
@@ -23,8 +24,9 @@ KNOWN = {
 
 def passes_of(config):
     """Views forward and backward of an image in an epoch, written out."""
-    views = config.settings.views if config.method == "emp_ssl" else {"simclr": 2, "acl": 2}.get(config.method, 1)
-    if config.method in ("acl", "trades"):
+    pairs = {"simclr": 2, "acl": 2, "false_negatives": 2}
+    views = config.settings.views if config.method == "emp_ssl" else pairs.get(config.method, 1)
+    if config.method in ("acl", "deacl", "profeat", "trades"):
         return 2 * views + 5 * views
     kind = config.attack.kind if config.attack else None
     return views * {None: 1, "pgd": 6, "free": 3, "fgsm": 2}[kind]

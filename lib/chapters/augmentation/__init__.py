@@ -5,6 +5,7 @@ from lib.chapters.augmentation.claims import (
     AUGMENTATION_INVARIANCE,
     CLAIMS,
     HEADLINE,
+    MIXING,
     PAPER,
     with_wide,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "PLAN",
     "AUGMENTATION_CAUSES",
     "AUGMENTATION_INVARIANCE",
+    "MIXING",
     "erasure_bars",
     "factor_map",
     "fusion_dots",

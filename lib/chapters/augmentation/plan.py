@@ -27,11 +27,17 @@ def _measures(preset: Preset) -> list:
     return measures if preset.name == "quick" else [*measures, Downstream()]
 
 
+MIXED = ("mixing", "samix")  # SimCLR with mixed images: by mixup, and as a network learns to mix
+
+
 def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
     """The paper's three recipes. Its method, MoCo v2, has their fusion as well and a control of its size; on scenes,
-    whose causes are known, each augmentation alone and all but one."""
+    whose causes are known, each augmentation alone and all but one. What mixes images has the default recipe, as the
+    SimCLR that it stands beside: its own question is what mixing adds."""
     if METHODS[method].build.uses_labels or not METHODS[method].trained:
         return (None,)
+    if method in MIXED:
+        return ("default",)
     recipes = ("default", "spatial", "appearance")
     if method != "moco_v2":
         return recipes
@@ -54,7 +60,7 @@ def _unread(rows: pd.DataFrame) -> pd.Series:
 
 PLAN = Plan(
     "augmentation_invariance",
-    ("moco_v2", "simclr", "byol", "supervised", "random"),
+    ("moco_v2", "simclr", "byol", *MIXED, "supervised", "random"),
     ("moco_v2", "random"),
     _measures,
     augmentations=_recipes,

@@ -7,6 +7,7 @@ from lib.chapters.negatives.claims import (
     HEADLINE,
     NEGATIVES_CONTROLS,
     NEGATIVES_PREDICTIONS,
+    NEIGHBOURS,
     NON_SEMANTIC_NEGATIVES,
     PAPER,
 )
@@ -24,6 +25,7 @@ __all__ = [
     "PLAN",
     "NEGATIVES_CONTROLS",
     "NEGATIVES_PREDICTIONS",
+    "NEIGHBOURS",
     "NON_SEMANTIC_NEGATIVES",
     "alpha_curve",
     "arms_forest",

@@ -10,8 +10,9 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.ticker import MaxNLocator
 
 from lib.chapters.negatives.figures import WORDS, words
-from lib.chapters.negatives.numbers import ARMS, KINDS, PAIRS, SETS, kind_of, main_systems, set_scores
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.numbers import ARMS, KINDS, PAIRS, SETS, kind_of, set_scores, whole_systems
+from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, intervals, levels, needed, pair_gaps, tally
 from lib.figures.marks import apart, bands, dot_of, dots, legend_above
@@ -75,9 +76,9 @@ def _draw_forest(table: Rows, sets: Sequence[str]) -> Drawing:
 def arms_table(rows: Rows) -> Rows:
     """A line a system except for those of another alpha or queue: accuracies in percent on `SETS`, with intervals."""
     table = levels(set_scores(rows), ["system", "set"])
-    table = needed(table[table["system"].isin(main_systems(rows))], f"accuracies of systems like {', '.join(ARMS)}")
+    table = needed(table[table["system"].isin(whole_systems(rows))], f"accuracies of systems like {', '.join(ARMS)}")
     found = dict(zip(zip(table["system"], table["set"], strict=True), intervals(table), strict=True))
-    systems = [name for name in main_systems(rows) if name in set(table["system"])]
+    systems = [name for name in whole_systems(rows) if name in set(table["system"])]
     sets = [name for name in SETS if name in set(table["set"])]
     return pd.DataFrame(
         {"system": PLAN.title(system)} | {f"{words(name)} (%)": str(found.get((system, name), NONE)) for name in sets}

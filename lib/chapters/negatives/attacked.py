@@ -6,7 +6,8 @@ import matplotlib.pyplot as plt
 
 from lib.chapters.negatives.figures import WORDS, told
 from lib.chapters.negatives.numbers import ARMS, KINDS, PLAIN, REFERENCES, attack_levels, kind_of
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.controls import constant
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed

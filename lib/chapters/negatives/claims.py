@@ -1,4 +1,5 @@
-"""The claims of Ge et al. (arXiv 2110.14189), what follows from them, and our controls."""
+"""The claims of Ge et al. (arXiv 2110.14189), what follows from them, our controls, and what other papers do about
+negatives."""
 
 from __future__ import annotations
 
@@ -14,7 +15,7 @@ from lib.cells import (
     IN_DOMAIN,
     NEAR,
     OUT_OF_DOMAIN,
-    PGD_CELL,
+    WEAK_CELL,
     has,
     mean_out_of_domain,
     measured_by,
@@ -22,11 +23,14 @@ from lib.cells import (
     out_of_domain,
     together,
 )
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import GE, GE_SETS, ge2021
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.contrasts import Contrasts, of_cell, of_cells, of_two, picked
 from lib.effective import above_the_rest, runs_of
+from lib.measures.crowding import METRIC as CROWDING
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
+from lib.measures.rows import CLEAN
 from lib.verdicts import Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
@@ -43,9 +47,6 @@ PATCH_CELL = CLEAN_CELL | {"shift": "patch"}
 RECOLOURED_CELL = CLEAN_CELL | {"shift": "recoloured"}
 
 
-WEAK_CELL = PGD_CELL | {"level": 1}  # at more, so little is left of encoders without a defence that all look alike
-
-
 BIASES = {  # a set of cue conflicts: its cell
     name: {"shift": shift, "metric": "shape bias"}
     for name, shift in (("photographs", "cue-conflict"), ("scenes", "scenes conflict"))
@@ -56,6 +57,14 @@ LIKENESS = {  # what a query is compared with: the cell of its mean
     name: {"subset": name, "level": None, "metric": QUERY_SIMILARITY}
     for name in ("positive", "other", "patch", "texture")
 }
+
+
+CROWDED: dict[str, dict[str, object]] = {  # of each class beside all others
+    "crowding": {"shift": CLEAN, "subset": "", "metric": CROWDING}
+}
+
+
+REGULATED = (("simclr dsa", "simclr"), ("byol dsa", "byol"))  # with DSA and without
 
 
 PLAIN = ("supervised", "moco", "simclr", "byol")  # trained without such negatives
@@ -318,7 +327,45 @@ NEGATIVES_CONTROLS = (
 )  # fmt: skip
 
 
-CLAIMS = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS)  # whose errors are controlled together
+# Of papers on the same question: fewer false negatives (arXiv 2207.10862), against which patch and texture negatives
+# have to stand, and a regulator that keeps likely relatives together and others apart (arXiv 2407.13541).
+NEIGHBOURS = (
+    Claim("dropped-out-of-domain",
+          "To drop likely false negatives raises the accuracy of MoCo v2 out of domain, averaged over the sets.",
+          "ours", on_average(("moco dropped", "moco"))),
+    Claim("dropped-beat-chance",
+          "It raises it more than to drop as many negatives at random.", "ours",
+          on_average(("moco dropped", "moco dropped random"))),
+    Claim("same-class-out-of-domain",
+          "To drop those of the same class, which labels tell, raises it: the most that detection could bring.", "ours",
+          on_average(("moco dropped labelled", "moco"))),
+    Claim("patch-beats-dropped",
+          "Patch negatives gain more out of domain than fewer false negatives do.", "ours",
+          on_average(("moco patch", "moco dropped"))),
+    Claim("texture-beats-dropped",
+          "Texture negatives gain more out of domain than fewer false negatives do.", "ours",
+          on_average(("moco texture", "moco dropped"))),
+    Claim("dropped-less-to-pgd",
+          "Fewer false negatives make MoCo v2 less sensitive: at equal clean accuracy less is lost to PGD at 1/255.",
+          "Gupta et al.", _loses_less("robust_accuracy", WEAK_CELL, "PGD", ("moco dropped", "moco"))),
+    Claim("negatives-less-to-pgd-than-dropped",
+          "Patch and texture negatives make it less sensitive than fewer false negatives do, at equal clean accuracy.",
+          "ours", _loses_less("robust_accuracy", WEAK_CELL, "PGD",
+                              ("moco patch", "moco dropped"), ("moco texture", "moco dropped"))),
+    Claim("dsa-less-crowded",
+          "DSA leaves classes less crowded than the method that it stands on: images of one class are nearer to each "
+          "other, beside those of two.", "Song et al.",
+          lambda rows: between(rows, [(plain, own) for own, plain in REGULATED], CROWDED)),
+    Claim("dsa-out-of-domain",
+          "That raises accuracy out of domain, averaged over the sets.", "ours", on_average(*REGULATED)),
+    Claim("dsa-less-to-pgd",
+          "That makes encoders less sensitive: at equal clean accuracy less is lost to PGD at 1/255.", "ours",
+          _loses_less("robust_accuracy", WEAK_CELL, "PGD", *REGULATED)),
+)  # fmt: skip
+
+
+# Whose errors are controlled together
+CLAIMS = (*NON_SEMANTIC_NEGATIVES, *NEGATIVES_PREDICTIONS, *NEGATIVES_CONTROLS, *NEIGHBOURS)
 
 
 PAPER = NON_SEMANTIC_NEGATIVES  # what the paper says, in its claims

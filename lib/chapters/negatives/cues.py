@@ -30,7 +30,8 @@ from lib.chapters.negatives.numbers import (
     kind_of,
     main_systems,
 )
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.controls import CHANCE
 from lib.errors import BadInput
 from lib.figures.figure import Figure

@@ -12,10 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lib.cells import CLEAN_CELL, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain
+from lib.cells import CLEAN_CELL, COMPARED, CORRUPTED, IN_DOMAIN, OUT_OF_DOMAIN, PGD_CELL, measured_by, out_of_domain
 from lib.cells import PACS as DOMAINS
 from lib.chapters.negatives.claims import BIASES, LIKENESS, TEXTURE_CELL, of_classes
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.contrasts import Kept, picked
 from lib.figures.levels import held, in_order, levels, pair_gaps, paired, with_images
 from lib.measures import Estimate, Interval
@@ -73,9 +74,9 @@ SINGLE_CUES = ("silhouette", "edges", "recoloured", "stylised", "texture", "patc
 
 
 def setting(name: str, what: str) -> Any:
-    """A setting of the method of one of `SYSTEMS`."""
+    """A setting of the method of one of `SYSTEMS`; None where it has no such."""
     system = SYSTEMS[name]
-    return getattr(METHODS[system.method].settings(**system.settings), what)
+    return getattr(METHODS[system.method].settings(**system.settings), what, None)
 
 
 def kind_of(name: str) -> str:
@@ -84,6 +85,11 @@ def kind_of(name: str) -> str:
 
 
 def main_systems(rows: Rows) -> list[str]:
+    """The systems in `rows` that are set side by side: none of another alpha or queue, none of other papers."""
+    return [name for name in held(rows, PLAN) if SYSTEMS[name].role in COMPARED]
+
+
+def whole_systems(rows: Rows) -> list[str]:
     """The systems in `rows` except for those of another alpha or queue."""
     return [name for name in held(rows, PLAN) if SYSTEMS[name].role != "sweep"]
 
@@ -224,8 +230,8 @@ def bias_points(rows: Rows) -> dict[str, Rows]:
 
 
 def bias_correlation(points: Rows) -> Interval | None:
-    """Spearman's of a table of `bias_points`, by methods; None for fewer than four systems."""
-    families = [SYSTEMS[name].method for name in points.index]
+    """Spearman's of a table of `bias_points`, by methods, or what these stand on; None for fewer than four systems."""
+    families = [setting(name, "on") or SYSTEMS[name].method for name in points.index]
     return correlation(points["bias"], points["error"], ranks=True, families=families)
 
 

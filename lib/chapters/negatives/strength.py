@@ -7,7 +7,8 @@ from matplotlib.ticker import MaxNLocator, NullLocator
 
 from lib.chapters.negatives.figures import CURVE_LOOK, WORDS, told, words
 from lib.chapters.negatives.numbers import CURVES, KINDS, PLAIN, QUEUED, alpha_gaps, queue_levels
-from lib.chapters.negatives.plan import PLAN, SYSTEMS
+from lib.chapters.negatives.plan import PLAN
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.figures.figure import Figure
 from lib.figures.levels import as_table, bars_told, data_of, needed, tally
 from lib.figures.marks import apart, dots, legend_above

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from lib.cells import ALIKE, OUT_OF_DOMAIN, mean_out_of_domain, measured_by
-from lib.chapters.negatives.claims import of_classes
+from lib.chapters.negatives.claims import CROWDED, REGULATED, between, of_classes
 from lib.chapters.negatives.cues import rho
 from lib.chapters.negatives.figures import CONFLICTS, CUE_WORDS, SET_WORDS, WORDS
 from lib.chapters.negatives.numbers import (
@@ -42,7 +42,7 @@ from lib.chapters.negatives.numbers import (
 )
 from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import ge2021
-from lib.contrasts import of_cell, picked
+from lib.contrasts import estimates, of_cell, picked
 from lib.figures.levels import pair_gaps, paired, tally
 from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
 from lib.figures.systems_look import pgd_name
@@ -87,6 +87,8 @@ def negatives_words(rows: Rows) -> dict[str, str]:
         "texture-words": texture_words(rows),
         "cue-words": cue_words(rows),
         "attack-words": attack_words(rows),
+        "dropped-words": dropped_words(rows),
+        "crowding-words": crowding_words(rows),
         "published-words": published_words(),
     }
 
@@ -306,6 +308,28 @@ def attack_words(rows: Rows) -> str:
         f"Under {pgd_name(rows)} at {least:g}/255, negatives add, in points: {'; '.join(own)}. Over all methods and "
         f"radii: {lower(tally(gaps.values()))}"
     )
+
+
+def dropped_words(rows: Rows) -> str:
+    """What fewer false negatives do to MoCo v2, in domain and out of it, and what patches and textures do beside."""
+    told = [
+        _both(rows, "moco dropped", "moco", "Without likely false negatives MoCo v2"),
+        _both(rows, "moco dropped random", "moco", "Without as many negatives at random it"),
+        *(_both(rows, f"moco {kind}", "moco dropped", f"Beside the former, with {WORDS[kind]} it") for kind in KINDS),
+    ]
+    return " ".join(filter(None, told)) or UNTOLD
+
+
+def crowding_words(rows: Rows) -> str:
+    """What DSA does to the crowding of each method that it stands on."""
+    pairs = {PLAN.title(plain): (own, plain) for own, plain in REGULATED}
+    found = {name: gap for name, pair in pairs.items() for gap in between(rows, [pair], CROWDED).values()}
+    told = [
+        f"{name} {by_sign(gap, 'is more crowded by {} points', 'is less crowded by {} points', 'differs by {} points')}"
+        f"{mark(gap)}"
+        for name, gap in read_together(estimates(found)).items()
+    ]
+    return f"With DSA beside without: {'; '.join(told)}." if told else UNTOLD
 
 
 def published_words() -> str:

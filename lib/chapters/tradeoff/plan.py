@@ -42,15 +42,22 @@ def _emp(title: str, attack: Attack | None, crop: str, source: str, **changes: A
     return System(title, "emp_ssl", attack, source, {"crop": crop}, own=EMP, **changes)
 
 
+def _without(title: str, dropped: str, attack: Attack | None = None) -> System:
+    """SimCLR without some of its negatives; see `lib.methods.false_negatives`."""
+    source = "Gupta et al., arXiv 2207.10862"
+    return System(title, "false_negatives", attack, source, {"dropped": dropped}, role="ablation")
+
+
 _PAPER = "Ghofrani and Jamshidi, arXiv 2501.03507"
 # Their SimCLR attacks one of its two views. In their code PGD drives it from its own unperturbed version, where ours
 # raises the loss that is learnt from, with the other view as the partner; free training, theirs and ours, does that.
 _LAST = {"views": "last"}
 _OURS = f"ours, after {_PAPER}"
+_PGD_LAST = dataclasses.replace(PGD, **_LAST)
 SYSTEMS = {
     "random": RANDOM,
     "simclr": SIMCLR,
-    "simclr pgd": System("SimCLR, PGD", "simclr", dataclasses.replace(PGD, **_LAST), _OURS),
+    "simclr pgd": System("SimCLR, PGD", "simclr", _PGD_LAST, _OURS),
     "simclr free": System("SimCLR, free", "simclr", dataclasses.replace(FREE, **_LAST), _PAPER),
     "emp crops": _emp("EMP-SSL, crops", None, "crop", "Tong et al., arXiv 2304.03977, with crops"),
     "emp patches pgd": _emp("EMP-SSL, patches, PGD", PGD, "patch", _PAPER),
@@ -59,6 +66,7 @@ SYSTEMS = {
     "cf-amc-ssl": _emp("CF-AMC-SSL", FREE, "crop", _PAPER),
     "acl": System("ACL", "acl", PGD, "Jiang et al., arXiv 2010.13650", role="yardstick"),
     "deacl": System("DeACL", "deacl", PGD, "Zhang et al., arXiv 2207.10899", role="yardstick"),
+    "profeat": System("ProFeAT", "profeat", PGD, "Addepalli et al., arXiv 2406.05796", role="yardstick"),
     "supervised": SUPERVISED,
     "supervised pgd": System(
         "Supervised, PGD", "supervised", PGD, "Madry et al., arXiv 1706.06083", role="yardstick"
@@ -84,7 +92,7 @@ SYSTEMS = {
         "the public code of arXiv 2501.03507", role="quirk",
     ),
     "simclr pgd same view": System(
-        "SimCLR, PGD against the same view", "simclr", dataclasses.replace(PGD, **_LAST, start="zero", partner="same"),
+        "SimCLR, PGD against the same view", "simclr", dataclasses.replace(_PGD_LAST, start="zero", partner="same"),
         "the public code of arXiv 2501.03507", budget=6.0, role="quirk",
     ),
     **{
@@ -98,8 +106,13 @@ SYSTEMS = {
         "EMP-SSL, crops, PGD, equal updates", PGD, "crop", _PAPER, budget=6.0, role="updates"
     ),
     "simclr pgd long": System(
-        "SimCLR, PGD, equal updates", "simclr", dataclasses.replace(PGD, **_LAST), _OURS, budget=6.0, role="updates"
+        "SimCLR, PGD, equal updates", "simclr", _PGD_LAST, _OURS, budget=6.0, role="updates"
     ),
+    "simclr dropped": _without("SimCLR, false negatives dropped", "likely"),
+    "simclr dropped labelled": _without("SimCLR, same class dropped", "labelled"),
+    "simclr dropped random": _without("SimCLR, random negatives dropped", "random"),
+    "simclr dropped pgd": _without("SimCLR, false negatives dropped, PGD", "likely", _PGD_LAST),
+    "simclr dropped random pgd": _without("SimCLR, random negatives dropped, PGD", "random", _PGD_LAST),
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
-from lib.chapters.tradeoff.claims import DEFENDED, between, defended, within
+from lib.chapters.tradeoff.claims import CELLS, DEFENDED, MEAN_ERROR, WEAKLY, between, defended, within
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
@@ -70,6 +70,8 @@ def tradeoff_answer(results: Results) -> dict[str, str]:
         "probe-words": _adversarial_probe(rows),
         "corruption-words": _corruptions(rows),
         "similarity-words": _similarity(rows),
+        "distilled-words": _distilled(rows),
+        "dropped-words": _dropped(rows),
         "machine-words": _machines(results),
     }
 
@@ -323,6 +325,45 @@ def _similarity(rows: pd.DataFrame) -> str:
         f"8/255 moves an image by {moved(plain):.0f} in encoders trained without an adversary and by "
         f"{moved(robust):.0f} in those trained with one, on average."
     )
+
+
+def _distilled(rows: pd.DataFrame) -> str:
+    """How far ProFeAT is ahead of DeACL and of TRADES, a sentence each."""
+    where = dict(zip(CELLS, ("on clean images", "under PGD", "under AutoAttack"), strict=True))
+    told = []
+    for other in ("deacl", "trades"):
+        gaps = {
+            where[name]: gap
+            for name, cell in CELLS.items()
+            for gap in between(rows, [("profeat", other)], {name: cell}).values()
+        }
+        parts = [
+            f"{by_sign(gap, '{} points ahead', '{} points behind', 'apart by {} points')} {place}{mark(gap)}"
+            for place, gap in read_together(estimates(gaps)).items()
+        ]
+        told += [f"Beside {PLAN.title(other)}, ProFeAT is {listed(parts)}."] if parts else []
+    return " ".join(told) or UNTOLD
+
+
+def _dropped(rows: pd.DataFrame) -> str:
+    """What SimCLR gains by each way to drop negatives, under a weak adversary and on corrupted images."""
+    ways = {
+        "simclr dropped": "likely false ones",
+        "simclr dropped labelled": "those of the same class",
+        "simclr dropped random": "as many at random",
+    }
+    told = []
+    for cells, fewer in ((WEAKLY, False), (MEAN_ERROR, True)):  # accuracies, and errors, of which fewer are a gain
+        ((place, cell),) = cells.items()
+        pairs = {words: ("simclr", name) if fewer else (name, "simclr") for name, words in ways.items()}
+        gaps = {words: gap for words, pair in pairs.items() for gap in between(rows, [pair], {place: cell}).values()}
+        parts = [
+            f"{by_sign(gap, 'gains {} points', 'loses {} points', 'changes by {} points')} without {words}{mark(gap)}"
+            for words, gap in read_together(estimates(gaps)).items()
+        ]
+        under = "on corrupted images" if fewer else f"under {place}"
+        told += [f"Of its negatives, SimCLR {under} {listed(parts)}."] if parts else []
+    return " ".join(told) or UNTOLD
 
 
 def _machines(results: Results) -> str:
