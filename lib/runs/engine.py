@@ -176,7 +176,7 @@ def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadl
         **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
-        "commit": _commit(),
+        "commit": commit(),
     }
     if trained:
         record |= _cost(config, method, len(data.images))
@@ -248,7 +248,7 @@ def device_name(device: torch.device) -> str:
     return f"CPU, {torch.get_num_threads()} threads"
 
 
-def _commit() -> str:
+def commit() -> str:
     """The commit of the code that ran, with a plus sign where files of `lib` differ from it."""
 
     def git(*words: str) -> str:
