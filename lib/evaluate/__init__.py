@@ -7,7 +7,7 @@ image by image.
 
 from lib.evaluate.axes import AXES
 from lib.evaluate.data import open_data
-from lib.evaluate.door import BUDGET, Evaluation, evaluate
+from lib.evaluate.door import BUDGET, Evaluation, evaluate, from_notebook
 from lib.evaluate.encoders import untrained
 
-__all__ = ["AXES", "BUDGET", "Evaluation", "evaluate", "open_data", "untrained"]
+__all__ = ["AXES", "BUDGET", "Evaluation", "evaluate", "from_notebook", "open_data", "untrained"]

@@ -65,6 +65,6 @@ def alternatives(named: Named) -> dict[str, Named]:
     found = {OWN: named}
     for name, title in TITLES.items():
         mean, std = NORMALISATIONS[name]
-        if not np.allclose((*mean, *std), (*own.mean, *own.std), atol=1e-3):
+        if not np.allclose((*mean, *std), (*own.mean, *own.std), atol=5e-3):
             found[title] = normalised_by(named, mean, std)
     return found

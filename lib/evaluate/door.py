@@ -14,7 +14,7 @@ import torch
 
 import lib
 from lib import files
-from lib.errors import BadInput
+from lib.errors import BadInput, one_of
 from lib.evaluate.axes import HEAD, PROBE, Case, Rung, chosen_axes
 from lib.evaluate.compute import Measured, measure_all
 from lib.evaluate.data import Data, all_for_tests, device, open_data
@@ -26,6 +26,7 @@ from lib.models.named import Named
 from lib.progress import bars
 from lib.runs import store
 from lib.runs.engine import commit, device_name
+from lib.runs.study import plain_values
 
 SCHEMA = 1  # of a record
 BUDGET = 30.0  # minutes
@@ -84,6 +85,35 @@ def evaluate(
     from lib.evaluate.report import write  # which draws: whoever wants rows alone needs nothing to draw with
 
     return write(made, Path(out))
+
+
+PARAMETERS = ("encoder", "data", "axes", "budget", "out")
+
+
+def from_notebook(namespace: dict) -> Evaluation:
+    """`evaluate` with the global names of a notebook, whose plain values are its parameters; an unknown one is refused.
+
+    `encoder` and `axes` may be lists, or texts of them, as papermill's `-p` hands them over.
+    """
+    given = plain_values(namespace)
+    for name in given:
+        one_of(name, PARAMETERS, "parameter")
+    encoders, axes = (listed(given[name], name) for name in ("encoder", "axes"))
+    return evaluate(encoders or [], given["data"], axes, given["budget"], given.get("out"))
+
+
+def listed(value: object, what: str) -> list[str] | None:
+    """Names from a list, from a text of one such as '["a", "b"]', or from a name alone."""
+    if isinstance(value, str) and value.lstrip().startswith("["):
+        try:
+            value = json.loads(value)
+        except ValueError as error:
+            raise BadInput(f'{what} is a name, or a list such as ["a", "b"], not {value!r}') from error
+    if isinstance(value, str):
+        value = value.split(",") if what == "axes" else [value]
+    if value is not None and not (isinstance(value, list) and all(isinstance(name, str) for name in value)):
+        raise BadInput(f'{what} is a name, or a list such as ["a", "b"], not {value!r}')
+    return value if value is None else [name.strip() for name in value]
 
 
 def _case(encoders: str | Named | Sequence[str | Named], name: str) -> tuple[list[Opened], Data, Case]:

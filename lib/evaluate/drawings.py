@@ -86,7 +86,7 @@ def _along_severity(rows: pd.DataFrame) -> Figure | None:
     legend_above(drawing, {titled(found)[key]: look for key, look in looks(found).items()}, 2)
     table = pd.concat(data)
     return Figure(
-        drawing, "corruption-severity",
+        drawing, "door-severity",
         "Error along severity, 0 being untouched images: the mean over the 15 corruptions of the benchmark, and over "
         "each of its groups. Bands: 95 % intervals over test images.",
         f"Line charts of error against severity, one for all corruptions and one for each of {_and(GROUPS)}. "
@@ -110,7 +110,7 @@ def _by_corruption(rows: pd.DataFrame) -> Figure:
     errors = rows[(rows["metric"] == "error") & rows["level_unit"].str.startswith(MEAN)]
     errors = errors[~errors["shift"].isin((ALL, *GROUPS))]
     return _dotted(
-        errors, "shift", "by-corruption", "error (%)", "Mean error of each corruption over its severities",
+        errors, "shift", "corruptions", "error (%)", "Mean error of each corruption over its severities",
     )  # fmt: skip
 
 
@@ -133,7 +133,7 @@ def _dotted(
     axes.set(xlabel=unit)
     legend_above(drawing, {titled(found)[key]: look for key, look in looks(found).items()}, 2)
     return Figure(
-        drawing, name, f"{words}. Bars: 95 % intervals over test images.",
+        drawing, f"door-{name}", f"{words}. Bars: 95 % intervals over test images.",
         f"Dot chart. {words}, in {unit}. {_extremes(rows, column, found)}", _data(rows, column),
     )  # fmt: skip
 
@@ -187,7 +187,7 @@ def _adversarial(rows: pd.DataFrame) -> list[Figure | None]:
                     for line in ends.itertuples())  # fmt: skip
     return [
         Figure(
-            drawing, "adversarial", "Accuracy under PGD, by the largest change of a pixel that the adversary may make; "
+            drawing, "door-adversarial", "Accuracy under PGD, by the largest change of a pixel that an adversary may make; "
             "0 is no adversary. Bands: 95 % intervals over test images.",
             f"Line chart of accuracy under PGD from no change to {levels[-1]:g}/255. {told}", pd.concat(data),
         )

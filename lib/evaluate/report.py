@@ -11,10 +11,11 @@ import pandas as pd
 from lib import files
 from lib.evaluate import page
 from lib.evaluate.axes import AXES
+from lib.evaluate.check import OWN
 from lib.evaluate.data import Data
 from lib.evaluate.door import Evaluation
 from lib.evaluate.drawings import draw
-from lib.evaluate.encoders import Opened
+from lib.evaluate.encoders import RANDOM, Opened
 from lib.evaluate.numbers import BASELINE, checked, comparison, conventions, overview, with_intervals
 from lib.evaluate.plan import CHECK, CLEAN, CORRUPTION
 from lib.evaluate.references import references
@@ -25,12 +26,13 @@ from lib.runs import store
 from lib.shifts.corruptions import SEVERITIES
 
 ROWS, RECORD, PAGE, FIGURES = "rows.csv", "record.json", "report.html", "figures"
+RANDOM_WEIGHTS = "These weights are random: a control, which shows what is had for nothing."
 TITLES = {name: axis.title for name, axis in AXES.items()}
 
 
 def write(made: Evaluation, folder: Path) -> Evaluation:
     """Write the folder of an evaluation, which then names it. Raises BadInput where it cannot be written."""
-    figures = {axis: draw(axis, made.rows[made.rows["axis"] == axis]) for axis in made.rungs}
+    figures = drawn_of(made)
     for drawn in figures.values():
         for figure in drawn:
             picture = figure.picture()
@@ -39,6 +41,11 @@ def write(made: Evaluation, folder: Path) -> Evaluation:
     files.write_text(folder / RECORD, json.dumps(made.record, indent=1))
     files.write_text(folder / PAGE, report(made, figures))
     return replace(made, folder=folder)
+
+
+def drawn_of(made: Evaluation) -> dict[str, list[Figure]]:
+    """The figures of each axis."""
+    return {axis: draw(axis, made.rows[made.rows["axis"] == axis]) for axis in made.rungs}
 
 
 def report(made: Evaluation, figures: dict[str, list[Figure]]) -> str:
@@ -70,17 +77,32 @@ def _head(made: Evaluation, title: str) -> list[str]:
             "scope",
         ),
     ]
-    if all("random weights" in own.named.source or own.name.startswith("random:") for own in made.opened):
-        parts.append(
-            page.note("These weights are random: this report shows how one looks, and what is had for nothing.", True)
-        )
+    if _random(made):
+        parts.append(page.note(RANDOM_WEIGHTS, warning=True))
     return parts
+
+
+def told(made: Evaluation) -> str:
+    """What was asked of what, in a paragraph of Markdown."""
+    names = ", ".join(f"`{name}`" for name in made.encoders)
+    measured = made.record["measured"][CLEAN]
+    words = f"Here: {names} on {made.data.name}, {measured}; measured in {_minutes(made.record['seconds'])}."
+    return words + (f" **{RANDOM_WEIGHTS}**" if _random(made) else "")
+
+
+def _random(made: Evaluation) -> bool:
+    return all(own.name.startswith(RANDOM) or "random weights" in own.named.source for own in made.opened)
+
+
+def overview_of(made: Evaluation) -> pd.DataFrame:
+    """A line an axis and number, a column an encoder."""
+    return overview(made.rows, TITLES)
 
 
 def _overview(made: Evaluation) -> list[str]:
     return [
         page.heading("At a glance", "overview"),
-        page.table(overview(made.rows, TITLES)),
+        page.table(overview_of(made)),
         page.paragraph(
             "In brackets: 95 % intervals over test images. The encoder's weights and the probe are as they are, so "
             "nothing else varies; another draw of training images would give another probe.",
@@ -201,12 +223,31 @@ def _references(made: Evaluation) -> list[str]:
     return parts
 
 
-def _left_out(made: Evaluation) -> list[str]:
+def checks_of(made: Evaluation) -> pd.DataFrame:
+    """A line for each normalisation of each encoder: its accuracy, and by how much it differs from the source's own."""
+    lines = []
+    for name in made.encoders:
+        found = checked(made.rows, name)
+        if found is not None:
+            lines.append({"encoder": name, "normalisation": OWN, "accuracy (%)": str(found.own), "difference": ""})
+            lines += [
+                {"encoder": name, "normalisation": title, "accuracy (%)": str(interval), "difference": str(gap)}
+                for (title, interval), gap in zip(found.others.items(), found.gaps.values(), strict=True)
+            ]
+    return pd.DataFrame(lines)
+
+
+def left_out(made: Evaluation) -> list[str]:
+    """What a report does not hold, a sentence each with its reason."""
     lines = [f"{TITLES.get(axis, axis)}: {reason}." for axis, reason in made.left_out.items()]
     lines += [f"{TITLES[axis]}: not asked for." for axis in AXES if axis not in made.record["axes"]]
     if made.case.probe:
         lines.append(f"The probe: {made.case.probe}.")
-    lines += [f"The head of {own.name}: {own.headless}." for own in made.opened if own.headless]
+    return lines + [f"The head of {own.name}: {own.headless}." for own in made.opened if own.headless]
+
+
+def _left_out(made: Evaluation) -> list[str]:
+    lines = left_out(made)
     return [page.heading("Left out", "left-out"), page.bullets(lines) if lines else page.paragraph("Nothing.")]
 
 
