@@ -187,8 +187,9 @@ def _adversarial(rows: pd.DataFrame) -> list[Figure | None]:
                     for line in ends.itertuples())  # fmt: skip
     return [
         Figure(
-            drawing, "door-adversarial", "Accuracy under PGD, by the largest change of a pixel that an adversary may make; "
-            "0 is no adversary. Bands: 95 % intervals over test images.",
+            drawing, "door-adversarial",
+            "Accuracy under PGD, by the largest change of a pixel that the adversary may make; 0 is no adversary. Bands: "
+            "95 % intervals over test images.",
             f"Line chart of accuracy under PGD from no change to {levels[-1]:g}/255. {told}", pd.concat(data),
         )
     ]  # fmt: skip
