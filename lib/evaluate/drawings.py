@@ -188,8 +188,8 @@ def _adversarial(rows: pd.DataFrame) -> list[Figure | None]:
     return [
         Figure(
             drawing, "door-adversarial",
-            "Accuracy under PGD, by the largest change of a pixel that the adversary may make; 0 is no adversary. Bands: "
-            "95 % intervals over test images.",
+            "Accuracy under PGD, by the largest change of a pixel that the adversary may make; 0 is no adversary. "
+            "Bands: 95 % intervals over test images.",
             f"Line chart of accuracy under PGD from no change to {levels[-1]:g}/255. {told}", pd.concat(data),
         )
     ]  # fmt: skip

@@ -14,9 +14,9 @@ from lib.measures import Accuracy
 from lib.measures.head_accuracy import HeadAccuracy
 from lib.measures.knn import NEIGHBOURS
 
-TRAIN = (200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
-TESTS = (200, 500, 1_000, 2_000, 5_000, 10_000, 50_000)
-CHECKED = (100, 250, 500)  # images to train on, of the check of the normalisation
+TRAIN = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 20_000, 50_000, 100_000)
+TESTS = (100, 200, 500, 1_000, 2_000, 5_000, 10_000, 50_000)
+CHECKED = (40, 100, 250, 500)  # images to train on, of the check of the normalisation
 CLEAN_SHARE = 0.35  # of a budget, at most, for features of untouched images and the probe
 STEPS = 7 * 900  # of a fit of the probe, over all decays
 STEP_SECONDS, STEP_FLOPS = 3e-4, 6  # of a step whatever it is of; and for each training image, feature and class
