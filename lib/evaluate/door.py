@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,7 +19,7 @@ from lib.evaluate.axes import HEAD, PROBE, Case, Rung, chosen_axes
 from lib.evaluate.compute import Measured, measure_all
 from lib.evaluate.data import Data, all_for_tests, device, open_data
 from lib.evaluate.encoders import Opened, open_all
-from lib.evaluate.plan import Costs, Plan, case_of, make_plan, tasks_of
+from lib.evaluate.plan import Costs, Plan, affordable, case_of, make_plan, tasks_of
 from lib.evaluate.subject import checksum, key_of
 from lib.inputs import real
 from lib.models.named import Named
@@ -76,6 +76,7 @@ def evaluate(
     with bars(progress):
         opened, found, case = _case(encoders, data)
         plan = _plan(opened, case, wanted, seconds)
+        case = replace(case, readers=(HEAD,), probe=plan.probe) if plan.probe else case
         rungs = tasks_of(case, plan)
         measured = measure_all(opened, found, plan, rungs, seconds, progress)
     record = _record(opened, found, plan, rungs, measured, wanted, budget)
@@ -124,7 +125,7 @@ def _case(encoders: str | Named | Sequence[str | Named], name: str) -> tuple[lis
     if data.unfit and not headed:
         reasons = next(own.headless for own in opened if own.columns is None)
         raise BadInput(f"{data.name} cannot be evaluated: {data.unfit}; and {reasons}")
-    if data.unfit:
+    if data.unfit and data.sizes["train"]:
         data = all_for_tests(data)
     readers = (*(() if data.unfit else (PROBE,)), *((HEAD,) if headed else ()))
     side = max(own.named.preprocessing.size for own in opened)
@@ -139,7 +140,7 @@ def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: fl
     if path.exists():
         return Plan.from_dict(store.read_json(path))  # type: ignore[arg-type]
     costs = Costs(tuple(own.seconds for own in opened), tuple(own.named.encoder.features for own in opened))
-    plan = make_plan(case, axes, seconds, costs)
+    plan = make_plan(affordable(case, seconds, costs), axes, seconds, costs)
     files.write_text(path, json.dumps(plan.to_dict(), indent=1))
     return plan
 

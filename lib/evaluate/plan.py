@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 
 from lib.errors import BadInput
 from lib.evaluate.axes import AXES, HEAD, PROBE, Case, Offer, Rung, Task
@@ -43,6 +43,7 @@ class Plan:
     rungs: Mapping[str, int]
     left_out: Mapping[str, str] = field(default_factory=dict)
     seconds: float = 0.0  # that it was estimated to take
+    probe: str = ""  # why there is none
 
     def to_dict(self) -> dict:
         return asdict(self)
@@ -86,7 +87,24 @@ def make_plan(case: Case, axes: Sequence[str], seconds: float, costs: Costs) -> 
     if CALIBRATION in axes and CALIBRATION not in alone:
         for found in (rungs, left_out):
             found |= {CALIBRATION: found[CORRUPTION]} if CORRUPTION in found else {}
-    return Plan(sizes, checked, rungs, left_out, total)
+    return Plan(sizes, checked, rungs, left_out, total, case.probe)
+
+
+def affordable(case: Case, seconds: float, costs: Costs) -> Case:
+    """The case without a probe, where a head reads the features and a probe would take the budget of everything else.
+
+    A fit takes as long as its images, features and classes are many: minutes for a thousand classes.
+    """
+    if case.probe or HEAD not in case.readers:
+        return case
+    taken = clean_seconds(case, *smallest(case), costs)
+    if taken <= CLEAN_SHARE * seconds:
+        return case
+    words = (
+        f"the smallest takes about {taken / 60:.2g} minutes for {len(case.data.classes):,} classes, too much of a "
+        f"budget of {seconds / 60:.3g}; the head is asked alone"
+    )
+    return replace(case, readers=(HEAD,), probe=words)
 
 
 def tasks_of(case: Case, plan: Plan) -> dict[str, Rung]:

@@ -172,7 +172,8 @@ class OfHead(Subject):
     """The same encoder read by its own head, as it is: its logits are the features, and nothing is fitted.
 
     `columns` (C,) are the outputs for the data's classes. All outputs compete, so that an answer which is none of the
-    data's classes is wrong: they come first in the probe's scores, and the others after them.
+    data's classes is wrong: they come first in the probe's scores, and the others after them; unless a classifier
+    chooses among the data's classes (`Data.among`).
     """
 
     named = False
@@ -184,11 +185,12 @@ class OfHead(Subject):
         with torch.no_grad():
             outputs = head(torch.zeros(1, body.encoder.features, device=body.device)).shape[1]
         self.encoder.features = outputs
-        chosen = torch.zeros(outputs, dtype=torch.bool, device=body.device)
-        chosen[self.columns] = True
-        order = torch.cat([self.columns, (~chosen).nonzero()[:, 0]])
+        others = torch.ones(outputs, dtype=torch.bool, device=body.device)
+        others[self.columns] = False
+        order = self.columns if body.data.among else torch.cat([self.columns, others.nonzero()[:, 0]])
         zeros = torch.zeros(outputs, device=body.device)
-        self.probe = Probe(zeros, zeros + 1, torch.eye(outputs, device=body.device)[order], zeros, 0.0, 0.0)
+        chosen = torch.eye(outputs, device=body.device)[order]
+        self.probe = Probe(zeros, zeros + 1, chosen, zeros[: len(order)], 0.0, 0.0)
 
     @property
     def classes(self) -> tuple[str, ...]:

@@ -61,10 +61,14 @@ class Folder:
 
     def all_for_tests(self) -> Folder:
         """The same images, all of them for tests: for a classifier that needs no training."""
-        none = torch.empty(0, dtype=torch.int64)
-        every = places_of("test", self.labels, torch.ones(len(self.files), dtype=torch.bool))
-        splits = {"train": none, "validation": none, "test": every}
-        return Folder(self.files, self.labels, splits, self.classes, f"{self.checksum} (all for tests)", self.source)
+        checksum = f"{self.checksum} (all for tests)"
+        return Folder(self.files, self.labels, _tests_alone(self.labels), self.classes, checksum, self.source)
+
+
+def _tests_alone(labels: Tensor) -> dict[str, Tensor]:
+    """Splits of which only that for tests has images."""
+    every = places_of("test", labels, torch.ones(len(labels), dtype=torch.bool))
+    return {split: every if split == "test" else every[:0] for split in SPLITS}
 
 
 def open_folder(folder: Path) -> Folder:
@@ -76,11 +80,22 @@ def open_folder(folder: Path) -> Folder:
     tell_others(found.others, folder.name)
     test, validation = divided(found.labels, found.parts, found.roots)
     splits = {split: places_of(split, found.labels, test, validation) for split in SPLITS}
-    digest = hashlib.sha256(found.labels.numpy().tobytes() + "".join(found.parts).encode())
-    for part in _in_parallel(_digest, found.files):
-        digest.update(part)
+    checksum = _checksum(found.files, found.labels.numpy().tobytes() + "".join(found.parts).encode())
     source = f"{folder.name} (folder of {len(found.files):,} images)"
-    return Folder(tuple(found.files), found.labels, splits, found.classes, digest.hexdigest(), source)
+    return Folder(tuple(found.files), found.labels, splits, found.classes, checksum, source)
+
+
+def tests_alone(files: Sequence[Path], labels: Tensor, classes: tuple[str, ...], source: str) -> Folder:
+    """Files (N) and their labels (N,) as a set that is for tests alone, such as a variant of ImageNet."""
+    checksum = _checksum(files, labels.numpy().tobytes())
+    return Folder(tuple(files), labels, _tests_alone(labels), classes, checksum, source)
+
+
+def _checksum(files: Sequence[Path], start: bytes) -> str:
+    digest = hashlib.sha256(start)
+    for part in _in_parallel(_digest, files):
+        digest.update(part)
+    return digest.hexdigest()
 
 
 def batches(
