@@ -24,11 +24,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", required=True, help="a built-in set, or a folder of classes")
     parser.add_argument("--axes", help=f"some of {', '.join(AXES)}; all that fit unless given")
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="MINUTES", help=f"{BUDGET:g} unless given")
+    parser.add_argument("--shifts", nargs="+", default=(), metavar="DATA", help="folders of the same classes elsewhere")
     parser.add_argument("--out", metavar="FOLDER", help="where the report goes; report-ENCODER-DATA unless given")
     asked = parser.parse_args(arguments)
     out = Path(asked.out) if asked.out else Path(folder_name(asked.encoder, asked.data))
     try:
-        made = evaluate(asked.encoder, asked.data, asked.axes, asked.budget, out)
+        made = evaluate(asked.encoder, asked.data, asked.axes, asked.budget, out, shifts=asked.shifts)
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

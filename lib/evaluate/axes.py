@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from lib.errors import one_of
 from lib.evaluate.data import Data
+from lib.evaluate.elsewhere import Elsewhere
 from lib.evaluate.subject import GRADIENT
 from lib.images.sources import CIFAR10_CLASSES
 from lib.measures import (
@@ -31,6 +32,7 @@ from lib.shifts.transforms import TRANSFORMS
 
 PROBE, HEAD = "probe", "head"  # who reads the features
 CORRUPTION_SECONDS = 2.5e-7  # of a processor, for each pixel of an image that is corrupted
+READ_SECONDS = 0.01  # of an image's file
 LARGE = 64  # px: above, pixels are so many that smaller changes of each suffice to fool
 NATURAL_IMAGES = {"cifar10-shift": 4_439, "cifar10.1": 2_000, "stl10": 7_200}
 
@@ -45,6 +47,7 @@ class Case:
     readers: tuple[str, ...]
     differentiable: bool
     probe: str = ""  # why there is no probe
+    others: tuple[Data, ...] = ()  # the same classes elsewhere, all for tests
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,11 @@ def corruption(case: Case) -> Offer:
 
 
 def natural(case: Case) -> Offer:
+    if case.others:
+        return _elsewhere(case)
     if case.data.classes != CIFAR10_CLASSES:
-        return Offer(reason="no other photographs of these classes are known; those that are have CIFAR-10's classes")
+        words = "no other photographs of these classes are known; name folders of them by --shifts"
+        return Offer(reason=words)
     here = tuple(name for name in NATURAL_IMAGES if name in available())
     if not here:
         return Offer(reason=f"none of {', '.join(NATURAL_IMAGES)} is on this machine, and nothing is downloaded")
@@ -111,6 +117,17 @@ def natural(case: Case) -> Offer:
         named = ", ".join(name for name in measure.sets if name in here)
         tasks = tuple(Task(reader, measure) for reader in case.readers)
         rungs.append(Rung(tasks, images * len(tasks), f"{named}: {images:,} images"))
+    return Offer(tuple(rungs))
+
+
+def _elsewhere(case: Case) -> Offer:
+    rungs, largest = [], max(own.sizes["test"] for own in case.others)
+    for (images,) in _within([(count,) for count in (100, 250, 500, 1_000, 2_000, 5_000, 50_000)], largest):
+        measure = Elsewhere(case.others, images)
+        shown = sum(min(images, own.sizes["test"]) for own in case.others)
+        tasks = tuple(Task(reader, measure) for reader in case.readers)
+        words = f"{', '.join(own.name for own in case.others)}: {shown:,} images"
+        rungs.append(Rung(tasks, shown * len(tasks), words, shown * READ_SECONDS))
     return Offer(tuple(rungs))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from torch import Tensor
 
-from lib.evaluate.subject import Outside, Seen
+from lib.evaluate.subject import OfHead, Outside, Seen
 from lib.measures import fit_probe, probe
 from lib.measures.features import extract
 from lib.measures.rows import as_rows, row
@@ -37,10 +37,11 @@ class NormalisationCheck:
         return f"normalisation_check(images={self.images}, reader={self.reader})#{PROTOCOL}"
 
     @own_precision
-    def rows(self, subject: Outside) -> pd.DataFrame:
+    def rows(self, subject: Outside | OfHead) -> pd.DataFrame:
+        whole = subject.body if isinstance(subject, OfHead) else subject
         return as_rows(
-            row(title, METRIC, self._right(subject, named), subset="" if title == OWN else "alternative")
-            for title, named in alternatives(subject.outside).items()
+            row(title, METRIC, self._right(whole, named), subset="" if title == OWN else "alternative")
+            for title, named in alternatives(whole.outside).items()
         )
 
     def _right(self, subject: Outside, named: Named) -> np.ndarray:

@@ -80,6 +80,8 @@ def of_variant(name: str, folder: str | None) -> Data:
 
 def all_for_tests(data: Data) -> Data:
     """The folder with every image in the test split, for a classifier that is asked as it is."""
+    if data.folder is None:
+        return data
     folder = data.folder.all_for_tests()
     sizes = {split: folder.size(split) for split in SPLITS}
     return replace(data, checksum=folder.checksum, sizes=sizes, folder=folder)

@@ -17,7 +17,8 @@ from lib import files
 from lib.errors import BadInput, one_of
 from lib.evaluate.axes import HEAD, PROBE, Case, Rung, chosen_axes
 from lib.evaluate.compute import Measured, measure_all
-from lib.evaluate.data import Data, all_for_tests, device, open_data
+from lib.evaluate.data import TESTED, Data, all_for_tests, device, open_data
+from lib.evaluate.elsewhere import check_shared
 from lib.evaluate.encoders import Opened, open_all
 from lib.evaluate.plan import Costs, Plan, affordable, case_of, make_plan, tasks_of
 from lib.evaluate.subject import checksum, key_of
@@ -27,6 +28,8 @@ from lib.progress import bars
 from lib.runs import store
 from lib.runs.engine import commit, device_name
 from lib.runs.study import plain_values
+from lib.shifts.imagenet import available
+from lib.shifts.wnids import WNIDS
 
 SCHEMA = 1  # of a record
 BUDGET = 30.0  # minutes
@@ -64,17 +67,19 @@ def evaluate(
     budget: float = BUDGET,
     out: str | Path | None = None,
     progress: bool = True,
+    shifts: str | Sequence[str] = (),
 ) -> Evaluation:
     """Measure frozen `encoders`, by name or as `lib.models.named.Named`, on `data`, and write a report to `out`.
 
     `axes` are names of `lib.evaluate.axes.AXES` (None: all that fit), `budget` is in minutes. What is in the store is
-    read: the same call goes on where another stopped. Several encoders are compared, each with the first. Raises
-    BadInput, one sentence, where nothing can be measured; an axis that cannot be is left out, with its reason.
+    read: the same call goes on where another stopped. Several encoders are compared, each with the first. `shifts` are
+    folders, or variants of ImageNet, with the same classes elsewhere, for the natural shift. Raises BadInput, one
+    sentence, where nothing can be measured; an axis that cannot be is left out, with its reason.
     """
     wanted = chosen_axes(axes)
     seconds = 60 * real(budget, "a budget, in minutes,", 0)
     with bars(progress):
-        opened, found, case = _case(encoders, data)
+        opened, found, case = _case(encoders, data, [shifts] if isinstance(shifts, str) else shifts)
         plan = _plan(opened, case, wanted, seconds)
         case = replace(case, readers=(HEAD,), probe=plan.probe) if plan.probe else case
         rungs = tasks_of(case, plan)
@@ -88,7 +93,7 @@ def evaluate(
     return write(made, Path(out))
 
 
-PARAMETERS = ("encoder", "data", "axes", "budget", "out")
+PARAMETERS = ("encoder", "data", "axes", "budget", "out", "shifts")
 
 
 def from_notebook(namespace: dict) -> Evaluation:
@@ -99,8 +104,8 @@ def from_notebook(namespace: dict) -> Evaluation:
     given = plain_values(namespace)
     for name in given:
         one_of(name, PARAMETERS, "parameter")
-    encoders, axes = (listed(given[name], name) for name in ("encoder", "axes"))
-    return evaluate(encoders or [], given["data"], axes, given["budget"], given.get("out"))
+    encoders, axes, shifts = (listed(given.get(name), name) for name in ("encoder", "axes", "shifts"))
+    return evaluate(encoders or [], given["data"], axes, given["budget"], given.get("out"), shifts=shifts or ())
 
 
 def listed(value: object, what: str) -> list[str] | None:
@@ -117,7 +122,9 @@ def listed(value: object, what: str) -> list[str] | None:
     return value if value is None else [name.strip() for name in value]
 
 
-def _case(encoders: str | Named | Sequence[str | Named], name: str) -> tuple[list[Opened], Data, Case]:
+def _case(
+    encoders: str | Named | Sequence[str | Named], name: str, shifts: Sequence[str]
+) -> tuple[list[Opened], Data, Case]:
     """What all encoders can be asked. Raises BadInput where there is neither a probe nor a head to read them by."""
     data, where = open_data(name), device()
     opened = open_all(encoders, data, where)
@@ -130,12 +137,22 @@ def _case(encoders: str | Named | Sequence[str | Named], name: str) -> tuple[lis
     readers = (*(() if data.unfit else (PROBE,)), *((HEAD,) if headed else ()))
     side = max(own.named.preprocessing.size for own in opened)
     differentiable = all(own.named.differentiable for own in opened)
-    return opened, data, case_of(data, side, readers, differentiable, data.unfit)
+    return opened, data, case_of(data, side, readers, differentiable, _elsewhere(data, shifts))
+
+
+def _elsewhere(data: Data, shifts: Sequence[str]) -> tuple[Data, ...]:
+    """Where else the classes are: as named, or the variants of ImageNet that are here for data of its classes."""
+    if not shifts and data.folder is not None and set(data.classes) <= set(WNIDS):
+        shifts = [variant for variant in available(data.classes) if variant in TESTED]
+    others = tuple(all_for_tests(open_data(shift)) for shift in shifts)
+    check_shared(data, others)
+    return others
 
 
 def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: float) -> Plan:
     """The plan of the same question asked before, whatever the clock says now; else a new one, which is kept."""
     question = [checksum(own.named) for own in opened], [str(own.named.preprocessing) for own in opened]
+    question += ([own.checksum for own in case.others],)
     path = store.folder(key_of("plan", question, case.data.checksum, axes, seconds, list(case.readers))) / "plan.json"
     if path.exists():
         return Plan.from_dict(store.read_json(path))  # type: ignore[arg-type]

@@ -72,9 +72,10 @@ def _along_severity(rows: pd.DataFrame) -> Figure | None:
     if len(levels) < 2:
         return None
     panels, found = (ALL, *GROUPS), systems(errors)
-    drawing, axes = plt.subplots(1, len(panels), figsize=(11, 3.2), sharey=True, layout="constrained")
+    drawing, axes = plt.subplots(2, 3, figsize=(7.5, 5), sharey=True, layout="constrained")
     data = []
-    for place, shift in zip(axes, panels, strict=True):
+    axes.flat[-1].set_axis_off()
+    for place, shift in zip(axes.flat, panels, strict=False):
         place.set(title=shift, xlabel="severity", xticks=[0, *levels])
         for (name, reader), look in looks(found).items():
             own = errors[(errors["encoder"] == name) & (errors["reader"] == reader)]
@@ -82,7 +83,8 @@ def _along_severity(rows: pd.DataFrame) -> Figure | None:
             place.plot(own["level"], own["value"], markersize=5, **look)
             place.fill_between(own["level"], own["low"], own["high"], color=look["color"], alpha=0.15, linewidth=0)
             data.append(_data(own.assign(group=shift), "group", "level"))
-    axes[0].set(ylabel="error (%)")
+    for first in axes[:, 0]:
+        first.set(ylabel="error (%)")
     legend_above(drawing, {titled(found)[key]: look for key, look in looks(found).items()}, 2)
     table = pd.concat(data)
     return Figure(

@@ -119,7 +119,7 @@ def tasks_of(case: Case, plan: Plan) -> dict[str, Rung]:
     check = NormalisationCheck(plan.checked, HEAD if HEAD in case.readers else PROBE)
     found = {
         CLEAN: Rung(tuple(clean), images, _clean_words(plan.sizes)),
-        CHECK: Rung((Task(PROBE, check),), _check_forwards(plan.checked), f"{plan.checked:,} images"),
+        CHECK: Rung((Task(check.reader, check),), _check_forwards(plan.checked), f"{plan.checked:,} images"),
     }
     for axis in AXES:
         if axis in plan.rungs:
@@ -216,7 +216,10 @@ def _named(costs: Costs) -> str:
     return f"{'this encoder' if count == 1 else f'these {count} encoders'} on this machine"
 
 
-def case_of(data: Data, side: int, readers: tuple[str, ...], differentiable: bool, probe: str) -> Case:
+def case_of(
+    data: Data, side: int, readers: tuple[str, ...], differentiable: bool, others: tuple[Data, ...] = ()
+) -> Case:
     """The case of encoders whose largest images have `side` px."""
     side = data.side or side
-    return Case(data, side, min(data.sizes["test"], most_pixels(data, side)), readers, differentiable, probe)
+    tests = min(data.sizes["test"], most_pixels(data, side))
+    return Case(data, side, tests, readers, differentiable, data.unfit, others)

@@ -188,8 +188,7 @@ class Tags(HTMLParser):
 
 
 def test_a_report_is_one_page_with_every_name_escaped(photographs, tmp_path):
-    axes = ["corruption", "invariance", "adversarial"]
-    made = evaluate([LAYOUT, COLOUR], str(photographs), axes, MINUTES, tmp_path / "out", progress=False)
+    made = evaluate([LAYOUT, COLOUR], str(photographs), AXES[:2], MINUTES, tmp_path / "out", progress=False)
     text = (tmp_path / "out" / "report.html").read_text()
     page = Tags(text)
     allowed = (
@@ -289,7 +288,7 @@ class Broken(Encoder):
 
 @pytest.mark.parametrize(("asked", "words"), [
     ({"axes": "corruptoin"}, "unknown axis 'corruptoin' .did you mean 'corruption'.*; allowed: corruption, natural"),
-    ({"data": "nowhere"}, "unknown data set 'nowhere'; allowed: cifar10, scenes, or a folder"),
+    ({"data": "nowhere"}, "unknown data set 'nowhere'; allowed: cifar10, scenes; or a folder"),
     ({"budget": 0.001}, "a budget of 0.001 minutes is too small: the untouched images and one axis take about"),
     ({"budget": -1}, "a budget, in minutes, is a number of at least 0, not -1"),
     ({"encoders": "resnet"}, "'resnet' is no name of an encoder"),
@@ -323,6 +322,21 @@ def test_an_axis_that_fails_is_left_out_and_nothing_is_lost(photographs, tmp_pat
     made = evaluate(COLOUR, str(photographs), ["invariance", "calibration"], MINUTES, tmp_path / "out", progress=False)
     assert made.left_out == {"invariance": "all features are dead"}
     assert "Invariance: all features are dead." in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_the_same_classes_elsewhere(photographs, tmp_path):
+    """Darker, with a class that the data lack: the error in each class, averaged, of images that are new."""
+    others = folder_of(tmp_path / "dark", pictures(7, seed=1) // 2, (*CLASSES[:2], "strange"))
+    made = evaluate(LAYOUT, str(photographs), ["natural"], MINUTES, progress=False, shifts=str(others))
+    subject = subject_of(open_encoder(LAYOUT), open_data(str(photographs)), made.plan)
+    pixels = torch.from_numpy(pictures(7, seed=1) // 2).permute(0, 3, 1, 2)
+    answers = subject.probe.predict(subject.extract(pixels))
+    expected = np.mean([(answers[7 * label : 7 * label + 7] != label).float().mean().item() for label in (0, 1)])
+    (found,) = made.rows[(made.rows["shift"] == "dark") & (made.rows["metric"] == "balanced error")]["value"]
+    assert found == pytest.approx(100 * expected, abs=1e-4)
+    with pytest.raises(BadInput, match="strangers has none of the classes of photos"):
+        strange = folder_of(tmp_path / "strangers", pictures(7), ("x", "y", "z"))
+        evaluate(LAYOUT, str(photographs), ["natural"], MINUTES, progress=False, shifts=[str(strange)])
 
 
 def test_the_command(photographs, tmp_path, capsys):

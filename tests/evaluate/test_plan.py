@@ -65,7 +65,7 @@ def test_more_minutes_are_more_images_and_severities():
 @pytest.mark.parametrize(("asked", "axis", "words"), [
     ({"differentiable": False}, "adversarial", "attacks climb gradients, and a network of this kind has none"),
     ({"probe": "there is one image a class", "readers": (HEAD,)}, "invariance", "there is one image a class"),
-    ({}, "natural", "those that are have CIFAR-10's classes"),
+    ({}, "natural", "name folders of them by --shifts"),
 ])  # fmt: skip
 def test_what_does_not_fit_is_said(asked, axis, words):
     assert words in make_plan(case(**asked), EVERY, 36_000, Costs((0.001,), (64,))).left_out[axis]
