@@ -32,6 +32,7 @@ from lib.shifts.transforms import TRANSFORMS
 
 PROBE, HEAD = "probe", "head"  # who reads the features
 CORRUPTION_SECONDS = 2.5e-7  # of a processor, for each pixel of an image that is corrupted
+TEXTURE_SECONDS = 5e-7  # of an image's texture, for each pixel and pixel of its side
 READ_SECONDS = 0.01  # of an image's file
 LARGE = 64  # px: above, pixels are so many that smaller changes of each suffice to fool
 NATURAL_IMAGES = {"cifar10-shift": 4_439, "cifar10.1": 2_000, "stl10": 7_200}
@@ -173,13 +174,13 @@ def adversarial(case: Case) -> Offer:
 
 
 def cues(case: Case) -> Offer:
-    ladder = ((50, 200), (100, 500), (250, 1_000), (500, 2_000), (2_000, 2_000))
+    ladder = ((20, 200), (50, 200), (100, 500), (250, 1_000), (500, 2_000), (2_000, 2_000))
     rungs = []
     for images, scenes in _within(ladder, case.tests):
         tasks = (*(Task(reader, CueAccuracy(images)) for reader in case.readers), Task(PROBE, ShapeBias(scenes)))
         words = f"{images:,} test images in 16 versions, {scenes:,} scenes whose shape and texture disagree"
         forwards = 16 * images * len(case.readers) + 2.5 * scenes
-        rungs.append(Rung(tasks, forwards, words, images * len(case.readers) * case.side**2 * 2e-5 + 2))
+        rungs.append(Rung(tasks, forwards, words, images * case.side**3 * TEXTURE_SECONDS + 2))
     return Offer(tuple(rungs))
 
 

@@ -108,7 +108,7 @@ def _ends(errors: pd.DataFrame, found: Sequence[tuple[str, str]], levels: Sequen
     return " ".join(told)
 
 
-def _by_corruption(rows: pd.DataFrame) -> Figure:
+def _by_corruption(rows: pd.DataFrame) -> Figure | None:
     errors = rows[(rows["metric"] == "error") & rows["level_unit"].str.startswith(MEAN)]
     errors = errors[~errors["shift"].isin((ALL, *GROUPS))]
     return _dotted(

@@ -96,6 +96,7 @@ class Outside(Subject):
         self._features: dict[str, tuple[Tensor, Tensor]] = {}
         self._pixels: dict[str, Split] = {}
         self._corrupted: dict[tuple, Tensor] = {}
+        self._textures: Tensor | None = None
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -136,8 +137,10 @@ class Outside(Subject):
         return self._corrupted[key]
 
     def textures(self, count: int) -> Tensor:
-        images = self.split("test", count).images.cpu()
-        return synthesise(images, derive(0, torch.arange(len(images)))).to(self.device)
+        if self._textures is None or len(self._textures) < count:
+            images = self.split("test", count).images.cpu()
+            self._textures = synthesise(images, derive(0, torch.arange(len(images)))).to(self.device)
+        return self._textures[:count]
 
     def features(self, split: str) -> Tensor:  # type: ignore[override]
         return self._kept(split)[0]
