@@ -14,13 +14,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from lib.models.named import NORMALISATIONS, Named, head_rows, normalised_by, open_encoder, prepared
 from lib.models.outside import read
 
 NAME = "benchmarks.efficientnet_lite:lite0"
-OTHERS = ("imagenet", "none", "byte")  # that its users might take instead; of "half" it is a hair away
+OTHERS = ("imagenet", "none", "byte")  # that its users might take instead; "half" is a hair away
 BATCH = 50
 
 
@@ -40,29 +40,31 @@ lite0.mean, lite0.std = (127 / 255,) * 3, (128 / 255,) * 3
 lite0.logits, lite0.classes = True, "imagenet"
 
 
-def hits(named: Named, files: Sequence[Path]) -> tuple[float, float]:
-    """Top-1 and top-5 accuracy of the network's own head on `files`, each in the folder of its WNID."""
-    rows = head_rows(named, [path.parent.name for path in files])
-    right = torch.zeros(2)
+def hits(named: Sequence[Named], files: Sequence[Path]) -> Tensor:
+    """Top-1 and top-5 accuracy (len(named), 2) of each one's own head on `files`, each in the folder of its WNID.
+
+    All are fed the same pixels: they differ in their normalisation alone.
+    """
+    rows = head_rows(named[0], [path.parent.name for path in files])
+    right = torch.zeros(len(named), 2)
     for start in range(0, len(files), BATCH):
-        batch = torch.stack([prepared(path, named.preprocessing) for path in files[start : start + BATCH]])
-        with torch.inference_mode():
-            ranked = named.head(named.encoder(batch.float() / 255)).topk(5).indices
-        found = ranked == rows[start : start + BATCH, None]
-        right += torch.stack([found[:, 0].sum(), found.any(dim=1).sum()])
-    top1, top5 = (right / len(files)).tolist()
-    return top1, top5
+        part = files[start : start + BATCH]
+        images = torch.stack([prepared(path, named[0].preprocessing) for path in part]).float() / 255
+        for place, each in enumerate(named):
+            with torch.inference_mode():
+                ranked = each.head(each.encoder(images)).topk(5).indices
+            found = ranked == rows[start : start + BATCH, None]
+            right[place] += torch.stack([found[:, 0].sum(), found.any(dim=1).sum()])
+    return right / len(files)
 
 
 def main(folder: str) -> None:
     files = sorted(path for path in Path(folder).glob("*/*") if path.is_file())
     named = open_encoder(NAME)
-    print(f"{named.source}\n{named.preprocessing}\n{len(files):,} photographs")
-    for label, mean, std in [("own", named.preprocessing.mean, named.preprocessing.std)] + [
-        (name, *NORMALISATIONS[name]) for name in ("half", *OTHERS)
-    ]:
-        top1, top5 = hits(normalised_by(named, mean, std), files)
-        print(f"{label:>10}: top-1 {top1:.1%}, top-5 {top5:.1%}", flush=True)
+    print(f"{named.source}\n{named.preprocessing}\n{len(files):,} photographs", flush=True)
+    others = [normalised_by(named, *NORMALISATIONS[name]) for name in OTHERS]
+    for label, (top1, top5) in zip(("own", *OTHERS), hits([named, *others], files).tolist(), strict=True):
+        print(f"{label:>10}: top-1 {top1:.1%}, top-5 {top5:.1%}")
 
 
 if __name__ == "__main__":

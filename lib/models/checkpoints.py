@@ -25,6 +25,7 @@ OUTER = re.compile(r"^((module|_orig_mod)\.)+")
 WRAPPERS = re.compile(r"^((module|_orig_mod|model|net)\.)+")
 PREPROCESSOR = "data_preprocessor."  # OpenMMLab's: mean and std of pixels in [0, 255], no part of any network
 CLASSIFIERS = ("fc.", "head.", "heads.", "linear.")  # inside the encoder, in any layout
+NAMED = 10  # keys of each kind that do not fit, in the sentence that refuses a file
 COUNTER = "num_batches_tracked"  # batch norm's; older files have none, and no feature depends on it
 
 
@@ -154,7 +155,7 @@ def load_checkpoint(
     weights.
     """
     entries = checkpoint if isinstance(checkpoint, Mapping) else read(Path(checkpoint))
-    container, weights, beside = _weights(entries)
+    container, weights, beside = weights_of(entries)
     layout = _detect(container, weights) if layout is None else one_of(layout, LAYOUTS, "layout")
     mean, std = _normalisation(encoder, layout, mean, std, weights)
 
@@ -180,7 +181,7 @@ def load_checkpoint(
         ],
     }
     if any(wrong.values()):
-        what = "; ".join(f"{some(keys)} {word}" for word, keys in wrong.items() if keys)
+        what = "; ".join(f"{some(keys, NAMED)} {word}" for word, keys in wrong.items() if keys)
         raise BadInput(
             f"the checkpoint, read in the {layout} layout, does not fit this encoder: {what}; build the encoder that "
             f"it holds, name its layout ({', '.join(LAYOUTS)}), or pass its state dict without what is unexpected"
@@ -209,7 +210,7 @@ def torchvision_names(encoder: Encoder) -> dict[str, str]:
     return {renamed(name): name for name in names}
 
 
-def _weights(entries: Mapping) -> tuple[str, dict[str, Tensor], list[str]]:
+def weights_of(entries: Mapping) -> tuple[str, dict[str, Tensor], list[str]]:
     """The entry that holds the weights ('' where they are not wrapped), its tensors, and what else there is by name."""
     container, inside, beside = "", entries, []
     while (name := next((name for name in CONTAINERS if _has_tensors(inside.get(name))), None)) is not None:

@@ -5,6 +5,7 @@
     hf:facebook/dinov2-base             a vision model of transformers, on the hub or in a local folder
     onnx:network.onnx                   a file of ONNX, without gradients
     weights.pth@resnet50_224            a file of weights in one of `lib.models.LAYOUTS`, and the encoder that it fits
+    weights.pth@timm:resnet50           a file of weights for a network of timm
     package.module:function             anybody's network
     small:simclr                        this book's own
 
@@ -58,7 +59,7 @@ def open_encoder(name: str, pretrained: bool = True) -> Named:
         return PREFIXES[prefix](replace(wish, body=body))
     if wish.body.partition("@")[0].endswith(ENDINGS):
         return open_file(wish)
-    if Path(wish.body).is_dir():
+    if wish.body and Path(wish.body).is_dir():
         return open_transformers(wish)
     if PATTERN.match(wish.body):
         return open_function(wish)

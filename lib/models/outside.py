@@ -173,8 +173,8 @@ def _outline(path: Path) -> object | None:
         return None
 
 
-def some(keys: object) -> str:
-    """A count and the first few: '5 (conv1.weight, bn1.weight, bn1.bias, ...)'."""
+def some(keys: object, most: int = 3) -> str:
+    """A count and the first few, `most` at most: '5 (conv1.weight, bn1.weight, bn1.bias, ...)'."""
     if not keys:
         return "0"
-    return f"{len(keys)} ({', '.join(map(str, list(keys)[:3]))}{', ...' if len(keys) > 3 else ''})"
+    return f"{len(keys)} ({', '.join(map(str, list(keys)[:most]))}{', ...' if len(keys) > most else ''})"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -16,15 +17,18 @@ from lib.models.imagenet import SIDE
 from lib.models.outside import read
 from lib.models.preprocessing import Preprocessing
 from lib.models.sources.asked import Asked, Named, overridden
+from lib.models.sources.of_timm import open_timm
 from lib.models.sources.wrapped import WrappedEncoder, counted, probed
 
 ENDINGS = (".pth", ".pt", ".tar", ".ckpt", ".bin", ".safetensors")
+TIMM = "timm:"
 LARGE = "_224"
 OWN_PADDING = "_solo_learn"  # the same weights fit the plain network: a variant is certain by the layout alone
 
 
 def open_file(asked: Asked) -> Named:
-    """`FILE` or `FILE@ENCODER`, one of `lib.models.ENCODERS`, which is found by the file's keys where one alone fits.
+    """`FILE` or `FILE@ENCODER`, one of `lib.models.ENCODERS`, which is found by the file's keys where one alone fits;
+    or `FILE@timm:NAME`, with the preprocessing that timm has for that name and the file's own classifier, if any.
 
     An ImageNet network is fed as its authors feed it: shorter side to 256 px, central crop of 224 px, bicubic for
     transformers and bilinear for others. One of small images is fed 32 px.
@@ -34,6 +38,8 @@ def open_file(asked: Asked) -> Named:
     if not path.is_file():
         raise BadInput(f"there is no file {path}")
     entries = read(path)
+    if chosen.startswith(TIMM):
+        return open_timm(replace(asked, body=chosen.removeprefix(TIMM)), entries)
     if not chosen:
         chosen = _recognised(path, entries)
     encoder = build_encoder(one_of(chosen, ENCODERS, "encoder"))

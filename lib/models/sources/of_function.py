@@ -22,6 +22,7 @@ from collections.abc import Callable
 from torch import nn
 
 from lib.errors import BadInput
+from lib.inputs import told
 from lib.models.encoder import Encoder
 from lib.models.sources.asked import Asked, Named, known, stated, stated_classes, yes_no
 from lib.models.sources.wrapped import WrappedEncoder, counted, probed, separated
@@ -71,13 +72,13 @@ def _found(asked: Asked) -> Callable | nn.Module:
 
 def _called(function: object, name: str) -> nn.Module:
     if not callable(function):
-        raise BadInput(f"{name} is a {type(function).__name__}; name an nn.Module or a function that returns one")
+        raise BadInput(f"{name} is {told(function)}; name an nn.Module or a function that returns one")
     try:
         network = function()
     except TypeError as error:
         raise BadInput(f"{name} is called without arguments, which fails ({error})") from error
     if not isinstance(network, nn.Module):
-        raise BadInput(f"{name} returns a {type(network).__name__}; it returns an nn.Module of images to features")
+        raise BadInput(f"{name} returns {told(network)}; it returns an nn.Module of images to features")
     return network
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from pathlib import Path
+from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -23,7 +25,7 @@ class OnnxNetwork(nn.Module):
     A file whose batch has one fixed size is given that many at a time, the last filled up.
     """
 
-    def __init__(self, session: object, output: str) -> None:
+    def __init__(self, session: Any, output: str) -> None:
         super().__init__()
         self.session, self.output = session, output
         entry = session.get_inputs()[0]
@@ -80,7 +82,7 @@ def open_onnx(asked: Asked) -> Named:
     return Named(asked.name, encoder, preprocessing, head, classes, False, source)
 
 
-def _session(runtime: object, path: Path) -> object:
+def _session(runtime: ModuleType, path: Path) -> Any:
     options = runtime.SessionOptions()
     options.intra_op_num_threads = torch.get_num_threads()
     options.log_severity_level = 3
@@ -90,7 +92,7 @@ def _session(runtime: object, path: Path) -> object:
         raise BadInput(f"{path} cannot be opened by onnxruntime ({first_words(error)})") from error
 
 
-def _check_entry(session: object, path: Path) -> object:
+def _check_entry(session: Any, path: Path) -> Any:
     entries = session.get_inputs()
     entry = entries[0]
     four = len(entry.shape) == 4 and (entry.shape[1] == 3 or entry.shape[3] == 3)

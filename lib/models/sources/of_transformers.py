@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ def open_transformers(asked: Asked) -> Named:
     return Named(asked.name, encoder, preprocessing, head, classes, differentiable, source)
 
 
-def _built(transformers: ModuleType, config: object, asked: Asked) -> tuple[nn.Module, set[str]]:
+def _built(transformers: ModuleType, config: Any, asked: Asked) -> tuple[nn.Module, set[str]]:
     """The network in float32 and the keys that its file lacks; those of a pooler alone may be missing."""
     architecture = (getattr(config, "architectures", None) or [""])[0]
     auto = transformers.AutoModelForImageClassification if architecture.endswith(CLASSIFIER) else transformers.AutoModel
@@ -100,7 +101,7 @@ def _quiet(transformers: ModuleType) -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _classes(config: object) -> tuple[str, ...] | None:
+def _classes(config: Any) -> tuple[str, ...] | None:
     """The names of the classifier's outputs, in WNIDs where they are ImageNet's; None where they are numbered alone."""
     labels = tuple(str(config.id2label[index]) for index in range(config.num_labels))
     if all(label == f"LABEL_{index}" for index, label in enumerate(labels)):
@@ -108,11 +109,11 @@ def _classes(config: object) -> tuple[str, ...] | None:
     return WNIDS if len(labels) == len(WNIDS) and labels[0].startswith("tench") else labels
 
 
-def _logits(out: object) -> Tensor:
+def _logits(out: Any) -> Tensor:
     return out.logits
 
 
-def _reader(network: nn.Module, missing: set[str], side: int) -> tuple[Callable[[object], object], str]:
+def _reader(network: nn.Module, missing: set[str], side: int) -> tuple[Callable[[Any], object], str]:
     """How features are read from a headless model's output, and that in words."""
     if _gives_pooler(network, side) and not any("pooler" in key for key in missing):
         return lambda out: out.pooler_output, "features are its pooler_output"
@@ -121,7 +122,7 @@ def _reader(network: nn.Module, missing: set[str], side: int) -> tuple[Callable[
     if any(name.endswith(("cls_token", "class_embedding")) for name in names):
         return lambda out: out.last_hidden_state[:, 0], why.format("class token")
 
-    def mean(out: object) -> Tensor:
+    def mean(out: Any) -> Tensor:
         hidden = out.last_hidden_state
         return hidden.mean(dim=1) if hidden.ndim == 3 else hidden.flatten(2).mean(dim=2)
 
@@ -139,7 +140,7 @@ def _gives_pooler(network: nn.Module, side: int) -> bool:
     return getattr(out, "pooler_output", None) is not None
 
 
-def _processor(transformers: ModuleType, asked: Asked) -> object | None:
+def _processor(transformers: ModuleType, asked: Asked) -> Any:
     """The source's image processor; None where it has none and the name says all that is needed."""
     try:
         return transformers.AutoImageProcessor.from_pretrained(asked.body, trust_remote_code=False)
@@ -151,7 +152,7 @@ def _processor(transformers: ModuleType, asked: Asked) -> object | None:
         return None
 
 
-def _preprocessing(processor: object | None, asked: Asked) -> Preprocessing:
+def _preprocessing(processor: Any, asked: Asked) -> Preprocessing:
     """The image processor in numbers, checked on an image of noise against the processor itself."""
     if processor is None:
         return stated(asked, {}, "in its " + SETTINGS)
@@ -174,13 +175,13 @@ def _preprocessing(processor: object | None, asked: Asked) -> Preprocessing:
     return overridden(own, asked)
 
 
-def _side(processor: object, key: str) -> int | None:
+def _side(processor: Any, key: str) -> int | None:
     """The side of a square that an attribute names, or None."""
     value = dict(getattr(processor, key, None) or {})
     return value.get("height") if value.get("height") == value.get("width") else None
 
 
-def _normalisation(processor: object) -> tuple[tuple[float, ...], tuple[float, ...]]:
+def _normalisation(processor: Any) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and std for pixels in [0, 1], whatever the processor multiplies pixels in [0, 255] by before."""
     scale = 255 * processor.rescale_factor if getattr(processor, "do_rescale", True) else 255.0
     offset = 1.0 if getattr(processor, "rescale_offset", False) else 0.0
@@ -190,7 +191,7 @@ def _normalisation(processor: object) -> tuple[tuple[float, ...], tuple[float, .
     return tuple((m + offset) / scale for m in mean), tuple(s / scale for s in std)
 
 
-def _check(processor: object, ours: Preprocessing, name: str) -> None:
+def _check(processor: Any, ours: Preprocessing, name: str) -> None:
     """Refuse a processor that does something else than resize, crop and normalise; `ours` would feed other pixels."""
     noise = np.random.default_rng(0).integers(0, 256, (9, 11, 3), dtype=np.uint8)
     image = Image.fromarray(noise).resize((411, 333), Image.Resampling.BICUBIC)  # smooth: backends differ at edges

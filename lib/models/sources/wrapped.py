@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -106,7 +107,7 @@ def separated(encoder: WrappedEncoder) -> nn.Module:
         logits = encoder(trial_images(encoder.side))
     linear = [(name, part) for name, part in encoder.network.named_modules() if isinstance(part, nn.Linear)]
     place, head = linear[-1] if linear else ("", None)
-    if not place or head.out_features != logits.shape[1]:
+    if head is None or not place or head.out_features != logits.shape[1]:
         return nn.Identity()
     encoder.network.set_submodule(place, nn.Identity())
     try:
@@ -135,8 +136,8 @@ def opening(name: str, side: int) -> Iterator[None]:
 
 
 def first_words(error: Exception) -> str:
-    """An error's message in one line, cut where it is long."""
-    return " ".join(str(error).split())[:300] or type(error).__name__
+    """The first sentence of an error's message, cut where it is long."""
+    return re.split(r"\n|[.] |[.]$", str(error).strip())[0][:300] or type(error).__name__
 
 
 def close(ours: Tensor, theirs: Tensor) -> bool:
