@@ -14,7 +14,7 @@ import torch
 
 from lib import files, memory
 from lib.errors import BadInput
-from lib.evaluate.axes import HEAD, Rung, Task
+from lib.evaluate.axes import HEAD, PROBE, Rung, Task
 from lib.evaluate.data import Data
 from lib.evaluate.encoders import Opened
 from lib.evaluate.plan import CALIBRATION, CLEAN, CORRUPTION, Costs, Plan, price
@@ -103,7 +103,8 @@ def subject_of(
     home = home_of(identity)
     sizes = plan.sizes
     keys = {"features": home.name}
-    keys |= {reader: key_of(identity, reader, vars(sizes)) for reader in ("probe", "head")}
+    columns = None if own.columns is None else own.columns.tolist()
+    keys |= {PROBE: key_of(identity, PROBE, vars(sizes)), HEAD: key_of(identity, HEAD, vars(sizes), columns)}
     count = meter.count if meter else lambda images: None
     subject = Outside(own.named, data, sizes, precision, device, home, count)
     if own.columns is not None:

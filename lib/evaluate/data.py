@@ -75,12 +75,17 @@ def of_variant(name: str, folder: str | None) -> Data:
     own = tests_alone(found.files, labels, classes, f"{name} ({len(found.files):,} images)")
     sizes = {split: own.size(split) for split in SPLITS}
     unfit = f"{name} is for tests alone"
-    return Data(name, classes, own.checksum, own.source, sizes, None, own, unfit, name in AMONG)
+    checksum = (
+        f"{own.checksum} (among its classes)" if name in AMONG else own.checksum
+    )  # of the same files other numbers
+    return Data(name, classes, checksum, own.source, sizes, None, own, unfit, name in AMONG)
 
 
 def all_for_tests(data: Data) -> Data:
     """The folder with every image in the test split, for a classifier that is asked as it is."""
     if data.folder is None:
+        return data
+    if not data.sizes["train"] and not data.sizes["validation"]:
         return data
     folder = data.folder.all_for_tests()
     sizes = {split: folder.size(split) for split in SPLITS}

@@ -35,7 +35,7 @@ class Folder:
     """The files (N) of a folder of classes, with int64 `labels` (N,), and the places of each split in them, in order.
 
     The splits are those that `lib.images.load` makes of the same folder. `checksum` is that of all files' bytes, their
-    labels and their splits; `source` says in words what the images are.
+    labels, their classes' names and their splits; `source` says in words what the images are.
     """
 
     files: tuple[Path, ...]
@@ -80,19 +80,19 @@ def open_folder(folder: Path) -> Folder:
     tell_others(found.others, folder.name)
     test, validation = divided(found.labels, found.parts, found.roots)
     splits = {split: places_of(split, found.labels, test, validation) for split in SPLITS}
-    checksum = _checksum(found.files, found.labels.numpy().tobytes() + "".join(found.parts).encode())
+    checksum = _checksum(found.files, found.labels, found.classes, "".join(found.parts))
     source = f"{folder.name} (folder of {len(found.files):,} images)"
     return Folder(tuple(found.files), found.labels, splits, found.classes, checksum, source)
 
 
 def tests_alone(files: Sequence[Path], labels: Tensor, classes: tuple[str, ...], source: str) -> Folder:
     """Files (N) and their labels (N,) as a set that is for tests alone, such as a variant of ImageNet."""
-    checksum = _checksum(files, labels.numpy().tobytes())
+    checksum = _checksum(files, labels, classes)
     return Folder(tuple(files), labels, _tests_alone(labels), classes, checksum, source)
 
 
-def _checksum(files: Sequence[Path], start: bytes) -> str:
-    digest = hashlib.sha256(start)
+def _checksum(files: Sequence[Path], labels: Tensor, classes: Sequence[str], parts: str = "") -> str:
+    digest = hashlib.sha256(labels.numpy().tobytes() + "\n".join((parts, *classes)).encode(errors="replace"))
     for part in _in_parallel(_digest, files):
         digest.update(part)
     return digest.hexdigest()

@@ -3,6 +3,8 @@
 import torch
 from torch import nn
 
+from lib.shifts.wnids import WNIDS
+
 
 class Layout(nn.Module):
     """The mean colour of each of 4 x 4 parts of an image: 48 features, of which a probe reads where colours are."""
@@ -33,7 +35,16 @@ def classifier():
     return nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten(), head)
 
 
-for function in (layout, colour, classifier):
-    function.size, function.normalisation, function.logits = 24, "half", function is classifier
-layout.resize = colour.resize = classifier.resize = 24
+def of_imagenet():
+    """The same with names of ImageNet's classes, and always sure that it is none of the three."""
+    network = classifier()
+    with torch.no_grad():
+        network[-1].bias[3] = 50.0
+    return network
+
+
+for function in (layout, colour, classifier, of_imagenet):
+    function.size, function.normalisation, function.resize = 24, "half", 24
+    function.logits = function in (classifier, of_imagenet)
 classifier.classes = ("red", "green & blue", "<b>blue", "none of them")
+of_imagenet.classes = (*WNIDS[2::-1], WNIDS[3])

@@ -24,6 +24,7 @@ from lib.models.encoder import Encoder
 from lib.models.named import open_encoder
 from lib.runs import store
 from lib.shifts.corruptions import CORRUPTIONS
+from lib.shifts.wnids import WNIDS
 
 LAYOUT, COLOUR, CLASSIFIER = (f"evaluate.strangers:{name}" for name in ("layout", "colour", "classifier"))
 CLASSES = ("<b>blue", "green & blue", "red")  # in the order of a folder
@@ -337,6 +338,24 @@ def test_the_same_classes_elsewhere(photographs, tmp_path):
     with pytest.raises(BadInput, match="strangers has none of the classes of photos"):
         strange = folder_of(tmp_path / "strangers", pictures(7), ("x", "y", "z"))
         evaluate(LAYOUT, str(photographs), ["natural"], MINUTES, progress=False, shifts=[str(strange)])
+
+
+@pytest.mark.parametrize(("variant", "chooses_among"), [("imagenet-a", True), ("imagenet-sketch", False)])
+def test_a_variant_of_imagenet_is_asked_as_its_authors_do(tmp_path, variant, chooses_among):
+    """A head that is sure of a class which the variant lacks: among the variant's classes it is as good as any."""
+    folder = folder_of(tmp_path / variant / "unpacked", pictures(6), WNIDS[:3])
+    name = f"{CLASSIFIER.split(':')[0]}:of_imagenet"
+    made = evaluate(name, f"{variant}:{folder}", ["corruption"], MINUTES, progress=False)
+    named, subject = open_encoder(name), subject_of(open_encoder(name), made.data, made.plan)
+    with torch.no_grad():
+        logits = named.head(named.encoder(subject.split("test").images.float() / 255))
+    best = logits[:, :3].argmax(dim=1) if chooses_among else logits.argmax(dim=1)
+    right = np.mean(
+        [named.classes[place] == WNIDS[label] for place, label in zip(best, subject.labels("test"), strict=True)]
+    )
+    (top1,) = made.rows[made.rows["metric"] == "top-1 accuracy"]["value"]
+    assert top1 == pytest.approx(100 * right, abs=1e-4) and (right > 0.3) == chooses_among
+    assert made.data.sizes == {"train": 0, "validation": 0, "test": 18} and set(made.rows["reader"]) == {"head"}
 
 
 def test_the_command(photographs, tmp_path, capsys):

@@ -79,6 +79,7 @@ def test_a_checksum_is_of_bytes_labels_and_splits(tmp_path):
     first = open_folder(root).checksum
     assert open_folder(root).checksum == first == open_folder(written(tmp_path / "two", 6)).checksum
     assert open_folder(root).all_for_tests().checksum != first
+    assert open_folder(written(tmp_path / "named otherwise", 6, ("a", "c"))).checksum != first
     (root / "a" / "000.png").rename(root / "b" / "100.png")
     assert open_folder(root).checksum != first
 
