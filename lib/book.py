@@ -108,6 +108,8 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
 
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the notebook's kernel
     started = time.monotonic()
+    own = papermill.inspect_notebook(notebook)  # a page that answers no question has no preset
+    parameters = {name: value for name, value in parameters.items() if name in own}
     try:
         with tempfile.TemporaryDirectory() as folder:
             executed = papermill.execute_notebook(

@@ -27,6 +27,7 @@ LAYERS = (
     ("papers", "runs"),
     ("cells", "contrasts", "controls", "designs", "effective", "paired", "verdicts"),
     ("figures",),
+    ("evaluate",),
     ("chapters",),
     ("api", "book", "overview"),
 )

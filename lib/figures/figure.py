@@ -67,6 +67,10 @@ class Figure:
 
     def picture(self) -> bytes:
         """The drawing as SVG, or as PNG where it is made of pixels; the same bytes for the same drawing."""
+        return self._saved
+
+    @cached_property
+    def _saved(self) -> bytes:
         buffer = io.BytesIO()
         if self.pixels:
             self.drawing.savefig(buffer, format="png", bbox_inches="tight", dpi=160)

@@ -135,13 +135,24 @@ def _check(images: sources.ImageSet, part_of_a_set: bool) -> None:
 
 def _indices(images: sources.ImageSet, split: str) -> Tensor:
     """Indices of the images of `split`, classes in turn."""
+    return places_of(split, images.labels, images.test, images.validation, images.exact)
+
+
+def places_of(
+    split: str, labels: Tensor, test: Tensor, own: Tensor | None = None, exact: Tensor | None = None
+) -> Tensor:
+    """The places of the images of `split`, classes in turn, in a set with int64 `labels` (N,).
+
+    `test` are the test images, `own` those for validation where the set has some, and inexact ones are in neither
+    training nor validation: bool (N,) each.
+    """
     if split == "test":
-        return in_turn(images.labels, images.test.nonzero()[:, 0])
-    own = images.validation
+        return in_turn(labels, test.nonzero()[:, 0])
+    exact = torch.ones_like(test) if exact is None else exact
     if split == "validation" and own is not None:
-        return in_turn(images.labels, (own & images.exact).nonzero()[:, 0])
-    rest = ~images.test & images.exact
-    training = in_turn(images.labels, (rest if own is None else rest & ~own).nonzero()[:, 0])
+        return in_turn(labels, (own & exact).nonzero()[:, 0])
+    rest = ~test & exact
+    training = in_turn(labels, (rest if own is None else rest & ~own).nonzero()[:, 0])
     held_out = 0 if own is not None else max(1, round(VALIDATION_SHARE * len(training)))
     return training[:held_out] if split == "validation" else training[held_out:]
 

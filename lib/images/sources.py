@@ -168,6 +168,45 @@ def from_folder(folder: Path) -> ImageSet:
     folder in the other, as archives are unpacked, is looked through. An image that cannot be read is left out; more
     than a share of `reading.UNREADABLE` of them raises BadInput.
     """
+    found = listed(folder)
+    files, others, roots = found.files, found.others, found.roots
+    images, places = read_each(files, read_image, folder.name)
+    tell_others(others, folder.name)
+    labels = found.labels[places]
+    test, validation = divided(labels, found.parts[places], roots)
+    notes = [f"folder of {len(images):,} images"]
+    if "test" not in roots and "validation" in roots:
+        notes.append(f"its folder {roots['validation'].name} is the test split")
+    notes += [f"{len(files) - len(images)} that cannot be read left out"] if len(images) < len(files) else []
+    notes += [f"{len(others)} files that are no images left out"] if others else []
+    return ImageSet(
+        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
+        labels=labels,
+        test=test,
+        exact=torch.ones(len(labels), dtype=torch.bool),
+        classes=found.classes,
+        source=f"{folder.name} ({'; '.join(notes)})",
+        validation=validation,
+    )
+
+
+@dataclass(frozen=True)
+class Listed:
+    """The image files (N) of a folder of classes, int64 `labels` (N,), and the split that each is in, by PARTS: (N,).
+
+    `others` are files that are no images; `roots` are the folders of the splits that are there.
+    """
+
+    files: list[Path]
+    labels: Tensor
+    parts: np.ndarray
+    classes: tuple[str, ...]
+    others: list[Path]
+    roots: dict[str, Path]
+
+
+def listed(folder: Path) -> Listed:
+    """What `from_folder` reads, without reading it."""
     roots = _roots(folder)
     classes = sorted({name for root in roots.values() for name in class_folders(root)})
     if len(classes) < 2:
@@ -186,24 +225,18 @@ def from_folder(folder: Path) -> ImageSet:
             labels += [label] * len(found)
             parts += [part] * len(found)
         others += listing.others
-    images, places = read_each(files, read_image, folder.name)
-    tell_others(others, folder.name)
-    labels, parts = torch.tensor(labels)[places], np.array(parts)[places]
-    notes = [f"folder of {len(images):,} images"]
+    return Listed(files, torch.tensor(labels), np.array(parts), tuple(classes), others, roots)
+
+
+def divided(labels: Tensor, parts: np.ndarray, roots: Collection[str]) -> tuple[Tensor, Tensor | None]:
+    """Which of the images of a folder are for tests and for validation, bool (N,), from the splits that they lie in.
+
+    Without a folder for tests that for validation is it; with neither, every fifth image of each class is a test image.
+    """
     if "test" not in roots and "validation" in roots:
-        parts[parts == "validation"] = "test"
-        notes.append(f"its folder {roots['validation'].name} is the test split")
-    notes += [f"{len(files) - len(images)} that cannot be read left out"] if len(images) < len(files) else []
-    notes += [f"{len(others)} files that are no images left out"] if others else []
-    return ImageSet(
-        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
-        labels=labels,
-        test=torch.from_numpy(parts == "test") if len(roots) > 1 else every_fifth(labels),
-        exact=torch.ones(len(labels), dtype=torch.bool),
-        classes=tuple(classes),
-        source=f"{folder.name} ({'; '.join(notes)})",
-        validation=torch.from_numpy(parts == "validation") if len(roots) > 2 else None,
-    )
+        parts = np.where(parts == "validation", "test", parts)
+    test = torch.from_numpy(parts == "test") if len(roots) > 1 else every_fifth(labels)
+    return test, torch.from_numpy(parts == "validation") if len(roots) > 2 else None
 
 
 def _roots(folder: Path) -> dict[str, Path]:

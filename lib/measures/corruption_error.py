@@ -15,6 +15,7 @@ the unnormalised mean over 15 x 5 (RobustBench). The metrics:
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,7 +24,7 @@ from torch import Tensor
 
 from lib.measures import probe
 from lib.measures.calibration import calibration_gaps, root_outcomes, squared_gaps
-from lib.measures.rows import CLEAN, OVER_SEVERITIES, SEVERITY, Level, Rows, as_rows, row
+from lib.measures.rows import CLEAN, MEAN_SEVERITY, OVER_SEVERITIES, SEVERITY, Level, Rows, as_rows, row
 from lib.measures.subject import Subject
 from lib.precision import own_precision
 from lib.shifts.corruptions import BAR, CORRUPTIONS, EVERY, GROUPS, SEVERITIES
@@ -44,70 +45,99 @@ def held(rows: pd.DataFrame) -> list[str]:
 
 @dataclass(frozen=True)
 class CorruptionError:
-    """The linear probe's errors on `images` test images (None: all), clean and corrupted."""
+    """The linear probe's errors on `images` test images (None: all), clean and corrupted.
+
+    Of fewer `severities` than five, the level of a mean over them says which they are, and a step is from the one
+    before among them.
+    """
 
     images: int | None = None
+    severities: tuple[int, ...] = SEVERITIES
 
     @property
     def identity(self) -> str:
-        return f"corruption_error(images={self.images or 'all'})#{PROTOCOL}"
+        some = "" if self.severities == SEVERITIES else f", severities={' '.join(map(str, self.severities))}"
+        return f"corruption_error(images={self.images or 'all'}{some})#{PROTOCOL}"
 
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
 
-        def outcomes(shown: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        def outcomes(features: Tensor) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             """Of each image, whether the prediction is wrong, and its parts of the two calibration errors."""
-            confidence, predicted = subject.probe.scores(subject.extract(shown)).softmax(dim=1).max(dim=1)
+            confidence, predicted = subject.probe.scores(features).softmax(dim=1).max(dim=1)
             right = (predicted == test.labels).cpu().numpy()
             confidence = confidence.cpu().numpy()
             return ~right, calibration_gaps(confidence, right), squared_gaps(confidence, right)
 
-        clean, clean_gaps, clean_squares = outcomes(test.images)
-        cells = [outcomes(subject.corrupted(name, level, self.images)) for name in MEASURED for level in SEVERITIES]
-        shape = (len(MEASURED), len(SEVERITIES), -1)
+        clean, clean_gaps, clean_squares = outcomes(subject.extract(test.images))
+        cells = [
+            outcomes(subject.corrupted_features(name, level, self.images))
+            for name in MEASURED
+            for level in self.severities
+        ]
+        shape, levels = (len(MEASURED), len(self.severities), -1), levels_of(self.severities)
         grid, gaps, squares = (np.reshape(values, shape) for values in zip(*cells, strict=True))
         return pd.concat(
-            [error_rows(clean, grid), calibration_rows(clean_gaps, gaps), debiased_rows(clean_squares, squares)],
+            [
+                error_rows(clean, grid, levels),
+                calibration_rows(clean_gaps, gaps, levels),
+                debiased_rows(clean_squares, squares, levels),
+            ],
             ignore_index=True,
         )
 
 
-def error_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from whether predictions are wrong, (N,) and (M, 5, N) for the M of `MEASURED`, as the module says."""
+@dataclass(frozen=True)
+class Levels:
+    """The severities that were measured, and how the mean over them is named."""
+
+    each: tuple[Level, ...] = LEVELS
+    mean: Level = OVER_SEVERITIES
+
+
+def levels_of(severities: tuple[int, ...]) -> Levels:
+    if severities == SEVERITIES:
+        return Levels()
+    unit = f"{MEAN_SEVERITY.replace('severities', 'severity')} {' '.join(map(str, severities))}"
+    return Levels(tuple(Level(severity, SEVERITY) for severity in severities), Level(math.nan, unit))
+
+
+def error_rows(clean: np.ndarray, grid: np.ndarray, levels: Levels = Levels()) -> Rows:
+    """Rows from whether predictions are wrong, (N,) and (M, S, N) for the M of `MEASURED`, as the module says."""
     rows = [row(CLEAN, "error", clean)]
     for shift in (*MEASURED, *GROUPS, ALL):
         outcomes = _mean_over(shift, grid)  # (5, N)
         steps = np.diff(outcomes, axis=0, prepend=clean[None].astype(float))
-        rows.append(row(shift, "error", outcomes.mean(axis=0), OVER_SEVERITIES))
-        for level, of_images, step in zip(LEVELS, outcomes, steps, strict=True):
+        rows.append(row(shift, "error", outcomes.mean(axis=0), levels.mean))
+        for level, of_images, step in zip(levels.each, outcomes, steps, strict=True):
             rows += [row(shift, "error", of_images, level), row(shift, "error step", step, level)]
         if shift not in MEASURED:
-            rows += [row(shift, "relative error", cell - clean, level) for level, cell in _and_mean(outcomes)]
+            rows += [row(shift, "relative error", cell - clean, level) for level, cell in _and_mean(outcomes, levels)]
     return as_rows(rows)
 
 
-def calibration_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from the gaps (N,) and (M, 5, N) of `calibration_gaps`."""
-    cells = _and_mean(_mean_over(ALL, grid))
+def calibration_rows(clean: np.ndarray, grid: np.ndarray, levels: Levels = Levels()) -> Rows:
+    """Rows from the gaps (N,) and (M, S, N) of `calibration_gaps`."""
+    cells = _and_mean(_mean_over(ALL, grid), levels)
     rows = [row(ALL, "calibration error", gaps, level) for level, gaps in cells]
     return as_rows([row(CLEAN, "calibration error", clean), *rows])
 
 
-def debiased_rows(clean: np.ndarray, grid: np.ndarray) -> Rows:
-    """Rows from the squares (N,) and (M, 5, N) of `squared_gaps`: roots of the means over cells."""
-    cells = _and_mean(_mean_over(ALL, grid))
+def debiased_rows(clean: np.ndarray, grid: np.ndarray, levels: Levels = Levels()) -> Rows:
+    """Rows from the squares (N,) and (M, S, N) of `squared_gaps`: roots of the means over cells."""
+    cells = _and_mean(_mean_over(ALL, grid), levels)
     rows = [row(ALL, DEBIASED, root_outcomes(gaps), level) for level, gaps in cells]
     return as_rows([row(CLEAN, DEBIASED, root_outcomes(clean)), *rows])
 
 
-def _and_mean(outcomes: np.ndarray) -> list[tuple[Level, np.ndarray]]:
-    """Outcomes (5, N) with their levels, and before them their mean over severities."""
-    return [(OVER_SEVERITIES, outcomes.mean(axis=0)), *zip(LEVELS, outcomes, strict=True)]
+def _and_mean(outcomes: np.ndarray, levels: Levels) -> list[tuple[Level, np.ndarray]]:
+    """Outcomes (S, N) with their levels, and before them their mean over severities."""
+    return [(levels.mean, outcomes.mean(axis=0)), *zip(levels.each, outcomes, strict=True)]
 
 
 def _mean_over(shift: str, grid: np.ndarray) -> np.ndarray:
-    """(M, 5, N) -> (5, N): the mean over the corruptions that `shift` stands for."""
+    """(M, S, N) -> (S, N): the mean over the corruptions that `shift` stands for."""
     members = GROUPS.get(shift, CORRUPTIONS if shift == ALL else (shift,))
     return grid[[MEASURED.index(name) for name in members]].mean(axis=0)
 

@@ -58,8 +58,8 @@ class CueAccuracy:
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         test = subject.split("test", self.images)
-        if test.images.numel() > _KEPT:
-            made = versions(subject.dataset, test)
+        if test.images.numel() > _KEPT or not subject.named:
+            made = versions(subject.dataset, test, functools.partial(subject.textures, len(test.images)))
         else:
             made = _kept_versions(subject.dataset, self.images, test.checksum, subject.device)
         labels, rows = test.labels.cpu().numpy(), []
@@ -79,11 +79,16 @@ def _kept_versions(
     return tuple(versions(dataset, load(dataset, "test", count, device)))
 
 
-def versions(dataset: str, test: Split) -> Iterator[tuple[str, Level, Tensor]]:
-    """Shift, level and images, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`."""
+def versions(
+    dataset: str, test: Split, make: Callable[[], Tensor] | None = None
+) -> Iterator[tuple[str, Level, Tensor]]:
+    """Shift, level and images, uint8 (N, 3, S, S), of each version of the first N test images of `dataset`.
+
+    `make` gives their textures, where the set is none of `lib.images.load`.
+    """
     images, device, side = test.images, test.images.device, test.images.shape[-1]
     yield CLEAN, NO_LEVEL, images
-    texture = textures(dataset, "test", len(images), device)
+    texture = textures(dataset, "test", len(images), device) if make is None else make()
     yield TEXTURE, NO_LEVEL, texture
     # On the CPU, whose generator gives the same patches whatever the encoder runs on.
     generator = torch.Generator().manual_seed(0)

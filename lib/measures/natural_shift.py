@@ -36,11 +36,12 @@ class NaturalShift:
 
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
-        test = subject.split("test")
-        rows = []
-        for name, split in ({CLEAN: test} | natural_splits(test.classes, subject.device, self.sets)).items():
-            labels = split.labels.cpu().numpy()
-            rows.append(row(name, "balanced error", balanced(subject.wrong(split.images, split.labels), labels)))
+        labels = subject.labels("test")
+        clean = (subject.probe.predict(subject.features("test")) != labels).cpu().numpy()
+        rows = [row(CLEAN, "balanced error", balanced(clean, labels.cpu().numpy()))]
+        for name, split in natural_splits(subject.classes, subject.device, self.sets).items():
+            wrong = subject.wrong(split.images, split.labels)
+            rows.append(row(name, "balanced error", balanced(wrong, split.labels.cpu().numpy())))
         return as_rows(rows)
 
 

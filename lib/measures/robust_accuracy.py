@@ -18,9 +18,10 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from lib.errors import BadInput
+from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
 from lib.measures import probe as linear_probe
+from lib.measures.features import at_once
 from lib.measures.invariance import chance_similarity, cosine
 from lib.measures.probe import Probe, fit_probe
 from lib.measures.rows import CLEAN, NO_LEVEL, OF_255, Level, as_rows, number, row
@@ -34,6 +35,7 @@ AT = 8  # the field's epsilon, in 255ths
 AT_HEAD = (4, 8)
 QUERIES = 1_000  # of Square Attack
 APGD_STEPS = 50
+OTHERS = ("fgsm", "pgd-2", "apgd", "square")
 OF_HEAD = "accuracy of the head"
 ZERO_GRADIENT, ZERO_GRADIENT_OF_DLR = "zero gradient", "zero gradient of DLR"
 FOOLED = 1e4  # more than any cross-entropy
@@ -62,7 +64,7 @@ class Classifier(nn.Module):
         check_images(images, "Classifier.right", floats=True, some=True)
         check_labels(labels, len(images), "Classifier.right")
         with held(self), torch.no_grad():
-            scores = [self(pixels(batch)) for batch in images.split(batch_size(images.device))]
+            scores = [self(pixels(batch)) for batch in images.split(at_once(self.encoder, images.device))]
         return torch.cat(scores).argmax(dim=1) == labels
 
 
@@ -107,7 +109,7 @@ def left_standing(
 ) -> Tensor:
     """Which of `images` (N, 3, H, W) `attack` leaves right: bool (N,). Only those of `alive` (N,) are attacked."""
     alive, generator = alive.clone(), torch.Generator().manual_seed(seed)
-    for chosen in batches(alive, batch_size(images.device)):
+    for chosen in batches(alive, at_once(classifier.encoder, images.device)):
         alive[chosen] = classifier.right(attack(images[chosen], labels[chosen], generator), labels[chosen])
     return alive
 
@@ -155,11 +157,11 @@ class RobustAccuracy:
     - "none": no attack;
     - "pgd" at each of `epsilons`: `steps` steps on cross-entropy from each of `restarts` random starts (see
       `pgd_curve`);
-    - at 8, each on its own from all images that are right without an attack: "fgsm", one step of 8; "pgd-2", two steps
-      of 2.55 from the image itself, the default of a public evaluation script, which cannot move a pixel by more than
-      5.1; "apgd", 50 steps on cross-entropy and, for what these leave, 50 on DLR (with two classes, which have
-      no DLR, on the margin of the scores); "square", 1,000 queries of Square Attack, which sees no gradient: if fewer
-      images survive it than "pgd", gradients hide something.
+    - at 8, those of `others`, each on its own from all images that are right without an attack: "fgsm", one step of 8;
+      "pgd-2", two steps of 2.55 from the image itself, the default of a public evaluation script, which cannot move a
+      pixel by more than 5.1; "apgd", 50 steps on cross-entropy and, for what these leave, 50 on DLR (with two classes,
+      which have no DLR, on the margin of the scores); "square", 1,000 queries of Square Attack, which sees no gradient:
+      if fewer images survive it than "pgd", gradients hide something.
 
     What moves in the representation, in hundredths: metric "similarity" of shift "pgd" at 8, the cosine of the features
     of each image, right or wrong, and of its adversarial image (one start), and metric "similarity chance" of shift
@@ -177,17 +179,21 @@ class RobustAccuracy:
     epsilons: tuple[float, ...] = (1, 2, 4, 8, 16, 32)
     steps: int = 20
     restarts: int = 2
+    others: tuple[str, ...] = OTHERS
 
     def __post_init__(self) -> None:
         ascending(self.epsilons)
         for name in ("images", "steps", "restarts"):
             object.__setattr__(self, name, whole(getattr(self, name), name))
+        for name in self.others:
+            one_of(name, OTHERS, "attack")
 
     @property
     def identity(self) -> str:
+        some = "" if self.others == OTHERS else f", others={' '.join(self.others) or 'none'}"
         return (
             f"robust_accuracy(images={self.images}, epsilons={' '.join(f'{e:g}' for e in self.epsilons)}, "
-            f"steps={self.steps}, restarts={self.restarts})#{ROWS_PROTOCOL}"
+            f"steps={self.steps}, restarts={self.restarts}{some})#{ROWS_PROTOCOL}"
         )
 
     @own_precision
@@ -199,6 +205,8 @@ class RobustAccuracy:
         rows = [outcome(CLEAN, "accuracy", right)]
         rows += [outcome("pgd", "accuracy", alive, Level(epsilon, OF_255)) for epsilon, alive in curve.items()]
         for name, attack in _others(classifier).items():
+            if name not in self.others:
+                continue
             alive = left_standing(classifier, test.images, test.labels, right, attack)
             rows.append(outcome(name, "accuracy", alive, Level(AT, OF_255)))
         rows += _zero_gradients(classifier, test.images, test.labels, right)
@@ -209,8 +217,8 @@ class RobustAccuracy:
 
     def _similarity(self, classifier: Classifier, images: Tensor, labels: Tensor) -> list[tuple]:
         attack, generator = pgd_attack(classifier, AT, self.steps), torch.Generator().manual_seed(0)
-        clean, moved = [], []
-        for image, label in zip(*(part.split(batch_size(images.device)) for part in (images, labels)), strict=True):
+        clean, moved, size = [], [], at_once(classifier.encoder, images.device)
+        for image, label in zip(*(part.split(size) for part in (images, labels)), strict=True):
             adversarial = attack(image, label, generator)
             with held(classifier), full_precision(adversarial), torch.no_grad():
                 clean.append(classifier.encoder(pixels(image)))
@@ -237,7 +245,8 @@ def _zero_gradients(classifier: Classifier, images: Tensor, labels: Tensor, righ
     second = dlr if len(classifier.probe.weight) >= 3 else margin
     rows = []
     for metric, criterion in ((ZERO_GRADIENT, cross_entropy), (ZERO_GRADIENT_OF_DLR, second)):
-        parts = (tensor.split(batch_size(images.device)) for tensor in (images, labels))
+        size = at_once(classifier.encoder, images.device)
+        parts = (tensor.split(size) for tensor in (images, labels))
         zero = [
             zero_gradient(batch, classifier, answers, criterion, modules=classifier)
             for batch, answers in zip(*parts, strict=True)

@@ -61,9 +61,8 @@ class ShapeBias:
     @own_precision
     def rows(self, subject: Subject) -> pd.DataFrame:
         rows = _of_scenes(subject, self.scenes)
-        test = subject.split("test")
-        if test.classes == CIFAR10_CLASSES and available():
-            size = test.images.shape[-1]
+        if subject.classes == CIFAR10_CLASSES and available():
+            size = subject.split("test", 1).images.shape[-1]
             rows += _of_cue_conflict(subject, _cue_conflict(size, subject.device, paths.data(), paths.cache()))
         return as_rows(rows)
 

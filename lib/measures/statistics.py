@@ -361,6 +361,19 @@ def proportion_interval(outcomes: np.ndarray, level: float = LEVEL) -> Interval:
     return Interval(100 * share, *(100 * end for end in map(float, ends)))
 
 
+def wilson_interval(value: float, standard_error: float, images: float, level: float = LEVEL) -> Interval:
+    """Of one share of `images`, in percent: Wilson's, for the number of images that belongs to its standard error.
+
+    As in `share_interval` of several seeds, but of what has none, such as given weights.
+
+    >>> str(wilson_interval(100.0, 0.0, 10))
+    '100.0 [72.2, 100.0]'
+    """
+    share, spread = value / 100, (standard_error / 100) ** 2
+    count = share * (1 - share) / spread + 1 if spread > 0 and 0 < share < 1 else images
+    return Interval(value, *(100 * end for end in map(float, _wilson(share, count, stats.norm.ppf((1 + level) / 2)))))
+
+
 def is_share(metric: str) -> bool:
     """Whether the rows of `metric` are shares of images, between 0 and 100 percent, and no differences or distances."""
     if metric in _OTHERS:

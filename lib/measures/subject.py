@@ -14,6 +14,7 @@ from lib.measures.invariance import Whitening, fit_whitening
 from lib.measures.probe import Probe, fit_probe
 from lib.memory import kept
 from lib.shifts.corruptions import corrupted_alike
+from lib.shifts.textures import textures
 
 _KEPT = 1 << 24  # numbers in a set of images that is small enough to be kept for the next encoder
 
@@ -31,8 +32,10 @@ class Subject:
     The probe is the same for every method of a table: logistic regression on the frozen features of
     the training images that the encoder saw, its weight decay chosen on the validation split. `head` is what a run
     has behind its encoder up to the feature that its paper evaluates, (N, encoder.features) -> (N, D), in eval mode;
-    None where there is none.
+    None where there is none. `named` says whether `lib.images.load` has the data set by its name.
     """
+
+    named = True
 
     def __init__(
         self,
@@ -56,8 +59,23 @@ class Subject:
             return corrupted_alike(test.images, name, severity)
         return _kept_corrupted(self.dataset, count, test.checksum, name, severity, self.device)
 
+    @property
+    def classes(self) -> tuple[str, ...]:
+        return self.split("test", 1).classes
+
+    def labels(self, split: str) -> Tensor:
+        """Of the images that `features` are of: int64 (N,)."""
+        return self.split(split).labels
+
+    def textures(self, count: int) -> Tensor:
+        """The textures of the first `count` test images (see `lib.shifts.textures`)."""
+        return textures(self.dataset, "test", count, self.device)
+
     def extract(self, images: Tensor) -> Tensor:
         return extract(self.encoder, images, self.precision)
+
+    def corrupted_features(self, name: str, severity: float, count: int | None = None) -> Tensor:
+        return self.extract(self.corrupted(name, severity, count))
 
     @functools.lru_cache(maxsize=4)  # noqa: B019 - a subject lives for one evaluation
     def features(self, split: str) -> Tensor:
@@ -75,6 +93,5 @@ class Subject:
     @functools.cached_property
     def probe(self) -> Probe:
         return fit_probe(
-            self.features("train"), self.split("train").labels,
-            self.features("validation"), self.split("validation").labels,
-        )  # fmt: skip
+            self.features("train"), self.labels("train"), self.features("validation"), self.labels("validation")
+        )

@@ -18,7 +18,7 @@ from lib.precision import own_precision
 from lib.shifts.transforms import TRANSFORMS, image_distance, transform
 
 PROTOCOL = f"{PROBE_PROTOCOL}.1"
-_BATCH = 4096  # transformed images at a time
+_BATCH = 4096  # transformed images of 32 px at a time
 
 
 @dataclass(frozen=True)
@@ -93,7 +93,8 @@ def transformed(subject: Subject, images: Tensor, name: str, grid: Tensor) -> It
 
     All at once, as many images and settings as the paper has would be gigabytes.
     """
-    for settings in grid.split(max(1, _BATCH // len(images))):
+    batch = _BATCH * 32**2 // max(32, images.shape[-1]) ** 2
+    for settings in grid.split(max(1, batch // len(images))):
         many = images.repeat(len(settings), 1, 1, 1)
         changed = transform(many, name, settings.repeat_interleave(len(images), dim=0))
         shape = (len(settings), len(images))

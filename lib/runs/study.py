@@ -68,6 +68,15 @@ class Results:
         return lines.drop(columns=[name for name in ("system", "augmentation") if not lines[name].any()])
 
 
+def plain_values(namespace: dict) -> dict:
+    """The parameters of a notebook: the plain values among its global names."""
+    skip = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
+    return {
+        key: value for key, value in namespace.items()
+        if isinstance(value, PLAIN) and not key.startswith("_") and key not in skip
+    }  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Study:
     """A plan, and the parameters that every notebook has. Lists may arrive as JSON strings, as papermill's `-p` hands
@@ -137,11 +146,7 @@ class Study:
         """From the global names of a notebook, whose plain values are its parameters; an unknown one is refused."""
         without = {"plan"} if plan.systems else {"plan", "systems"}
         allowed = [field.name for field in fields(cls) if field.name not in without]
-        skip = {"In", "Out", "PAPERMILL_INPUT_PATH", "PAPERMILL_OUTPUT_PATH"}
-        given = {
-            key: value for key, value in namespace.items()
-            if isinstance(value, PLAIN) and not key.startswith("_") and key not in skip
-        }  # fmt: skip
+        given = plain_values(namespace)
         for key in given:
             one_of(key, allowed, "parameter")
         return cls(plan, **given)

@@ -1,0 +1,156 @@
+"""Rows of every encoder, axis by axis: read where the store has them, else measured now and kept."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+import torch
+
+from lib import files, memory
+from lib.errors import BadInput
+from lib.evaluate.axes import HEAD, PROBE, Rung, Task
+from lib.evaluate.data import Data
+from lib.evaluate.encoders import Opened
+from lib.evaluate.plan import CALIBRATION, CLEAN, CORRUPTION, Costs, Plan, price
+from lib.evaluate.subject import OfHead, Outside, home_of, identity_of, key_of
+from lib.measures.outcomes import collected
+from lib.measures.rows import COLUMNS
+from lib.precision import exact_float32, precision_on
+from lib.progress import bar
+from lib.runs import outcomes, store
+
+OVERRUN = 1.5  # of a budget: after so much of it, what is still to be measured is left out
+FORM = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left"
+OUT_OF_TIME = "the time was used up before its turn; the same call goes on from here"
+KEYS = ("encoder", "reader", "axis", "run", "measure")
+
+
+@dataclass
+class Measured:
+    """`rows` with the columns `KEYS` and those of a measure; the keys of each encoder's stores; what time left out."""
+
+    rows: pd.DataFrame
+    keys: dict[str, dict[str, str]]
+    late: dict[str, str] = field(default_factory=dict)
+    seconds: float = 0.0
+
+
+class Meter:
+    """A bar of estimated seconds, which forward passes take on."""
+
+    def __init__(self, total: float, progress: bool) -> None:
+        self.shown = bar(progress, total=max(total, 1e-3), bar_format=FORM, desc="measuring")
+        self.each, self.done = 0.0, 0.0
+
+    def count(self, images: float) -> None:
+        room = max(0.0, self.shown.total - self.shown.n)
+        self.shown.update(min(images * self.each, room))
+
+    def settle(self, seconds: float) -> None:
+        """After something that was to take so long, whatever it took."""
+        self.done += seconds
+        self.shown.update(min(self.done, self.shown.total) - self.shown.n)
+
+
+def measure_all(
+    opened: list[Opened], data: Data, plan: Plan, rungs: Mapping[str, Rung], budget: float, progress: bool
+) -> Measured:
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    costs = [Costs((own.seconds,), (own.named.encoder.features,)) for own in opened]
+    meter = Meter(sum(price(rung, own) for own in costs for rung in rungs.values()), progress)
+    started, tables, found = time.monotonic(), [], Measured(pd.DataFrame(), {})
+    with contextlib.closing(meter.shown):
+        for own, cost in zip(opened, costs, strict=True):
+            subject, keys = subject_of(own, data, plan, device, meter)
+            found.keys[own.name] = keys
+            with _alone(keys["features"]):
+                for axis, rung in rungs.items():
+                    meter.shown.set_description(f"{own.name}, {axis}")
+                    meter.each = own.seconds
+                    late = time.monotonic() - started > OVERRUN * budget and axis != CLEAN
+                    try:
+                        table = _stored(keys, rung) if late else _axis(subject, keys, rung)
+                        tables.append(_own(table, axis).assign(encoder=own.name, axis=axis))
+                    except BadInput as error:
+                        if axis == CLEAN:
+                            raise
+                        found.late[axis] = str(error)
+                    meter.settle(price(rung, cost))
+    memory.forget()  # of one encoder's images for the next
+    found.rows = pd.concat(tables, ignore_index=True)[[*KEYS, *COLUMNS]]
+    found.seconds = time.monotonic() - started
+    return found
+
+
+def _own(table: pd.DataFrame, axis: str) -> pd.DataFrame:
+    """What an axis has of a measure that two share."""
+    calibrated = table["metric"].str.contains("calibration error")
+    return table[calibrated] if axis == CALIBRATION else table[~calibrated] if axis == CORRUPTION else table
+
+
+def subject_of(
+    own: Opened, data: Data, plan: Plan, device: torch.device, meter: Meter | None = None
+) -> tuple[Outside, dict[str, str]]:
+    """The subject of the measures, and its keys in the store: of its features, and of the rows of each reader."""
+    precision = precision_on(device)
+    identity = identity_of(own.named, data, precision)
+    home = home_of(identity)
+    sizes = plan.sizes
+    keys = {"features": home.name}
+    columns = None if own.columns is None else own.columns.tolist()
+    keys |= {PROBE: key_of(identity, PROBE, vars(sizes)), HEAD: key_of(identity, HEAD, vars(sizes), columns)}
+    count = meter.count if meter else lambda images: None
+    subject = Outside(own.named, data, sizes, precision, device, home, count)
+    if own.columns is not None:
+        subject.by_head = OfHead(subject, own.named.head, own.columns)
+    return subject, keys
+
+
+def _axis(subject: Outside, keys: Mapping[str, str], rung: Rung) -> pd.DataFrame:
+    return pd.concat([_rows(subject, keys, task) for task in rung.tasks], ignore_index=True)
+
+
+def _rows(subject: Outside, keys: Mapping[str, str], task: Task) -> pd.DataFrame:
+    """The rows of one measure: stored before it is asked for another time."""
+    measure: Any = task.measure
+    key = keys[task.reader]
+    rows = store.load_rows(key, measure.identity)
+    if rows is None:
+        asked = subject.by_head if task.reader == HEAD else subject
+        with exact_float32(), collected() as of_images:
+            rows = measure.rows(asked)
+        rows = rows[rows["value"].map(math.isfinite)]  # of what no number is defined, such as a ratio to nothing
+        outcomes.save(key, measure.identity, of_images)
+        store.save_rows(key, measure.identity, rows)
+    return rows.assign(run=key, measure=measure.identity, reader=task.reader)
+
+
+def _stored(keys: Mapping[str, str], rung: Rung) -> pd.DataFrame:
+    """The rows of an axis from the store. Raises BadInput where it has not all of them."""
+    tables = []
+    for task in rung.tasks:
+        key, measure = keys[task.reader], task.measure
+        rows = store.load_rows(key, measure.identity)  # type: ignore[attr-defined]
+        if rows is None:
+            raise BadInput(OUT_OF_TIME)
+        tables.append(rows.assign(run=key, measure=measure.identity, reader=task.reader))  # type: ignore[attr-defined]
+    return pd.concat(tables, ignore_index=True)
+
+
+@contextlib.contextmanager
+def _alone(key: str) -> Iterator[None]:
+    """One process at a time works on an encoder; a second one waits."""
+    home = store.folder(key)
+    try:
+        with files.locked(home / "lock"):
+            yield
+    except OSError as error:
+        if isinstance(error, BadInput):
+            raise
+        raise BadInput(f"no rows can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS") from error
