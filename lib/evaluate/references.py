@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
 from lib import paths
+from lib.contrasts import levels
 from lib.evaluate.axes import PROBE
 from lib.evaluate.data import Data
 from lib.evaluate.numbers import Headline, cells_of, headlines, mean_of
 from lib.evaluate.plan import Plan
-from lib.measures import cell_interval
 from lib.methods import METHODS
 from lib.runs import store
 
@@ -69,14 +70,21 @@ def _placed(own: pd.DataFrame, headline: Headline, published: pd.DataFrame, reco
         value=("value", "mean"), standard_error=("standard_error", "mean"), images=("images", "min")
     )
     described = [records[run]["config"] for run in means.index]
-    means["method"] = [_title(config) for config in described]
-    means["encoder"] = [config["encoder"] for config in described]
-    metric = cells["metric"].iloc[0]
+    means["metric"], means["seed"] = cells["metric"].iloc[0], [config["seed"] for config in described]
+    means["system"] = [json.dumps(config | {"seed": 0}, sort_keys=True) for config in described]
+    titles = {
+        system: f"{_title(own)}, {own['encoder']} (the book)"
+        for system, own in zip(means["system"], described, strict=True)
+    }
     lines = [
-        {"encoder": f"{method}, {encoder} (the book)", "runs": len(part), "number": str(cell_interval(part, metric)),
-         "value": part["value"].mean()}
-        for (method, encoder), part in means.groupby(["method", "encoder"])
-    ]  # fmt: skip
+        {
+            "encoder": titles[system],
+            "runs": int((means["system"] == system).sum()),
+            "number": str(found),
+            "value": found.mean,
+        }
+        for (system,), found in levels(means.reset_index(drop=True), ["system"]).items()
+    ]
     for name in encoders:
         interval = mean_of(cells_of(own, headline, name))
         lines.append({"encoder": f"→ {name}", "runs": 1, "number": str(interval), "value": interval.mean})

@@ -364,7 +364,7 @@ def proportion_interval(outcomes: np.ndarray, level: float = LEVEL) -> Interval:
 def wilson_interval(value: float, standard_error: float, images: float, level: float = LEVEL) -> Interval:
     """Of one share of `images`, in percent: Wilson's, for the number of images that belongs to its standard error.
 
-    As in `share_interval` of several seeds, but of what has none, such as given weights.
+    Of what has no seeds, such as given weights.
 
     >>> str(wilson_interval(100.0, 0.0, 10))
     '100.0 [72.2, 100.0]'

@@ -165,8 +165,17 @@ def test_two_encoders_are_compared_image_by_image(both, photographs):
              for name in right}  # fmt: skip
     gap = difference(cells[COLOUR], cells[LAYOUT])
     assert gap.mean == pytest.approx(100 * apart.mean(), abs=1e-4)
-    assert gap.standard_error == pytest.approx(100 * apart.std(ddof=1) / np.sqrt(len(apart)), rel=1e-4)
+    error = np.hypot(100 * apart.std(ddof=1) / np.sqrt(len(apart)), 100 / (len(apart) + 2))  # and one pseudo-image
+    assert gap.standard_error == pytest.approx(error, rel=1e-4)
     assert gap.high - gap.mean == pytest.approx(1.959964 * gap.standard_error, rel=1e-4)
+
+
+def test_encoders_that_agree_on_every_image_are_not_equal_for_certain(both):
+    """None of 12 images tells them apart: Agresti and Min's interval is 1.96 / 14 to either side."""
+    cells = both.rows[(both.rows["encoder"] == COLOUR) & (both.rows["metric"] == "probe accuracy")]
+    gap = difference(cells, cells)
+    assert cells["images"].iloc[0] == 12 and gap.mean == 0
+    assert gap.high == -gap.low == pytest.approx(100 * 1.959964 / 14)
 
 
 def subject_of(named, data, plan):
