@@ -84,7 +84,7 @@ def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
 def _blocks(side: int, blocks: int, device: torch.device) -> tuple[Tensor, Tensor, Tensor]:
     """Which block each of `side` rows is in, the first row of each, and the rows that it has."""
     block = ((torch.arange(side, dtype=torch.float64) + 0.5) * blocks / side).long()
-    sizes = block.bincount(minlength=blocks)
+    sizes = (block[:, None] == torch.arange(blocks)).sum(0)
     return sent(block, device), sent(sizes.cumsum(0) - sizes, device), sent(sizes, device)
 
 

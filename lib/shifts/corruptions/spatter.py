@@ -133,7 +133,9 @@ def _equalised(levels: Tensor) -> Tensor:
     """Histogram equalisation of (N, H, W) whole levels 0..`_REACH`; an image of one level stays as it is."""
     images = torch.arange(len(levels), device=levels.device)[:, None, None]
     index = (levels.int() + images * (_REACH + 1)).flatten()  # a histogram and a table for each image, in one line
-    counts = index.bincount(minlength=len(levels) * (_REACH + 1)).view(len(levels), -1).double()
+    counts = torch.zeros(len(levels) * (_REACH + 1), dtype=torch.float64, device=levels.device)
+    counts.scatter_add_(0, index, torch.ones_like(index, dtype=torch.float64))  # bincount waits for a GPU
+    counts = counts.view(len(levels), -1)
     below = counts.cumsum(1)
     total = below[:, -1:]
     lowest = counts.gather(1, (counts > 0).int().argmax(1, keepdim=True))
