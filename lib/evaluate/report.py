@@ -243,7 +243,7 @@ def left_out(made: Evaluation) -> list[str]:
     lines += [f"{TITLES[axis]}: not asked for." for axis in AXES if axis not in made.record["axes"]]
     if made.case.probe:
         lines.append(f"The probe: {made.case.probe}.")
-    return lines + [f"The head of {own.name}: {own.headless}." for own in made.opened if own.headless]
+    return lines + [f"No head is read: {own.headless}." for own in made.opened if own.headless]
 
 
 def _left_out(made: Evaluation) -> list[str]:
