@@ -202,8 +202,8 @@ def test_invariance_map_by_a_loop(rows, shown):
     both = [means[chosen].mean(axis=0) for chosen in (spatial, ~spatial)]
     for column, title in enumerate(TITLES.values()):
         assert f"{title} {both[0][column]:.0f} and {both[1][column]:.0f}" in figure.alt
-    best = [f"{own.max():.0f} ({list(TITLES.values())[own.argmax()]})" for own in both]
-    assert f"transforms of a kind: spatial {best[0]}; appearance {best[1]}." in figure.caption
+    best = [f"{list(TITLES.values())[own.argmax()]} ({own.max():.0f})" for own in both]
+    assert f"transforms of a kind: spatial {best[0]}" in figure.caption and f"; appearance {best[1]}" in figure.caption
     assert "Blue and bold: 8 of 144 cells, below zero." in figure.caption
 
 
@@ -255,7 +255,7 @@ def test_factor_map_by_a_loop(rows, shown):
     below = (np.round(means) < 0).sum()
     assert below and f"Blue and bold: {below} of 128 cells, below zero." in figure.caption
     place = means[-3:].mean(axis=0)
-    assert f"place {whole(place.max())} ({list(TITLES.values())[place.argmax()]})" in figure.caption
+    assert f"place {list(TITLES.values())[place.argmax()]} ({whole(place.max())})" in figure.caption
     assert f"SimCLR, default object hue ({means[:, 0].max():.0f})" in figure.alt
 
 
@@ -406,8 +406,8 @@ def test_sentence_on_views_names_sets():
     for name, of_spatial in ((("coil", ""), 60.0), (("scenes", "azimuth"), 20.0), (("scenes", "light colour"), 40.0)):
         cells += [("spatial", name, of_spatial, 0.0, 0.1)] * 3 + [("appearance", name, 40.0, 0.0, 0.1)] * 3
     assert real_views(views_of(cells), "Scope.").caption.endswith(
-        f"{AT_ONCE}: higher for azimuth (COIL); lower for azimuth (scenes); not told apart for light colour "
-        "(scenes). Scope."
+        f"{AT_ONCE}: higher for azimuth (COIL); lower for azimuth (scenes); no effect beyond ±5 for light "
+        "colour (scenes). Scope."
     )
 
 

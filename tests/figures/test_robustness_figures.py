@@ -11,7 +11,7 @@ from matplotlib import colormaps
 from matplotlib.colors import to_rgb
 from scipy import stats
 from scipy.special import expit
-from shorthand import transcribed, unfolded
+from shorthand import number_ends, transcribed, unfolded
 from worlds.severity import COLUMNS, EIGHT, made_up
 
 from lib.chapters.severity import robustness
@@ -174,9 +174,11 @@ def test_effective_robustness_by_hand():
     assert table.index[0] == "SimCLR"
     sigmoid = [1 / (1 + np.exp(-t)) for t in (-0.4, -0.2, -0.9, -0.7)]
     heights = 100 * np.array([sigmoid[0] - sigmoid[2], sigmoid[1] - sigmoid[3]])
-    half = stats.t.ppf(0.975, 1) * np.ptp(heights) / 2  # two seeds; the others lie on their line, which has no error
-    expected = f"{heights.mean():.1f} [{heights.mean() - half:.1f}, {heights.mean() + half:.1f}]"
-    assert table.loc["SimCLR", "effective robustness (points)"] == expected
+    runs, _ = robustness._runs(rows)  # two seeds each; SimCLR's others lie on their line, which has no error
+    of_all = {name: own["above line"].to_numpy() for name, own in runs.groupby(level=0)}
+    assert of_all["simclr"] == pytest.approx(heights)
+    mean, low, high = number_ends(of_all, "simclr", dict.fromkeys(of_all, [0.0]))
+    assert table.loc["SimCLR", "effective robustness (points)"] == f"{mean:.1f} [{low:.1f}, {high:.1f}]"
     for others in ("BYOL", "DINO", "Random weights"):  # their line holds SimCLR, and has an error
         low, high = re.findall(r"[-\d.]+", table.loc[others, "effective robustness (points)"])[1:]
         assert float(high) - float(low) > 20

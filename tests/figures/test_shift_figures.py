@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage, stats
 from scipy.special import logit
-from shorthand import unfolded
+from shorthand import transcribed, unfolded
 from worlds.shifts import CURVES, LEVELS, SHOWN, made_up
 
 from lib.chapters.severity import curves as shifts
@@ -25,6 +25,7 @@ from lib.errors import BadInput
 from lib.figures import table
 from lib.measures.rows import as_rows, row
 from lib.methods import METHODS
+from lib.paired import PAIRED
 from lib.randomness import image_seeds
 from lib.shifts import corruptions
 from lib.shifts.corruptions import SEVERITIES, blur, corrupt
@@ -76,6 +77,25 @@ def test_words_stay_within_the_drawing(drawn):
         assert min(box.x0, box.y0) >= -0.05 and box.x1 <= right + 0.05 and box.y1 <= top + 0.05
 
 
+def half_of_pooled(errors, over_images=0.0):
+    """Half the interval, on logits, of the mean of some methods' errors (methods, seeds).
+
+    Their variances, moderated on logits, are those of a mean of independent ones, with Satterthwaite's degrees of
+    freedom and no more than all. What images add to the variance, on logits, has none.
+    """
+    methods, seeds = errors.shape
+    half = (errors.mean(1) / 100 * 1000 + 0.5) / 1001
+    slopes, degrees = 100 * half * (1 - half), np.full(methods, seeds - 1.0)
+    prior, _, drawn = transcribed(errors.var(axis=1, ddof=1) / slopes**2, degrees)
+    parts = drawn * slopes**2 / seeds / methods**2
+    own = min(prior + seeds - 1, degrees.sum())
+    known = min(parts.sum() ** 2 / (parts**2 / own).sum(), degrees.sum())
+    mean = (errors.mean() / 100 * 1000 + 0.5) / 1001
+    over_seeds = parts.sum() / (100 * mean * (1 - mean)) ** 2
+    known *= ((over_seeds + over_images) / over_seeds) ** 2
+    return stats.t.ppf(0.975, known) * np.sqrt(over_seeds + over_images)
+
+
 def test_pooled_by_hand():
     """Errors 30, 40 and 38, 48 of two methods: seed means 34 and 44; a third seed that one method lacks is left out."""
     lines = [("simclr", 0, 30), ("byol", 0, 38), ("simclr", 1, 40), ("byol", 1, 48), ("simclr", 2, 99)]
@@ -84,13 +104,14 @@ def test_pooled_by_hand():
     rows = rows.assign(metric="error", standard_error=0.0)
     line = shifts.pooled(rows, "error", ["simclr", "byol"]).iloc[0]
     assert (line["mean"], line["seeds"]) == (39, 2)
-    over_seeds = 12.7062 * (logit(0.44) - logit(0.34)) / 2  # t(0.975, 1) times s / 2^0.5
-    assert logit(line["high"] / 100) - logit(0.39) == pytest.approx(over_seeds, rel=1e-4)
+    errors = np.array([[30.0, 40.0], [38.0, 48.0]])
+    assert logit(line["high"] / 100) - logit(0.39) == pytest.approx(half_of_pooled(errors), rel=1e-4)
     certain = shifts.pooled(rows.assign(standard_error=[3.0, 1.0] * 2 + [9.0]), "error", ["simclr", "byol"]).iloc[0]
-    count = round((0.34 * 0.66 + 0.44 * 0.56) / 2 / 0.02**2 + 1)  # whose standard error is 2 points
-    wilson = stats.binomtest(round(0.39 * count), count).proportion_ci(0.95, method="wilson")
-    over_images = (logit(wilson.high) - logit(wilson.low)) / 2
-    assert logit(certain["high"] / 100) - logit(0.39) == pytest.approx(math.hypot(over_seeds, over_images), rel=3e-3)
+    images = (1 - PAIRED**2) * ((3 + 1) / 2) ** 2 + PAIRED**2 * (3**2 + 1**2) / 2**2  # of images that both have seen
+    per = 1.959964**2 / (0.39 * 0.61 / (images / 100**2) + 1)  # z² / n
+    high = max(np.roots([1 + per, -(2 * 0.39 + per), 0.39**2]))  # Wilson's end
+    half = half_of_pooled(errors, ((logit(high) - logit(0.39)) / 1.959964) ** 2)
+    assert logit(certain["high"] / 100) - logit(0.39) == pytest.approx(half, rel=1e-4)
     with pytest.raises(BadInput, match="of one encoder"):
         shifts.pooled(pd.concat([rows, rows]), "error", ["simclr"])
 

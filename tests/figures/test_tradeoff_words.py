@@ -299,16 +299,16 @@ def test_neighbours_by_hand(texts):
     )
     assert bare(texts["dropped-words"]) == (
         "Of its negatives, SimCLR under PGD at 1/255 gains 4.0 points without likely false ones, gains 10.0 points "
-        "without those of the same class and changes by 0.0 points without as many at random (undecided). Of its "
-        "negatives, SimCLR on corrupted images changes by 0.0 points without likely false ones (undecided), changes "
-        "by 0.0 points without those of the same class (undecided) and changes by 0.0 points without as many at "
-        "random (undecided)."
+        "without those of the same class and changes by 0.0 points without as many at random (no effect beyond ±2). "
+        "Of its negatives, SimCLR on corrupted images changes by 0.0 points without likely false ones (no effect "
+        "beyond ±2), changes by 0.0 points without those of the same class (no effect beyond ±2) and changes by 0.0 "
+        "points without as many at random (no effect beyond ±2)."
     )
     errors = {"simclr dropped": 35.0, "simclr dropped random": 50.0}
     fewer = made_up(world=lambda *cell: errors.get(cell[0], 40.0) if cell[1:] == (ALL, "error") else value(*cell))
     assert bare(words.tradeoff_answer(fewer)["dropped-words"]).endswith(
         "SimCLR on corrupted images gains 5.0 points without likely false ones, changes by 0.0 points without those of "
-        "the same class (undecided) and loses 10.0 points without as many at random."
+        "the same class (no effect beyond ±2) and loses 10.0 points without as many at random."
     )
 
 
