@@ -2,15 +2,17 @@
 
 What the module or the function must say, as attributes of either or behind the name (`?size=224&normalisation=clip`):
 
-    size            side of the images in pixels
-    mean, std       three numbers each, of pixels in [0, 1]; or normalisation, one of `NORMALISATIONS` ("none" where
-                    the network normalises by itself)
-    logits          True where its outputs are a classifier's, False where they are features
-    resize          shorter side before the central crop, 256 / 224 of the size unless stated
-    interpolation   of that resizing, bilinear unless stated
-    classes         for logits: the classes' names in their order, or "imagenet" for its thousand; not needed
+| attribute | what it is |
+|---|---|
+| size | side of the images in pixels |
+| mean, std | three numbers each, of pixels in [0, 1] |
+| normalisation | in their place one of `NORMALISATIONS`, "none" where the network normalises by itself |
+| logits | True where its outputs are a classifier's, False where they are features |
+| resize | shorter side before the central crop, 256 / 224 of the size unless stated |
+| interpolation | of that resizing, bilinear unless stated |
+| classes | for logits, the classes' names in their order, or "imagenet" for its thousand; not needed |
 
-One of lib's own `Encoder`s normalises by itself and gives features: it needs its size alone.
+An `Encoder` of lib normalises by itself and gives features: it needs its size alone.
 """
 
 from __future__ import annotations
