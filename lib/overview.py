@@ -134,6 +134,7 @@ def counts(found: Sequence[Judged]) -> pd.DataFrame:
 def verdict_bars(found: Sequence[Judged]) -> Figure:
     """A bar a chapter: what became of the claims of its paper."""
     kinds = counts(found)
+    kinds = kinds[kinds[list(COLOURS)].sum(axis=1) > 0].reset_index(drop=True)  # the others have no bar
     use_style()
     drawing, axes = plt.subplots(figsize=(4.6, 0.6 + 0.42 * len(kinds)), layout="constrained")
     left = np.zeros(len(kinds))

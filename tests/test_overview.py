@@ -57,7 +57,7 @@ def test_counts_are_of_the_paper_s_claims_that_are_tested_on_the_first_data_set(
         columns=["chapter", "topic", HOLDS, NO_EFFECT, REVERSED, UNDECIDED],
     )
     pd.testing.assert_frame_equal(overview.counts(found), expected)
-    figure = overview.verdict_bars(found)
+    figure = overview.verdict_bars([*found, chapter({"a": NOT_TESTED, "c": HOLDS}, number=4)])  # which has no bar
     assert "What became of 3 claims of 2 papers" in figure.caption
     assert figure.caption.endswith("1 hold, 1 show no effect and 1 are undecided.")
     assert "Surfaces: 1 holds and 1 undecided." in figure.alt and "reversed" not in figure.alt
