@@ -14,18 +14,15 @@ import pandas as pd
 from IPython.display import HTML
 
 from lib.chapters import FOLDERS, PLANS
+from lib.chapters.asked import by_data_set, claims_of
 from lib.figures import Figure, table
 from lib.figures.prose import listed
 from lib.figures.style import settle, use_style
 from lib.runs import Results, Study
 from lib.verdicts import HOLDS, NO_EFFECT, REVERSED, UNDECIDED, Verdict, in_words, judged, published
 
-COLOURS = {
-    HOLDS: "#009E73",
-    NO_EFFECT: "#56B4E9",
-    REVERSED: "#D55E00",
-    UNDECIDED: "#C8C8C8",
-}  # Okabe and Ito's, and grey
+# Okabe and Ito's, and grey
+COLOURS = {HOLDS: "#009E73", NO_EFFECT: "#56B4E9", REVERSED: "#D55E00", UNDECIDED: "#C8C8C8"}
 BADGES = {HOLDS: "shown", REVERSED: "shown", NO_EFFECT: "shown", UNDECIDED: "open"}
 
 
@@ -50,8 +47,8 @@ class Judged:
 
     @property
     def topic(self) -> str:
-        """What a figure calls the chapter."""
-        return self.module.HEADLINE.topic if hasattr(self.module, "HEADLINE") else f"Chapter {self.number}"
+        """A word or two on what the chapter asks; "" where it has no headline."""
+        return self.module.HEADLINE.topic if hasattr(self.module, "HEADLINE") else ""
 
     @property
     def headline(self) -> Verdict:
@@ -78,15 +75,11 @@ def chapters(parameters: dict[str, object]) -> list[Judged]:
     """
     found: list[Judged] = []
     for study, folder in FOLDERS.items():
-        module = import_module(f"lib.chapters.{folder}")
-        if not hasattr(module, "CLAIMS"):  # a page that asks no paper
+        if not claims_of(study):  # a page that asks no paper
             continue
+        module = import_module(f"lib.chapters.{folder}")
         results = Study.from_notebook(PLANS[study], parameters).results()
-        rows = results.rows
-        verdicts = {
-            str(name): judged(module.CLAIMS, module.with_wide(own) if hasattr(module, "with_wide") else own)
-            for name, own in rows.groupby("dataset", sort=False)
-        }
+        verdicts = {name: judged(claims_of(study), rows) for name, rows in by_data_set(study, results.rows)}
         found.append(Judged(len(found) + 1, study, module, results, verdicts))
     return found
 
@@ -113,8 +106,8 @@ def scale(found: Sequence[Judged]) -> str:
     told = f"{images[0]:,}" if len(images) == 1 else f"{images[0]:,} to {images[-1]:,}"
     sets = listed(sorted({_set(record) for record in records}))
     return (
-        f"Behind the answers are small encoders, trained on {told} images of {sets}, half of them in less than "
-        f"{max(1, int(np.ceil(minutes)))} minutes: enough to test a paper's claims, and not to rank methods at scale."
+        f"Behind the answers are encoders that were trained on {told} images of {sets}, half of them in at most "
+        f"{max(2, int(np.ceil(minutes)))} minutes. What holds at this scale need not hold at a larger one."
     )
 
 
@@ -144,7 +137,7 @@ def verdict_bars(found: Sequence[Judged]) -> Figure:
         for place in np.flatnonzero(width):
             axes.text(left[place] + width[place] / 2, place, str(width[place]), ha="center", va="center", fontsize=10)
         left += width
-    labels = [f"{line.topic} ({line.chapter})" for line in kinds.itertuples()]
+    labels = [f"{line.topic} ({line.chapter})".lstrip() for line in kinds.itertuples()]
     axes.set(yticks=kinds.index, yticklabels=labels, xticks=[], xlim=(0, left.max()))
     axes.invert_yaxis()
     axes.spines[["bottom", "left"]].set_visible(False)
@@ -155,14 +148,13 @@ def verdict_bars(found: Sequence[Judged]) -> Figure:
     totals = {kind: int(kinds[kind].sum()) for kind in COLOURS}
     told = listed([f"{count} {_in_sentence(kind)}" for kind, count in totals.items() if count])
     chapter_by_chapter = " ".join(
-        f"{line.topic}: " + listed([f"{getattr(line, kind.replace(' ', '_'))} {kind}" for kind in COLOURS
-                                    if getattr(line, kind.replace(' ', '_'))]) + "."
-        for line in kinds.rename(columns=lambda name: name.replace(" ", "_")).itertuples()
-    )  # fmt: skip
+        f"{line['topic']}: {listed([f'{line[kind]} {kind}' for kind in COLOURS if line[kind]])}."
+        for line in kinds.to_dict("records")
+    )
     return Figure(
         drawing,
         name="fig-verdicts",
-        caption=f"What became of {sum(totals.values())} claims of {len(kinds)} papers, tested anew at small scale, a "
+        caption=f"What became of {sum(totals.values())} claims of {len(kinds)} papers, tested anew, a "
         f"bar for each paper with its chapter in parentheses: {told}.",
         alt=f"Stacked bars of verdicts on the papers' claims. {chapter_by_chapter}",
         data=kinds,
@@ -178,8 +170,8 @@ def claims(found: Sequence[Judged]) -> HTML:
     parts = []
     for chapter in found:
         link = f'<a href="{chapter.study}.html">Chapter {chapter.number}</a>'
-        heading = "" if chapter.topic.startswith("Chapter") else f": {html.escape(chapter.topic)}"
-        parts.append(f"<h2>{link}{heading}</h2>{table(claims_table(chapter)).data}")
+        heading = ": ".join(filter(None, (link, html.escape(chapter.topic))))
+        parts.append(f"<h2>{heading}</h2>{table(claims_table(chapter)).data}")
     return HTML("".join(parts))
 
 

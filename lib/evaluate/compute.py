@@ -5,25 +5,25 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 import torch
 
-from lib import files, memory
+from lib import memory
 from lib.errors import BadInput
 from lib.evaluate.axes import HEAD, PROBE, Rung, Task
-from lib.evaluate.data import Data
+from lib.evaluate.data import Data, device
 from lib.evaluate.encoders import Opened
 from lib.evaluate.plan import CALIBRATION, CLEAN, CORRUPTION, Costs, Plan, price
 from lib.evaluate.subject import OfHead, Outside, home_of, identity_of, key_of
-from lib.measures.outcomes import collected
 from lib.measures.rows import COLUMNS
-from lib.precision import exact_float32, precision_on
+from lib.precision import precision_on
 from lib.progress import bar
-from lib.runs import outcomes, store
+from lib.runs import store
+from lib.runs.engine import locked, measure_now
 
 OVERRUN = 1.5  # of a budget: after so much of it, what is still to be measured is left out
 FORM = "{desc}: {percentage:3.0f}%|{bar}| {elapsed} so far, {remaining} left"
@@ -61,15 +61,15 @@ class Meter:
 def measure_all(
     opened: list[Opened], data: Data, plan: Plan, rungs: Mapping[str, Rung], budget: float, progress: bool
 ) -> Measured:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    where = device()
     costs = [Costs((own.seconds,), (own.named.encoder.features,)) for own in opened]
     meter = Meter(sum(price(rung, own) for own in costs for rung in rungs.values()), progress)
     started, tables, found = time.monotonic(), [], Measured(pd.DataFrame(), {})
     with contextlib.closing(meter.shown):
         for own, cost in zip(opened, costs, strict=True):
-            subject, keys = subject_of(own, data, plan, device, meter)
+            subject, keys = subject_of(own, data, plan, where, meter)
             found.keys[own.name] = keys
-            with _alone(keys["features"]):
+            with locked(keys["features"]):
                 for axis, rung in rungs.items():
                     meter.shown.set_description(f"{own.name}, {axis}")
                     meter.each = own.seconds
@@ -95,10 +95,10 @@ def _own(table: pd.DataFrame, axis: str) -> pd.DataFrame:
 
 
 def subject_of(
-    own: Opened, data: Data, plan: Plan, device: torch.device, meter: Meter | None = None
+    own: Opened, data: Data, plan: Plan, where: torch.device, meter: Meter | None = None
 ) -> tuple[Outside, dict[str, str]]:
     """The subject of the measures, and its keys in the store: of its features, and of the rows of each reader."""
-    precision = precision_on(device)
+    precision = precision_on(where)
     identity = identity_of(own.named, data, precision)
     home = home_of(identity)
     sizes = plan.sizes
@@ -106,7 +106,7 @@ def subject_of(
     columns = None if own.columns is None else own.columns.tolist()
     keys |= {PROBE: key_of(identity, PROBE, vars(sizes)), HEAD: key_of(identity, HEAD, vars(sizes), columns)}
     count = meter.count if meter else lambda images: None
-    subject = Outside(own.named, data, sizes, precision, device, home, count)
+    subject = Outside(own.named, data, sizes, precision, where, home, count)
     if own.columns is not None:
         subject.by_head = OfHead(subject, own.named.head, own.columns)
     return subject, keys
@@ -122,13 +122,14 @@ def _rows(subject: Outside, keys: Mapping[str, str], task: Task) -> pd.DataFrame
     key = keys[task.reader]
     rows = store.load_rows(key, measure.identity)
     if rows is None:
-        asked = subject.by_head if task.reader == HEAD else subject
-        with exact_float32(), collected() as of_images:
-            rows = measure.rows(asked)
-        rows = rows[rows["value"].map(math.isfinite)]  # of what no number is defined, such as a ratio to nothing
-        outcomes.save(key, measure.identity, of_images)
-        store.save_rows(key, measure.identity, rows)
+        asked: Any = subject.by_head if task.reader == HEAD else subject
+        rows = measure_now(key, measure, asked, _defined)
     return rows.assign(run=key, measure=measure.identity, reader=task.reader)
+
+
+def _defined(rows: pd.DataFrame) -> pd.DataFrame:
+    """Without those whose number is not defined, such as a ratio to nothing."""
+    return rows[rows["value"].map(math.isfinite)]
 
 
 def _stored(keys: Mapping[str, str], rung: Rung) -> pd.DataFrame:
@@ -141,16 +142,3 @@ def _stored(keys: Mapping[str, str], rung: Rung) -> pd.DataFrame:
             raise BadInput(OUT_OF_TIME)
         tables.append(rows.assign(run=key, measure=measure.identity, reader=task.reader))  # type: ignore[attr-defined]
     return pd.concat(tables, ignore_index=True)
-
-
-@contextlib.contextmanager
-def _alone(key: str) -> Iterator[None]:
-    """One process at a time works on an encoder; a second one waits."""
-    home = store.folder(key)
-    try:
-        with files.locked(home / "lock"):
-            yield
-    except OSError as error:
-        if isinstance(error, BadInput):
-            raise
-        raise BadInput(f"no rows can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS") from error

@@ -60,6 +60,8 @@ class Elsewhere:
                 answers = present[scores[:, present].argmax(dim=1)] if own.name in AMONG else scores.argmax(dim=1)
                 wrong.append(answers.cpu() != asked)
                 labels.append(asked)
+        if not wrong:
+            raise BadInput(f"of the first {self.images:,} images of {own.name} none is of a class of the data's")
         return torch.cat(wrong).numpy(), torch.cat(labels).numpy()
 
 

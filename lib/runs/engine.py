@@ -103,7 +103,7 @@ def compute_one(
     data = load(config.dataset, "train", config.train_images, device)
     _check_data(config, data, measures)
     key = config.key(data.checksum, device)
-    with _locked(key), bars(progress):
+    with locked(key), bars(progress):
         record, encoder = _trained(config, key, data, device, deadline)
         head = _head(config, key, data, device)
         subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device, head)
@@ -142,21 +142,29 @@ def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataF
     if rows is None:
         if time.monotonic() > deadline:
             raise OutOfTime
-        started = time.monotonic()
-        with exact_float32():  # "fp32" means it, whatever a notebook has switched on
-            with collected() as of_images:
-                rows = measure.rows(subject)
-        outcomes.save(key, measure.identity, of_images)  # first: where rows are, what belongs to them is
-        store.save_rows(key, measure.identity, rows)
-        store.save_seconds(key, measure.identity, time.monotonic() - started)
+        rows = measure_now(key, measure, subject)
     return rows.assign(run=key, measure=measure.identity)
+
+
+def measure_now(
+    key: str, measure: Any, subject: Subject, kept: Callable[[pd.DataFrame], pd.DataFrame] = lambda rows: rows
+) -> pd.DataFrame:
+    """The rows of a measure, of which those that are to be `kept` go to the store under `key`, with their outcomes."""
+    started = time.monotonic()
+    with exact_float32():  # "fp32" means it, whatever a notebook has switched on
+        with collected() as of_images:
+            rows = kept(measure.rows(subject))
+    outcomes.save(key, measure.identity, of_images)  # first: where rows are, what belongs to them is
+    store.save_rows(key, measure.identity, rows)
+    store.save_seconds(key, measure.identity, time.monotonic() - started)
+    return rows
 
 
 def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
     teacher = None
     if (wanted := config.teacher()) is not None:
         own = wanted.key(data.checksum, device)
-        with _locked(own):  # never the other way round: a teacher knows no student
+        with locked(own):  # never the other way round: a teacher knows no student
             _, teacher = _trained(wanted, own, data, device, deadline)
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
@@ -213,7 +221,7 @@ def _fuse(config: RunConfig, key: str, data: Split, device: torch.device, deadli
     records, encoders = [], []
     for member in config.members():
         own = member.key(data.checksum, device)
-        with _locked(own):  # never the other way round: a member knows no fusion
+        with locked(own):  # never the other way round: a member knows no fusion
             record, encoder = _trained(member, own, data, device, deadline)
         records.append(record)
         encoders.append(encoder)
@@ -232,7 +240,7 @@ def _fuse(config: RunConfig, key: str, data: Split, device: torch.device, deadli
 
 
 @contextlib.contextmanager
-def _locked(key: str) -> Iterator[None]:
+def locked(key: str) -> Iterator[None]:
     """One process at a time works on a run; a second one waits. The lock dies with its process."""
     home = store.folder(key)
     with contextlib.ExitStack() as stack:

@@ -372,8 +372,8 @@ PAPER = NON_SEMANTIC_NEGATIVES  # what the paper says, in its claims
 HEADLINE = Headline(
     "Negatives",
     "patch-out-of-domain",
-    holds="Negatives that keep only the surface of an image raise accuracy out of domain.",
-    reversed="Negatives that keep only the surface of an image lower accuracy out of domain.",
-    no_effect="Negatives that keep only the surface of an image make no difference out of domain that would matter.",
-    undecided="Whether negatives that keep only the surface of an image help out of domain is not decided here.",
+    holds="Patch negatives, which keep only the surface of an image, raise accuracy out of domain.",
+    reversed="Patch negatives, which keep only the surface of an image, lower accuracy out of domain.",
+    no_effect="Patch negatives, which keep only the surface of an image, make no difference out of domain that counts.",
+    undecided="Whether patch negatives, which keep only the surface of an image, help out of domain is not decided.",
 )

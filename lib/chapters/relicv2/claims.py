@@ -327,8 +327,8 @@ PAPER = RELICV2_OOD  # what the paper says, in its claims
 HEADLINE = Headline(
     "ReLICv2",
     "beats-supervised-out",
-    holds="Without labels ReLICv2 is ahead of supervised training like for like when images come from elsewhere.",
-    reversed="Without labels ReLICv2 is behind supervised training like for like when images come from elsewhere.",
-    no_effect="ReLICv2 and supervised training like for like do about as well when images come from elsewhere.",
-    undecided="Whether ReLICv2 is ahead of supervised training like for like on images from elsewhere is undecided.",
+    holds="Out of distribution ReLICv2 is ahead of supervised training with the same images and crops.",
+    reversed="Out of distribution ReLICv2 is behind supervised training with the same images and crops.",
+    no_effect="Out of distribution ReLICv2 does about as well as supervised training with the same images and crops.",
+    undecided="Whether ReLICv2 is ahead of supervised training with the same crops out of distribution is undecided.",
 )

@@ -285,8 +285,8 @@ PAPER = ACCURACY_ROBUSTNESS  # what the paper says, in its claims
 HEADLINE = Headline(
     "Adversaries",
     "above-constant",
-    holds="Training under attack, at this small scale, leaves more under attack than a constant answer would.",
-    reversed="Training under attack, at this small scale, leaves less under attack than a constant answer would.",
-    no_effect="Training under attack, at this small scale, leaves about as much as a constant answer would.",
-    undecided="That training under attack leaves more than a constant answer would is not shown at this small scale.",
+    holds="At this scale training under attack keeps more images right under attack than a constant answer would.",
+    reversed="At this scale training under attack keeps fewer images right under attack than a constant answer would.",
+    no_effect="At this scale training under attack keeps about as many images right as a constant answer would.",
+    undecided="At this scale it is not shown that training under attack keeps more right than a constant answer would.",
 )
