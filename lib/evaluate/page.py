@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import html
-import re
 from collections.abc import Mapping, Sequence
 
 import pandas as pd
 
 from lib.figures.figure import Figure
-
-_BETWEEN = re.compile(r"(\[-?[\d.]+), (?=-?[\d.]+\])")  # no line ends inside an interval
+from lib.figures.tables import unbroken
 
 STYLE = """
 :root { --text: #323232; --muted: #5f5f66; --line: #d8dbe0; --soft: #f5f6f8; --link: #176de8; --page: #fff;
@@ -95,8 +93,7 @@ def table(data: pd.DataFrame) -> str:
     if data.empty:
         return ""
     text = data.to_html(index=False, border=0, float_format="{:.2f}".format, na_rep="–", escape=True)
-    whole = _BETWEEN.sub(r"\1,&nbsp;", text)
-    return f'<div class="box">{whole}</div>'
+    return f'<div class="box">{unbroken(text)}</div>'
 
 
 def figure(made: Figure) -> str:

@@ -31,8 +31,12 @@ def table(data: pd.DataFrame) -> HTML:
     """
     if data.empty:
         return HTML(f"<p>{UNTOLD}</p>")
-    text = data.to_html(index=False, border=0, float_format="{:g}".format)
-    return HTML(re.sub(r"(\[-?[\d.]+), (?=-?[\d.]+\])", r"\1,&nbsp;", text))
+    return HTML(unbroken(data.to_html(index=False, border=0, float_format="{:g}".format)))
+
+
+def unbroken(text: str) -> str:
+    """HTML in which no line ends inside an interval."""
+    return re.sub(r"(\[-?[\d.]+), (?=-?[\d.]+\])", r"\1,&nbsp;", text)
 
 
 def tried(make: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame:

@@ -10,9 +10,9 @@ from torchvision import models, transforms
 from torchvision.transforms.functional import InterpolationMode
 
 from lib.errors import BadInput
-from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import INTERPOLATIONS, Preprocessing, prepared
 from lib.models.sources.of_torchvision import _preprocessing
+from lib.shifts.wnids import WNIDS
 
 PLAIN = ((0.0,) * 3, (1.0,) * 3)
 

@@ -10,9 +10,9 @@ from torch import nn
 
 from lib.errors import BadInput, one_of
 from lib.models.encoder import CIFAR10, IMAGENET
-from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import INTERPOLATIONS, Preprocessing
 from lib.models.sources.wrapped import WrappedEncoder
+from lib.shifts.wnids import WNIDS
 
 NORMALISATIONS = {
     "imagenet": IMAGENET,

@@ -15,12 +15,12 @@ from torch import nn
 
 from lib.errors import BadInput
 from lib.models.checkpoints import COUNTER, NAMED, WRAPPERS, weights_of
-from lib.models.imagenet_classes import WNIDS
 from lib.models.outside import some
 from lib.models.preprocessing import Preprocessing
 from lib.models.sources.asked import Asked, Named, known, overridden
 from lib.models.sources.library import imported, weights_only
 from lib.models.sources.wrapped import WrappedEncoder, close, counted, fetching, probed, trial_images
+from lib.shifts.wnids import WNIDS
 
 HUB = "hf-hub:"
 PREFIXES = ("backbone.", "encoder.", "base_encoder.", "encoder_q.")  # of a network inside somebody's module

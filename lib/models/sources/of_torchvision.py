@@ -12,11 +12,11 @@ from torch import nn
 from torchvision import models
 
 from lib.errors import one_of
-from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import Preprocessing
 from lib.models.sources.asked import Asked, Named, known, overridden
 from lib.models.sources.library import weights_only
 from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, probed, separated
+from lib.shifts.wnids import WNIDS
 
 
 def open_torchvision(asked: Asked) -> Named:

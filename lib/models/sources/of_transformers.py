@@ -20,11 +20,11 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lib.errors import BadInput
-from lib.models.imagenet_classes import WNIDS
 from lib.models.preprocessing import INTERPOLATIONS, Preprocessing, prepared
 from lib.models.sources.asked import Asked, Named, overridden, stated
 from lib.models.sources.library import imported
 from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, first_words, opening, probed, separated
+from lib.shifts.wnids import WNIDS
 
 CLASSIFIER = "ForImageClassification"
 SETTINGS = "preprocessor_config.json"
