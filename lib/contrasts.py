@@ -27,7 +27,7 @@ Cell = dict[str, object]  # values of columns, which pick one row a seed
 Key = TypeVar("Key", bound=Hashable)
 
 # The columns that tell systems apart: rows that agree in these differ by seed, or by what was measured.
-SYSTEM = ("dataset", "encoder", "method", "system", "augmentation")
+SYSTEM = ("dataset", "encoder", "method", "system", "augmentation", "settings")
 
 # What tells which outcomes of single images belong to a row.
 TRACED = ("run", "measure", "shift", "subset", "level", "level_unit", "metric")

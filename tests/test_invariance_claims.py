@@ -21,11 +21,13 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     with_wide,
 )
+from lib.chapters.augmentation.plan import LEARNED, MIXED
+from lib.chapters.augmentation.transfer import task_table
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
 from lib.measures import estimate
 from lib.shifts.transforms import TRANSFORMS
-from lib.verdicts import judge, named
+from lib.verdicts import MARGIN, judge, named
 
 SEEN = named(AUGMENTATION_INVARIANCE, "learn-what-views-undergo")
 POSE = named(AUGMENTATION_INVARIANCE, "carries-over-to-pose")
@@ -252,8 +254,7 @@ def test_mean_over_tasks_by_hand(true):
 
 # What mixed images do
 
-LOOKS_THROUGH, CARRIES_OVER, LESS_TO_READ, LEARNED = MIXING
-BY_MIXING = (("simclr", "default"), ("mixing", "default"), ("samix", "default"), ("random", None))
+BY_MIXING = (("simclr", "default"), *((name, "default") for name in MIXED), ("random", None))
 
 
 def of_mixing(likeness=10.0, read=-10.0, task=5.0, **more):
@@ -261,9 +262,9 @@ def of_mixing(likeness=10.0, read=-10.0, task=5.0, **more):
 
     def world(method, recipe, *cell):
         value, (shift, subset, metric) = truth(method, recipe, *cell), cell
-        if method in ("mixing", "samix") and metric == "whitened similarity":
+        if method in MIXED and metric == "whitened similarity":
             return value + likeness
-        if method in ("mixing", "samix") and (shift, subset) in (("none", "object_hue"), ("none", "x")):
+        if method in MIXED and (shift, subset) in (("none", "object_hue"), ("none", "x")):
             return value + read
         return value + task * (
             method == "samix" and (shift, metric) in (("none", "probe accuracy"), ("dtd", "accuracy"))
@@ -273,28 +274,48 @@ def of_mixing(likeness=10.0, read=-10.0, task=5.0, **more):
 
 
 def test_claims_on_mixing_hold_where_they_are_true():
-    """2 methods by 8 transforms, by 4 sets of views, and by hue and place; of 6 tasks two are 5 points better."""
+    """3 ways to mix by 8 transforms, by 4 sets of views, and by hue and place; of 6 tasks two are 5 points better."""
     found = [judge(claim, of_mixing()) for claim in MIXING]
-    assert [verdict.verdict for verdict in found] == ["holds"] * 4
-    assert [max(len(verdict.cells), 1) for verdict in found] == [16, 8, 4, 1]
+    assert [verdict.verdict for verdict in found] == ["holds"] * 5
+    assert [max(len(verdict.cells), 1) for verdict in found] == [24, 12, 6, 1, 1]
     means = [verdict.difference.mean for verdict in found]
-    assert means == pytest.approx([10, 100 * 10 / 99, 10, 5 * 2 / 6], abs=0.1)
-    assert "mean of 6 tasks, SAMix less SimCLR with mixing" in found[3].contrast
+    assert means == pytest.approx([10, 100 * 10 / 99, 10, 5 * 2 / 6, 5 * 2 / 6], abs=0.1)
+    for verdict, word in zip(found[3:], ("mixup", "CutMix"), strict=True):
+        assert verdict.contrast == f"mean of 6 tasks, SAMix less SimCLR with {word}"
+        assert verdict.claim.margin == MARGIN
 
 
 def test_claims_on_mixing_are_reversed_and_open():
     against = of_mixing(likeness=-10.0, read=10.0, task=-5.0)
-    assert [judge(claim, against).verdict for claim in MIXING] == ["reversed"] * 4
-    assert [judge(claim, of_mixing(0.0, 0.0, 0.0)).verdict for claim in MIXING] == ["no effect"] * 4
+    assert [judge(claim, against).verdict for claim in MIXING] == ["reversed"] * 5
+    assert [judge(claim, of_mixing(0.0, 0.0, 0.0)).verdict for claim in MIXING] == ["no effect"] * 5
     for data in (of_mixing(standard_error=150.0), of_mixing(seeds=1)):
-        assert [judge(claim, data).verdict for claim in MIXING] == ["undecided"] * 4
+        assert [judge(claim, data).verdict for claim in MIXING] == ["undecided"] * 5
 
 
 def test_without_mixed_images_or_without_simclr_nothing_is_tested(true):
     data = of_mixing()
-    for own in (true, data[~data["method"].isin(["mixing", "samix"])]):
+    for own in (true, data[~data["method"].isin(MIXED)]):
         assert {judge(claim, own).verdict for claim in MIXING} == {"not tested"}
     alone = [judge(claim, data[data["method"] != "simclr"]).verdict for claim in MIXING]
-    assert alone == ["not tested", "not tested", "not tested", "holds"]
-    one = [judge(claim, data[data["method"] != "samix"]).verdict for claim in MIXING]
-    assert one == ["holds", "holds", "holds", "not tested"]
+    assert alone == ["not tested"] * 3 + ["holds"] * 2
+    for missing, last in ((LEARNED, ["not tested"] * 2), ("cutmix", ["holds", "not tested"])):
+        assert [judge(claim, data[data["method"] != missing]).verdict for claim in MIXING] == ["holds"] * 3 + last
+
+
+def test_cutmix_is_told_from_mixup_by_its_settings():
+    """Rows as a study has them, of one method and augmentation: mixup 3 points above SimCLR in each task, CutMix 9."""
+    above = {"mixup": 3.0, "cutmix": 9.0}
+    data = rows(lambda method, recipe, *cell: truth(method, recipe, *cell) + above.get(method, 0.0), BY_MIXING)
+    raw = data.assign(
+        method=data["method"].replace({name: "mixing" for name in above}),
+        settings=data["method"].map({"cutmix": "mix cutmix"}).fillna(""),
+    )
+    assert not {"mixup", "cutmix"} & set(raw["method"])
+    told = with_wide(raw)
+    assert told["method"].tolist() == data["method"].tolist()
+    against = [judge(named(MIXING, f"learned-mixing-beats-{name}"), told) for name in above]
+    assert [verdict.difference.mean for verdict in against] == pytest.approx([-3, -9], abs=0.1)
+    assert [verdict.verdict for verdict in against] == ["reversed"] * 2
+    table = task_table(told)
+    assert {"SimCLR with mixup, default", "SimCLR with CutMix, default", "SAMix, default"} <= set(table["trained by"])

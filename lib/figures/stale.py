@@ -14,7 +14,7 @@ from lib.runs.published import Standing
 
 PARAMETERS = {"warmup_epochs": "warm-up epochs", "learning_rate": "rate"}  # others as they are spelt
 SOME = "Some rows of this page are stale or left out. Which, and why"
-DIFFERING = ("dataset", "encoder", "augmentation")  # what else tells runs of one name apart
+DIFFERING = ("dataset", "encoder", "augmentation", "differing")  # what else tells runs of one name apart
 
 
 def standing(results: Results) -> HTML:

@@ -18,7 +18,7 @@ from lib.measures import Interval
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import CLEAN, overall
 from lib.methods import METHODS, views_of
-from lib.runs import Results
+from lib.runs import Results, RunConfig
 from lib.views import View
 
 OPTIMISERS = {"sgd": "SGD", "lars": "LARS", "adamw": "AdamW"}  # as they are written
@@ -48,13 +48,14 @@ def tried(make: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame
 
 
 def protocol(results: Results) -> pd.DataFrame:
-    """One line a method, encoder and data set: what it was trained with. A column that tells nothing is left out."""
+    """One line a method, encoder, data set and settings: what it was trained with; columns that tell something."""
     lines = []
-    kinds = [tuple(record["config"][name] for name in ("method", "encoder", "dataset")) for record in results.records]
+    configs = [RunConfig.from_dict(record["config"]) for record in results.records]
+    kinds = [(own.method, own.encoder, own.dataset, own.differing) for own in configs]
     for kind in dict.fromkeys(kinds):
         records = [record for record, own in zip(results.records, kinds, strict=True) if own == kind]
         config, training = records[0]["config"], records[0]["config"]["training"]
-        method, encoder, dataset = kind
+        method, encoder, dataset, _ = kind
         trained = METHODS[method].trained
         lines.append(
             {

@@ -53,7 +53,8 @@ class Job:
     @property
     def title(self) -> str:
         titles = [one.title for one in self.wanted.values() if one.title]
-        more = [word for word in (self.config.augmentation, self.config.encoder) if word and not titles]
+        apart = self.config.augmentation, self.config.encoder, self.config.differing
+        more = [word for word in apart if word and not titles]
         return f"{titles[0] if titles else ' '.join([self.config.method, *more])}, seed {self.config.seed}"
 
 

@@ -105,6 +105,17 @@ class RunConfig:
         removal = self.settings if isinstance(self.settings, Removal) else None
         return removal if removal and removal.removed else None
 
+    @property
+    def differing(self) -> str:
+        """The settings in which the run differs from its method as it is, in words: "mix cutmix"; "" where in none.
+
+        What merely tunes a run (`RECIPE`) is not told.
+        """
+        usual = METHODS[self.method].settings()
+        names = [own.name for own in dataclasses.fields(usual) if own.name not in RECIPE["settings"]]
+        told = [name for name in names if getattr(self.settings, name) != getattr(usual, name)]
+        return ", ".join(f"{name.replace('_', ' ')} {getattr(self.settings, name)}" for name in told)
+
     def _check_attack(self, views: tuple[View, ...]) -> None:
         if isinstance(self.attack, str):
             object.__setattr__(self, "attack", None if self.attack == "none" else Attack(self.attack))

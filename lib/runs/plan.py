@@ -39,8 +39,9 @@ class Plan:
     trained with in a preset and on a data set, a run each; None stands for the method's own views. `transformers`
     are the methods that are also trained with the preset's transformer, `wide` those that are with its wide
     encoder, by the default augmentation, and `on_scenes` those that are on scenes, whose causes are known, where
-    the preset has another data set. `also` are further measures, each with its figure. `unread` tells which rows no
-    page reads: bool (N,) for N rows with the columns of a study's results. They are not published.
+    the preset has another data set. `beside` are systems, by their names, that stand beside the methods, such as one
+    of them with other settings. `also` are further measures, each with its figure. `unread` tells which rows no page
+    reads: bool (N,) for N rows with the columns of a study's results. They are not published.
 
     A plan may compare `systems` by their names instead of methods, and `systems_in_class` in the quick preset.
     `elsewhere` are those that it compares on other data sets than scenes; where they are named, a preset of another
@@ -56,6 +57,7 @@ class Plan:
     transformers: tuple[str, ...] = ()
     wide: tuple[str, ...] = ()
     on_scenes: tuple[str, ...] = ()
+    beside: Mapping[str, System] = field(default_factory=dict)
     systems: Mapping[str, System] = field(default_factory=dict)
     systems_in_class: tuple[str, ...] = ()
     elsewhere: tuple[str, ...] = ()
@@ -148,8 +150,8 @@ def runs_of(
 
 
 def _systems_of_methods(plan: Plan, scale: Preset, methods: Sequence[str], dataset: str | None) -> list[System]:
-    """Methods by their augmentations, and after them those with other encoders, and on scenes where `dataset` is
-    None."""
+    """Methods by their augmentations, after them what stands beside them, those with other encoders, and those on
+    scenes where `dataset` is None."""
 
     def augmented(those: Sequence[str], home: str) -> list[System]:
         return [
@@ -162,6 +164,7 @@ def _systems_of_methods(plan: Plan, scale: Preset, methods: Sequence[str], datas
         return [method for method in methods if method in those]
 
     systems = augmented(methods, dataset or scale.dataset)
+    systems += [replace(system, dataset=dataset) for system in plan.beside.values() if system.method in methods]
     if scale.transformer:
         systems += [plain(name, encoder=scale.transformer, dataset=dataset) for name in also(plan.transformers)]
     if scale.wide:

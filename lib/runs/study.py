@@ -29,7 +29,8 @@ class Results:
     """`records`: a dict a run. `rows`: tidy rows with the columns of DESCRIBED beside them.
 
     `standings`: of each run that was wanted and not computed now, what is older than this code's and what is left out.
-    `systems`: those that the study's plan compares, by the names that rows have in the column "system".
+    `systems`: those that the study's plan compares, by the names that rows have in the column "system". Where methods
+    are compared and one of them is there with settings that are not its own, rows have these in a column "settings".
     """
 
     records: list[dict]
@@ -49,6 +50,7 @@ class Results:
                 "seed": record["config"]["seed"],
                 "encoder": record["config"]["encoder"],
                 "augmentation": record["config"].get("augmentation") or "",
+                "settings": _differing(record),
                 "training images": record["data"]["train_images"],
                 "epochs": record["config"]["training"]["epochs"],
                 "data": record["data"]["source"],
@@ -65,7 +67,7 @@ class Results:
             }
             for record in self.records
         )
-        return lines.drop(columns=[name for name in ("system", "augmentation") if not lines[name].any()])
+        return lines.drop(columns=[name for name in ("system", "augmentation", "settings") if not lines[name].any()])
 
 
 def plain_values(namespace: dict) -> dict:
@@ -223,6 +225,11 @@ def _system(name: str | None) -> dict[str, str]:
     return {} if name is None else {"system": name}
 
 
+def _differing(record: dict) -> str:
+    """The settings of a run that are not its method's; "" of a system, whose name says it."""
+    return "" if "system" in record else RunConfig.from_dict(record["config"]).differing
+
+
 def as_list(value: object, what: str, examples: Sequence[str]) -> list:
     """A list, or a string that holds one as JSON."""
     if isinstance(value, str):
@@ -243,6 +250,8 @@ def _describe(rows: pd.DataFrame, records: list[dict], systems: Sequence[str]) -
     )
     if any("system" in record for record in records):
         runs["system"] = [record["system"] for record in records]
+    elif any(differing := [_differing(record) for record in records]):
+        runs["settings"] = differing
     joined = runs.merge(rows, on="run", validate="one_to_many")
     if "system" in joined:
         order = joined["system"].map(systems.index)

@@ -1,5 +1,7 @@
 """Recipes and plans: every method has its own, and a preset turns them into runs."""
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 from shorthand import unfolded
@@ -65,6 +67,21 @@ def test_wide_encoders_and_scenes_are_added_where_a_plan_asks():
     alone = configs_of(PLANS[study], "small", ["moco_v2"], seeds=[0], dataset="cifar10")
     assert alone == configs_of(PLANS[study], "small", ["moco_v2"], seeds=[0])[: len(alone)] and len(alone) == 6
     assert {config.dataset for config in configs_of(PLANS[study], "quick", ["moco_v2"])} == {"scenes"}
+
+
+def test_what_stands_beside_a_plan_s_methods_is_there_with_its_method():
+    plan, settings = PLANS["augmentation_invariance"], METHODS["mixing"].settings
+    configs = configs_of(plan, "small", ["simclr", "mixing"], seeds=[0])
+    mixing = [config for config in configs if config.method == "mixing"]
+    assert [config.settings for config in mixing] == [settings(), settings(mix="cutmix")]
+    assert len({replace(config, settings=settings()) for config in mixing}) == 1
+    assert {config.augmentation for config in mixing} == {"default"}
+    assert [config.differing for config in configs] == [""] * (len(configs) - 1) + ["mix cutmix"]
+    without = replace(plan, beside={})
+    assert [config for config in configs if not config.differing] == configs_of(
+        without, "small", ["simclr", "mixing"], [0]
+    )
+    assert not [config for config in configs_of(plan, "small", ["simclr", "samix"]) if config.method == "mixing"]
 
 
 def test_a_wide_encoder_has_as_many_features_as_three():

@@ -8,14 +8,20 @@ import pytest
 
 from lib import paths
 from lib.chapters import PLANS
+from lib.contrasts import difference
 from lib.errors import BadInput
+from lib.figures.stale import _names
+from lib.figures.tables import protocol
 from lib.measures import Accuracy, CorruptionError
 from lib.methods import METHODS
 from lib.runs import PRESETS, Study, grid, publish, published, store, study
-from lib.runs.plan import measures_of
+from lib.runs.plan import configs_of, measures_of
 from lib.runs.study import as_list, largest_published
 
 PLAN = PLANS["severity_degradation"]
+TOLD = dict.fromkeys(("seconds", "images_per_second", "peak_memory_mib", "commit", "finished", "precision"), "") | {
+    "versions": {"torch": ""}
+}  # what a record says of the machine
 
 
 @pytest.fixture
@@ -94,6 +100,31 @@ def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
     assert set(found.rows.columns) >= {"run", "method", "seed", "encoder", "dataset", "value"}
     # The same rows serve when the preset is named.
     assert len(Study(PLAN, preset="small", methods=["simclr"]).results().rows) == 3 * len(measures_of(PLAN, "small"))
+
+
+def test_two_settings_of_a_method_are_told_apart(results):
+    """The study of augmentations has one method with two settings: each is a line of its own wherever runs have one."""
+    plan, mixed = PLANS["augmentation_invariance"], ["simclr", "mixing"]
+    runs = [config for config in configs_of(plan, "small", mixed) if config.augmentation == "default"]
+    records = [record_of(config, device="CPU, 1 threads", **TOLD) for config in runs]
+    cell = measures_of(plan, "small")[0].identity, "none", "", float("nan"), "", "probe accuracy"
+    lines = [(record["key"], *cell, 10.0 * number, 0.5, 100) for number, record in enumerate(records)]
+    kept = [record["key"] for record in records]
+    home = results / "augmentation_invariance" / "small"
+    store.write_published(home, records, pd.DataFrame(lines, columns=list(store.PUBLISHED_COLUMNS)))
+    published.forget()
+    found = Study(plan, preset="published", methods=mixed).results()
+    assert len(set(kept)) == 9 and {record["key"] for record in found.records} == set(kept)
+    means = found.rows.groupby(["method", "settings"], sort=False)["value"].mean()
+    assert means.to_dict() == {("simclr", ""): 10.0, ("mixing", ""): 40.0, ("mixing", "mix cutmix"): 70.0}
+    gaps = [
+        difference(found.rows, {"method": "mixing", "settings": own}, {"method": "simclr"})
+        for own in means["mixing"].index
+    ]
+    assert [gap.mean for gap in gaps] == [30.0, 60.0]
+    assert len(protocol(found)) == 3 and set(found.provenance()["settings"]) == {"", "mix cutmix"}
+    cutmix = [own for own in found.standings if own.config.differing]
+    assert _names(cutmix, found.standings) == "SimCLR with mixing (mix cutmix)"
 
 
 def test_published_costs_come_with_published_rows_alone(results, monkeypatch):

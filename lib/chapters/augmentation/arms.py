@@ -12,11 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 
 from lib.cells import ALIKE
+from lib.chapters.augmentation.names import arm, title
 from lib.contrasts import estimates, levels, of_two
 from lib.errors import BadInput
 from lib.figures.levels import AT_ONCE, as_table
 from lib.figures.prose import by_verdict, listed, number
-from lib.figures.style import RECIPE_LOOK, arm, look, title
+from lib.figures.style import RECIPE_LOOK, look
 from lib.measures import read_together
 from lib.measures.rows import Rows
 from lib.verdicts import no_effect

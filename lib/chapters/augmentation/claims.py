@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from lib.cells import ALIKE, NEAR, WHITENED, WHITENED_CHANCE, near
-from lib.chapters.augmentation.plan import MIXED
+from lib.chapters.augmentation.names import named, title
+from lib.chapters.augmentation.plan import LEARNED, MIXED
 from lib.contrasts import Contrasts, Kept, estimates, of_two, picked, present
 from lib.images.downstream import DOWNSTREAM
 from lib.measures import Estimate
@@ -52,12 +53,14 @@ LIGHT = {f"scenes: light {what}": {"shift": "scenes", "subset": f"light {what}"}
 
 
 def with_wide(rows: pd.DataFrame) -> pd.DataFrame:
-    """The rows of one data set, in which a wide encoder is an augmentation of its own, "wide default".
+    """The rows of one data set, in which a method and an augmentation tell encoders apart: a wide encoder is an
+    augmentation of its own, "wide default", and a system that stands beside the methods a method.
 
     Beside a fusion it is a control of size, as three defaults are: as many features, in one encoder.
     """
     wide = rows["encoder"].str.endswith("_wide")
-    return rows.assign(augmentation=rows["augmentation"].mask(wide, "wide " + rows["augmentation"].astype(str)))
+    augmentations = rows["augmentation"].mask(wide, "wide " + rows["augmentation"].astype(str))
+    return named(rows).assign(augmentation=augmentations)
 
 
 def task_rows(rows: pd.DataFrame) -> pd.DataFrame:
@@ -218,29 +221,39 @@ def _better_read(cause: str, more: Sequence[str], less: Sequence[str]) -> Callab
 
 
 def _mixed(
-    rows: pd.DataFrame, metric: str, cells: Mapping[str, Cell], others: Sequence[str] = ("simclr",), less: bool = False
+    rows: pd.DataFrame,
+    metric: str,
+    cells: Mapping[str, Cell],
+    owns: Sequence[str] = MIXED,
+    others: Sequence[str] = ("simclr",),
+    less: bool = False,
 ) -> Contrasts:
-    """What learns from mixed images less each of `others`, in `metric`, for each of `cells` that rows hold of both; the
-    other way round where `less` of it is asked for. All are trained by the default recipe."""
+    """Each of `owns` less each of `others`, in `metric`, for each of `cells` that rows hold of both; the other way
+    round where `less` of it is asked for. All are trained by the default recipe."""
     measured = overall(rows[rows["metric"] == metric]) if metric else rows
     measured = measured[measured["augmentation"] == "default"]
     found = {}
     for words, cell in cells.items():
         held = set(picked(measured, cell)["method"])
-        for pair in [(own, other) for own in MIXED for other in others if own != other and {own, other} <= held]:
+        for pair in [(own, other) for own in owns for other in others if {own, other} <= held]:
             first, second = pair[::-1] if less else pair
-            found[f"{words}, {METHODS[first].title} less {METHODS[second].title}"] = of_two(
+            found[f"{words}, {title(first)} less {title(second)}"] = of_two(
                 measured, *(cell | {"method": name} for name in (first, second))
             )
     return found
 
 
-def _learned_mixing_beats_mixup(rows: pd.DataFrame) -> Contrasts:
-    """In the mean over tasks; of what learns to mix alone."""
-    if not {"samix", "mixing"} <= set(rows["method"]):
-        return {}
-    means = over_tasks(rows)
-    return _mixed(means, "", {f"mean of {means['tasks'].max()} tasks": {}}, ("mixing",)) if len(means) else {}
+def _learned_mixing_beats(rule: str) -> Callable[[pd.DataFrame], Contrasts]:
+    """What learns to mix less what mixes by a `rule`, in the mean over the tasks that every run has."""
+
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        if not {LEARNED, rule} <= set(rows["method"]):
+            return {}
+        means = over_tasks(rows)
+        cells: dict[str, Cell] = {f"mean of {means['tasks'].max()} tasks": {}} if len(means) else {}
+        return _mixed(means, "", cells, (LEARNED,), (rule,))
+
+    return contrasts
 
 
 # Ericsson, Gouk and Hospedales, arXiv 2111.11398 (BMVC 2022). "No jitter" lacks nothing else; "spatial", which lacks
@@ -286,8 +299,8 @@ AUGMENTATION_CAUSES = (
 )  # fmt: skip
 
 
-# Ours, of SimCLR with mixed images: their papers ask for accuracy, and say nothing of invariance. That a mix that is
-# learned beats mixup is what its paper says (Li et al., arXiv 2111.15454), of other data and larger encoders.
+# Ours, of SimCLR with mixed images: their papers ask for accuracy, and say nothing of invariance. That a learned mix
+# beats mixup and CutMix is what its paper says (Li et al., arXiv 2111.15454), of other data and larger encoders.
 MIXING = (
     Claim("mixing-looks-through",
           "Mixed images teach an encoder to look through more of what its views undergo: features stay more alike.",
@@ -300,7 +313,10 @@ MIXING = (
           lambda rows: _mixed(rows, READ_OUT, _read("object_hue") | _read("x"), less=True)),
     Claim("learned-mixing-beats-mixup",
           "On average over tasks, images that a network learns to mix beat mixup.", "Li et al.",
-          _learned_mixing_beats_mixup),
+          _learned_mixing_beats("mixup")),
+    Claim("learned-mixing-beats-cutmix",
+          "On average over tasks, images that a network learns to mix beat CutMix.", "Li et al.",
+          _learned_mixing_beats("cutmix")),
 )  # fmt: skip
 
 

@@ -22,9 +22,10 @@ from lib.chapters.augmentation.arms import (
     spatial_against_appearance,
 )
 from lib.chapters.augmentation.invariance import ALONG, ARM, METHOD, WHAT, Arm, chance
+from lib.chapters.augmentation.names import arm, title
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.style import arm, settle, spaced, title, use_style
+from lib.figures.style import settle, spaced, use_style
 from lib.measures.rows import Rows
 from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS

@@ -27,10 +27,11 @@ from lib.chapters.augmentation.invariance import (
     SHAPE,
     SHAPES_TOLD,
 )
+from lib.chapters.augmentation.names import arm
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.prose import listed, number
-from lib.figures.style import arm, settle, use_style
+from lib.figures.style import settle, use_style
 from lib.images.scenes import SHAPES
 from lib.measures.read_out import ERASED, READ, WITHOUT
 from lib.measures.rows import CLEAN, Rows

@@ -15,12 +15,13 @@ from matplotlib.figure import Figure as Drawing
 
 from lib.cells import WHITENED
 from lib.chapters.augmentation.arms import ARM, RECIPES, Arm, arms_of, chosen_arms
+from lib.chapters.augmentation.names import arm, title
 from lib.contrasts import mean_of, of_cell
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.matrix import draw_matrix
 from lib.figures.prose import foremost, listed, number
-from lib.figures.style import arm, cause, spaced, title, use_style
+from lib.figures.style import cause, spaced, use_style
 from lib.measures.read_out import READ
 from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS

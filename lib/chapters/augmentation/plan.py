@@ -10,6 +10,7 @@ from lib.measures.rows import SEVERITY
 from lib.methods import METHODS
 from lib.runs.plan import Plan, parts
 from lib.runs.presets import Preset
+from lib.runs.systems import System
 from lib.views import AUGMENTATIONS
 
 
@@ -27,7 +28,17 @@ def _measures(preset: Preset) -> list:
     return measures if preset.name == "quick" else [*measures, Downstream()]
 
 
-MIXED = ("mixing", "samix")  # SimCLR with mixed images: by mixup, and as a network learns to mix
+# SimCLR with images that are mixed by a rule, the references of learned mixing: two settings of one method, which are
+# told apart by these names
+BY_RULE = {
+    name: System(f"SimCLR with {word}", "mixing", None, source, {"mix": name}, budget=None, augmentation="default")
+    for name, word, source in (
+        ("mixup", "mixup", "Zhang et al., arXiv 1710.09412"),
+        ("cutmix", "CutMix", "Yun et al., arXiv 1905.04899"),
+    )
+}
+LEARNED = "samix"  # as a network learns to mix
+MIXED = (*BY_RULE, LEARNED)
 
 
 def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
@@ -36,7 +47,7 @@ def _recipes(preset: str, dataset: str, method: str) -> tuple[str | None, ...]:
     SimCLR that it stands beside: its own question is what mixing adds."""
     if METHODS[method].build.uses_labels or not METHODS[method].trained:
         return (None,)
-    if method in MIXED:
+    if method in ("mixing", LEARNED):
         return ("default",)
     recipes = ("default", "spatial", "appearance")
     if method != "moco_v2":
@@ -60,12 +71,13 @@ def _unread(rows: pd.DataFrame) -> pd.Series:
 
 PLAN = Plan(
     "augmentation_invariance",
-    ("moco_v2", "simclr", "byol", *MIXED, "supervised", "random"),
+    ("moco_v2", "simclr", "byol", "mixing", LEARNED, "supervised", "random"),
     ("moco_v2", "random"),
     _measures,
     augmentations=_recipes,
     wide=("moco_v2",),
     on_scenes=("moco_v2", "supervised", "random"),
+    beside=BY_RULE,
     unread=_unread,
     also=parts(__package__),
 )

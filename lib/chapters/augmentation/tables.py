@@ -7,9 +7,10 @@ import pandas as pd
 
 from lib.cells import WHITENED
 from lib.chapters.augmentation.invariance import ARM, METHOD, RECIPES
+from lib.chapters.augmentation.names import arm
 from lib.errors import BadInput
 from lib.figures.prose import number
-from lib.figures.style import arm, spaced
+from lib.figures.style import spaced
 from lib.measures.rows import overall
 from lib.measures.statistics import correlation
 from lib.shifts.transforms import TRANSFORMS

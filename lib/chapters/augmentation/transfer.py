@@ -27,17 +27,17 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     trained_with,
 )
+from lib.chapters.augmentation.names import ORDER, arm, method_of, title
 from lib.contrasts import difference, levels
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
 from lib.figures.prose import listed, signed, written
-from lib.figures.style import RECIPE_LOOK, arm, look, settle, spaced, title, use_style
+from lib.figures.style import RECIPE_LOOK, look, settle, spaced, use_style
 from lib.images.scenes import FACTORS
 from lib.measures import Interval
 from lib.measures.ranks import average_ranks, bootstrap_ranks, critical_difference, friedman
 from lib.measures.rows import CLEAN, Rows, overall
 from lib.measures.statistics import correlation
-from lib.methods import METHODS
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
 
@@ -108,7 +108,7 @@ def task_table(rows: Rows) -> Rows:
 def _arms(found: Rows) -> list[Arm]:
     """The arms, methods in the order of their table and recipes in that of `_ORDER`."""
     pairs = found[["method", "augmentation"]].drop_duplicates().itertuples(index=False, name=None)
-    return sorted(pairs, key=lambda pair: (list(METHODS).index(pair[0]), _ORDER.index(pair[1])))
+    return sorted(pairs, key=lambda pair: (ORDER.index(pair[0]), _ORDER.index(pair[1])))
 
 
 def _means(found: Rows, tasks: Sequence[str], arms: Sequence[Arm]) -> np.ndarray:
@@ -305,7 +305,7 @@ class _Panel:
     points: Rows
 
     def correlations(self) -> dict[str, Interval | None]:
-        pairs, methods = (self.points["x"], self.points["y"]), list(self.points["method"])
+        pairs, methods = (self.points["x"], self.points["y"]), [method_of(name) for name in self.points["method"]]
         return {words: correlation(*pairs, ranks=words == "ρ", families=methods) for words in ("ρ", "r")}
 
 
@@ -439,7 +439,7 @@ def _name_axes(drawing: Drawing, cells: Sequence[plt.Axes], panels: Sequence[_Pa
 
 def _a_dot(panels: Sequence[_Panel]) -> str:
     arms = {pair for panel in panels for pair in zip(panel.points["method"], panel.points["augmentation"], strict=True)}
-    methods = [method for method in METHODS if any(name == method and recipe for name, recipe in arms)]
+    methods = [method for method in ORDER if any(name == method and recipe for name, recipe in arms)]
     return (
         f"A dot is the mean over seeds of one of {len(arms)} encoders"
         + (f"; recipes are those of {listed([title(method) for method in methods])}" if methods else "")
@@ -471,7 +471,7 @@ def _data(panels: Sequence[_Panel], what: str, x: str, y: str) -> Rows:
 
 
 def _look(method: str, augmentation: str) -> Mapping[str, str]:
-    return RECIPE_LOOK.get(augmentation, look(method))
+    return RECIPE_LOOK.get(augmentation, look(method_of(method)))
 
 
 def _family(method: str, augmentation: str) -> str:

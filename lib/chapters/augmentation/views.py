@@ -22,9 +22,10 @@ from lib.chapters.augmentation.arms import (
 )
 from lib.chapters.augmentation.claims import above_chance
 from lib.chapters.augmentation.invariance import ARM, METHOD, PHOTOGRAPHS
+from lib.chapters.augmentation.names import arm
 from lib.errors import BadInput, one_of
 from lib.figures.figure import Figure
-from lib.figures.style import arm, settle, spaced, use_style
+from lib.figures.style import settle, spaced, use_style
 from lib.measures.rows import Rows
 from lib.methods import METHODS
 
