@@ -94,6 +94,9 @@ RECIPES = {
 }
 
 
-def recipe_of(method: str) -> Recipe:
-    """A method without a recipe of its own takes SimCLR's."""
-    return RECIPES.get(method, RECIPES["simclr"])
+def recipe_of(method: str, settings: object = None) -> Recipe:
+    """A method without a recipe of its own takes that of the method that it stands `on` by its settings, or SimCLR's.
+
+    So beside the method without it, nothing else differs.
+    """
+    return RECIPES.get(method) or RECIPES.get(getattr(settings, "on", "")) or RECIPES["simclr"]

@@ -14,8 +14,8 @@ from lib.views import cost
 @dataclass(frozen=True)
 class System:
     """`settings` change the method's defaults. `crops` is None where the preset says how many views EMP-SSL has, and
-    `own` where the method's recipe serves. `augmentation` is that of `RunConfig`; `encoder` and `dataset` are None
-    where they are the preset's.
+    `own` where `recipe_of` knows one that serves. `augmentation` is that of `RunConfig`; `encoder` and `dataset` are
+    None where they are the preset's.
 
     `budget` is what training may cost in the study's unit, passes an image: 1 for what all systems get alike, None for
     the preset's epochs and the method's own number of views, whatever they cost. `role` is what a page shows the system
@@ -38,7 +38,7 @@ class System:
 
     @property
     def recipe(self) -> Recipe:
-        return self.own or recipe_of(self.method)
+        return self.own or recipe_of(self.method, METHODS[self.method].settings(**self.settings))
 
 
 # What every question may set its own systems beside

@@ -1,11 +1,13 @@
 """DSA's terms a pair at a time in float64, its regulators, who gets a gradient, and the method that it stands on."""
 
+import dataclasses
 import math
 
 import pytest
 import torch
 from torch import nn
 
+from lib.chapters.negatives.systems import SYSTEMS
 from lib.errors import BadInput
 from lib.methods import METHODS, build_method, views_of
 from lib.methods.dsa import (
@@ -18,6 +20,8 @@ from lib.methods.dsa import (
     trust,
 )
 from lib.models import build_encoder
+from lib.runs.plan import config_of
+from lib.runs.presets import PRESETS
 
 COUNT, WIDTH = 7, 3
 
@@ -241,3 +245,11 @@ def test_bad_settings_are_refused_in_a_sentence(settings, words):
     with pytest.raises(BadInput) as refusal:
         Settings(**settings)
     assert str(refusal.value) == words
+
+
+@pytest.mark.parametrize(("on", "optimiser"), [("simclr", "sgd"), ("byol", "lars")])
+def test_a_system_differs_from_the_plain_one_by_dsa_alone(on, optimiser):
+    """Trained by SimCLR's recipe, DSA on BYOL was compared with BYOL by LARS: not DSA but the optimiser would show."""
+    own, without = (config_of(SYSTEMS[name], PRESETS["quick"], seed=0) for name in (f"{on} dsa", on))
+    assert own.settings == Settings(on=on) and own.training.optimiser == optimiser
+    assert dataclasses.replace(own, method=without.method, settings=without.settings) == without

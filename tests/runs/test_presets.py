@@ -1,6 +1,6 @@
 """Recipes and plans: every method has its own, and a preset turns them into runs."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import pandas as pd
 import pytest
@@ -13,7 +13,7 @@ from lib.errors import BadInput
 from lib.methods import METHODS, PLAIN
 from lib.models import ENCODERS, build_encoder
 from lib.runs import Study, grid
-from lib.runs.plan import configs_of, measures_of
+from lib.runs.plan import config_of, configs_of, measures_of
 from lib.runs.presets import PRESETS
 from lib.runs.recipes import RECIPES, recipe_of
 from lib.views import AUGMENTATIONS
@@ -130,3 +130,20 @@ def test_every_chapter_has_a_plan_of_the_name_of_its_results_and_its_page():
 
 def test_a_method_without_a_recipe_takes_simclr_s():
     assert recipe_of("a toy") == RECIPES["simclr"] and recipe_of("byol") == RECIPES["byol"]
+
+
+def test_what_stands_on_a_method_is_trained_as_that_is():
+    """Else a page would compare optimisers. All systems of all pages whose settings say what they stand on."""
+
+    @dataclass(frozen=True)
+    class Settings:
+        on: str = "byol"
+
+    assert recipe_of("a toy", Settings()) == RECIPES["byol"] and recipe_of("simclr", Settings()) == RECIPES["simclr"]
+    assert recipe_of("a toy", Settings("another toy")) == RECIPES["simclr"]
+    for system in (system for plan in PLANS.values() for system in plan.systems.values()):
+        settings = METHODS[system.method].settings(**system.settings)
+        if below := getattr(settings, "on", None):
+            alone = replace(system, method=below, settings={})
+            own, without = (config_of(one, PRESETS["small"], seed=0).training for one in (system, alone))
+            assert own == without, system.title
