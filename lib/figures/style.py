@@ -10,32 +10,12 @@ from matplotlib.transforms import offset_copy
 
 from lib.methods import METHODS
 
-# Okabe and Ito's colours, told apart with every kind of colour vision, for the methods that share a figure with lines;
-# relatives have a shade of theirs. Marker and line say it again.
+# As the methods' files have it: Okabe and Ito's colours, told apart with every kind of colour vision, and their shades
+# for relatives. Marker and line say it again.
 LOOK: dict[str, dict[str, object]] = {
-    "simclr": {"color": "#0072B2", "marker": "o", "linestyle": "-"},
-    "dcl": {"color": "#4F9FD0", "marker": "<", "linestyle": "--"},
-    "moco_v2": {"color": "#004B77", "marker": ">", "linestyle": "-."},
-    "moco_v3": {"color": "#8CBFE0", "marker": "h", "linestyle": ":"},
-    "nnclr": {"color": "#2A5C8A", "marker": "8", "linestyle": "--"},
-    "false_negatives": {"color": "#2E86AB", "marker": (7, 1, 0), "linestyle": "--"},
-    "byol": {"color": "#D55E00", "marker": "s", "linestyle": "--"},
-    "simsiam": {"color": "#E69F00", "marker": "v", "linestyle": ":"},
-    "dino": {"color": "#A34700", "marker": "X", "linestyle": "-."},
-    "barlow_twins": {"color": "#009E73", "marker": "^", "linestyle": "-."},
-    "vicreg": {"color": "#5FC2A4", "marker": "p", "linestyle": "--"},
-    "swav": {"color": "#CC79A7", "marker": "P", "linestyle": "--"},
-    "emp_ssl": {"color": "#56B4E9", "marker": "d", "linestyle": "-."},
-    "relic": {"color": "#8A6D00", "marker": "H", "linestyle": ":"},
-    "relicv2": {"color": "#C9A227", "marker": (8, 1, 0), "linestyle": "-."},
-    "dsa": {"color": "#6A8FC9", "marker": (4, 1, 45), "linestyle": ":"},
-    "supervised": {"color": "#333333", "marker": "D", "linestyle": "-"},
-    "supcon": {"color": "#6B6B6B", "marker": "*", "linestyle": "--"},
-    "acl": {"color": "#3B7EA1", "marker": (4, 1, 0), "linestyle": "--"},
-    "deacl": {"color": "#B34D4D", "marker": (6, 1, 0), "linestyle": "-."},
-    "profeat": {"color": "#8C3B4F", "marker": (5, 1, 36), "linestyle": "--"},
-    "trades": {"color": "#555555", "marker": (3, 1, 0), "linestyle": "-."},
-    "random": {"color": "#999999", "marker": "x", "linestyle": ":"},
+    name: dict(zip(("color", "marker", "linestyle"), method.look, strict=True))
+    for name, method in METHODS.items()
+    if method.look
 }
 OTHER: dict[str, object] = {
     "color": "#000000",
@@ -61,7 +41,7 @@ def arm(method: str, augmentation: str | None) -> str:
 
 
 def look(method: str) -> dict[str, object]:
-    """Colour, marker and line style; a method without a line in `LOOK` has the colour of its paradigm's first."""
+    """Colour, marker and line style; a method that has none of its own has the colour of its paradigm's first."""
     if method in LOOK or method not in METHODS:
         return LOOK.get(method, OTHER)
     relatives = [LOOK[name]["color"] for name in LOOK if METHODS[name].paradigm == METHODS[method].paradigm]

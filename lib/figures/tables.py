@@ -145,12 +145,13 @@ def systems_table(results: Results) -> pd.DataFrame:
         records = [record for record in results.records if record["system"] == name]
         config, system = records[0]["config"], results.systems[name]
         training, trained = config["training"], METHODS[system.method].trained
+        settings = METHODS[system.method].settings(**config["settings"])
         lines.append(
             {
                 "system": system.title,
                 "trained against": _attack(config["attack"]),
-                "negatives": _negatives(config["settings"]),
-                "queue": _queue(config["settings"]),
+                "negatives": getattr(settings, "negatives_in_words", ""),
+                "queue": "" if "queue" in getattr(settings, "silent", ()) else str(getattr(settings, "queue", "")),
                 "views": views_in_words(system.method, config["settings"]) if trained else "",
                 "removed": _removal(config["settings"]),
                 "batch": training["batch_size"] if trained else "",
@@ -171,24 +172,6 @@ def systems_table(results: Results) -> pd.DataFrame:
 def _removal(settings: dict) -> str:
     """0.1 of backgrounds, learned masks"""
     return f"{settings['removed']:g} of backgrounds, {settings['masks']} masks" if settings.get("removed") else ""
-
-
-def _queue(settings: dict) -> str:
-    """Its length, of a method that has one on what it stands on."""
-    return "" if settings.get("on") == "simclr" else str(settings.get("queue", ""))
-
-
-_DROPPED = {"likely": "likely false ones dropped", "labelled": "same class dropped", "random": "random ones dropped"}
-
-
-def _negatives(settings: dict) -> str:
-    """patch, alpha 2; or which are dropped"""
-    if settings.get("dropped"):
-        return _DROPPED[settings["dropped"]]
-    if not settings.get("negatives"):
-        return ""
-    count = f"{settings['count']} a query, " if settings["count"] > 1 else ""
-    return f"{settings['negatives']}, {count}alpha {settings['alpha']:g}"
 
 
 def _attack(attack: dict | None) -> str:

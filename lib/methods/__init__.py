@@ -25,6 +25,10 @@ these are what has to see the vectors of all of them.
 One whose settings decide its views has `views_of(settings)` instead of a tuple. One that learns from images that it
 mixes of its views has `mixed_of(settings)`, how many of each image: they cost as much as views do.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.
+
+Settings may say more than their values. Those with `on`, the name of another method, are of one that stands on it, and
+has its recipe. `negatives_in_words` is for tables, and `silent` are the names of those that say nothing beside the
+others.
 """
 
 from __future__ import annotations

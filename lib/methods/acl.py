@@ -52,7 +52,7 @@ class ACL(nn.Module):
         pass
 
 
-METHOD = Method("ACL", "contrastive", ACL, Settings, PROTOCOL, attacked=True)
+METHOD = Method("ACL", "contrastive", ACL, Settings, PROTOCOL, attacked=True, look=("#3B7EA1", (4, 1, 0), "--"))
 
 
 def twin(module: nn.Module) -> nn.Module:

@@ -44,7 +44,7 @@ class BarlowTwins(nn.Module):
         pass
 
 
-METHOD = Method("Barlow Twins", "redundancy reduction", BarlowTwins, Settings, PROTOCOL)
+METHOD = Method("Barlow Twins", "redundancy reduction", BarlowTwins, Settings, PROTOCOL, look=("#009E73", "^", "-."))
 
 
 @own_precision

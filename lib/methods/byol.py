@@ -61,7 +61,7 @@ class BYOL(Repelling, nn.Module):
         follow(self.target_projector, self.projector, momentum)
 
 
-METHOD = Method("BYOL", "distillation", BYOL, Settings, PROTOCOL, repels=True)
+METHOD = Method("BYOL", "distillation", BYOL, Settings, PROTOCOL, repels=True, look=("#D55E00", "s", "--"))
 
 
 @own_precision

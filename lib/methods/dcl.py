@@ -24,7 +24,7 @@ class DCL(simclr.SimCLR):
         return dcl(first, second, self.temperature)
 
 
-METHOD = Method("DCL", "contrastive", DCL, Settings, PROTOCOL)
+METHOD = Method("DCL", "contrastive", DCL, Settings, PROTOCOL, look=("#4F9FD0", "<", "--"))
 
 
 @own_precision

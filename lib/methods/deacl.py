@@ -91,7 +91,7 @@ class DeACL(Distilled):
         return self.teacher_encoder(clean[0]).float()
 
 
-METHOD = Method("DeACL", "distillation", DeACL, Settings, PROTOCOL, attacked=True)
+METHOD = Method("DeACL", "distillation", DeACL, Settings, PROTOCOL, attacked=True, look=("#B34D4D", (6, 1, 0), "-."))
 
 
 @own_precision

@@ -81,7 +81,7 @@ class DINO(nn.Module):
         self.teacher_temperature.fill_(warming(self.settings, progress))
 
 
-METHOD = Method("DINO", "distillation", DINO, Settings, PROTOCOL)
+METHOD = Method("DINO", "distillation", DINO, Settings, PROTOCOL, look=("#A34700", "X", "-."))
 
 
 @own_precision

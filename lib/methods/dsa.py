@@ -154,7 +154,7 @@ class DSA(nn.Module):
             follow(self.slow, self.base.encoder, rising(self.settings.momentum, progress))
 
 
-METHOD = Method("DSA", "contrastive", DSA, Settings, PROTOCOL)
+METHOD = Method("DSA", "contrastive", DSA, Settings, PROTOCOL, look=("#6A8FC9", (4, 1, 45), ":"))
 
 
 class Regulator(nn.Module):

@@ -73,7 +73,7 @@ class EMPSSL(nn.Module):
         pass
 
 
-METHOD = Method("EMP-SSL", "coding rate", EMPSSL, Settings, PROTOCOL)
+METHOD = Method("EMP-SSL", "coding rate", EMPSSL, Settings, PROTOCOL, look=("#56B4E9", "d", "-."))
 
 
 @own_precision

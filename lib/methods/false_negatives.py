@@ -24,7 +24,9 @@ from lib.randomness import seed_of
 from lib.views import SIMCLR
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
-DROPPED = ("likely", "labelled", "random")
+DROPPED = {
+    "likely": "likely false ones dropped", "labelled": "same class dropped", "random": "random ones dropped",
+}  # fmt: skip
 _OF_MOCO = {"queue": 4096, "momentum": 0.99}  # its defaults
 
 
@@ -64,6 +66,14 @@ class Settings:
         for name, default in _OF_MOCO.items():
             if self.on == "simclr" and getattr(self, name) != default:
                 raise BadInput(f"{name} is a setting on moco_v2: on simclr it is {default}, not {getattr(self, name)}")
+
+    @property
+    def negatives_in_words(self) -> str:
+        return DROPPED[self.dropped] if self.dropped else ""
+
+    @property
+    def silent(self) -> tuple[str, ...]:
+        return tuple(_OF_MOCO) if self.on == "simclr" else ()
 
     def plain(self, kind: type, *names: str) -> Any:
         """The settings of the method that it stands on, a class of these."""
@@ -172,7 +182,9 @@ class OnMoCoV2(FalseNegatives, moco_v2.MoCoV2):
 
 _KINDS = {"simclr": OnSimCLR, "moco_v2": OnMoCoV2}
 
-METHOD = Method("False negatives dropped", "contrastive", FalseNegatives, Settings, PROTOCOL)
+METHOD = Method(
+    "False negatives dropped", "contrastive", FalseNegatives, Settings, PROTOCOL, look=("#2E86AB", (7, 1, 0), "--")
+)
 
 
 def highest(similarity: Tensor, count: int) -> Tensor:

@@ -12,7 +12,8 @@ class Method:
 
     `paradigm` is the family as the field sorts it; `trained` is false for controls, `attacked` true for methods that
     cannot be trained without an attack, and `repels` for those that can be told what else to keep away from
-    (`lib.methods.repulsion`).
+    (`lib.methods.repulsion`). `look` is how figures tell it from others, its colour, marker and line as Matplotlib has
+    them; one without has the colour of its paradigm (`lib.figures.style`).
     """
 
     title: str
@@ -23,3 +24,4 @@ class Method:
     trained: bool = True
     attacked: bool = False
     repels: bool = False
+    look: tuple[str, Any, str] | None = None

@@ -73,7 +73,7 @@ class MoCoV2(Repelling, nn.Module):
         self.queue.push(self.newest)
 
 
-METHOD = Method("MoCo v2", "contrastive", MoCoV2, Settings, PROTOCOL, repels=True)
+METHOD = Method("MoCo v2", "contrastive", MoCoV2, Settings, PROTOCOL, repels=True, look=("#004B77", ">", "-."))
 
 
 @own_precision

@@ -63,7 +63,7 @@ class MoCoV3(nn.Module):
         follow(self.target_projector, self.projector, momentum)
 
 
-METHOD = Method("MoCo v3", "contrastive", MoCoV3, Settings, PROTOCOL)
+METHOD = Method("MoCo v3", "contrastive", MoCoV3, Settings, PROTOCOL, look=("#8CBFE0", "h", ":"))
 
 
 def perceptron(widths: tuple[int, ...], last_norm: bool) -> nn.Module:

@@ -61,7 +61,7 @@ class NNCLR(nn.Module):
         self.queue.push(self.newest)
 
 
-METHOD = Method("NNCLR", "contrastive", NNCLR, Settings, PROTOCOL)
+METHOD = Method("NNCLR", "contrastive", NNCLR, Settings, PROTOCOL, look=("#2A5C8A", "8", "--"))
 
 
 @torch.no_grad()

@@ -137,7 +137,9 @@ class ProFeAT(Distilled):
         self.shown = None  # after all replays of the batch
 
 
-METHOD = Method("ProFeAT", "distillation", ProFeAT, Settings, PROTOCOL, attacked=True)
+METHOD = Method(
+    "ProFeAT", "distillation", ProFeAT, Settings, PROTOCOL, attacked=True, look=("#8C3B4F", (5, 1, 36), "--")
+)
 
 
 class Projector(nn.Module):

@@ -37,4 +37,4 @@ class Random(nn.Module):
         pass
 
 
-METHOD = Method("Random weights", "control", Random, Settings, PROTOCOL, trained=False)
+METHOD = Method("Random weights", "control", Random, Settings, PROTOCOL, trained=False, look=("#999999", "x", ":"))

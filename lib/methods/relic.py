@@ -62,7 +62,7 @@ class ReLIC(nn.Module):
         follow(self.target_head, self.head, momentum)
 
 
-METHOD = Method("ReLIC", "invariance", ReLIC, Settings, PROTOCOL)
+METHOD = Method("ReLIC", "invariance", ReLIC, Settings, PROTOCOL, look=("#8A6D00", "H", ":"))
 
 
 @own_precision

@@ -84,7 +84,7 @@ class ReLICv2(Removing, ReLIC):
             return {"contrastive": contrastive, "invariance": self.settings.invariance * divergence}
 
 
-METHOD = Method("ReLICv2", "invariance", ReLICv2, Settings, PROTOCOL)
+METHOD = Method("ReLICv2", "invariance", ReLICv2, Settings, PROTOCOL, look=("#C9A227", (8, 1, 0), "-."))
 
 
 @own_precision

@@ -39,6 +39,14 @@ class Repulsion:
         if self.negatives == "texture" and self.count > 1:
             raise BadInput(f"an image has one texture: the count of texture negatives is 1, not {self.count}")
 
+    @property
+    def negatives_in_words(self) -> str:
+        """patch, alpha 2"""
+        if self.negatives is None:
+            return ""
+        count = f"{self.count} a query, " if self.count > 1 else ""
+        return f"{self.negatives}, {count}alpha {self.alpha:g}"
+
 
 class Repelling:
     """What a module with a `repulsion` reads behind its `views`: negatives of each of its `queries` (`lib.methods`)."""

@@ -68,7 +68,7 @@ class SimCLR(Repelling, nn.Module):
         pass
 
 
-METHOD = Method("SimCLR", "contrastive", SimCLR, Settings, PROTOCOL, repels=True)
+METHOD = Method("SimCLR", "contrastive", SimCLR, Settings, PROTOCOL, repels=True, look=("#0072B2", "o", "-"))
 
 
 @own_precision

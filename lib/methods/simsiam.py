@@ -45,7 +45,7 @@ class SimSiam(nn.Module):
         pass
 
 
-METHOD = Method("SimSiam", "distillation", SimSiam, Settings, PROTOCOL)
+METHOD = Method("SimSiam", "distillation", SimSiam, Settings, PROTOCOL, look=("#E69F00", "v", ":"))
 
 
 @own_precision

@@ -45,7 +45,7 @@ class SupCon(nn.Module):
         pass
 
 
-METHOD = Method("SupCon", "reference with labels", SupCon, Settings, PROTOCOL)
+METHOD = Method("SupCon", "reference with labels", SupCon, Settings, PROTOCOL, look=("#6B6B6B", "*", "--"))
 
 
 @own_precision

@@ -55,4 +55,4 @@ class Supervised(Removing, nn.Module):
         pass
 
 
-METHOD = Method("Supervised", "reference with labels", Supervised, Settings, PROTOCOL)
+METHOD = Method("Supervised", "reference with labels", Supervised, Settings, PROTOCOL, look=("#333333", "D", "-"))

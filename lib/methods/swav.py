@@ -69,7 +69,7 @@ class SwAV(nn.Module):
             queue.push(projections)
 
 
-METHOD = Method("SwAV", "clustering", SwAV, Settings, PROTOCOL)
+METHOD = Method("SwAV", "clustering", SwAV, Settings, PROTOCOL, look=("#CC79A7", "P", "--"))
 
 
 @own_precision

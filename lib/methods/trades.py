@@ -65,7 +65,9 @@ class TRADES(nn.Module):
         pass
 
 
-METHOD = Method("TRADES", "reference with labels", TRADES, Settings, PROTOCOL, attacked=True)
+METHOD = Method(
+    "TRADES", "reference with labels", TRADES, Settings, PROTOCOL, attacked=True, look=("#555555", (3, 1, 0), "-.")
+)
 
 
 @own_precision

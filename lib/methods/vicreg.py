@@ -54,7 +54,7 @@ class VICReg(nn.Module):
         pass
 
 
-METHOD = Method("VICReg", "redundancy reduction", VICReg, Settings, PROTOCOL)
+METHOD = Method("VICReg", "redundancy reduction", VICReg, Settings, PROTOCOL, look=("#5FC2A4", "p", "--"))
 
 
 @own_precision

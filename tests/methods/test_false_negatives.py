@@ -10,6 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from toys import Points
 
+from lib.chapters.negatives.systems import SYSTEMS as ON_MOCO
+from lib.chapters.tradeoff.plan import SYSTEMS as ON_SIMCLR
 from lib.errors import BadInput
 from lib.methods import METHODS, build_method
 from lib.methods.false_negatives import (
@@ -23,6 +25,8 @@ from lib.methods.false_negatives import (
 from lib.methods.moco_v2 import info_nce
 from lib.methods.simclr import nt_xent
 from lib.runs import RunConfig
+from lib.runs.plan import config_of
+from lib.runs.presets import PRESETS
 from lib.training import Attack, Training, train
 from lib.training.attack import Adversary
 
@@ -350,3 +354,24 @@ def test_a_run_is_told_apart_by_what_is_dropped():
     assert len({run.key("0" * 64) for run in runs}) == 4
     assert all(RunConfig.from_dict(run.to_dict()) == run for run in runs)
     assert Settings(share=1e-1) == dataclasses.replace(Settings(), share=0.1)
+
+
+@pytest.mark.parametrize(("systems", "name", "plain", "dropped"), [
+    (ON_SIMCLR, "simclr dropped", "simclr", "likely"), (ON_SIMCLR, "simclr dropped pgd", "simclr pgd", "likely"),
+    (ON_SIMCLR, "simclr dropped labelled", "simclr", "labelled"),
+    (ON_SIMCLR, "simclr dropped random", "simclr", "random"),
+    (ON_SIMCLR, "simclr dropped random pgd", "simclr pgd", "random"), (ON_MOCO, "moco dropped", "moco", "likely"),
+    (ON_MOCO, "moco dropped labelled", "moco", "labelled"), (ON_MOCO, "moco dropped random", "moco", "random"),
+])  # fmt: skip
+def test_a_system_differs_from_the_plain_one_by_what_is_dropped(systems, name, plain, dropped):
+    """Not by its optimiser: MoCo v2 has AdamW, SimCLR SGD, and neither more epochs for it."""
+    own, without = (config_of(systems[one], PRESETS["small"], seed=0) for one in (name, plain))
+    assert own.settings == Settings(on=without.method, dropped=dropped, queue=getattr(without.settings, "queue", 4096))
+    assert dataclasses.replace(own, method=without.method, settings=without.settings) == without
+    assert own.training.optimiser == {"simclr": "sgd", "moco_v2": "adamw"}[without.method]
+
+
+def test_what_tables_say():
+    words = {dropped: Settings(dropped=dropped).negatives_in_words for dropped in (*DROPPED, None)}
+    assert words["labelled"] == "same class dropped" and words[None] == ""
+    assert Settings().silent == ("queue", "momentum") and Settings(on="moco_v2").silent == ()

@@ -9,10 +9,12 @@ import torch
 from torch import nn
 from toys import Points, small_method, small_settings
 
+from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.errors import BadInput
 from lib.methods import METHODS, PLAIN, build_method, deacl, profeat
 from lib.models import Encoder
 from lib.runs import RunConfig, compute, store
+from lib.runs.systems import epochs_of
 from lib.shifts.adversary import held, pgd
 from lib.training import Attack, Training, train
 from lib.training.cutting import cut
@@ -318,3 +320,10 @@ def test_the_engine_trains_the_teacher_first_and_both_students_cost_the_same():
     (own, other), _ = compute(configs, [], progress=False)
     assert own["passes"] == other["passes"] == 64 * 3 and own["key"] != other["key"]
     assert store.load_record(configs[0].teacher().key(own["data"]["checksum"]))["config"]["method"] == "simclr"
+
+
+def test_its_system_differs_from_deacl_s_by_the_method_alone():
+    """An epoch costs seven passes a view: six of the attack and one of the clean view."""
+    own, other = SYSTEMS["profeat"], SYSTEMS["deacl"]
+    assert dataclasses.replace(own, method="deacl", title=other.title, source=other.source) == other
+    assert [epochs_of(own, views, budget) for views, budget in ((8, 48), (16, 480))] == [7, 69]
