@@ -26,21 +26,9 @@ from lib.measures import is_share
 
 ROUNDS = {"negatives": 3, "relicv2": 3, "severity": 4} | dict.fromkeys(["tradeoff", "attacks", "augmentation"], 4)
 ROUNDS |= {"methods": 12}  # worlds a chapter, by what its sentences take
-COUNTED = r"(above zero|below): [1-9]"
-ARMS = ("random", "supervised", "moco", "moco patch", "moco texture", "simclr", "simclr patch", "byol", "byol texture",
-        "moco patch alpha 0.5", "moco patch alpha 4", "moco queue 256", "moco patch queue 256", "moco dropped",
-        "moco dropped random", "simclr dsa", "byol dsa")  # fmt: skip
 PARTS = ("random", "supervised", "supervised same crops", "simclr", "byol sgd", "relic", "relicv2",
          "relicv2 no invariance", "relicv2 unstopped", "relicv2 no saliency", "relicv2 shuffled", "relicv2 exact",
          "relicv2 2+0")  # fmt: skip
-
-
-@dataclasses.dataclass(frozen=True)
-class Said:
-    """What of a text asserts a difference of systems, and how many sentences could: each may err by itself."""
-
-    pattern: str
-    sentences: int = 1
 
 
 def on_attacks(rows):
@@ -63,7 +51,7 @@ def worlds():
     learners = ("simclr", "byol", "vicreg", "swav", "dino", "moco_v2")
     accuracies = {name: [60.0 + place, 61.0 + place, 62.0 + place] for place, name in enumerate(learners)}
     return {
-        "negatives": (negatives.made_up(ARMS), negatives_words.negatives_words),
+        "negatives": (negatives.made_up(negatives.ARMS), negatives_words.negatives_words),
         "relicv2": (relicv2.made_up(systems=PARTS),
                     lambda rows: relicv2_words(rows) | {"answer": relicv2_answer(rows)}),
         "severity": (severity.made_up(natural=False), severity_answer),
@@ -75,40 +63,8 @@ def worlds():
 
 
 SAID = {
-    "negatives": {
-        "answer": Said(r"gains|loses", 2), "answer-shape": Said(r"^Its shape bias changes"),
-        "alpha-words": Said(r"gains|loses", 2), "queue-words": Said(COUNTED), "arms-words": Said(COUNTED),
-        "sets-words": Said(r"^(?!.*corruptions.*stylised.*art.*cartoon.*sketch)"),
-        "bias-words": Said(r"(more|fewer) errors", 2), "texture-words": Said(r"gains|loses"),
-        "cue-words": Said(COUNTED), "attack-words": Said(COUNTED), "dropped-words": Said(r"gains|loses", 4),
-        "crowding-words": Said(r"(more|less) crowded"),
-    },
-    "relicv2": {
-        "in-domain-words": Said(r"ahead of|behind"),
-        "ood-words": Said(r"points (ahead|behind)|(ahead|behind) on [1-9]|ahead of|behind (?!on )[a-zA-Z]", 3),
-        "ablation-words": Said(r"Shown to"),
-        "saliency-words": Said(r"removal (helps|hurts)|masks beat|beat learned", 2),
-        "crops-words": Said(COUNTED), "segmentation-words": Said(r"ahead of|behind", 2),
-        "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
-        "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
-    },
-    "severity": {
-        "answer-rank": Said(r"\b(errs|loses) least", 2), "order-by-error": Said(", "), "order-by-loss": Said(", "),
-        "least-loss": Said(r"^(?!.*not told apart)"),
-    },
-    "tradeoff": {
-        "answer-best": Said(r"keeps most|is the best", 2), "answer-crops": Said(r"\b(gain|lose) "),
-        "distilled-words": Said(r"points (ahead|behind)", 2), "dropped-words": Said(r"gains|loses"),
-    },
-    "attacks": {
-        "answer-best": Said(r"keeps most|is the best", 2), "quirk-words": Said(r"better than twenty"),
-        "corruption-words": Said(r"(costs|saves) -?\d|most under \S+ \([^)]*\);", 2),
-    },
-    "augmentation": {
-        "answer-tasks": Said(r"better one"), "answer-fusion": Said(r"farther below on [1-9]"),
-        "views": Said(r"(higher|lower) for"),
-    },
-    "methods": {"answer-accuracy": Said(r"^(?!.*none is told apart)")},
+    "negatives": negatives.SAID, "relicv2": relicv2.SAID, "severity": severity.SAID, "tradeoff": tradeoff.SAID,
+    "attacks": attacks.SAID, "augmentation": transfer.SAID, "methods": methods.SAID,
 }  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from shorthand import unfolded
+from worlds.said import Said
 
 from lib.shifts.transforms import TRANSFORMS
 
@@ -71,3 +72,10 @@ def made_up():
         for shift, value in zip(("none", "pgd per view", "pgd through crops"), values, strict=True):
             add(system, "", shift, 0 if shift == "none" else 8, f"accuracy of aggregated {crops}", value, 128)
     return unfolded(pd.DataFrame(lines, columns=COLUMNS))
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {
+    "answer-best": Said(r"keeps most|is the best", 2), "quirk-words": Said(r"better than twenty"),
+    "corruption-words": Said(r"(costs|saves) -?\d|most under \S+ \([^)]*\);", 2),
+}  # fmt: skip

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from shorthand import unfolded
+from worlds.said import Said
 
 from lib.runs import Results, RunConfig
 
@@ -26,3 +27,7 @@ def results(accuracies, standard_error=0.0, seconds=None):
             )
     names = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
     return Results(records, unfolded(pd.DataFrame(rows, columns=names)), "small", stale=False)
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {"answer-accuracy": Said(r"^(?!.*none is told apart)")}  # fmt: skip

@@ -3,6 +3,7 @@
 import numpy as np
 import pandas as pd
 from shorthand import unfolded
+from worlds.said import COUNTED, Said
 
 from lib.chapters.negatives.systems import SYSTEMS as NEGATIVES
 from lib.images.sources import CIFAR10_CLASSES
@@ -98,3 +99,17 @@ def quick():
 
 def without(rows, measure):
     return rows[~rows["measure"].str.startswith(f"{measure}(")]
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {
+    "answer": Said(r"gains|loses", 2), "answer-shape": Said(r"^Its shape bias changes"),
+    "alpha-words": Said(r"gains|loses", 2), "queue-words": Said(COUNTED), "arms-words": Said(COUNTED),
+    "sets-words": Said(r"^(?!.*corruptions.*stylised.*art.*cartoon.*sketch)"),
+    "bias-words": Said(r"(more|fewer) errors", 2), "texture-words": Said(r"gains|loses"),
+    "cue-words": Said(COUNTED), "attack-words": Said(COUNTED), "dropped-words": Said(r"gains|loses", 4),
+    "crowding-words": Said(r"(more|less) crowded"),
+}  # fmt: skip
+ARMS = ("random", "supervised", "moco", "moco patch", "moco texture", "simclr", "simclr patch", "byol", "byol texture",
+        "moco patch alpha 0.5", "moco patch alpha 4", "moco queue 256", "moco patch queue 256", "moco dropped",
+        "moco dropped random", "simclr dsa", "byol dsa")  # fmt: skip

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+from worlds.said import Said
 
 from lib.measures.corruption_error import MEASURED, calibration_rows, error_rows
 from lib.measures.rows import as_rows, number
@@ -31,3 +32,10 @@ def made_up(methods=EIGHT, encoder="resnet10", seeds=3, natural=True):
                 rows.append(as_rows([number("cifar10-shift", "balanced error", value, 4439, standard_error=1.0)]))
             tables.append(pd.concat(rows).assign(method=method, seed=seed, encoder=encoder))
     return pd.concat(tables, ignore_index=True)
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {
+    "answer-rank": Said(r"\b(errs|loses) least", 2), "order-by-error": Said(", "), "order-by-loss": Said(", "),
+    "least-loss": Said(r"^(?!.*not told apart)"),
+}  # fmt: skip

@@ -2,6 +2,7 @@
 
 import pandas as pd
 from shorthand import unfolded
+from worlds.said import Said
 
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.runs import Results
@@ -67,3 +68,10 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
     columns = ["run", "measure", "shift", "of", "metric", "value", "standard_error", "images", "system", "method",
                "seed", "dataset"]  # fmt: skip
     return Results(records, unfolded(pd.DataFrame(lines, columns=columns)), preset, False, systems=SYSTEMS)
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {
+    "answer-best": Said(r"keeps most|is the best", 2), "answer-crops": Said(r"\b(gain|lose) "),
+    "distilled-words": Said(r"points (ahead|behind)", 2), "dropped-words": Said(r"gains|loses"),
+}  # fmt: skip

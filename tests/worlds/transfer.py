@@ -5,6 +5,7 @@ from itertools import product
 import numpy as np
 import pandas as pd
 from shorthand import unfolded
+from worlds.said import Said
 
 from lib.chapters.augmentation.claims import TASKS
 from lib.shifts.corruptions import EVERY
@@ -48,3 +49,10 @@ def made_up():
             add(corruption, 0, "error", 60 - 30 * good + 20 * colour + c / 2)
             lines.append((method, recipe, seed, corruption, 3.0, "error", 99.0, 0.1))
     return unfolded(pd.DataFrame(lines, columns=COLUMNS))
+
+
+# Sentence: what of it asserts a difference of systems (see test_no_effect.py)
+SAID = {
+    "answer-tasks": Said(r"better one"), "answer-fusion": Said(r"farther below on [1-9]"),
+    "views": Said(r"(higher|lower) for"),
+}  # fmt: skip
