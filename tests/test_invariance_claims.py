@@ -1,5 +1,6 @@
 """Verdicts on the claims about augmentations, on rows made to hold, to be reversed, and to leave a claim open."""
 
+import dataclasses
 import itertools
 
 import numpy as np
@@ -21,11 +22,13 @@ from lib.chapters.augmentation.claims import (
     task_rows,
     with_wide,
 )
-from lib.chapters.augmentation.plan import LEARNED, MIXED
+from lib.chapters.augmentation.names import differing
+from lib.chapters.augmentation.plan import BY_RULE, LEARNED, MIXED, PLAN
 from lib.chapters.augmentation.transfer import task_table
 from lib.images.objects import CAUSES
 from lib.images.scenes import FACTORS
 from lib.measures import estimate
+from lib.runs.plan import configs_of
 from lib.shifts.transforms import TRANSFORMS
 from lib.verdicts import MARGIN, judge, named
 
@@ -301,6 +304,14 @@ def test_without_mixed_images_or_without_simclr_nothing_is_tested(true):
     assert alone == ["not tested"] * 3 + ["holds"] * 2
     for missing, last in ((LEARNED, ["not tested"] * 2), ("cutmix", ["holds", "not tested"])):
         assert [judge(claim, data[data["method"] != missing]).verdict for claim in MIXING] == ["holds"] * 3 + last
+
+
+def test_mixup_and_cutmix_are_runs_that_differ_in_their_mix_alone():
+    configs = configs_of(PLAN, "small", ["simclr", "mixing"], seeds=[0])
+    mixing = [config for config in configs if config.method == "mixing"]
+    assert [config.differing for config in mixing] == ["", "mix cutmix"] == [differing(name) for name in BY_RULE]
+    assert mixing[0] == dataclasses.replace(mixing[1], settings=mixing[0].settings)
+    assert {config.augmentation for config in mixing} == {"default"}
 
 
 def test_cutmix_is_told_from_mixup_by_its_settings():

@@ -107,7 +107,7 @@ class RunConfig:
 
     @property
     def differing(self) -> str:
-        """The settings in which the run differs from its method as it is, in words: "mix cutmix"; "" where in none.
+        """The settings in which the run differs from its method as it is, in words: "views 4"; "" where in none.
 
         What merely tunes a run (`RECIPE`) is not told.
         """

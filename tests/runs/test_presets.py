@@ -16,6 +16,7 @@ from lib.runs import Study, grid
 from lib.runs.plan import config_of, configs_of, measures_of
 from lib.runs.presets import PRESETS
 from lib.runs.recipes import RECIPES, recipe_of
+from lib.runs.systems import System
 from lib.views import AUGMENTATIONS
 
 
@@ -70,18 +71,16 @@ def test_wide_encoders_and_scenes_are_added_where_a_plan_asks():
 
 
 def test_what_stands_beside_a_plan_s_methods_is_there_with_its_method():
-    plan, settings = PLANS["augmentation_invariance"], METHODS["mixing"].settings
-    configs = configs_of(plan, "small", ["simclr", "mixing"], seeds=[0])
-    mixing = [config for config in configs if config.method == "mixing"]
-    assert [config.settings for config in mixing] == [settings(), settings(mix="cutmix")]
-    assert len({replace(config, settings=settings()) for config in mixing}) == 1
-    assert {config.augmentation for config in mixing} == {"default"}
-    assert [config.differing for config in configs] == [""] * (len(configs) - 1) + ["mix cutmix"]
-    without = replace(plan, beside={})
-    assert [config for config in configs if not config.differing] == configs_of(
-        without, "small", ["simclr", "mixing"], [0]
-    )
-    assert not [config for config in configs_of(plan, "small", ["simclr", "samix"]) if config.method == "mixing"]
+    few = System("EMP-SSL, four views", "emp_ssl", None, "", {"views": 4}, budget=None)
+    without = PLANS["severity_degradation"]
+    plan, settings = replace(without, beside={"few": few}), METHODS["emp_ssl"].settings
+    configs = configs_of(plan, "quick", ["simclr", "emp_ssl"], seeds=[0])
+    assert [config.settings for config in configs[1:]] == [settings(), settings(views=4)]
+    assert configs[1] == replace(configs[2], settings=settings())
+    assert [config.differing for config in configs] == ["", "", "views 4"]
+    assert configs[:2] == configs_of(without, "quick", ["simclr", "emp_ssl"], seeds=[0])
+    for methods in (["simclr"], ["simclr", "byol"]):
+        assert configs_of(plan, "quick", methods) == configs_of(without, "quick", methods)
 
 
 def test_a_wide_encoder_has_as_many_features_as_three():

@@ -17,6 +17,7 @@ from lib.methods import METHODS
 from lib.runs import PRESETS, Study, grid, publish, published, store, study
 from lib.runs.plan import configs_of, measures_of
 from lib.runs.study import as_list, largest_published
+from lib.runs.systems import System
 
 PLAN = PLANS["severity_degradation"]
 TOLD = dict.fromkeys(("seconds", "images_per_second", "peak_memory_mib", "commit", "finished", "precision"), "") | {
@@ -103,28 +104,23 @@ def test_published_rows_need_no_data_and_no_training(results, monkeypatch):
 
 
 def test_two_settings_of_a_method_are_told_apart(results):
-    """The study of augmentations has one method with two settings: each is a line of its own wherever runs have one."""
-    plan, mixed = PLANS["augmentation_invariance"], ["simclr", "mixing"]
-    runs = [config for config in configs_of(plan, "small", mixed) if config.augmentation == "default"]
-    records = [record_of(config, device="CPU, 1 threads", **TOLD) for config in runs]
+    """A plan of methods with one of them twice: each is a line of its own wherever runs have one."""
+    few = System("EMP-SSL, four views", "emp_ssl", None, "", {"views": 4}, budget=None)
+    plan, methods = dataclasses.replace(PLAN, beside={"few": few}), ["simclr", "emp_ssl"]
+    records = [record_of(config, device="CPU, 1 threads", **TOLD) for config in configs_of(plan, "small", methods)]
     cell = measures_of(plan, "small")[0].identity, "none", "", float("nan"), "", "probe accuracy"
     lines = [(record["key"], *cell, 10.0 * number, 0.5, 100) for number, record in enumerate(records)]
-    kept = [record["key"] for record in records]
-    home = results / "augmentation_invariance" / "small"
-    store.write_published(home, records, pd.DataFrame(lines, columns=list(store.PUBLISHED_COLUMNS)))
-    published.forget()
-    found = Study(plan, preset="published", methods=mixed).results()
-    assert len(set(kept)) == 9 and {record["key"] for record in found.records} == set(kept)
-    means = found.rows.groupby(["method", "settings"], sort=False)["value"].mean()
-    assert means.to_dict() == {("simclr", ""): 10.0, ("mixing", ""): 40.0, ("mixing", "mix cutmix"): 70.0}
-    gaps = [
-        difference(found.rows, {"method": "mixing", "settings": own}, {"method": "simclr"})
-        for own in means["mixing"].index
-    ]
-    assert [gap.mean for gap in gaps] == [30.0, 60.0]
-    assert len(protocol(found)) == 3 and set(found.provenance()["settings"]) == {"", "mix cutmix"}
-    cutmix = [own for own in found.standings if own.config.differing]
-    assert _names(cutmix, found.standings) == "SimCLR with mixing (mix cutmix)"
+    table = pd.DataFrame(lines, columns=list(store.PUBLISHED_COLUMNS))
+    store.write_published(results / plan.name / "small", records, table)
+    found = Study(plan, methods=methods).results()
+    assert sorted(record["key"] for record in found.records) == sorted({record["key"] for record in records})
+    means = found.rows.groupby(["method", "settings"])["value"].mean()
+    assert means.to_dict() == {("simclr", ""): 10.0, ("emp_ssl", ""): 40.0, ("emp_ssl", "views 4"): 70.0}
+    cells = [{"method": "emp_ssl", "settings": own} for own in ("", "views 4")]
+    assert [difference(found.rows, own, {"method": "simclr"}).mean for own in cells] == [30.0, 60.0]
+    assert len(protocol(found)) == 3 and set(found.provenance()["settings"]) == {"", "views 4"}
+    fewer = [own for own in found.standings if own.config.differing]
+    assert _names(fewer, found.standings) == "EMP-SSL (views 4)"
 
 
 def test_published_costs_come_with_published_rows_alone(results, monkeypatch):
