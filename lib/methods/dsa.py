@@ -28,9 +28,9 @@ first three quirks:
 One of the code's two SimCLR classes divides the distance from the prior by 4; that which runs does not, nor do we.
 
 On BYOL it needs what BYOL needs, a training that is not too short. In twelve epochs of 2,000 scenes (the preset `quick`
-in a study of systems; one seed, a standard error of 1 point) the probe tells 30.5 % from random weights, 22.0 % from
-BYOL and 28.0 % from DSA on it; with SimCLR's SGD instead of BYOL's LARS it is 29.6 % and 31.5 %. There neither is shown
-to beat random weights.
+in a study of systems; one seed, a standard error of 1 point) the probe's accuracy is 30.5 % on random weights, 22.0 %
+on BYOL and 28.0 % on DSA; with SimCLR's SGD in the place of BYOL's LARS it is 29.6 % and 31.5 %. Neither is shown to
+beat random weights there.
 """
 
 from __future__ import annotations
