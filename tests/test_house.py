@@ -9,6 +9,7 @@ import pytest
 
 from lib.api import tables
 from lib.chapters import PLANS
+from lib.methods import METHODS
 
 ROOT = Path(__file__).parent.parent
 FILES = sorted((ROOT / "lib").rglob("*.py"))
@@ -59,6 +60,14 @@ SOURCES = {
     "lib/training/attack.py": "2501.03507",  # what its public code does, as an option
     "lib/views/negatives.py": "2110.14189",  # the negatives
     "lib/views/recipes.py": "2111.11398",  # the augmentations
+}
+
+# General files that name methods one by one; another method adds its name to none of them. "random", the name of a
+# control, is a word for other things as well.
+NAMING = {
+    "lib/models/checkpoints.py",  # how public projects lay out theirs
+    "lib/runs/recipes.py",  # for a method that has earned its own
+    "lib/runs/systems.py",  # what every question may set its own beside
 }
 
 
@@ -152,6 +161,14 @@ def test_no_general_room_knows_a_question(path):
 def line_of(text: str, found: re.Match) -> str:
     start = text.rfind("\n", 0, found.start()) + 1
     return text[start : text.find("\n", found.end())]
+
+
+def test_a_method_is_named_in_its_file_and_in_chapters_alone():
+    def named(path: Path) -> set:
+        return {node.value for node in nodes_of(path) if isinstance(node, ast.Constant)} & set(METHODS) - {"random"}
+
+    others = [path for path in general() if not name_of(path).startswith("lib/methods/")]
+    assert {name_of(path) for path in others if named(path)} == NAMING
 
 
 def test_sources_are_named_where_the_list_says():
