@@ -12,7 +12,8 @@ class Method:
 
     `paradigm` is the family as the field sorts it; `trained` is false for controls, `attacked` true for methods that
     cannot be trained without an attack, and `repels` for those that can be told what else to keep away from
-    (`lib.methods.repulsion`).
+    (`lib.methods.repulsion`). `encoder` is the only one that a method takes, a name of `lib.models.ENCODERS`; None
+    where it takes any.
     """
 
     title: str
@@ -23,3 +24,4 @@ class Method:
     trained: bool = True
     attacked: bool = False
     repels: bool = False
+    encoder: str | None = None
