@@ -121,7 +121,7 @@ def triangle(distances: Tensor) -> Tensor:
 
 
 def _quadrants(codes: Tensor) -> Tensor:
-    """The sums of (N, K, rows, columns) over the four quadrants: (N, K, 2, 2). Odd sides give the middle to the last."""
+    """Sums of (N, K, rows, columns) over four quadrants: (N, K, 2, 2). The middle of an odd side is in the last."""
     rows, columns = (length // 2 for length in codes.shape[-2:])
     down = torch.stack((codes[:, :, :rows].sum(dim=2), codes[:, :, rows:].sum(dim=2)), dim=2)
     return torch.stack((down[..., :columns].sum(dim=3), down[..., columns:].sum(dim=3)), dim=3)

@@ -12,8 +12,7 @@ from sklearn.exceptions import ConvergenceWarning
 
 from lib.errors import BadInput
 from lib.images import load
-from lib.methods import METHODS, build_method
-from lib.models import WhitenedPatches, build_encoder, patches
+from lib.models import WhitenedPatches, patches
 from lib.runs import RunConfig
 
 
@@ -114,8 +113,6 @@ def test_what_cannot_be_had_is_refused_in_a_sentence(fitted):
         fitted(torch.zeros(1, 3, 4, 9))
     with pytest.raises(BadInput, match="as many points as means, 3, not 2"):
         patches.k_means(torch.zeros(2, 4), 3, 1, torch.Generator())
-    with pytest.raises(BadInput, match="kmeans has an encoder of its own, whitened_patches, not a ResNet"):
-        build_method("kmeans", build_encoder("resnet10_narrow"), METHODS["kmeans"].settings(), 10)
     with pytest.raises(BadInput, match="whitened_patches has no weights that simclr could train"):
         RunConfig("scenes", "simclr", encoder="whitened_patches")
 
