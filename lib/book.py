@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from pathlib import Path
 
@@ -34,11 +35,20 @@ FAULTS = {
     "an image whose alternative text is a file name": re.compile(r'\balt="[^"]*(?:[0-9a-f]{32}|\.(?:png|svg))[^"]*"'),
 }
 
+DETAILS = "_details"  # how the name of a notebook ends that holds the protocol and the long tables of another one
+
 
 def pages(source: Path) -> list[str]:
     """The pages that `_toc.yml` names, in its order, without endings."""
     toc = yaml.safe_load((source / "_toc.yml").read_text())
-    return [toc["root"], *(chapter["file"] for part in toc["parts"] for chapter in part["chapters"])]
+    return [toc["root"], *(page for part in toc["parts"] for entry in part["chapters"] for page in _of(entry))]
+
+
+def _of(entry: dict) -> Iterator[str]:
+    """A page of `_toc.yml`, and those below it."""
+    yield entry["file"]
+    for section in entry.get("sections", ()):
+        yield from _of(section)
 
 
 def faults(source: Path, html: Path) -> list[str]:
@@ -82,7 +92,7 @@ def execute(parameters: dict, source: Path) -> None:
     config["execute"]["exclude_patterns"] = ["notebooks/*"]  # they are executed already; pages with code are not
     (source / "_config.yml").write_text(yaml.safe_dump(config))
     (source / "notebooks").mkdir()
-    notebooks = sorted((paths.ROOT / "notebooks").glob("*.ipynb"))
+    notebooks = sorted((paths.ROOT / "notebooks").glob("*.ipynb"), key=lambda path: (_is_details(path), path))
     threads = max(1, cores() // len(notebooks))
     with ProcessPoolExecutor(min(cores(), len(notebooks)), multiprocessing.get_context("spawn")) as executor:
         done = [
@@ -95,6 +105,11 @@ def execute(parameters: dict, source: Path) -> None:
         except BaseException:
             executor.shutdown(wait=False, cancel_futures=True)
             raise
+
+
+def _is_details(notebook: Path) -> bool:
+    """Whether it tells more of the runs of another one, which is to be first: it would only wait for these."""
+    return notebook.stem.endswith(DETAILS)
 
 
 def cores() -> int:

@@ -94,6 +94,12 @@ class Headline:
         return sentences.get(verdict, "These rows do not hold what the answer is judged by.")
 
 
+def answer(headline: Headline, claims: Sequence[Claim], rows: pd.DataFrame) -> str:
+    """The sentence of a chapter's `headline` for what its claim turns out to be beside all `claims` in these rows."""
+    name = named(claims, headline.claim).name
+    return headline.told(next(own for own in judged(claims, rows) if own.claim.name == name).verdict)
+
+
 def named(claims: Sequence[Claim], name: str) -> Claim:
     """The one of `claims` with this name. Raises BadInput, with the names that there are, for another."""
     by_name = {claim.name: claim for claim in claims}

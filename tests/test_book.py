@@ -11,6 +11,7 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from bs4 import BeautifulSoup
 
 from lib import book, paths
 from lib.cells import COMPARED
@@ -19,6 +20,7 @@ from lib.chapters import __main__ as chapters_command
 from lib.chapters.severity.__main__ import README_FIGURE, drawing
 from lib.errors import BadInput
 from lib.figures import standing_words
+from lib.figures.reading import PACE
 from lib.runs import PRESETS, Study
 from lib.runs.plan import all_systems, configs_of, datasets_of
 
@@ -43,6 +45,69 @@ def test_faults_are_found(tmp_path, html, fault):
     (tmp_path / "a" / "b.html").write_text(html)
     (found,) = book.faults(tmp_path, tmp_path)
     assert found.startswith("a/b holds") and fault in found
+
+
+def test_pages_below_a_page_are_pages(tmp_path):
+    chapters = "  - file: a\n    sections:\n    - file: b\n      sections:\n      - file: c\n  - file: d\n"
+    (tmp_path / "_toc.yml").write_text(f"format: jb-book\nroot: index\nparts:\n- chapters:\n{chapters}")
+    assert book.pages(tmp_path) == ["index", "a", "b", "c", "d"]
+
+
+# What a reader of a chapter meets before tiring; what is longer is for its details.
+PROSE, FIGURES, ANSWER = 3_000, 12, 60  # words; figures; words
+UNREAD = "table, pre, script, style, nav, .math, .cell_input, .headerlink, details > summary, .standing"
+CHAPTERS = [name for name in PAGES if (paths.ROOT / "notebooks" / f"{name}{book.DETAILS}.ipynb").exists()]
+
+
+def told_in(page, *unread):
+    """The words of a built page that are read as prose, captions and hidden solutions among them: not those of tables,
+    formulas and code, nor the list of what is stale, which is as long as it is."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    for part in article.select(", ".join((UNREAD, *unread))):
+        part.decompose()
+    return [word for word in article.get_text(" ").split() if any(letter.isalnum() for letter in word)]
+
+
+def shown_in(page):
+    """How many figures of a built page are in view at a time: of a set of tabs, one."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    figures = article.find_all("figure")
+    sets = [figure.find_parent(class_="sd-tab-set") for figure in figures]
+    return sum(own is None for own in sets) + len({id(own) for own in sets if own is not None})
+
+
+def open_code(page):
+    """The code of a built page that no fold hides, which the page's one button would not reach."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    return [cell.get_text() for cell in article.select(".cell_input") if not cell.find_parent("details", class_="hide")]
+
+
+def test_budgets_count_what_is_read_and_seen():
+    table, code = "<table><tr><td>one</td></tr></table>", '<div class="cell_input"><pre>x = 1</pre></div>'
+    tabs = '<div class="sd-tab-set"><figure></figure><figure></figure></div>'
+    folded = f'<details class="admonition hide above-input"><summary><p>Show the code</p></summary>{code}</details>'
+    page = (
+        f"<nav>no</nav><article><h1>Two words</h1><p>and – three more</p>{table}{tabs}{folded}"
+        '<span class="math">x</span><figure><figcaption>A caption.</figcaption></figure>'
+        '<details class="standing"><summary>Some</summary><p>stale</p></details></article>'
+    )
+    assert told_in(page) == ["Two", "words", "and", "three", "more", "A", "caption."]
+    assert told_in(page, "figure") == ["Two", "words", "and", "three", "more"]
+    assert shown_in(page) == 2 and open_code(page) == []
+    assert open_code(page.replace("</h1>", f"</h1>{code}")) == ["x = 1"]
+
+
+def check_budgets(page):
+    """Of a chapter's built page: its length, its figures, its answer, its code and the time that it asks for."""
+    assert len(told_in(page)) <= PROSE and shown_in(page) <= FIGURES and open_code(page) == []
+    article = BeautifulSoup(page, "html.parser").find("article")
+    (answer,) = [own.get_text() for own in article.find_all("p") if own.get_text().startswith("Answer.")]
+    assert 5 < len(answer.split()) - 1 <= ANSWER
+    (minutes,) = re.findall(r"Reading the text takes about (\d+) minutes", article.get_text())
+    assert int(minutes) * PACE == pytest.approx(len(told_in(page, "figure")), rel=0.15, abs=PACE)
+    for list_of in article.select("section#exercises > ol"):
+        exercises = list_of.find_all("li", recursive=False)
+        assert exercises and all(own.select("details") for own in exercises), "every exercise has a hidden solution"
 
 
 # Sizes in files of a clone, each text on the left once. A book shows that it is made: every cell and every run of it
@@ -150,6 +215,8 @@ def test_published_book_is_whole(clone, tmp_path):
         page, results = (html / "notebooks" / f"{name}.html").read_text(), Study(PLANS[name]).results()
         assert escape(standing_words(results), quote=False) in page.replace("’", "'")
         assert ("Stale in part" in page) == results.stale
+    for name in CHAPTERS:
+        check_budgets((html / "notebooks" / f"{name}.html").read_text())
     for found in html.rglob("*.html"):
         assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
 

@@ -21,7 +21,7 @@ from lib.chapters.methods.figures import methods_answer
 from lib.chapters.negatives import words as negatives_words
 from lib.chapters.relicv2.words import relicv2_answer, relicv2_words
 from lib.chapters.severity.words import severity_answer
-from lib.chapters.tradeoff.words import tradeoff_answer
+from lib.chapters.tradeoff.words import tradeoff_answer, tradeoff_details
 from lib.measures import is_share
 
 ROUNDS = {"negatives": 3, "relicv2": 3, "severity": 4} | dict.fromkeys(["tradeoff", "attacks", "augmentation"], 4)
@@ -44,7 +44,8 @@ class Said:
 
 
 def on_attacks(rows):
-    return tradeoff_answer(dataclasses.replace(tradeoff.made_up(seeds=(0,)), rows=rows))
+    results = dataclasses.replace(tradeoff.made_up(seeds=(0,)), rows=rows)
+    return tradeoff_answer(results) | tradeoff_details(results)
 
 
 def on_recipes(rows):

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Sequence
 
-from IPython.display import Markdown
+from IPython.display import HTML
 
 from lib.figures.prose import listed
 from lib.methods import METHODS
@@ -12,24 +13,32 @@ from lib.runs import Results
 from lib.runs.published import Standing
 
 PARAMETERS = {"warmup_epochs": "warm-up epochs", "learning_rate": "rate"}  # others as they are spelt
+SOME = "Some rows of this page are stale or left out. Which, and why"
 DIFFERING = ("dataset", "encoder", "augmentation")  # what else tells runs of one name apart
 
 
-def standing(results: Results) -> Markdown:
-    """The sentences of `standing_words`, for the top of a page."""
-    return Markdown(standing_words(results))
+def standing(results: Results) -> HTML:
+    """The sentences of `standing_words`, for the top of a page: folded, where they name runs, since they are long."""
+    words = html.escape(standing_words(results), quote=False)
+    if any(_told(results)):
+        return HTML(f'<details class="standing"><summary>{SOME}</summary><p>{words}</p></details>')
+    return HTML(f"<p>{words}</p>")
 
 
 def standing_words(results: Results) -> str:
     """What is left out of a page and what of it is stale, by name and with the reason; or that all is as it should."""
-    told = results.standings
-    sentences = [_left_out(told), _lacking(told), _older_training(told), _older_measures(told), _older_recipes(told)]
+    sentences = _told(results)
     if not any(sentences):
         return (
             f"Of the {len(results.records)} runs of this page none is left out, and none is stale: this code would "
             "train and measure them so."
         )
     return " ".join(filter(None, sentences))
+
+
+def _told(results: Results) -> list[str]:
+    told = results.standings
+    return [_left_out(told), _lacking(told), _older_training(told), _older_measures(told), _older_recipes(told)]
 
 
 def _left_out(told: Sequence[Standing]) -> str:

@@ -101,6 +101,7 @@ OTHERS = {
 # Drawn in tests of their own: those that are many figures, those that render and learn, and parts of others.
 ELSEWHERE = {
     "contact_sheet": "figures/test_figures.py",
+    "linear_sheet": "figures/test_linear_adversary.py",
     "epsilon_slider": "figures/test_attack_figures.py",
     "perturbation_sheet": "figures/test_attack_figures.py",
     "shown": "figures/test_measures_left_out.py",

@@ -27,7 +27,7 @@ from lib.runs.plan import configs_of_systems
 
 NAME = "accuracy_robustness_tradeoff"
 IN_CLASS = ("random", "simclr", "simclr free", "cf-amc-ssl", "supervised free")
-GLUED = ["answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "summed-words",
+GLUED = ["answer-without", "answer-best", "answer-crops", "answer-cost", "attack-words", "quirk-words", "summed-words",
          "aggregation-words", "probe-words", "corruption-words", "similarity-words", "distilled-words", "dropped-words",
          "machine-words"]  # fmt: skip
 SCORES = {  # clean, and under PGD at 8/255
@@ -128,7 +128,12 @@ def results():
 
 @pytest.fixture(scope="module")
 def texts(results):
-    return words.tradeoff_answer(results)
+    return told_of(results)
+
+
+def told_of(results):
+    """The words of the chapter and of its details."""
+    return words.tradeoff_answer(results) | words.tradeoff_details(results)
 
 
 def bare(text):
@@ -152,15 +157,17 @@ def test_all_that_is_glued_is_told(results, texts):
 
 def test_in_class_by_hand():
     quick = made_up("quick", IN_CLASS)
-    texts = words.tradeoff_answer(quick)
+    texts = told_of(quick)
     check(texts)
+    assert texts["answer-without"] == (
+        "Without an adversary in training no encoder keeps more than 2.0 % of the images under PGD at 8/255."
+    )
     assert bare(texts["answer-best"]) == (
-        "Without an adversary in training no encoder keeps more than 2.0 % of the images under PGD at 8/255. Of 2 "
-        "ways to train without labels and against one, CF-AMC-SSL keeps most, 32.0 %; on clean images "
+        "Of 2 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 32.0 %; on clean images "
         "it is the best as well, with 55.0 %."
     )
     told = {name for name, text in texts.items() if text != UNTOLD}
-    assert told == {"answer-best", "answer-cost", "similarity-words", "machine-words"}
+    assert told == {"answer-without", "answer-best", "answer-cost", "similarity-words", "machine-words"}
     assert texts["answer-cost"].startswith("CF-AMC-SSL less free training of SimCLR at equal passes (13.0")
 
 
@@ -168,7 +175,7 @@ def test_in_class_by_hand():
 def test_one_system_alone(name):
     for preset, seeds in (("small", (0, 1)), ("small", (0,)), ("quick", (0, 1))):
         alone = made_up(preset, [name], seeds)
-        check(words.tradeoff_answer(alone))
+        check(told_of(alone))
         assert systems_scope(alone)
 
 
@@ -180,11 +187,13 @@ def test_any_two_systems(seeds):
              ("simclr", "acl"), ("cf-amc-ssl 2 views", "emp crops pgd summed"),
              ("emp crops pgd long", "emp crops pgd batch")]  # fmt: skip
     for pair, preset in itertools.product(pairs, ("small", "quick")):
-        check(words.tradeoff_answer(made_up(preset, pair, seeds)))
-    two = words.tradeoff_answer(made_up("small", ("simclr", "cf-amc-ssl"), (0,)))
+        check(told_of(made_up(preset, pair, seeds)))
+    two = told_of(made_up("small", ("simclr", "cf-amc-ssl"), (0,)))
+    assert two["answer-without"] == (
+        "Without an adversary in training no encoder keeps more than 1.0 % of the images under AutoAttack at 8/255."
+    )
     assert bare(two["answer-best"]) == (
-        "Without an adversary in training no encoder keeps more than 1.0 % of the images under AutoAttack at 8/255. "
-        "CF-AMC-SSL, which is trained against one, keeps 31.0 %, and 55.0 % of clean images."
+        "CF-AMC-SSL, which is trained against an adversary, keeps 31.0 %, and 55.0 % of clean images."
     )
     assert two["attack-words"].startswith("On average over 1 system trained under attack, the same encoders leave 37.0")
 
@@ -193,13 +202,15 @@ def test_the_best_by_hand(results, texts):
     """With its interval."""
     own = level(results.rows, AUTO_CELL | {"system": "cf-amc-ssl"})
     assert f"CF-AMC-SSL keeps most, {own} %;" in texts["answer-best"] and own.mean == pytest.approx(31.0)
+    assert texts["answer-without"] == (
+        "Without an adversary in training no encoder keeps more than 3.0 % of the images under AutoAttack at 8/255."
+    )
     assert bare(texts["answer-best"]) == (
-        "Without an adversary in training no encoder keeps more than 3.0 % of the images under AutoAttack at 8/255. "
-        "Of 9 ways to train without labels and against one, CF-AMC-SSL keeps most, 31.0 %; on clean "
+        "Of 9 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 31.0 %; on clean "
         "images it is the best as well, with 55.0 %."
     )
     better = made_up(world=lambda *cell: 65.0 if cell == ("deacl", "none", "accuracy") else value(*cell))
-    assert bare(words.tradeoff_answer(better)["answer-best"]).endswith(
+    assert bare(told_of(better)["answer-best"]).endswith(
         "CF-AMC-SSL keeps most, 31.0 %; on clean images DeACL is the best, with 65.0 %."
     )
 
@@ -245,7 +256,7 @@ def test_modes_of_batch_norm_by_hand(texts):
         masked = made_up(
             world=lambda *cell, weak=weak: weak if cell == ("emp crops pgd batch", "fgsm", "accuracy") else value(*cell)
         )
-        assert words.tradeoff_answer(masked)["quirk-words"] == texts["quirk-words"] + more
+        assert told_of(masked)["quirk-words"] == texts["quirk-words"] + more
 
 
 def test_summed_gradients_by_hand():
@@ -256,7 +267,7 @@ def test_summed_gradients_by_hand():
             else value(system, shift, metric)
         )
 
-    told = words.tradeoff_answer(made_up(world=world))["summed-words"]
+    told = told_of(made_up(world=world))["summed-words"]
     left = [float(number) for number in re.findall(r"-?\d+\.\d", told)]
     seeds, (mean, low, high), others = left[:3], left[3:6], left[6:]
     assert sum(seeds) / 3 == pytest.approx(mean, abs=0.06) and low < 12 < high and mean == pytest.approx(12, abs=2)
@@ -274,12 +285,12 @@ def test_corruptions_by_hand(results, texts):
         """Of one system alone fog costs 22 more: 20 + 22 / 11 on average."""
         return value(system, shift, metric) + 22 * ((system, shift, metric) == ("trades", "fog", "error"))
 
-    assert "most under fog (+22.0); least" in words.tradeoff_answer(made_up(world=one_pair))["corruption-words"]
+    assert "most under fog (+22.0); least" in told_of(made_up(world=one_pair))["corruption-words"]
 
 
 def test_similarity_by_hand(texts):
     """100 (100 - 40) / (100 - 20) = 75 and 100 (100 - 90) / (100 - 50) = 20; seeds move both alike, so take one."""
-    one = words.tradeoff_answer(made_up(seeds=(0,)))["similarity-words"]
+    one = told_of(made_up(seeds=(0,)))["similarity-words"]
     assert "PGD at 8/255 moves an image by 75 in encoders trained without an adversary and by 20 in those" in one
     assert texts["similarity-words"] == one
 
@@ -293,7 +304,7 @@ def test_neighbours_by_hand(texts):
         "on clean images, 9.0 points behind under PGD and 9.0 points behind under AutoAttack."
     )
     better = made_up(world=lambda *cell: value(*cell) + 9 * (cell[0] == "profeat" and cell[2] == "accuracy"))
-    assert bare(words.tradeoff_answer(better)["distilled-words"]).startswith(
+    assert bare(told_of(better)["distilled-words"]).startswith(
         "Beside DeACL, ProFeAT is 11.0 points ahead on clean images, 10.0 points ahead under PGD and 10.0 points ahead "
         "under AutoAttack. Beside TRADES, ProFeAT is apart by 2.0 points on clean images (undecided), apart by 0.0"
     )
@@ -306,7 +317,7 @@ def test_neighbours_by_hand(texts):
     )
     errors = {"simclr dropped": 35.0, "simclr dropped random": 50.0}
     fewer = made_up(world=lambda *cell: errors.get(cell[0], 40.0) if cell[1:] == (ALL, "error") else value(*cell))
-    assert bare(words.tradeoff_answer(fewer)["dropped-words"]).endswith(
+    assert bare(told_of(fewer)["dropped-words"]).endswith(
         "SimCLR on corrupted images gains 5.0 points without likely false ones, changes by 0.0 points without those of "
         "the same class (no effect beyond ±2) and loses 10.0 points without as many at random."
     )
@@ -317,7 +328,7 @@ def test_machines_by_hand(texts):
     speeds = {"simclr pgd": 4_000, "supervised": 500, "cf-amc-ssl 2 views": 9}  # of the last nothing is told
     several = made_up(speeds=speeds)
     several.records[0]["device"] = "a GPU"
-    text = words.tradeoff_answer(several)["machine-words"]
+    text = told_of(several)["machine-words"]
     assert text.startswith("On this machine (CPU, 2 threads and a GPU) training went through 500 to 4,000 passes a ")
 
 
@@ -345,7 +356,7 @@ def test_what_a_page_shows_by_hand(results):
 
 def test_a_measure_that_is_missing_is_left_out(results):
     """Words that need it say so; the others are as they were."""
-    rows, told = results.rows, words.tradeoff_answer(results)
+    rows, told = results.rows, told_of(results)
     for chosen, untold in (
         (rows["shift"] == "autoattack", {"attack-words"}),
         (rows["shift"] == "pgd-2", {"attack-words"}),
@@ -355,11 +366,15 @@ def test_a_measure_that_is_missing_is_left_out(results):
         (rows["metric"] == "error", {"corruption-words"}),
         (rows["metric"] == "similarity", {"similarity-words"}),
     ):
-        texts = words.tradeoff_answer(dataclasses.replace(results, rows=rows[~chosen]))
+        texts = told_of(dataclasses.replace(results, rows=rows[~chosen]))
         check(texts)
         assert {name for name, text in texts.items() if text == UNTOLD} == untold
         changed = {name for name, text in texts.items() if text != told[name]} - untold
-        strongest = {"answer-best", "distilled-words"} if "autoattack" in set(rows.loc[chosen, "shift"]) else set()
+        strongest = (
+            {"answer-without", "answer-best", "distilled-words"}
+            if "autoattack" in set(rows.loc[chosen, "shift"])
+            else set()
+        )
         partly = {"dropped-words"} if "error" in set(rows.loc[chosen, "metric"]) else set()
         assert changed == strongest | partly
 
@@ -426,14 +441,16 @@ def test_settings_in_words_hold_all_that_is_set(settings):
 def test_what_is_kept_is_told_beside_a_constant_answer(results):
     """Of ten classes it keeps 10 %: 31 are 21 above, and 9 are below; of other data nobody knows."""
     of_ten = replace(results, rows=results.rows.assign(dataset="cifar10"))
-    found = words.tradeoff_answer(of_ten)
-    assert "3.0 % of the images under AutoAttack at 8/255, where a constant answer keeps 10 %. " in found["answer-best"]
+    found = told_of(of_ten)
+    assert (
+        "3.0 % of the images under AutoAttack at 8/255, where a constant answer keeps 10 %." in found["answer-without"]
+    )
     assert "31.0 % (21.0 points above a constant answer); on clean" in bare(found["answer-best"])
     assert found["attack-words"].endswith(", where a constant answer keeps 10 %.")
     weak = made_up(world=lambda *cell: 0.2 * value(*cell) if cell[1] == "autoattack" else value(*cell))
-    weak = words.tradeoff_answer(replace(weak, rows=weak.rows.assign(dataset="cifar10")))["answer-best"]
+    weak = told_of(replace(weak, rows=weak.rows.assign(dataset="cifar10")))["answer-best"]
     assert " % (all shown to be below a constant answer); on clean" in weak
-    elsewhere = words.tradeoff_answer(replace(results, rows=results.rows.assign(dataset="my_images")))
+    elsewhere = told_of(replace(results, rows=results.rows.assign(dataset="my_images")))
     assert not any("constant answer" in text for text in elsewhere.values())
 
 

@@ -13,12 +13,21 @@ from lib.chapters.tradeoff.claims import (
 )
 from lib.chapters.tradeoff.costs import cost_of_training, crops_sweep
 from lib.chapters.tradeoff.front import trade_off
+from lib.chapters.tradeoff.linear import linear_attack, linear_sheet, linear_words
 from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
 from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
 from lib.chapters.tradeoff.strength import robust_by_epsilon
 from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
-from lib.chapters.tradeoff.words import lengthened, quirky, read_otherwise, swept, tradeoff_answer, watched
+from lib.chapters.tradeoff.words import (
+    lengthened,
+    quirky,
+    read_otherwise,
+    swept,
+    tradeoff_answer,
+    tradeoff_details,
+    watched,
+)
 
 __all__ = [
     "CLAIMS",
@@ -35,6 +44,9 @@ __all__ = [
     "defended",
     "epsilon_slider",
     "lengthened",
+    "linear_attack",
+    "linear_sheet",
+    "linear_words",
     "overfitting_monitor",
     "perturbation_sheet",
     "probe_comparison",
@@ -48,5 +60,6 @@ __all__ = [
     "swept",
     "trade_off",
     "tradeoff_answer",
+    "tradeoff_details",
     "watched",
 ]

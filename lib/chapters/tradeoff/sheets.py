@@ -90,13 +90,14 @@ def _draw_lines(lines: Sequence[tuple[str, Tensor, Sequence[str] | None]], count
         panels = [drawing.add_subplot(grid[2 * place + 1, column]) for column in range(count)]
         panels[0].set_title(title, loc="left", fontsize=10.5, pad=4)
         for axes, image in zip(panels, images, strict=True):
-            _show(axes, image)
+            show(axes, image)
         for axes, word in zip(panels, words or (), strict=False):
             axes.set_xlabel(word, fontsize=9.5, labelpad=2)
     return drawing
 
 
-def _show(axes: Axes, image: Tensor) -> None:
+def show(axes: Axes, image: Tensor) -> None:
+    """An image (3, S, S), float in [0, 1], without a frame."""
     axes.imshow(image.clamp(0, 1).permute(1, 2, 0).cpu().numpy(), interpolation="nearest")
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set_visible(False)
@@ -147,7 +148,7 @@ def _frame(image: Tensor, adversarial: Tensor, told: Mapping[str, tuple[str, flo
     use_style()
     drawing = plt.figure(figsize=(4.4, 3))
     for bottom, shown in ((0.51, adversarial), (0.01, 0.5 + AMPLIFIED * (adversarial - image))):
-        _show(drawing.add_axes((0, bottom, 0.33, 0.48)), shown)
+        show(drawing.add_axes((0, bottom, 0.33, 0.48)), shown)
     axes = drawing.add_axes((0.38, 0.16, 0.58, 0.82))
     named = {system.title: name for name, system in SYSTEMS.items()}
     for place, (title, (predicted, probability)) in enumerate(told.items()):

@@ -60,6 +60,7 @@ def tradeoff_answer(results: Results) -> dict[str, str]:
     """The words that the notebook glues into its text; a glued value must not be empty."""
     rows = results.rows
     return {
+        "answer-without": _without(rows),
         "answer-best": _best(rows),
         "answer-crops": _crops(rows),
         "answer-cost": _cost(results),
@@ -70,6 +71,13 @@ def tradeoff_answer(results: Results) -> dict[str, str]:
         "probe-words": _adversarial_probe(rows),
         "corruption-words": _corruptions(rows),
         "similarity-words": _similarity(rows),
+    }
+
+
+def tradeoff_details(results: Results) -> dict[str, str]:
+    """The words that the notebook of details glues into its text."""
+    rows = results.rows
+    return {
         "distilled-words": _distilled(rows),
         "dropped-words": _dropped(rows),
         "machine-words": _machines(results),
@@ -92,11 +100,30 @@ def _robust_cell(rows: pd.DataFrame) -> tuple[dict[str, object], str]:
     return PGD_CELL, "PGD"
 
 
-def _best(rows: pd.DataFrame) -> str:
-    cell, name = _robust_cell(rows)
+def _sides(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
+    """Systems trained under attack and without labels, and those trained without an adversary, that are measured so."""
+    cell, _ = _robust_cell(rows)
     measured = [name for name in dict.fromkeys(rows["system"]) if has(rows, name, cell) and has(rows, name, CLEAN_CELL)]
     own = [name for name in defended(rows) if not METHODS[SYSTEMS[name].method].build.uses_labels and name in measured]
-    others = [name for name in measured if SYSTEMS[name].attack is None]
+    return own, [name for name in measured if SYSTEMS[name].attack is None]
+
+
+def _without(rows: pd.DataFrame) -> str:
+    """What is left at most of encoders that were trained without an adversary."""
+    own, others = _sides(rows)
+    if not own or not others:
+        return UNTOLD
+    cell, name = _robust_cell(rows)
+    most = max(mean(rows, system, cell) for system in others)
+    return (
+        f"Without an adversary in training no encoder keeps more than {most:.1f} % of the images under {name} at "
+        f"8/255{_constant_told(rows)}."
+    )
+
+
+def _best(rows: pd.DataFrame) -> str:
+    cell, _ = _robust_cell(rows)
+    own, others = _sides(rows)
     if not own or not others:
         return UNTOLD
     keep, best = (
@@ -104,19 +131,15 @@ def _best(rows: pd.DataFrame) -> str:
         for place in (cell, CLEAN_CELL)
     )
     robust = keep[0]
-    without = max(mean(rows, system, cell) for system in others)
-    beside = (
-        f"Without an adversary in training no encoder keeps more than {without:.1f} % of the images under {name} at "
-        f"8/255{_constant_told(rows)}. "
-    )
     if len(own) == 1:
-        return beside + (
-            f"{PLAN.title(robust)}, which is trained against one, keeps {level(rows, cell | {'system': robust})} %"
-            f"{_excess(rows, keep, cell)}, and {level(rows, CLEAN_CELL | {'system': robust})} % of clean images."
+        kept, clean = (level(rows, place | {"system": robust}) for place in (cell, CLEAN_CELL))
+        return (
+            f"{PLAN.title(robust)}, which is trained against an adversary, keeps {kept} %{_excess(rows, keep, cell)}, "
+            f"and {clean} % of clean images."
         )
     same = keep == best and len(best) == 1
-    return beside + (
-        f"Of {len(own)} ways to train without labels and against one, "
+    return (
+        f"Of {len(own)} ways to train without labels and against an adversary, "
         + led([PLAN.title(name) for name in keep], "keeps most", "keep most")
         + f", {_levels(rows, keep, cell)}{_excess(rows, keep, cell)}; on clean images "
         + ("it is the best as well" if same else led([PLAN.title(name) for name in best], "is the best", "are ahead"))
