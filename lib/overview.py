@@ -90,9 +90,18 @@ def answers(found: Sequence[Judged]) -> HTML:
     return HTML(f'<ol class="answers">{items}</ol>')
 
 
+def sentences(found: Sequence[Judged]) -> dict[str, str]:
+    """The same sentences by the names of their chapters' notebooks, for pages that quote one."""
+    return {chapter.study: _told(chapter) for chapter in found if hasattr(chapter.module, "HEADLINE")}
+
+
+def _told(chapter: Judged) -> str:
+    return chapter.module.HEADLINE.told(chapter.headline.verdict)
+
+
 def _answer(chapter: Judged) -> str:
     headline = chapter.headline
-    sentence = html.escape(chapter.module.HEADLINE.told(headline.verdict))
+    sentence = html.escape(_told(chapter))
     kind = headline.verdict.replace(" ", "-")
     badge = f'<span class="verdict {kind}">{BADGES.get(headline.verdict, headline.verdict)}</span>'
     return f'<li>{sentence} {badge} <a href="notebooks/{chapter.study}.html">Chapter {chapter.number}</a></li>'

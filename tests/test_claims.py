@@ -16,7 +16,7 @@ from lib.chapters.relicv2 import claims as relicv2
 from lib.chapters.severity.claims import PREDICTIONS, SEVERITY_DEGRADATION
 from lib.chapters.tradeoff import claims as tradeoff
 from lib.contrasts import difference, level, of_cell
-from lib.controls import CONTROLS
+from lib.controls import CLOSED_FORM, CONTROLS
 from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.verdicts import Claim, in_words, judge, judged, named, verdicts
@@ -94,6 +94,15 @@ def test_claims_hold_where_they_are_true():
     others = dict.fromkeys(untested, "not tested")  # of four methods there is no line to judge two by
     assert outcomes(PREDICTIONS, data) == dict.fromkeys(names(PREDICTIONS), "holds") | others
     assert set(outcomes(CONTROLS, data).values()) == {"holds"}
+
+
+def test_a_closed_form_is_a_control_that_one_method_may_be_below():
+    data = rows(errors)
+    assert judge(CLOSED_FORM, data).verdict == "not tested"
+    control = data[data["method"] == "random"].assign(method="kmeans", value=40.0)
+    assert judge(CLOSED_FORM, pd.concat((data, control))).verdict == "holds"
+    better = data["value"].mask((data["method"] == "byol") & (data["metric"] == "probe accuracy"), 20.0)
+    assert judge(CLOSED_FORM, pd.concat((data.assign(value=better), control))).verdict == "reversed"
 
 
 def test_one_method_refutes_a_claim_about_every_method():

@@ -40,6 +40,7 @@ def test_an_answer_is_the_sentence_of_its_verdict_with_a_badge_and_a_link(kind):
     assert SAID[kind].replace("<?>", "&lt;?&gt;") in page and page.count("<li>") == 1  # the others are not said
     assert f'<span class="verdict {kind.replace(" ", "-")}">{badge}</span>' in page
     assert '<a href="notebooks/a_study.html">Chapter 2</a>' in page
+    assert overview.sentences([chapter({"a": HOLDS, "b": kind})]) == {"a_study": SAID[kind]}
 
 
 def test_an_answer_that_rows_cannot_test_says_so():

@@ -69,6 +69,7 @@ _NAMES = (
     "profeat",
     "trades",
     "random",
+    "kmeans",
 )
 METHODS: dict[str, Method] = {name: import_module(f"{__name__}.{name}").METHOD for name in _NAMES}
 # Those that learn from views as they are; an adversary may change the views all the same.

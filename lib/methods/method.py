@@ -13,7 +13,8 @@ class Method:
     `paradigm` is the family as the field sorts it; `trained` is false for controls, `attacked` true for methods that
     cannot be trained without an attack, and `repels` for those that can be told what else to keep away from
     (`lib.methods.repulsion`). `look` is how figures tell it from others, its colour, marker and line as Matplotlib has
-    them; one without has the colour of its paradigm (`lib.figures.style`).
+    them; one without has the colour of its paradigm (`lib.figures.style`). `encoder` is the only one that a method
+    takes, a name of `lib.models.ENCODERS`; None where it takes any.
     """
 
     title: str
@@ -25,3 +26,4 @@ class Method:
     attacked: bool = False
     repels: bool = False
     look: tuple[str, Any, str] | None = None
+    encoder: str | None = None

@@ -12,6 +12,7 @@ from lib.models.checkpoints import LAYOUTS, Report, load_checkpoint
 from lib.models.encoder import Encoder
 from lib.models.fused import Fused
 from lib.models.imagenet import ImageNetEncoder, residual_network, vision_transformer
+from lib.models.patches import WhitenedPatches
 from lib.models.resnet import Bottleneck, ResNet
 from lib.models.vit import VisionTransformer
 
@@ -25,6 +26,7 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     "resnet50": partial(ResNet, (3, 4, 6, 3), 64, block=Bottleneck),  # 2048
     "vit_narrow_patch4": partial(VisionTransformer, width=96, depth=4),  # 96; 2.5 times the time of resnet10 on a CPU
     "vit_tiny_patch4": VisionTransformer,  # 192; for questions of convolution or attention
+    "whitened_patches": WhitenedPatches,  # 1024; fitted in closed form, without weights to train
     # solo-learn pads the stem by 2 pixels where the field pads by 1: same weights, other features.
     "resnet18_solo_learn": partial(ResNet, (2, 2, 2, 2), 64, stem_padding=2),
     "resnet50_solo_learn": partial(ResNet, (3, 4, 6, 3), 64, stem_padding=2, block=Bottleneck),
@@ -50,6 +52,7 @@ __all__ = [
     "Report",
     "ResNet",
     "VisionTransformer",
+    "WhitenedPatches",
     "build_encoder",
     "load_checkpoint",
 ]

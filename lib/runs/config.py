@@ -47,6 +47,7 @@ RECIPE = {
 class RunConfig:
     """One training run, on at most `train_images` images (None: all). `settings` None are the method's defaults.
 
+    A method that has an encoder of its own has that one, whatever `encoder` is asked for.
     `least_crop` is the smallest share of an image's area that a view may show, and `augmentation` one of
     `lib.views.AUGMENTATIONS` or of `FUSIONS`; None leaves them to the method's views. `attack` is what the method
     trains against, an `Attack` or its name, such as "pgd(5)" or "free(3)"; "none" and None are no attack.
@@ -74,6 +75,10 @@ class RunConfig:
             raise BadInput(f"train_images is a whole number of at least 1 or None (all), not {self.train_images!r}")
         if self.least_crop is not None and (type(self.least_crop) is not float or not 0 < self.least_crop <= 1):
             raise BadInput(f"least_crop is a share above 0.0 and up to 1.0, or None, not {self.least_crop!r}")
+        if own := METHODS[self.method].encoder:
+            object.__setattr__(self, "encoder", own)
+        elif self.encoder in (method.encoder for method in METHODS.values()):
+            raise BadInput(f"{self.encoder} has no weights that {self.method} could train: take another encoder")
         expected = METHODS[self.method].settings
         if self.settings is None:
             object.__setattr__(self, "settings", expected())

@@ -91,6 +91,7 @@ RECIPES = {
     "deacl": Recipe("sgd", 0.2, 5e-4, "SimCLR's, which its teacher has. The authors' code: SGD 0.5, decay 5e-4."),
     "trades": Recipe("adamw", 0.004, 0.05, "The supervised reference's."),
     "random": Recipe("sgd", 0.0, 0.0, "Nothing is trained."),
+    "kmeans": Recipe("sgd", 0.0, 0.0, "Nothing is trained: the encoder is fitted in closed form."),
 }
 
 

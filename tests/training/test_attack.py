@@ -257,7 +257,7 @@ KINDS = {"fgsm": "fgsm", "pgd": "pgd(2)", "free": "free(2)"}
 CHOICES = list(itertools.product(KINDS, ["all", "last"]))
 REFUSED = {  # what cannot be attacked, or not in this way, and why
     **{(name, *choice): "views of one size" for name in ("swav", "dino", "relicv2") for choice in CHOICES},
-    **{("random", *choice): "nothing to attack" for choice in CHOICES},
+    **{(name, *choice): "nothing to attack" for name in PLAIN if not METHODS[name].trained for choice in CHOICES},
     **{(name, "free", views): "another loss" for name in set(METHODS) - set(PLAIN) for views in ("all", "last")},
     **{("moco_v2", kind, "all"): "no gradient through some of its views" for kind in KINDS},
 }

@@ -70,6 +70,8 @@ def test_two_runs_agree_in_every_bit_and_the_seed_matters(name, precision):
     assert digest(first) == digest(second)
     if precision == "bf16":  # emulated on many processors, and slow there: seeds are asked about in float32
         return
+    if METHODS[name].encoder:  # fitted by the seed that it was built with; no batch changes it
+        return
     other = fresh(name, network)
     train(other, *data(16), plan, seed=4, progress=False, beside={"removed": data(16)[0] // 2})
     assert digest(other) != digest(first)

@@ -115,8 +115,12 @@ def _sentence(parts: list[str]) -> str:
 
 
 def _references(found: dict[str, Interval]) -> list[str]:
-    """What the control and the supervised reference reach, where they are there."""
-    verbs = {"random": "random weights reach", "supervised": "training with labels reaches"}
+    """What the controls and the supervised reference reach, where they are there."""
+    verbs = {
+        "random": "random weights reach",
+        "kmeans": "k-means over whitened patches, with no gradient, reaches",
+        "supervised": "training with labels reaches",
+    }
     return [f"{verb} {_percent(found[name])}" for name, verb in verbs.items() if name in found]
 
 
