@@ -11,12 +11,13 @@ from scipy.special import expit, logit
 from shorthand import unfolded
 
 from lib.chapters.augmentation import claims as augmentation
+from lib.chapters.methods.closed_form import CLOSED_FORM
 from lib.chapters.negatives import claims as negatives
 from lib.chapters.relicv2 import claims as relicv2
 from lib.chapters.severity.claims import PREDICTIONS, SEVERITY_DEGRADATION
 from lib.chapters.tradeoff import claims as tradeoff
 from lib.contrasts import difference, level, of_cell
-from lib.controls import CLOSED_FORM, CONTROLS
+from lib.controls import CONTROLS
 from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.verdicts import Claim, in_words, judge, judged, named, verdicts
