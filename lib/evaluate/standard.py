@@ -26,9 +26,10 @@ class Known:
 
 def known(data: Data) -> list[Known]:
     """Of the published runs and the entries on the same images."""
-    records, _ = published()
+    records, rows = published()
+    measured = rows.groupby("run")["measure"].unique()
     found = [
-        Known(record["data"]["train_images"], frozenset(map(_settings, record["measures"])))
+        Known(record["data"]["train_images"], frozenset(map(_settings, measured[record["key"]])))
         for record in records
         if record["data"].get("checksum") == data.checksum
     ]

@@ -7,12 +7,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from evaluate.test_evaluate import CLASSIFIER, COLOUR, LAYOUT, MINUTES, SECONDS, folder_of, pictures
+from evaluate.test_references import DATA, MEASURE, publish
 
 from lib import paths
 from lib.errors import BadInput
 from lib.evaluate import evaluate
 from lib.evaluate.entries import Entry, check, entries, home, public, read
 from lib.evaluate.numbers import difference, where
+from lib.evaluate.standard import Known, known
 from lib.runs import outcomes, store
 
 AXES = ("corruption", "invariance")
@@ -86,6 +88,13 @@ def test_who_comes_later_is_asked_the_same(made, photographs, monkeypatch):
         evaluate(COLOUR, str(photographs), ["read-out"], 1e-9, progress=False, submit=True)
     new = evaluate(COLOUR, str(photographs), ["calibration", "read-out"], MINUTES, progress=False, submit=True)
     assert new.plan.rungs == {"calibration": later.plan.rungs["corruption"], **only.plan.rungs}
+
+
+def test_published_runs_are_known_by_what_they_were_measured_by(tmp_path, monkeypatch):
+    publish(tmp_path, monkeypatch, train=5_000)
+    assert known(DATA) == [Known(5_000, frozenset({MEASURE.partition("#")[0]}))] * 6
+    publish(tmp_path, monkeypatch, checksum="d" * 64)
+    assert known(DATA) == []
 
 
 def test_the_same_again_is_the_same_entry(made, photographs):
