@@ -81,7 +81,8 @@ def _apart(titles: dict[str, str], systems: dict[str, str], data: dict[str, tupl
     for keys in same.values():
         if len(keys) > 1:
             flat = {key: _flat(json.loads(key)) for key in keys}
-            differing = [name for name in flat[keys[0]] if len({str(own.get(name)) for own in flat.values()}) > 1]
+            names = [name for name in flat[keys[0]] if name != "warmup_epochs"]  # which follow from the epochs
+            differing = [name for name in names if len({str(own.get(name)) for own in flat.values()}) > 1]
             for key in keys:
                 words = [f"{name.replace('_', ' ')} {flat[key].get(name)}" for name in differing[:3]]
                 found[key] = ", ".join([titles[key], *words])

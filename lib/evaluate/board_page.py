@@ -32,14 +32,14 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8
 MARKERS = "osv^PdXD<>"
 
 STYLE = """<style>
-.board { overflow: auto; max-height: 36rem; margin: .8rem 0; }
+.board { overflow: auto; max-height: min(85vh, 52rem); margin: .8rem 0; }
 .board table { border-collapse: separate; border-spacing: 0; font-size: .85em; font-variant-numeric: tabular-nums; }
 .board :is(th, td) { padding: .2em .6em; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--pst-color-border, #ccc); }
 .board thead th { position: sticky; top: 0; z-index: 2; background: var(--pst-color-background, #fff);
-  min-width: 6.5rem; font-weight: 600; }
+  min-width: 8.5rem; font-weight: 600; line-height: 1.3; }
 .board tbody th { position: sticky; left: 0; z-index: 1; background: var(--pst-color-background, #fff);
-  min-width: 8rem; max-width: 12rem; font-weight: 400; overflow-wrap: anywhere; }
+  min-width: 7.5rem; max-width: 13rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; }
 .board tr.entry th { font-weight: 700; }
 .board .of { display: block; color: var(--pst-color-text-muted, #666); font-size: .85em; font-weight: 400;
   overflow-wrap: anywhere; }
@@ -243,14 +243,20 @@ def _front(board: Board, first: int, second: int, keys: Sequence[str]) -> Figure
     named = [board.members[key].title for key, own in zip(keys, best, strict=True) if own]
     caption = (
         f"{len(keys)} systems on {board.title}: {columns[0].words} and {columns[1].words}, better to the right and "
-        f"above, coloured by family; stars are entries. The line joins the {len(named)} that no other is better than "
-        "in both numbers: by their means, whose intervals are in the table."
+        f"above, coloured by family; stars are entries. {_front_told(named)} So it is by means, whose intervals are in "
+        "the table."
     )
     data = pd.DataFrame({"system": [board.members[key].title for key in keys],
                          columns[0].title: [str(own) for own in numbers[0]],
                          columns[1].title: [str(own) for own in numbers[1]], "on the front": best})  # fmt: skip
     name = f"fig-front-{board.data}-{board.train}-{columns[1].axis}".replace(" ", "-")
     return Figure(drawing, name, caption, f"Scatter plot. On the front: {'; '.join(named)}.", data)
+
+
+def _front_told(named: Sequence[str]) -> str:
+    if len(named) == 1:
+        return f"{named[0]} is better than all others in both numbers."
+    return f"A line joins the {len(named)} that no other is better than in both numbers."
 
 
 def agreement(board: Board) -> Figure:
@@ -281,11 +287,13 @@ def agreement(board: Board) -> Figure:
     use_style()
     drawing, axes = plt.subplots(figsize=(1.2 + 0.5 * len(words), 0.8 + 0.42 * len(words)), layout="constrained")
     draw_matrix(axes, whole.fillna(0).round(), words, words, {"": words})
+    for text, known in zip(axes.texts, np.isfinite(whole.to_numpy()).ravel(), strict=False):
+        text.set_text(text.get_text() if known else "–")
     settle(drawing)
     sentence = (
         f"Do axes order systems alike? Rank correlations times 100 on {board.title}, of each pair of axes over the "
-        "systems that have both, turned so that more is better everywhere: 100 is the same order, 0 none, and pairs "
-        "that share too few systems are 0. The data hold intervals, which count each family once."
+        "systems that have both, turned so that more is better everywhere: 100 is the same order, -100 the opposite. "
+        f"A dash where fewer than {FEWEST} systems have both. The data hold intervals, which count each family once."
     )
     return Figure(drawing, "fig-agreement", sentence, "Matrix of rank correlations of axes.", pd.DataFrame(lines))
 
