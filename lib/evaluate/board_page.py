@@ -209,7 +209,7 @@ def undominated(x: np.ndarray, y: np.ndarray) -> np.ndarray:
     """
     at_least = (x[None] >= x[:, None]) & (y[None] >= y[:, None])
     more = (x[None] > x[:, None]) | (y[None] > y[:, None])
-    return ~(at_least & more).any(axis=1)
+    return np.asarray(~(at_least & more).any(axis=1))
 
 
 def _front(board: Board, first: int, second: int, keys: Sequence[str]) -> Figure:

@@ -131,8 +131,13 @@ class Report:
     def __str__(self) -> str:
         return (
             f"{self.layout} layout: {len(self.matched)} entries loaded, {some(self.missing)} missing, "
-            f"{some(self.dropped)} dropped; pixels are normalised by mean {self.mean} and std {self.std}"
+            f"{some(self.dropped)} dropped; pixels are normalised by mean {_written(self.mean)} and std "
+            f"{_written(self.std)}"
         )
+
+
+def _written(values: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{value:.4g}' for value in values)})"
 
 
 def load_checkpoint(
