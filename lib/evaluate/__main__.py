@@ -2,6 +2,7 @@
 
 python -m lib.evaluate timm:resnet50.a1_in1k --data photographs/
 python -m lib.evaluate weights.pth@resnet18 --data cifar10 --axes corruption,adversarial --budget 10
+python -m lib.evaluate weights.pth@resnet18 --data cifar10 --submit
 python -m lib.evaluate torchvision:resnet50 hf:facebook/dinov2-base --data photographs/ --out compared
 """
 
@@ -26,10 +27,14 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--budget", type=float, default=BUDGET, metavar="MINUTES", help=f"{BUDGET:g} unless given")
     parser.add_argument("--shifts", nargs="+", default=(), metavar="DATA", help="folders of the same classes elsewhere")
     parser.add_argument("--out", metavar="FOLDER", help="where the report goes; report-ENCODER-DATA unless given")
+    words = "measure as the scoreboard's others on these data, and write entries to results/scoreboard"
+    parser.add_argument("--submit", action="store_true", help=words)
     asked = parser.parse_args(arguments)
     out = Path(asked.out) if asked.out else Path(folder_name(asked.encoder, asked.data))
     try:
-        made = evaluate(asked.encoder, asked.data, asked.axes, asked.budget, out, shifts=asked.shifts)
+        made = evaluate(
+            asked.encoder, asked.data, asked.axes, asked.budget, out, shifts=asked.shifts, submit=asked.submit
+        )
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2
@@ -38,6 +43,8 @@ def main(arguments: list[str] | None = None) -> int:
     for own in made.opened:
         print(f"{own.name}: {own.named.preprocessing}")
     print(f"the report is {out / 'report.html'}")
+    for folder in made.entries:
+        print(f"an entry of the scoreboard is {folder}")
     return 0
 
 

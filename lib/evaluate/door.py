@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import platform
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
@@ -39,7 +40,8 @@ BUDGET = 30.0  # minutes
 class Evaluation:
     """What was found: `rows` with the columns of `lib.evaluate.compute.KEYS` and of a measure, and its `record`.
 
-    `rungs` are what was measured, by axis; `folder` is where the report lies, None where none was asked for.
+    `rungs` are what was measured, by axis; `folder` is where the report lies, None where none was asked for. `entries`
+    are the folders of the scoreboard that were written.
     """
 
     opened: tuple[Opened, ...]
@@ -50,6 +52,7 @@ class Evaluation:
     rows: pd.DataFrame
     record: dict
     folder: Path | None = None
+    entries: tuple[Path, ...] = ()
 
     @property
     def encoders(self) -> list[str]:
@@ -68,24 +71,33 @@ def evaluate(
     out: str | Path | None = None,
     progress: bool = True,
     shifts: str | Sequence[str] = (),
+    submit: bool = False,
 ) -> Evaluation:
     """Measure frozen `encoders`, by name or as `lib.models.named.Named`, on `data`, and write a report to `out`.
 
     `axes` are names of `lib.evaluate.axes.AXES` (None: all that fit), `budget` is in minutes. What is in the store is
     read: the same call goes on where another stopped. Several encoders are compared, each with the first. `shifts` are
-    folders, or variants of ImageNet, with the same classes elsewhere, for the natural shift. Raises BadInput, one
-    sentence, where nothing can be measured; an axis that cannot be is left out, with its reason.
+    folders, or variants of ImageNet, with the same classes elsewhere, for the natural shift. To `submit` is to measure
+    as what stands on the scoreboard was on these data, whatever the budget, and to write an entry for each encoder (see
+    `lib.evaluate.entries`); what nobody was measured by, as the budget has it. Raises BadInput, one sentence, where
+    nothing can be measured; an axis that cannot be is left out, with its reason.
     """
     wanted = chosen_axes(axes)
     seconds = 60 * real(budget, "a budget, in minutes,", 0)
     with bars(progress):
         opened, found, case = _case(encoders, data, [shifts] if isinstance(shifts, str) else shifts)
-        plan = _plan(opened, case, wanted, seconds)
+        standard = _standard(opened, case, wanted, seconds) if submit else None
+        plan = standard or _plan(opened, case, wanted, seconds)
+        budgeted, seconds = (None, math.inf) if standard else (budget, seconds)
         case = replace(case, readers=(HEAD,), probe=plan.probe) if plan.probe else case
         rungs = tasks_of(case, plan)
         measured = measure_all(opened, found, plan, rungs, seconds, progress)
-    record = _record(opened, found, plan, rungs, measured, wanted, budget)
+    record = _record(opened, found, plan, rungs, measured, wanted, budgeted)
     made = Evaluation(tuple(opened), found, case, plan, rungs, measured.rows, record)
+    if submit:
+        from lib.evaluate.entries import write as write_entries
+
+        made = replace(made, entries=tuple(write_entries(made)))
     if out is None:
         return made
     from lib.evaluate.report import write  # which draws: whoever wants rows alone needs nothing to draw with
@@ -93,7 +105,7 @@ def evaluate(
     return write(made, Path(out))
 
 
-PARAMETERS = ("encoder", "data", "axes", "budget", "out", "shifts")
+PARAMETERS = ("encoder", "data", "axes", "budget", "out", "shifts", "submit")
 
 
 def from_notebook(namespace: dict) -> Evaluation:
@@ -105,7 +117,10 @@ def from_notebook(namespace: dict) -> Evaluation:
     for name in given:
         one_of(name, PARAMETERS, "parameter")
     encoders, axes, shifts = (listed(given.get(name), name) for name in ("encoder", "axes", "shifts"))
-    return evaluate(encoders or [], given["data"], axes, given["budget"], given.get("out"), shifts=shifts or ())
+    out, submit = given.get("out"), given.get("submit", False)
+    if not isinstance(submit, bool):
+        raise BadInput(f"submit is True or False, not {submit!r}")
+    return evaluate(encoders or [], given["data"], axes, given["budget"], out, shifts=shifts or (), submit=submit)
 
 
 def listed(value: object, what: str) -> list[str] | None:
@@ -149,6 +164,16 @@ def _elsewhere(data: Data, shifts: Sequence[str]) -> tuple[Data, ...]:
     return others
 
 
+def _standard(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: float) -> Plan | None:
+    from lib.evaluate.standard import standard_plan  # which reads entries, that know what an evaluation is
+
+    return standard_plan(case, axes, seconds, _costs(opened))
+
+
+def _costs(opened: Sequence[Opened]) -> Costs:
+    return Costs(tuple(own.seconds for own in opened), tuple(own.named.encoder.features for own in opened))
+
+
 def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: float) -> Plan:
     """The plan of the same question asked before, whatever the clock says now; else a new one, which is kept."""
     question = [checksum(own.named) for own in opened], [str(own.named.preprocessing) for own in opened]
@@ -156,7 +181,7 @@ def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: fl
     path = store.folder(key_of("plan", question, case.data.checksum, axes, seconds, list(case.readers))) / "plan.json"
     if path.exists():
         return Plan.from_dict(store.read_json(path))  # type: ignore[arg-type]
-    costs = Costs(tuple(own.seconds for own in opened), tuple(own.named.encoder.features for own in opened))
+    costs = _costs(opened)
     plan = make_plan(affordable(case, seconds, costs), axes, seconds, costs)
     files.write_text(path, json.dumps(plan.to_dict(), indent=1))
     return plan
@@ -169,7 +194,7 @@ def _record(
     rungs: dict[str, Rung],
     measured: Measured,
     axes: Sequence[str],
-    budget: float,
+    budget: float | None,
 ) -> dict:
     return {
         "schema": SCHEMA,

@@ -72,6 +72,11 @@ def untrained(name: str, seed: int = 0) -> Named:
     return Named(RANDOM + name, encoder, preprocessing, None, None, True, words)
 
 
+def is_random(name: str, source: str) -> bool:
+    """Whether an encoder's name, or the words on its source, say that its weights are random."""
+    return name.startswith(RANDOM) or "random weights" in source
+
+
 def _opened(own: Named, data: Data, device: torch.device) -> Opened:
     columns, headless = None, ""
     try:
@@ -94,4 +99,4 @@ def _seconds(own: Named, device: torch.device) -> float:
     return min(taken[1:]) / CLOCKED
 
 
-__all__ = ["ENCODERS", "RANDOM", "Opened", "named", "open_all", "untrained"]
+__all__ = ["ENCODERS", "RANDOM", "Opened", "is_random", "named", "open_all", "untrained"]

@@ -19,6 +19,7 @@ from lib.evaluate.check import OWN
 from lib.evaluate.plan import CALIBRATION, CHECK, CLEAN, CORRUPTION
 from lib.measures import Estimate, Interval, is_share
 from lib.measures.corruption_error import ALL, DEBIASED, mean_corruption_error
+from lib.measures.outcomes import Outcome
 from lib.measures.rows import CLEAN as UNTOUCHED
 from lib.measures.rows import OF_255, cell_of
 from lib.measures.statistics import LEVEL, estimate, read_together, wilson_interval
@@ -86,23 +87,28 @@ def combined(signed: Sequence[tuple[float, Rows]]) -> Estimate:
         value += weight * float(cells["value"].mean())
         systems[place] = {
             (line.shift, line.subset, str(line.level), line.level_unit, line.metric): Part(
-                weight / len(cells), float(line.standard_error), _outcomes(line)
+                weight / len(cells), float(line.standard_error), _alone(line)
             )
             for line in cells.itertuples(index=False)
         }
     return estimate(value, float(np.sqrt(over_images(systems))), float("inf"))
 
 
-def _outcomes(line: tuple) -> list | None:
-    cell = cell_of(line.shift, line.subset, line.level, line.level_unit, line.metric)  # type: ignore[attr-defined]
-    found = outcomes.of_row(line.run, line.measure, cell, line.value)  # type: ignore[attr-defined]
+def _alone(line: tuple) -> list[Outcome] | None:
+    found = outcomes_of(line)
     return None if found is None else [found]
+
+
+def outcomes_of(line: tuple) -> Outcome | None:
+    """What is kept of single images behind a row, a named tuple."""
+    cell = cell_of(line.shift, line.subset, line.level, line.level_unit, line.metric)  # type: ignore[attr-defined]
+    return outcomes.of_row(line.run, line.measure, cell, line.value)  # type: ignore[attr-defined]
 
 
 def headlines(rows: Rows) -> list[Headline]:
     """Of the axes that `rows` hold, in the order of a report."""
     found = []
-    for made in _HEADLINES:
+    for made in HEADLINES:
         if all(len(made.pick(_of(rows, made, name))) for name in rows["encoder"].unique()):
             found.append(made)
     return found
@@ -137,8 +143,8 @@ def where(**cell: object) -> Callable[[Rows], Rows]:
 
 def _at_middle(rows: Rows) -> Rows:
     """Of PGD, at the second of the smallest changes: neither nobody nor everybody falls there."""
-    found = rows[(rows["shift"] == "pgd") & (rows["metric"] == "accuracy")].sort_values("level")
-    return found.iloc[1:2]
+    found = rows[(rows["shift"] == "pgd") & (rows["metric"] == "accuracy")]
+    return found[found["level"].isin(sorted(found["level"].unique())[1:2])]
 
 
 def _shifted(rows: Rows) -> Rows:
@@ -153,7 +159,7 @@ def _both(axis: str, words: str, pick: Callable[[Rows], Rows], more_is_better: b
     return [Headline(axis, reader, f"{words}, {reader}", pick, more_is_better, unit) for reader in (PROBE, HEAD)]
 
 
-_HEADLINES = (
+HEADLINES = (
     Headline(CLEAN, PROBE, "accuracy, probe", where(metric="probe accuracy"), True),
     Headline(CLEAN, PROBE, "accuracy, nearest neighbours", where(metric="knn accuracy"), True),
     Headline(CLEAN, HEAD, "top-1 accuracy, head", where(metric="top-1 accuracy"), True),

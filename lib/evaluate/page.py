@@ -42,7 +42,8 @@ details table { font-size: .82rem; }
 dl { display: grid; grid-template-columns: minmax(7rem, max-content) 1fr; gap: .25rem 1rem; margin: .6rem 0; }
 dt { color: var(--muted); } dd { margin: 0; }
 code { font-size: .9em; overflow-wrap: anywhere; }
-@media (max-width: 32rem) { dl { display: block; } dd { margin: 0 0 .5rem; } h1 { font-size: 1.5rem; } }
+@media (max-width: 32rem) { dl { display: block; } dd { margin: 0 0 .5rem; } h1 { font-size: 1.5rem; }
+  figure { overflow-x: auto; } figure img { min-width: 34rem; } }
 @media print { nav { display: none; } }
 """
 

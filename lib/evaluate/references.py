@@ -32,7 +32,7 @@ def references(rows: pd.DataFrame, data: Data, plan: Plan) -> References:
     The same means: equal checksums of the data, equal numbers of training images, equal identities of the measure, with
     its number of test images and its protocol.
     """
-    records, published = _published()
+    records, others = published()
     same = {
         record["key"]: record
         for record in records
@@ -42,7 +42,7 @@ def references(rows: pd.DataFrame, data: Data, plan: Plan) -> References:
     found = {}
     for headline in headlines(own) if same else ():
         if headline.reader == PROBE:
-            table = _placed(own, headline, published[published["run"].isin(list(same))], same)
+            table = _placed(own, headline, others[others["run"].isin(list(same))], same)
             if table is not None:
                 found[headline.words] = table
     if found:
@@ -102,7 +102,7 @@ def _title(config: dict) -> str:
     return ", ".join([words, *filter(None, extra)])
 
 
-def _published() -> tuple[list[dict], pd.DataFrame]:
+def published() -> tuple[list[dict], pd.DataFrame]:
     """Records and rows of all studies, of whatever preset; what two of them published of a run, once."""
     records, tables = {}, []
     for home in sorted(path.parent for path in paths.RESULTS.glob("*/*/runs.jsonl")):

@@ -15,7 +15,7 @@ from lib.evaluate.check import OWN
 from lib.evaluate.data import Data
 from lib.evaluate.door import Evaluation
 from lib.evaluate.drawings import draw
-from lib.evaluate.encoders import RANDOM, Opened
+from lib.evaluate.encoders import Opened, is_random
 from lib.evaluate.numbers import BASELINE, checked, comparison, conventions, overview, with_intervals
 from lib.evaluate.plan import CHECK, CLEAN, CORRUPTION
 from lib.evaluate.references import references
@@ -91,7 +91,7 @@ def told(made: Evaluation) -> str:
 
 
 def _random(made: Evaluation) -> bool:
-    return all(own.name.startswith(RANDOM) or "random weights" in own.named.source for own in made.opened)
+    return all(is_random(own.name, own.named.source) for own in made.opened)
 
 
 def overview_of(made: Evaluation) -> pd.DataFrame:
@@ -254,7 +254,7 @@ def _left_out(made: Evaluation) -> list[str]:
 def _how(made: Evaluation) -> list[str]:
     record = made.record
     values = {
-        "budget": f"{record['budget_minutes']:g} minutes; estimated {_minutes(record['estimated_seconds'])}, taken "
+        "budget": f"{_budget(record['budget_minutes'])}; estimated {_minutes(record['estimated_seconds'])}, taken "
         f"{_minutes(record['seconds'])} by this call",
         "data": f"{record['data']['source']}, SHA-256 {record['data']['checksum'][:16]}…",
         "versions": ", ".join(f"{name} {version}" for name, version in record["versions"].items()),
@@ -267,6 +267,10 @@ def _how(made: Evaluation) -> list[str]:
         page.smaller("Measures and their protocols"),
         page.bullets(record["measures"]),
     ]
+
+
+def _budget(minutes: float | None) -> str:
+    return "none, by the protocol of the scoreboard" if minutes is None else f"{minutes:g} minutes"
 
 
 def _minutes(seconds: float) -> str:

@@ -26,6 +26,7 @@ WRAPPERS = re.compile(r"^((module|_orig_mod|model|net)\.)+")
 PREPROCESSOR = "data_preprocessor."  # OpenMMLab's: mean and std of pixels in [0, 255], no part of any network
 CLASSIFIERS = ("fc.", "head.", "heads.", "linear.")  # inside the encoder, in any layout
 NAMED = 10  # keys of each kind that do not fit, in the sentence that refuses a file
+OWN = "withstand"
 COUNTER = "num_batches_tracked"  # batch norm's; older files have none, and no feature depends on it
 
 
@@ -88,6 +89,8 @@ LAYOUTS = {
     ),
     # SwAV (arXiv 2006.09882); the first number of `std` is the project's own
     "swav": Layout("/prototypes", ("",), ("projection_head.", "prototypes"), std=(0.228, 0.224, 0.225)),
+    # This book's own runs: all that the encoder has, under our names
+    OWN: Layout("/(stem|stages[.]0)[.]", ("",)),
     # Plain names: torchvision, and the ResNet-50 that Barlow Twins, VICReg and DINO released
     "torchvision": Layout("/(conv1|layer1)[.]|/(class_token|conv_proj)", ("",)),
 }
@@ -128,8 +131,13 @@ class Report:
     def __str__(self) -> str:
         return (
             f"{self.layout} layout: {len(self.matched)} entries loaded, {some(self.missing)} missing, "
-            f"{some(self.dropped)} dropped; pixels are normalised by mean {self.mean} and std {self.std}"
+            f"{some(self.dropped)} dropped; pixels are normalised by mean {_written(self.mean)} and std "
+            f"{_written(self.std)}"
         )
+
+
+def _written(values: tuple[float, ...]) -> str:
+    return f"({', '.join(f'{value:.4g}' for value in values)})"
 
 
 def load_checkpoint(
@@ -156,11 +164,13 @@ def load_checkpoint(
     """
     entries = checkpoint if isinstance(checkpoint, Mapping) else read(Path(checkpoint))
     container, weights, beside = weights_of(entries)
-    layout = _detect(container, weights) if layout is None else one_of(layout, LAYOUTS, "layout")
+    if layout is None:
+        layout = OWN if weights.keys() == encoder.state_dict().keys() else _detect(container, weights)
+    layout = one_of(layout, LAYOUTS, "layout")
     mean, std = _normalisation(encoder, layout, mean, std, weights)
 
     ours = torchvision_names(encoder)
-    theirs, dropped, unexpected = _encoder_part(weights, LAYOUTS[layout])
+    theirs, dropped, unexpected = _own_part(weights, ours) if layout == OWN else _encoder_part(weights, LAYOUTS[layout])
     missing = [name for name in ours if name not in theirs]
     unexpected += [key for name, key in theirs.items() if name not in ours]
     matched = {ours[name]: weights[key] for name, key in theirs.items() if name in ours}
@@ -188,7 +198,8 @@ def load_checkpoint(
         )
     if broken := [name for name, value in matched.items() if not value.float().isfinite().all()]:
         raise BadInput(f"the checkpoint holds NaN or infinity in {some(broken)}: its training failed; use another")
-    _check_computation(encoder, layout)
+    if layout != OWN:
+        _check_computation(encoder, layout)
     pixels = {"mean": torch.tensor(mean)[:, None, None], "std": torch.tensor(std)[:, None, None]}
     encoder.load_state_dict(state | matched | pixels)
     return Report(layout, tuple(matched), tuple(ours[name] for name in missing), (*dropped, *beside), mean, std)
@@ -251,6 +262,8 @@ def _normalisation(
     if mean is None and std is None:
         if (own := _own_normalisation(weights)) is not None:
             return own
+        if layout == OWN and {"mean", "std"} <= set(weights):
+            return tuple(weights["mean"].flatten().tolist()), tuple(weights["std"].flatten().tolist())
         small = not isinstance(encoder, ImageNetEncoder) and layout != "lightly"
         return CIFAR10 if small else (LAYOUTS[layout].mean, LAYOUTS[layout].std)
     try:
@@ -290,6 +303,12 @@ def _check_computation(encoder: Encoder, layout: str) -> None:
             raise BadInput("the ViT-S of MoCo v3 has 12 heads: build vit_small_patch16_224_moco_v3")
         if layout == "dino" and heads != 6:
             raise BadInput("the ViT-S of DINO has 6 heads: build vit_small_patch16_224")
+
+
+def _own_part(weights: Mapping[str, Tensor], ours: Mapping[str, str]) -> tuple[dict[str, str], list[str], list[str]]:
+    """The same of a file of one of this book's runs."""
+    inside = {name: key for name, key in ours.items() if key in weights}
+    return inside, [], [key for key in weights if key not in (*inside.values(), "mean", "std")]
 
 
 def _encoder_part(weights: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, str], list[str], list[str]]:

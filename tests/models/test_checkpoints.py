@@ -548,3 +548,24 @@ def test_no_order_wrapper_or_type_of_number_matters_and_every_key_does(data):
     refused(narrow, {key: value for key, value in file.items() if key != wrapper + lost}, f"[(]{lost}[)] missing")
     assert load_checkpoint(narrow, file).layout in LAYOUTS
     assert all(torch.equal(narrow.state_dict()[ours], weights[key]) for key, ours in torchvision_names(narrow).items())
+
+
+@pytest.mark.parametrize("name", ["resnet10_narrow", "vit_narrow_patch4", "resnet18"])
+def test_a_run_of_this_book_is_read_with_its_own_mean_and_std(name, tmp_path):
+    torch.manual_seed(5)
+    trained = lived_in(build_encoder(name))
+    trained.mean.fill_(0.3), trained.std.fill_(0.2)
+    save_file({key: value.contiguous() for key, value in trained.state_dict().items()}, tmp_path / "weights")
+    encoder = build_encoder(name)
+    report = load_checkpoint(encoder, tmp_path / "weights")
+    assert report.layout == "withstand" and not report.missing and not report.dropped
+    assert report.mean == pytest.approx((0.3,) * 3) and report.std == pytest.approx((0.2,) * 3)
+    images = torch.rand(2, 3, 32, 32)
+    with torch.no_grad():
+        assert torch.equal(encoder.eval()(images), trained(images))
+    given = load_checkpoint(encoder, tmp_path / "weights", mean=(0.1,) * 3, std=(0.4,) * 3)
+    assert given.mean == (0.1,) * 3 and float(encoder.std.mean()) == pytest.approx(0.4)
+    lacking = trained.state_dict()
+    lacking.pop(next(key for key in lacking if key.endswith("weight")))
+    with pytest.raises(BadInput):
+        load_checkpoint(build_encoder(name), lacking)

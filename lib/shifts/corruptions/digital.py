@@ -77,7 +77,8 @@ def pixelate(pixels: Tensor, seeds: Tensor, share: float) -> Tensor:
     block, starts, sizes = _blocks(side, int(side * share), pixels.device)
     coarse = _means(pixels.byte().transpose(2, 3).contiguous(), starts, sizes)
     coarse = _means(coarse.transpose(2, 3).contiguous(), starts, sizes)
-    return coarse.index_select(3, block).index_select(2, block)
+    wide = coarse.gather(3, block.expand(*coarse.shape[:3], side))  # of bytes in a line, twice as fast as index_select
+    return wide.index_select(2, block)
 
 
 @lru_cache(maxsize=64)
