@@ -14,6 +14,7 @@ from lib.inputs import whole
 from lib.methods import METHODS
 from lib.runs import engine, outcomes, parts, store
 from lib.runs.config import RunConfig
+from lib.runs.engines import ENGINES
 from lib.runs.plan import Plan, all_systems, measures_of, runs_of, systems_of
 from lib.runs.presets import PRESETS
 from lib.runs.published import Found, Standing, Wanted, find, identity, unbalanced
@@ -89,6 +90,7 @@ class Study:
     seeds: Sequence[int] | None = None  # None: the preset's own
     systems: Sequence[str] | None = None  # of the plan's, where it has any; None: the study's own
     recompute: bool = False  # train also what is published
+    engine: str | None = None  # of `lib.runs.engines.ENGINES`; None: the environment's, or this process
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
@@ -103,6 +105,8 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
+        if self.engine is not None:
+            one_of(self.engine, ENGINES, "engine")
         object.__setattr__(self, "systems", self._chosen_systems(all_systems(self.plan)))
 
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
@@ -168,6 +172,7 @@ class Study:
             [one.config for one in missing.values()],
             lambda config: missing[identity(config)].measures,
             time_limit=time_limit,
+            engine=self.engine,
         )
         return self._told(preset, found, self._named(records, missing), rows)
 
