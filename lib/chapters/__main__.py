@@ -14,8 +14,8 @@ from importlib import import_module
 
 from lib import stopping
 from lib.chapters import PLANS
+from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
-from lib.runs.engines import ENGINES
 from lib.runs.study import Study, publish
 
 COMMANDS = ("campaign", "power")  # of all chapters, each a file
@@ -32,7 +32,7 @@ def main() -> int:
     parser.add_argument("--systems", help='in a study of systems, a list such as \'["cf-amc-ssl", "simclr pgd"]\'')
     parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
-    parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.runs.engines")
+    parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.engines")
     parser.add_argument("--publish", action="store_true", help="write the rows to results/")
     arguments = parser.parse_args()
     chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}

@@ -21,12 +21,12 @@ from collections.abc import Sequence
 
 import torch
 
-from lib import stopping
+from lib import engines, stopping
 from lib.chapters import PLANS
 from lib.chapters.asked import uses
+from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
-from lib.runs import campaign, engine, engines, ledger, times
-from lib.runs.engines import ENGINES
+from lib.runs import campaign, engine, ledger, times
 from lib.runs.presets import PRESETS
 from lib.runs.study import as_list
 
@@ -37,7 +37,7 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--studies", help="a list such as '[\"methods\"]'; all by default")
     parser.add_argument("--time-limit", metavar="SECONDS", help="stop cleanly after so long")
     parser.add_argument("--threads", default="1", help="1 by default, as beside other work")
-    parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.runs.engines")
+    parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.engines")
     parser.add_argument("--workers", help='of "processes"; one for each GPU, or each core, by default')
     parser.add_argument("--runs", help="stop after so many")
     parser.add_argument("--plan", action="store_true", help="print what is missing, and compute nothing")

@@ -17,11 +17,11 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from lib import leases, paths, stopping
+from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.measures.rows import measure_name
 from lib.runs import engine, ledger, published, store, study
 from lib.runs.config import RunConfig
-from lib.runs.engines import InProcess
 from lib.runs.plan import Plan
 from lib.runs.published import Found, Wanted, find, identity
 from lib.runs.study import Study
@@ -154,7 +154,7 @@ def work(
 ) -> list[Job]:
     """Compute and publish `todo` in its order, at `most` so many, and return what is left; `say` gets a line a run.
 
-    Runs go to `executor` (see `lib.runs.engines`; in this process by default), as many at once as it is wide, and are
+    Runs go to `executor` (see `lib.engines`; in this process by default), as many at once as it is wide, and are
     published here. After `time_limit` seconds, or a signal, it stops at the next step, and what is under way leaves a
     checkpoint. A run that fails is told and left; one that another process is at, here or on another machine, or has
     published by now, is passed over.

@@ -17,7 +17,8 @@ import torch
 from torch import nn
 
 import lib
-from lib import leases, memory, paths, stopping
+from lib import engines, leases, memory, paths, stopping
+from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.images import Split, load
 from lib.leases import Lease
@@ -27,9 +28,8 @@ from lib.methods import METHODS, mixed_of
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
-from lib.runs import engines, ledger, outcomes, store
+from lib.runs import ledger, outcomes, store
 from lib.runs.config import RunConfig
-from lib.runs.engines import InProcess
 from lib.runs.fitting import fit, untrained
 from lib.stopping import Stopped
 from lib.training import OutOfTime, needs_attack, passes
@@ -50,7 +50,7 @@ def compute(
     """Records and rows (with the columns `run`, `measure` and those of a measure) of all `configs`.
 
     `measures` are the same for all, or a function of the run. Runs go in the order given to `executor`, any with the
-    interface of `concurrent.futures`, or to that of an `engine` (see `lib.runs.engines`; in this process by default).
+    interface of `concurrent.futures`, or to that of an `engine` (see `lib.engines`; in this process by default).
     After `time_limit` seconds it stops at the next step: what is complete stays in the store, what is under way leaves
     a checkpoint, and the same call goes on from there. Raises `lib.stopping.Stopped` where a signal asked for an end.
     """

@@ -9,12 +9,12 @@ from dataclasses import dataclass, field, fields
 import pandas as pd
 
 from lib import paths
+from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.methods import METHODS
 from lib.runs import engine, outcomes, parts, store
 from lib.runs.config import RunConfig
-from lib.runs.engines import ENGINES
 from lib.runs.plan import Plan, all_systems, measures_of, runs_of, systems_of
 from lib.runs.presets import PRESETS
 from lib.runs.published import Found, Standing, Wanted, find, identity, unbalanced
@@ -90,7 +90,7 @@ class Study:
     seeds: Sequence[int] | None = None  # None: the preset's own
     systems: Sequence[str] | None = None  # of the plan's, where it has any; None: the study's own
     recompute: bool = False  # train also what is published
-    engine: str | None = None  # of `lib.runs.engines.ENGINES`; None: the environment's, or this process
+    engine: str | None = None  # of `lib.engines.ENGINES`; None: the environment's, or this process
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")

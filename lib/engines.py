@@ -2,7 +2,8 @@
 
 Each is an executor with the interface of `concurrent.futures`, and has besides a `width`, the number of tasks that it
 works on at once, and `stop`, which asks those under way to save what they have. `WITHSTAND_ENGINE` names one for every
-command and notebook, and so does `RAY_ADDRESS`, which means Ray.
+command and notebook, and so does `RAY_ADDRESS`, which means Ray. This file knows no run, and loads torch only where it
+has to: a worker begins at once.
 """
 
 from __future__ import annotations
@@ -12,13 +13,12 @@ import itertools
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
-
-import torch
 
 from lib import stopping
 from lib.errors import BadInput, one_of
@@ -56,8 +56,7 @@ class Processes(Executor):
     """
 
     def __init__(self, workers: int | None = None, threads: int | None = None) -> None:
-        gpus = torch.cuda.device_count()
-        self.width = workers or gpus or cores()
+        self.width = workers or len(_gpus()) or cores()
         named = threads or os.environ.get("OMP_NUM_THREADS")
         self.threads = int(named) if named else max(1, cores() // self.width)
         self._places = itertools.count()
@@ -87,7 +86,9 @@ class Processes(Executor):
         place = self._own.place
         if place not in self._pools:
             spawned = multiprocessing.get_context("spawn")  # a forked process could not use the GPU
-            pool = ProcessPoolExecutor(1, spawned, _begin, (_gpu(place), self.threads))
+            gpus = _gpus()
+            gpu = gpus[place % len(gpus)] if gpus else None
+            pool = ProcessPoolExecutor(1, spawned, initializer=_begin, initargs=(gpu, self.threads))
             self._pools[place] = pool, pool.submit(os.getpid).result()
         return self._pools[place][0]
 
@@ -109,18 +110,20 @@ def _begin(gpu: str | None, threads: int) -> None:
     """The first thing that a worker does."""
     if gpu is not None:
         os.environ["CUDA_VISIBLE_DEVICES"] = gpu
-    torch.set_num_threads(threads)
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    if torch := sys.modules.get("torch"):  # where the command's own module was loaded first
+        torch.set_num_threads(threads)
     for one in (*stopping.SIGNALS, signal.SIGINT):
         signal.signal(one, stopping.ask)
 
 
-def _gpu(place: int) -> str | None:
-    """The name of the GPU of a worker, of those that this process may use; None where there is none."""
+def _gpus() -> list[str]:
+    """The names of the GPUs that this process may use."""
+    import torch
+
     count = torch.cuda.device_count()
-    if not count:
-        return None
     named = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return (named.split(",") if named else [str(number) for number in range(count)])[place % count]
+    return named.split(",")[:count] if named else [str(number) for number in range(count)]
 
 
 def cores() -> int:
@@ -138,7 +141,7 @@ def opened(engine: str | None = None, workers: int | None = None) -> Executor:
     """The executor of an engine, to be used as a context; `workers` are those of "processes"."""
     name = named(engine)
     if name == "ray":
-        from lib.runs.on_ray import OnRay  # which alone needs Ray
+        from lib.on_ray import OnRay  # which alone needs Ray
 
         return OnRay()
     return Processes(workers) if name == "processes" else InProcess()
