@@ -80,10 +80,11 @@ class _OfRay(Future):
         self._ray, self._ref = ray, ref
 
     def cancel(self) -> bool:
-        if self.done():
-            return self.cancelled()
-        self._ray.cancel(self._ref, force=False)  # an error in the task: what it holds is given back
-        return super().cancel()
+        already = self.done()
+        cancelled = super().cancel()
+        if cancelled and not already:
+            self._ray.cancel(self._ref, force=False)  # an error in the task: what it holds is given back
+        return cancelled
 
     def land(self, inner: Future) -> None:
         """Take over what Ray's own future has, unless this one was cancelled."""

@@ -73,9 +73,7 @@ def test_processes(tmp_path, monkeypatch):
         poisoned = executor.submit(killed_until, tmp_path / "poisoned", 99)
         others = [executor.submit(told) for _ in range(4)]
         assert mended.result() == TRIES
-        with pytest.raises(
-            BadInput, match=f"was killed {TRIES} times, .* use fewer workers, and the same call"
-        ):
+        with pytest.raises(BadInput, match=f"was killed {TRIES} times, .* use fewer workers, and the same call"):
             poisoned.result()
         assert all(other.result() for other in others)
         # A signal: two are at work, and the third has not begun.
@@ -138,6 +136,8 @@ def cluster():
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), str(Path(__file__).parent.parent)]))
         patch.delenv("RAY_ADDRESS", raising=False)
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # or it would write a token into the home of whoever tests
+        patch.setenv("RAY_agent_register_timeout_ms", "100000")
         ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False, object_store_memory=100 << 20)
         yield ray
         ray.shutdown()
