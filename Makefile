@@ -13,6 +13,7 @@ PYTHON ?= python3
 OPTIONS ?=
 OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
+EXTRAS = attacks book check encoders test
 
 .PHONY: book quick test check lock clean
 
@@ -42,9 +43,9 @@ check: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
-# Hashes for `make`, the same pins without them for conda, whose pip cannot mix hashes and a local package.
+# All extras but that of clusters. Hashes for `make`, the same pins without them for conda, whose pip cannot mix hashes and a local package.
 lock:
-	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --all-extras pyproject.toml -o requirements.lock
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(EXTRAS:%=--extra %) pyproject.toml -o requirements.lock
 	{ sed '/^      - /d' environment.yml; \
 	  sed -n 's/^\([a-z0-9][^ ]*==[^;\\]*[^;\\ ]\) *\(;[^\\]*[^\\ ]\)\{0,1\} *\\$$/      - \1 \2/p' requirements.lock | sed 's/ *$$//'; \
 	  echo '      - -e .'; } > environment.new && mv environment.new environment.yml

@@ -8,16 +8,17 @@ import hashlib
 import os
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
 
-from filelock import FileLock
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
 from lib.errors import BadInput
+
+_SEAL = "# sha256 "
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object], sync: bool = True) -> None:
@@ -48,6 +49,19 @@ def write_text(path: Path, text: str) -> None:
     write(path, lambda file: file.write(text.encode()))
 
 
+def sealed(text: str) -> str:
+    """`text` below a line with its checksum."""
+    return f"{_SEAL}{hashlib.sha256(text.encode()).hexdigest()}\n{text}"
+
+
+def unsealed(text: str) -> str | None:
+    """The text below its checksum, and one without any as it is; None where it is not what the checksum was of."""
+    if not text.startswith(_SEAL):
+        return text
+    first, _, rest = text.partition("\n")
+    return rest if first.removeprefix(_SEAL) == hashlib.sha256(rest.encode()).hexdigest() else None
+
+
 def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
     """The tensors in the safetensors file `path`, or those that `make` returns, on the CPU, which are then kept there.
 
@@ -57,29 +71,19 @@ def kept(path: Path, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]
         try:
             tensors = load_file(path)
             with safe_open(path, "pt") as file:
-                intact = file.metadata() == _checksum(tensors)
+                intact = file.metadata() == checksum(tensors)
         except (SafetensorError, OSError, KeyError):
             intact = False
         if intact:
             return tensors
         print(f"{path} is damaged; making it again", file=sys.stderr)
     tensors = make()
-    write(path, lambda file: file.write(save(tensors, _checksum(tensors))))
+    write(path, lambda file: file.write(save(tensors, checksum(tensors))))
     return tensors
 
 
-@contextlib.contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """One process at a time holds this lock, a file `path` of nothing else; another waits. It dies with its process.
-
-    Raises OSError where `path` cannot be written.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with FileLock(path):
-        yield
-
-
-def _checksum(tensors: dict[str, Tensor]) -> dict[str, str]:
+def checksum(tensors: dict[str, Tensor]) -> dict[str, str]:
+    """What the metadata of a safetensors file say of its tensors."""
     digest = hashlib.sha256()
     for name in sorted(tensors):
         digest.update(tensors[name].numpy())

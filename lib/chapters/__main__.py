@@ -12,7 +12,9 @@ import argparse
 import sys
 from importlib import import_module
 
+from lib import stopping
 from lib.chapters import PLANS
+from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
 from lib.runs.study import Study, publish
 
@@ -30,18 +32,20 @@ def main() -> int:
     parser.add_argument("--systems", help='in a study of systems, a list such as \'["cf-amc-ssl", "simclr pgd"]\'')
     parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
+    parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.engines")
     parser.add_argument("--publish", action="store_true", help="write the rows to results/")
     arguments = parser.parse_args()
     chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}
     try:
         plan = PLANS[one_of(arguments.study, PLANS, "study")]
-        study = Study(plan, arguments.preset, arguments.dataset, recompute=True, **chosen)
-        results = study.results(arguments.time_limit)
+        study = Study(plan, arguments.preset, arguments.dataset, recompute=True, engine=arguments.engine, **chosen)
+        with stopping.stoppable():
+            results = study.results(arguments.time_limit)
         if arguments.publish:
             publish(plan, results)
     except BadInput as error:
         print(error, file=sys.stderr)
-        return 2
+        return stopping.AGAIN if isinstance(error, stopping.Stopped) else 2
     print(results.provenance()[["method", "seed", "seconds", "images per second", "run"]].to_string(index=False))
     return 0
 

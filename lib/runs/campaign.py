@@ -1,30 +1,32 @@
 """A campaign: all runs that are missing in some studies, the most valuable first, each published as soon as it ends.
 
 Everything is in the store and in the published files: a campaign that was stopped or killed goes on by being called
-again. Several processes may work side by side, here and on other machines; see `lib.runs.parts`.
+again. Several processes may work side by side, here and on other machines, with a store of each or one of all; see
+`lib.leases` and `lib.runs.parts`.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, wait
 from dataclasses import dataclass, replace
 
 import pandas as pd
-from filelock import FileLock, Timeout
 
-from lib import paths
+from lib import leases, paths, stopping
+from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.measures.rows import measure_name
-from lib.runs import engine, published, store, study
+from lib.runs import engine, ledger, published, store, study
 from lib.runs.config import RunConfig
 from lib.runs.plan import Plan
 from lib.runs.published import Found, Wanted, find, identity
 from lib.runs.study import Study
 from lib.runs.times import Times
+from lib.stopping import Stopped
 from lib.training import OutOfTime
 
 FIRST = 3  # seeds without which a system has no interval worth the name
@@ -132,43 +134,101 @@ def publish(job: Job, plans: Plans, preset: str, record: dict, rows: pd.DataFram
     return done
 
 
+@dataclass(frozen=True)
+class _Flight:
+    """A run that is being computed, and the claim to it, which is given back when it has landed."""
+
+    job: Job
+    future: Future
+    claim: contextlib.ExitStack
+    started: float
+
+
 def work(
     plans: Plans,
     preset: str,
     todo: Sequence[Job],
     time_limit: float | None = None,
     say: Callable[[str], object] = print,
+    executor: Executor | None = None,
+    most: float = math.inf,
 ) -> list[Job]:
-    """Compute and publish `todo` in its order, and return what is left of it; `say` gets a line a run.
+    """Compute and publish `todo` in its order, at `most` so many, and return what is left; `say` gets a line a run.
 
-    After `time_limit` seconds it stops at the next step, and what is under way leaves a checkpoint. A run that fails is
-    told and left; one that another process of this machine is at, or has published by now, is passed over.
+    Runs go to `executor` (see `lib.engines`; in this process by default), as many at once as it is wide, and are
+    published here. After `time_limit` seconds, or a signal, it stops at the next step, and what is under way leaves a
+    checkpoint. A run that fails is told and left; one that another process is at, here or on another machine, or has
+    published by now, is passed over.
     """
     deadline = time.monotonic() + time_limit if time_limit is not None else math.inf
-    done = set()
-    for job in todo:
-        if time.monotonic() >= deadline:
-            break
-        with _claimed(job) as mine:
-            if not mine:
-                say(f"{job.title}: another process is at it")
-                continue
-            if not _still_missing(job, plans):
-                done.add(id(job))
-                continue
-            started = time.monotonic()
-            try:
-                record, rows = engine.compute_one(job.config, job.measures, deadline - started, progress=False)
-                studies = publish(job, plans, preset, record, rows)
-            except OutOfTime:
+    executor = executor or InProcess()
+    queue, flights, done, begun = iter(todo), list[_Flight](), set[int](), 0
+    try:
+        while True:
+            while len(flights) < getattr(executor, "width", 1) and begun < most:
+                if (flight := _begun(queue, plans, executor, deadline, say, done)) is None:
+                    break
+                flights.append(flight)
+                begun += 1
+            if not flights:
                 break
-            except (BadInput, RuntimeError) as error:
-                say(f"{job.title}: failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})")
-                continue
-            done.add(id(job))
-            where = f"published in {', '.join(studies)}" if studies else "no measure has rows, nothing is published"
-            say(f"{job.title}: {time.monotonic() - started:.0f} s, {where}")
+            wait([flight.future for flight in flights], timeout=1, return_when=FIRST_COMPLETED)
+            if stopping.asked():
+                _stop(executor)
+            for flight in [flight for flight in flights if flight.future.done()]:
+                flights.remove(flight)
+                with flight.claim:
+                    if _landed(flight, plans, preset, say):
+                        done.add(id(flight.job))
+                    elif stopping.asked() or time.monotonic() >= deadline:
+                        queue = iter(())
+    finally:
+        if flights:  # Ctrl-C, say
+            _stop(executor)
+        for flight in flights:
+            flight.future.cancel()
+            flight.claim.close()
     return [job for job in todo if id(job) not in done]
+
+
+def _stop(executor: Executor) -> None:
+    if stop := getattr(executor, "stop", None):
+        stop()
+
+
+def _begun(
+    queue: Iterator[Job], plans: Plans, executor: Executor, deadline: float, say: Callable, done: set[int]
+) -> _Flight | None:
+    """The next of `queue` that nobody is at and that is still missing; None where time is up or none is left."""
+    while time.monotonic() < deadline and not stopping.asked():
+        if (job := next(queue, None)) is None:
+            return None
+        with contextlib.ExitStack() as claim:
+            if not claim.enter_context(_claimed(job)):
+                say(f"{job.title}: another process is at it")
+            elif not _still_missing(job, plans):
+                done.add(id(job))
+            else:
+                started = time.monotonic()
+                future = engine.submitted(executor, job.config, job.measures, deadline - started)
+                return _Flight(job, future, claim.pop_all(), started)
+    return None
+
+
+def _landed(flight: _Flight, plans: Plans, preset: str, say: Callable[[str], object]) -> bool:
+    """Publish what was computed; whether the run is done."""
+    job = flight.job
+    try:
+        record, rows = flight.future.result()
+        studies = publish(job, plans, preset, record, rows)
+    except (OutOfTime, Stopped):
+        return False
+    except (BadInput, RuntimeError) as error:
+        say(f"{job.title}: failed ({str(error).splitlines()[0] if str(error) else type(error).__name__})")
+        return False
+    where = f"published in {', '.join(studies)}" if studies else "no measure has rows, nothing is published"
+    say(f"{job.title}: {time.monotonic() - flight.started:.0f} s, {where}")
+    return True
 
 
 def seconds(todo: Sequence[Job], times: Times) -> list[tuple[float, float, int]]:
@@ -218,20 +278,14 @@ def left_in_words(todo: Sequence[Job], times: Times) -> str:
 
 @contextlib.contextmanager
 def _claimed(job: Job) -> Iterator[bool]:
-    """Whether no other process of this machine is at the run; held until the end. It dies with its process."""
-    name = hashlib.sha256(identity(job.config).encode()).hexdigest()[:16]
-    lock = FileLock(paths.runs() / "campaign" / f"{name}.lock", timeout=0)
+    """Whether no other process is at the run, here or on another machine; held until the end."""
     with contextlib.ExitStack() as stack:
         try:
-            (paths.runs() / "campaign").mkdir(parents=True, exist_ok=True)
-            stack.enter_context(lock)
-        except Timeout:
-            yield False
-            return
+            lease = stack.enter_context(leases.held(ledger.place(job.config) / "campaign", wait=False))
         except OSError as error:
             words = f"no run can be kept in {paths.runs()} ({error.strerror}); name a folder by WITHSTAND_RUNS"
             raise BadInput(words) from error
-        yield True
+        yield lease is not None
 
 
 def _still_missing(job: Job, plans: Plans) -> bool:

@@ -8,7 +8,7 @@ import platform
 import subprocess
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Executor, Future
+from concurrent.futures import Executor, Future, wait
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,37 +17,26 @@ import torch
 from torch import nn
 
 import lib
-from lib import files, memory, paths
+from lib import engines, leases, memory, paths, stopping
+from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.images import Split, load
+from lib.leases import Lease
 from lib.measures import Subject, adversarial_monitor, extract, neighbour_monitor
 from lib.measures.outcomes import collected
 from lib.methods import METHODS, mixed_of
 from lib.models import Fused, build_encoder
 from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
-from lib.runs import outcomes, store
+from lib.runs import ledger, outcomes, store
 from lib.runs.config import RunConfig
 from lib.runs.fitting import fit, untrained
+from lib.stopping import Stopped
 from lib.training import OutOfTime, needs_attack, passes
 from lib.views import cost
 
+GO_ON = "nothing is lost, the same call goes on from here"
 MONITORED = ("epoch", "seconds", "accuracy", "fgsm accuracy", "pgd accuracy")  # of a run under attack, published
-
-
-class InProcess(Executor):
-    """Runs each task at once, where it is submitted: the executor for one machine."""
-
-    def submit(self, task: Callable, /, *arguments: Any, **options: Any) -> Future:
-        """The result, or the error, of calling `task` now."""
-        future: Future = Future()
-        try:
-            future.set_result(task(*arguments, **options))
-        except BaseException as error:
-            future.set_exception(error)
-            if not isinstance(error, Exception):  # Ctrl-C stops everything
-                raise
-        return future
 
 
 def compute(
@@ -56,42 +45,74 @@ def compute(
     executor: Executor | None = None,
     time_limit: float | None = None,
     progress: bool = True,
+    engine: str | None = None,
 ) -> tuple[list[dict], pd.DataFrame]:
     """Records and rows (with the columns `run`, `measure` and those of a measure) of all `configs`.
 
-    `measures` are the same for all, or a function of the run. Runs go to `executor` (any with the
-    interface of `concurrent.futures`; in this process by default) in the order given. After
-    `time_limit` seconds it stops at the next step: what is complete stays in the store, what is
-    under way leaves a checkpoint, and the same call goes on from there.
+    `measures` are the same for all, or a function of the run. Runs go in the order given to `executor`, any with the
+    interface of `concurrent.futures`, or to that of an `engine` (see `lib.engines`; in this process by default).
+    After `time_limit` seconds it stops at the next step: what is complete stays in the store, what is under way leaves
+    a checkpoint, and the same call goes on from there. Raises `lib.stopping.Stopped` where a signal asked for an end.
     """
     deadline = time.monotonic() + time_limit if time_limit else math.inf
-    executor = executor or InProcess()
-    shown = bar(progress, total=len(configs), unit="run")
-    futures = []
-    for config in configs:
-        shown.set_description(f"{config.method}, seed {config.seed}")
-        remaining = deadline - time.monotonic()
-        wanted = measures(config) if callable(measures) else measures
-        futures.append(executor.submit(compute_one, config, wanted, remaining, progress))
-        futures[-1].add_done_callback(lambda _: shown.update())
-        if futures[-1].done() and futures[-1].exception():
-            break
-    done = []
-    try:
-        for future in futures:
-            done.append(future.result())
-    except OutOfTime:
-        raise BadInput(
-            f"the time limit of {time_limit:g} s is reached with {len(done)} of {len(configs)} runs complete; "
-            "nothing is lost, the same call goes on from here"
-        ) from None
-    finally:
-        for future in futures:
-            future.cancel()
-        shown.close()
-        outcomes.forget()  # another process may have kept some
-        memory.forget()  # test sets as measures have them, perhaps on the GPU
+    wanted = [(config, measures(config) if callable(measures) else measures) for config in configs]
+    for config, own in wanted:
+        ledger.ask(config, own)
+    futures: list[Future] = []
+    done: list[tuple[dict, pd.DataFrame]] = []
+    with contextlib.nullcontext(executor) if executor else engines.opened(engine) as executor:
+        shown = bar(progress, total=len(configs), unit="run")
+        try:
+            for config, own in wanted:
+                shown.set_description(f"{config.method}, seed {config.seed}")
+                futures.append(submitted(executor, config, own, deadline - time.monotonic(), progress))
+                futures[-1].add_done_callback(lambda _: shown.update())
+                if futures[-1].done() and futures[-1].exception():
+                    break
+            for future in futures:
+                done.append(_result(future, executor))
+        except OutOfTime:
+            so_far = f"with {len(done)} of {len(configs)} runs complete; {GO_ON}"
+            if stopping.asked():
+                raise Stopped(f"a signal asked for an end {so_far}") from None
+            raise BadInput(f"the time limit of {time_limit:g} s is reached {so_far}") from None
+        finally:
+            for future in futures:
+                future.cancel()
+            shown.close()
+            outcomes.forget()  # another process may have kept some
+            memory.forget()  # test sets as measures have them, perhaps on the GPU
     return [record for record, _ in done], store.join([rows for _, rows in done if len(rows)])
+
+
+def submitted(
+    executor: Executor, config: RunConfig, measures: Sequence, time_limit: float, progress: bool = False
+) -> Future:
+    """The future of one run, with its record and rows. Only in this process it shows its steps."""
+    if isinstance(executor, InProcess):
+        return executor.submit(compute_one, config, measures, time_limit, progress)
+    return executor.submit(compute_elsewhere, config, measures, time.time() + time_limit)
+
+
+def _result(future: Future, executor: Executor) -> tuple[dict, pd.DataFrame]:
+    """What a future gives, once it is there; meanwhile a signal to this process is handed on, once."""
+    told = False
+    while not future.done():
+        wait([future], timeout=1)
+        if stopping.asked() and not told and (stop := getattr(executor, "stop", None)):
+            told = True
+            stop()
+    return future.result()
+
+
+def compute_elsewhere(config: RunConfig, measures: Sequence, until: float) -> tuple[dict, pd.DataFrame]:
+    """`compute_one` in a process that waits for tasks, `until` a time in seconds of the epoch."""
+    try:
+        return compute_one(config, measures, until - time.time(), progress=False)
+    except OutOfTime:
+        if stopping.asked():
+            raise Stopped(f"a signal asked a worker for an end; {GO_ON}") from None
+        raise
 
 
 def compute_one(
@@ -100,14 +121,16 @@ def compute_one(
     """The record and rows of one run: trained if it is not in the store, measured where rows are missing."""
     deadline = time.monotonic() + time_limit
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    data = load(config.dataset, "train", config.train_images, device)
-    _check_data(config, data, measures)
+    ledger.ask(config, measures)
+    with ledger.noted(config):
+        data = load(config.dataset, "train", config.train_images, device)
+        _check_data(config, data, measures)
     key = config.key(data.checksum, device)
-    with locked(key), bars(progress):
-        record, encoder = _trained(config, key, data, device, deadline)
+    with locked(key) as lease, ledger.under_way(config, key), bars(progress):
+        record, encoder = _trained(config, key, data, device, deadline, lease)
         head = _head(config, key, data, device)
         subject = Subject(encoder, config.dataset, config.train_images, config.training.precision, device, head)
-        tables = [_rows(key, measure, subject, deadline) for measure in measures]
+        tables = [_rows(key, measure, subject, deadline, lease) for measure in measures]
     return record, store.join(tables)
 
 
@@ -125,23 +148,26 @@ def _check_data(config: RunConfig, data: Split, measures: Sequence) -> None:
         raise BadInput(f"{start}, and accuracy by nearest neighbours needs {needed}, a neighbour each; add images")
 
 
-def _trained(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
-    """Record and encoder of a run whose lock is held, from the store or computed now."""
+def _trained(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, lease: Lease
+) -> tuple[dict, nn.Module]:
+    """Record and encoder of a run whose lease is held, from the store or computed now."""
     record = store.load_record(key)
     if record is None:
         compute_now = _fuse if config.members() else _train
-        return compute_now(config, key, data, device, deadline)
+        return compute_now(config, key, data, device, deadline, lease)
     members = [build_encoder(config.encoder) for _ in config.members()]
     encoder = Fused(members) if members else build_encoder(config.encoder)
     store.load_weights(key, encoder, device)
     return record, encoder
 
 
-def _rows(key: str, measure: Any, subject: Subject, deadline: float) -> pd.DataFrame:
+def _rows(key: str, measure: Any, subject: Subject, deadline: float, lease: Lease) -> pd.DataFrame:
     rows = store.load_rows(key, measure.identity)
     if rows is None:
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or stopping.asked():
             raise OutOfTime
+        lease.check()
         rows = measure_now(key, measure, subject)
     return rows.assign(run=key, measure=measure.identity)
 
@@ -160,12 +186,14 @@ def measure_now(
     return rows
 
 
-def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
+def _train(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, lease: Lease
+) -> tuple[dict, nn.Module]:
     teacher = None
     if (wanted := config.teacher()) is not None:
         own = wanted.key(data.checksum, device)
-        with locked(own):  # never the other way round: a teacher knows no student
-            _, teacher = _trained(wanted, own, data, device, deadline)
+        with locked(own) as his:  # never the other way round: a teacher knows no student
+            _, teacher = _trained(wanted, own, data, device, deadline, his)
     checkpoint = store.folder(key) / "checkpoint.pt"
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
@@ -192,6 +220,7 @@ def _train(config: RunConfig, key: str, data: Split, device: torch.device, deadl
         record |= _cost(config, method, len(data.images))
     if config.attack:
         record["monitored"] = [{name: epoch[name] for name in MONITORED} for epoch in history]
+    lease.check()
     store.save_run(key, fitted.encoder, history, record, getattr(method, "pre_feature", None))
     checkpoint.unlink(missing_ok=True)
     return record, fitted.encoder
@@ -217,12 +246,14 @@ def _head(config: RunConfig, key: str, data: Split, device: torch.device) -> nn.
     return head  # type: ignore[return-value]
 
 
-def _fuse(config: RunConfig, key: str, data: Split, device: torch.device, deadline: float) -> tuple[dict, nn.Module]:
+def _fuse(
+    config: RunConfig, key: str, data: Split, device: torch.device, deadline: float, lease: Lease
+) -> tuple[dict, nn.Module]:
     records, encoders = [], []
     for member in config.members():
         own = member.key(data.checksum, device)
-        with locked(own):  # never the other way round: a member knows no fusion
-            record, encoder = _trained(member, own, data, device, deadline)
+        with locked(own) as its:  # never the other way round: a member knows no fusion
+            record, encoder = _trained(member, own, data, device, deadline, its)
         records.append(record)
         encoders.append(encoder)
     fused = Fused(encoders).to(device)
@@ -235,21 +266,22 @@ def _fuse(config: RunConfig, key: str, data: Split, device: torch.device, deadli
         "images_per_second": round(1 / sum(1 / record["images_per_second"] for record in records), 1),
         "peak_memory_mib": max(record["peak_memory_mib"] for record in records),
     }
+    lease.check()
     store.save_run(key, fused, [], record)
     return record, fused
 
 
 @contextlib.contextmanager
-def locked(key: str) -> Iterator[None]:
-    """One process at a time works on a run; a second one waits. The lock dies with its process."""
+def locked(key: str) -> Iterator[Lease]:
+    """One process at a time works on a run, here or on another machine that has the store; a second one waits."""
     home = store.folder(key)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(files.locked(home / "lock"))
+            lease = stack.enter_context(leases.held(home / store.LEASE))
         except OSError as error:
             words = f"no run can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS"
             raise BadInput(words) from error
-        yield
+        yield lease
 
 
 def device_name(device: torch.device) -> str:

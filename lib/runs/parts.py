@@ -18,7 +18,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import files
+from lib import leases
 from lib.errors import BadInput
 from lib.runs import outcomes, published, store
 
@@ -79,7 +79,7 @@ def _locked(home: Path) -> Iterator[None]:
     """One process at a time adds to a study or folds it."""
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(files.locked(home / "parts.lock"))
+            stack.enter_context(leases.held(home / "parts.lease"))
         except OSError as error:
             raise BadInput(f"nothing can be published in {home} ({error.strerror}); make it a folder") from error
         yield

@@ -12,12 +12,14 @@ Keys and a measure's identity are long and there are thousands of rows. A publis
 run's key, as many as tell the study's runs apart; its measure is the file's name, what stands before the parenthesis
 of the identity, and the run's record lists under "measures" the identities of all that were published of it, one a
 name. A file that would be longer than `LONGEST` gives way to one a metric, `<measure>.<metric>.csv`.
-Every file is written whole or not at all; `tuning.csv` grows by whole lines.
+Every file is written whole or not at all; `tuning.csv` grows by whole lines. Records, weights, rows and outcomes of
+local runs hold a checksum, and one that was altered since is refused.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import math
 import re
@@ -26,11 +28,11 @@ from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from lib import files, paths
+from lib import files, leases, paths
 from lib.errors import BadInput
 from lib.measures import COLUMNS
 from lib.measures.rows import measure_name
@@ -42,6 +44,8 @@ LONGEST = 1 << 20  # bytes of a file of published rows
 _TYPES = {name: str for name in ("run", "measure", "shift", "subset", "level_unit", "metric")} | {"level": float}
 RECORDS = "runs.jsonl"
 PARTS = "parts"
+SUM = "sha256"  # of a record and of weights, in the files themselves
+LEASE = "lease"  # of a local run, see `lib.leases`
 OLD = "rows.csv"  # all rows of a study in one file, as they once were
 LETTERS = 6  # of a run's key in a published line, or more
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
@@ -68,15 +72,25 @@ def save_run(key: str, encoder: nn.Module, history: list[dict], record: dict, he
     for name, module in (("weights", encoder), ("head", head)):
         if module is not None:
             tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in module.state_dict().items()}
-            files.write(home / f"{name}.safetensors", lambda file, tensors=tensors: file.write(save(tensors)))
+            data = save(tensors, files.checksum(tensors))
+            files.write(home / f"{name}.safetensors", lambda file, data=data: file.write(data))
     files.write_text(home / "history.json", json.dumps(history, indent=1))
-    files.write_text(home / "record.json", json.dumps(record, indent=1))
+    files.write_text(home / "record.json", json.dumps(record | {SUM: _sum(record)}, indent=1))
 
 
 def load_record(key: str) -> dict | None:
     """The record of a complete local run, or None."""
     path = folder(key) / "record.json"
-    return read_json(path) if path.exists() else None  # type: ignore[return-value]
+    if not path.exists():
+        return None
+    record: dict = read_json(path)  # type: ignore[assignment]
+    if (known := record.pop(SUM, None)) and known != _sum(record):  # those of older versions have none
+        raise BadInput(f"{path} is damaged (its checksum is another's); delete its folder to compute that run again")
+    return record
+
+
+def _sum(record: dict) -> str:
+    return hashlib.sha256(json.dumps(record, sort_keys=True).encode()).hexdigest()
 
 
 def has_head(key: str) -> bool:
@@ -86,7 +100,12 @@ def has_head(key: str) -> bool:
 def load_weights(key: str, module: nn.Module, device: torch.device, name: str = "weights") -> None:
     path = folder(key) / f"{name}.safetensors"
     try:
-        module.load_state_dict(load_file(path))
+        tensors = load_file(path)
+        with safe_open(path, "pt") as file:
+            known = (file.metadata() or {}).get(SUM)
+        if known and known != files.checksum(tensors)[SUM]:
+            raise RuntimeError("its checksum is another's")
+        module.load_state_dict(tensors)
     except (SafetensorError, OSError, RuntimeError) as error:
         reason = str(error).splitlines()[0].rstrip(":")  # of weights that do not fit, torch lists each in a line
         raise BadInput(f"{path} is damaged ({reason}); delete its folder to compute that run again") from error
@@ -100,7 +119,7 @@ def rows_path(key: str, measure: str) -> Path:
 
 
 def save_rows(key: str, measure: str, rows: pd.DataFrame) -> None:
-    files.write_text(rows_path(key, measure), to_csv(rows))
+    files.write_text(rows_path(key, measure), files.sealed(to_csv(rows)))
 
 
 def load_rows(key: str, measure: str) -> pd.DataFrame | None:
@@ -143,9 +162,13 @@ def _measured(path: Path, columns: tuple[str, ...], measure: str) -> pd.DataFram
 
 def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     """A table with exactly `columns`, every line complete."""
-    text = path.read_text()
+    text = files.unsealed(path.read_text(errors="replace"))
+    if text is None:
+        raise BadInput(
+            f"{path} is damaged or half-written (its checksum is another's); delete it to compute its rows again"
+        )
     try:
-        rows = pd.read_csv(path, keep_default_na=False, na_values={"level": [""]}, dtype=_TYPES)
+        rows = pd.read_csv(io.StringIO(text), keep_default_na=False, na_values={"level": [""]}, dtype=_TYPES)
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise BadInput(f"{path} is damaged or half-written ({error}); delete it to compute its rows again") from error
     if unknown := [name for name in rows.columns if name not in columns]:
@@ -322,5 +345,5 @@ def read_tuning(home: Path) -> pd.DataFrame:
 def append_tuning(home: Path, line: dict[str, object]) -> None:
     """Add one line of `TUNING_COLUMNS`, which several processes may do at once."""
     path = home / "tuning.csv"
-    with files.locked(path.with_suffix(".lock")), open(path, "a") as file:
+    with leases.held(path.with_suffix(".lease")), open(path, "a") as file:
         file.write(pd.DataFrame([line])[list(TUNING_COLUMNS)].to_csv(index=False, header=file.tell() == 0))

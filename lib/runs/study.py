@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields
 import pandas as pd
 
 from lib import paths
+from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
 from lib.inputs import whole
 from lib.methods import METHODS
@@ -91,6 +92,7 @@ class Study:
     seeds: Sequence[int] | None = None  # None: the preset's own
     systems: Sequence[str] | None = None  # of the plan's, where it has any; None: the study's own
     recompute: bool = False  # train also what is published
+    engine: str | None = None  # of `lib.engines.ENGINES`; None: the environment's, or this process
 
     def __post_init__(self) -> None:
         one_of(self.preset, (PUBLISHED, *PRESETS), "preset")
@@ -105,6 +107,8 @@ class Study:
             raise BadInput(f"dataset is one name, not {self.dataset!r}")
         if not isinstance(self.recompute, bool):
             raise BadInput(f"recompute is True or False, not {self.recompute!r}")
+        if self.engine is not None:
+            one_of(self.engine, ENGINES, "engine")
         object.__setattr__(self, "systems", self._chosen_systems(all_systems(self.plan)))
 
     def _chosen_systems(self, allowed: Sequence[str]) -> tuple[str, ...]:
@@ -170,6 +174,7 @@ class Study:
             [one.config for one in missing.values()],
             lambda config: missing[identity(config)].measures,
             time_limit=time_limit,
+            engine=self.engine,
         )
         return self._told(preset, found, self._named(records, missing), rows)
 

@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib import files
+from lib import files, stopping
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
 from lib.memory import peak_memory, reset_peak_memory, sent
@@ -36,7 +36,7 @@ Monitor = Callable[[nn.Module], dict[str, float]]  # the method in evaluation mo
 
 
 class OutOfTime(Exception):
-    """The time limit was reached; the run's checkpoint is on the disk."""
+    """The time limit was reached, or a signal asked for an end; the run's checkpoint is on the disk."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +99,9 @@ def train(
     Goes on from `checkpoint` where that file exists, and writes it every `checkpoint_seconds` and at
     the end; one of another method, plan, seed, attack or data is refused with a `BadInput` that names
     what differs. Raises `OutOfTime` at the first step after `deadline` (in `time.monotonic()` seconds),
-    with the checkpoint written. Returns the history, an entry an epoch: the mean of each loss term
-    and of their sum, the learning rate, seconds, images per second and peak memory in MiB.
+    or after a signal (see `lib.stopping`), with the checkpoint written. Returns the history, an entry an
+    epoch: the mean of each loss term and of their sum, the learning rate, seconds, images per second and
+    peak memory in MiB.
     Raises BadInput before the first step for images or labels that are not as said here.
     """
     seed = whole(seed, "seed", None)
@@ -110,7 +111,7 @@ def train(
     run = _Run(method, read, labels, training, seed, attack, state)
     saved = time.monotonic()
     for step, batch in _batches(len(images), training, seed, run.done, images.device, progress):
-        if time.monotonic() > deadline:
+        if time.monotonic() > deadline or stopping.asked():
             run.save(checkpoint, noted)
             raise OutOfTime
         run.learn(step, batch)

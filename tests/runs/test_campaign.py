@@ -3,15 +3,19 @@
 import dataclasses
 import math
 import os
+import random
 import signal
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from lib import images, paths
+from benchmarks import kills
+from lib import images, paths, stopping
 from lib.chapters import campaign as command
 from lib.errors import BadInput
 from lib.measures.rows import CLEAN, as_rows, number
@@ -36,6 +40,8 @@ class Toy:
     def rows(self, subject):
         if self.name == "absent":
             return as_rows([])
+        if self.name == "signalling":
+            signal.raise_signal(signal.SIGTERM)
         if self.name == "broken" and len(subject.split("test").labels):
             raise BadInput("no more images")
         value = float(subject.features("test").mean())
@@ -358,3 +364,67 @@ def test_the_rooms_own_command_folds_and_hands_other_words_on(monkeypatch, capsy
     with pytest.raises(SystemExit) as stopped:
         entrance.main()
     assert stopped.value.code == 2 and capsys.readouterr().err.startswith("unknown preset 'smal'")
+
+
+def test_a_signal_ends_a_campaign_with_a_code_that_means_again(monkeypatch, capsys):
+    """What was measured is published or found again; three more calls, of which each does a run, end it."""
+    small = {"one": plan("one", {"random": RANDOM}, "signalling")}
+    monkeypatch.setattr(command, "PLANS", small)
+    monkeypatch.setattr(command, "uses", dict)
+    before = [signal.getsignal(one) for one in stopping.SIGNALS]
+    codes = []
+    while len(codes) < 10:
+        codes.append(command.main(["--preset", "quick"]))
+        assert [signal.getsignal(one) for one in stopping.SIGNALS] == before and not stopping.asked()
+        if campaign.jobs(small, "quick") == []:
+            break
+    assert codes == [stopping.AGAIN] * 4 and "nothing is left" in capsys.readouterr().out
+    assert command.main(["--preset", "quick"]) == 0
+
+
+def test_so_many_runs_and_no_more(monkeypatch, capsys):
+    small = {"one": plan("one", {"random": RANDOM}, "near")}
+    monkeypatch.setattr(command, "PLANS", small)
+    monkeypatch.setattr(command, "uses", dict)
+    assert command.main(["--preset", "quick", "--runs", "1"]) == 0
+    assert [job.config.seed for job in campaign.jobs(small, "quick")] == [1, 2, 3]
+    assert [one.config.seed for one in campaign.ledger.asked()] != []
+
+
+def test_several_at_once_on_a_wide_executor():
+    """Two at a time, published here, with a run that fails among them, and each by one who is at it alone."""
+    plans = {"good": plan("good", {"random": RANDOM}, "near"), "bad": plan("bad", {"moco": MOCO}, "broken")}
+    todo = [job for job in campaign.jobs(plans, "quick") if job.config.seed < 2]
+    at_once, most = set(), []
+
+    class Two(ThreadPoolExecutor):
+        width = 2
+
+        def submit(self, task, *arguments, **options):
+            assert threading.current_thread() is threading.main_thread()
+            future = super().submit(task, *arguments, **options)
+            at_once.add(future)
+            future.add_done_callback(at_once.discard)
+            most.append(len(at_once))
+            return future
+
+    said = []
+    with Two(2) as executor:
+        left = campaign.work(plans, "quick", todo, say=said.append, executor=executor)
+    assert left == [job for job in todo if list(job.wanted) == ["bad"]] and len(left) == 2
+    assert max(most) <= 2 and len(most) == 4
+    assert sum("published in good" in line for line in said) == 2
+    assert sum(line.endswith("failed (no more images)") for line in said) == 2
+    assert {(one.config.method, one.failed) for one in campaign.ledger.asked()} == {
+        ("random", None), ("moco_v2", "no more images")
+    }  # fmt: skip
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs a system that forks")
+def test_kill_9_at_random_moments_loses_nothing(monkeypatch, one_thread):
+    """Some of what `benchmarks.kills` does; the seed is in the test's output if it fails."""
+    seed = random.SystemRandom().randrange(10**6)
+    print("seed", seed)
+    monkeypatch.setitem(PRESETS, "quick", dataclasses.replace(PRESETS["quick"], seeds=(0,)))
+    places, rounds = kills.storm({"toy": kills.TOY}, 6, seed)
+    assert places.total() == 6 and rounds >= 1

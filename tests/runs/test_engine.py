@@ -236,8 +236,8 @@ def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch, one_thr
     expected = (store.folder(key) / "weights.safetensors").read_bytes()
     monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
     command = [sys.executable, "-c", CHILD, os.path.dirname(__file__)]
-    done = subprocess.run(command, input="1\n2\n3\n0\n", stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.split() == [*[str(-signal.SIGKILL)] * 3, key, "0"]
+    done = subprocess.run(command, input="1\n2\n3\n4\n0\n", stdout=subprocess.PIPE, text=True, check=True)
+    assert done.stdout.split() == [*[str(-signal.SIGKILL)] * 4, key, "0"]
     assert (store.folder(key) / "weights.safetensors").read_bytes() == expected
     pd.testing.assert_frame_equal(compute([config("byol")], [Accuracy()], progress=False)[1], whole[1], atol=1e-6)
 

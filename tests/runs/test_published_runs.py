@@ -212,7 +212,7 @@ def test_a_measure_that_is_missing_is_computed_in_a_named_preset(home, monkeypat
     put(home, made_up(grid("small", ["byol"]), without=["natural_shift"]))
     asked = []
 
-    def compute(configs, measures, time_limit=None):
+    def compute(configs, measures, time_limit=None, engine=None):
         asked.extend(configs)
         return made_up(configs, 2.0)
 

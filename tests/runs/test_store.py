@@ -2,12 +2,14 @@
 
 import copy
 import json
+import random
 
 import pandas as pd
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from safetensors.torch import load_file, save
 from torch import nn
 
 from lib import files, paths
@@ -392,3 +394,50 @@ def test_a_run_is_complete_when_all_of_it_is_there(last, monkeypatch):
     assert store.load_record("a1") is None
     store.save_run("a1", part(0), [], {"key": "a1"}, part(1))
     assert store.load_record("a1") and store.has_head("a1")
+
+
+RECORD = {"key": "a1", "seconds": 1.5, "cells": [[1, 2]]}
+
+
+def saved_files():
+    """A small local run: the files that a checksum guards, each with what reads it."""
+    encoder = part(0)
+    store.save_run("a1", encoder, [], RECORD)
+    store.save_rows("a1", "toy()#1", as_rows([number("none", "error", 1.5, 10, standard_error=0.5)] * 3))
+    return {
+        store.folder("a1") / "record.json": lambda: store.load_record("a1"),
+        store.folder("a1") / "weights.safetensors": lambda: store.load_weights("a1", part(0), torch.device("cpu")),
+        store.rows_path("a1", "toy()#1"): lambda: store.load_rows("a1", "toy()#1"),
+    }
+
+
+@pytest.mark.parametrize("which", range(3), ids=["record", "weights", "rows"])
+def test_a_file_that_was_cut_or_altered_is_refused_in_one_sentence(which):
+    """At any place, by any byte. What is cut at the very end of a line, or a digit that is another, counts as well."""
+    path, read = list(saved_files().items())[which]
+    whole, draw = path.read_bytes(), random.Random(which)
+    for _ in range(60):
+        place = draw.randrange(len(whole))
+        altered = whole[:place] + draw.choice([b"", bytes([draw.randrange(256)]) + whole[place + 1 :]])
+        path.write_bytes(altered)
+        if altered == whole:
+            continue
+        try:
+            read()
+        except BadInput as error:
+            assert str(path) in str(error)
+        else:  # spaces of a JSON text, or the name that its checksum has in it, say nothing of the run
+            found = json.loads(altered) if path.name == "record.json" else {}
+            assert {name: found.get(name) for name in RECORD} == RECORD
+
+
+def test_files_of_older_versions_have_no_checksum_and_are_read():
+    files_of_run = saved_files()
+    record, weights, rows = files_of_run
+    record.write_text(json.dumps(store.load_record("a1")))
+    weights.write_bytes(save(load_file(weights)))
+    expected = store.load_rows("a1", "toy()#1")
+    rows.write_text(rows.read_text().partition("\n")[2])
+    for read in files_of_run.values():
+        read()
+    pd.testing.assert_frame_equal(store.load_rows("a1", "toy()#1"), expected)

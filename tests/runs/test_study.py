@@ -158,7 +158,7 @@ def test_what_is_not_published_is_not_computed_behind_the_reader_s_back(results)
 def test_what_is_missing_is_computed(results, monkeypatch):
     store.write_published(results / "severity_degradation" / "small", *fake("small", ["random"], value=1.0))
 
-    def compute(configs, measures, time_limit=None):
+    def compute(configs, measures, time_limit=None, engine=None):
         return fake("small", dict.fromkeys(config.method for config in configs), value=2.0)
 
     monkeypatch.setattr(study.engine, "compute", compute)

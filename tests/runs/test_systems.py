@@ -488,7 +488,7 @@ def test_a_system_that_is_not_published_is_left_out_by_name(results):
 def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, monkeypatch):
     asked_of = {}
 
-    def compute(configs, measures, time_limit=None):
+    def compute(configs, measures, time_limit=None, engine=None):
         names = {config.key("0" * 64): name for (name, _), config in all_configs("small").items()}
         for config in configs:
             asked_of[names[config.key("0" * 64)]] = [one.identity.split("(")[0] for one in measures(config)]
