@@ -31,7 +31,7 @@ LAYERS = (
     ("figures",),
     ("evaluate",),
     ("chapters",),
-    ("api", "book", "overview"),
+    ("api", "book", "overview", "scoreboard"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -111,7 +111,8 @@ def general() -> list[Path]:
     return [
         path
         for path in FILES
-        if room_of(".".join(path.relative_to(ROOT).parts)) not in ("chapters", "api.py", "book.py", "overview.py")
+        if room_of(".".join(path.relative_to(ROOT).parts))
+        not in ("chapters", "api.py", "book.py", "overview.py", "scoreboard.py")
     ]
 
 

@@ -164,13 +164,11 @@ def load_checkpoint(
     """
     entries = checkpoint if isinstance(checkpoint, Mapping) else read(Path(checkpoint))
     container, weights, beside = weights_of(entries)
-    if layout is None:
-        layout = OWN if weights.keys() == encoder.state_dict().keys() else _detect(container, weights)
-    layout = one_of(layout, LAYOUTS, "layout")
+    layout = _detect(container, weights, encoder) if layout is None else one_of(layout, LAYOUTS, "layout")
     mean, std = _normalisation(encoder, layout, mean, std, weights)
 
     ours = torchvision_names(encoder)
-    theirs, dropped, unexpected = _own_part(weights, ours) if layout == OWN else _encoder_part(weights, LAYOUTS[layout])
+    theirs, dropped, unexpected = _encoder_part(weights, layout, ours)
     missing = [name for name in ours if name not in theirs]
     unexpected += [key for name, key in theirs.items() if name not in ours]
     matched = {ours[name]: weights[key] for name, key in theirs.items() if name in ours}
@@ -198,8 +196,7 @@ def load_checkpoint(
         )
     if broken := [name for name, value in matched.items() if not value.float().isfinite().all()]:
         raise BadInput(f"the checkpoint holds NaN or infinity in {some(broken)}: its training failed; use another")
-    if layout != OWN:
-        _check_computation(encoder, layout)
+    _check_computation(encoder, layout)
     pixels = {"mean": torch.tensor(mean)[:, None, None], "std": torch.tensor(std)[:, None, None]}
     encoder.load_state_dict(state | matched | pixels)
     return Report(layout, tuple(matched), tuple(ours[name] for name in missing), (*dropped, *beside), mean, std)
@@ -244,7 +241,9 @@ def _has_tensors(entry: object) -> bool:
     return inside or any(_has_tensors(entry.get(name)) for name in CONTAINERS)
 
 
-def _detect(container: str, weights: Mapping[str, Tensor]) -> str:
+def _detect(container: str, weights: Mapping[str, Tensor], encoder: Encoder) -> str:
+    if weights.keys() == encoder.state_dict().keys():
+        return OWN
     lines = {f"{container}/{wrapper.sub('', key)}" for key in weights for wrapper in (OUTER, WRAPPERS)}
     for name, layout in LAYOUTS.items():
         if any(re.search(layout.sign, line) for line in lines):
@@ -289,6 +288,8 @@ def _own_normalisation(weights: Mapping[str, Tensor]) -> tuple[tuple[float, ...]
 
 def _check_computation(encoder: Encoder, layout: str) -> None:
     """Weights of one shape can belong to networks that differ; refuse where a project's is known to."""
+    if layout == OWN:
+        return
     if isinstance(encoder, ResNet):
         if encoder.stem.stride != (1, 1):
             raise BadInput(f"a stem of stride {encoder.stem.stride[0]} is ours alone; outside networks at 32 px have 1")
@@ -305,14 +306,17 @@ def _check_computation(encoder: Encoder, layout: str) -> None:
             raise BadInput("the ViT-S of DINO has 6 heads: build vit_small_patch16_224")
 
 
-def _own_part(weights: Mapping[str, Tensor], ours: Mapping[str, str]) -> tuple[dict[str, str], list[str], list[str]]:
-    """The same of a file of one of this book's runs."""
-    inside = {name: key for name, key in ours.items() if key in weights}
-    return inside, [], [key for key in weights if key not in (*inside.values(), "mean", "std")]
+def _encoder_part(
+    weights: Mapping[str, Tensor], chosen: str, ours: Mapping[str, str]
+) -> tuple[dict[str, str], list[str], list[str]]:
+    """torchvision's name -> key of the encoder's entries; keys of known heads; keys that nobody knows.
 
-
-def _encoder_part(weights: Mapping[str, Tensor], layout: Layout) -> tuple[dict[str, str], list[str], list[str]]:
-    """torchvision's name -> key of the encoder's entries; keys of known heads; keys that nobody knows."""
+    `ours` is what `torchvision_names` says, by which a file of this book's own runs is read.
+    """
+    if chosen == OWN:
+        found = {theirs: key for theirs, key in ours.items() if key in weights}
+        return found, [], [key for key in weights if key not in (*found.values(), "mean", "std")]
+    layout = LAYOUTS[chosen]
     inside, dropped, unexpected = {}, [], []
     for key in weights:
         plain = WRAPPERS.sub("", key)
