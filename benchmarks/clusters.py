@@ -13,8 +13,8 @@ import os
 import random
 import sys
 import tempfile
-import threading
 import time
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -45,30 +45,27 @@ def weights(records: list[dict]) -> dict[int, bytes]:
     return {seed: (home / "weights.safetensors").read_bytes() for seed, home in homes.items()}
 
 
-def kill(cluster: object, nodes: list, every: float, draw: random.Random, over: threading.Event) -> None:
-    """Take one node after the other away, without a word to it, and add another, until it is `over`."""
-    while not over.wait(every):
-        victim = nodes.pop(draw.randrange(len(nodes)))
-        cluster.remove_node(victim, allow_graceful=False)  # type: ignore[attr-defined]
-        nodes.append(cluster.add_node(num_cpus=1))  # type: ignore[attr-defined]
-        print(f"{time.strftime('%X')}: a node was killed", flush=True)
-
-
 def storm(wanted: list[RunConfig], count: int, every: float, seed: int) -> list[dict]:
-    """Records of all runs on a cluster whose head has no core and whose `count` nodes have one each."""
+    """Records of all runs on a cluster whose head has no core and whose `count` nodes have one each.
+
+    One node after the other is taken away without a word to it, and another one comes.
+    """
+    import ray
     from ray.cluster_utils import Cluster
 
     cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [cluster.add_node(num_cpus=1) for _ in range(count)]
-    os.environ["RAY_ADDRESS"] = cluster.address
-    over = threading.Event()
-    killer = threading.Thread(target=kill, args=(cluster, nodes, every, random.Random(seed), over))
-    killer.start()
+    nodes, draw = [cluster.add_node(num_cpus=1) for _ in range(count)], random.Random(seed)
+    ray.init(cluster.address, log_to_driver=False)
     try:
-        return compute(wanted, [], engine="ray", progress=False)[0]
+        with ThreadPoolExecutor(1) as beside:  # Ray begins a node in the main thread only
+            computed = beside.submit(compute, wanted, [], engine="ray", progress=False)
+            while not wait([computed], timeout=every).done:
+                cluster.remove_node(nodes.pop(draw.randrange(len(nodes))), allow_graceful=False)
+                nodes.append(cluster.add_node(num_cpus=1))
+                print(f"{time.strftime('%X')}: a node was killed", flush=True)
+            return computed.result()[0]
     finally:
-        over.set()
-        killer.join()
+        ray.shutdown()
         cluster.shutdown()
 
 

@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -90,7 +90,9 @@ def attempt(plans: Mapping[str, Plan], seconds: float | None) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def storm(plans: Mapping[str, Plan], kills: int, seed: int) -> tuple[Counter[str], int]:
+def storm(
+    plans: Mapping[str, Plan], kills: int, seed: int, say: Callable[[str], object] = lambda line: None
+) -> tuple[Counter[str], int]:
     """How often processes were killed at which place, and how many campaigns were completed between.
 
     Raises AssertionError as soon as anything is not as it would be undisturbed.
@@ -113,6 +115,7 @@ def storm(plans: Mapping[str, Plan], kills: int, seed: int) -> tuple[Counter[str
         assert found[0] == expected[0], "other weights"
         assert found[1] == expected[1], "other rows"
         rounds += 1
+        say(f"{places.total()} kills, {rounds} campaigns completed, equal ends")
     return places, rounds
 
 
@@ -131,8 +134,8 @@ def main() -> int:
         os.environ["WITHSTAND_RUNS"], paths.RESULTS = f"{folder}/runs", Path(folder, "results")
         print(f"seed {seed}", flush=True)
         started = time.monotonic()
-        places, rounds = storm({"toy": TOY}, arguments.kills, seed)
-    print(f"{places.total()} kills, {rounds} campaigns completed, equal ends, {time.monotonic() - started:.0f} s")
+        places, _ = storm({"toy": TOY}, arguments.kills, seed, lambda line: print(line, flush=True))
+    print(f"{time.monotonic() - started:.0f} s; where they were killed:")
     for name, count in places.most_common():
         print(f"{count:4d}  {name}")
     return 0
