@@ -48,6 +48,10 @@ def on_attacks(rows):
     return tradeoff_answer(results) | tradeoff_details(results)
 
 
+def on_negatives(rows):
+    return negatives_words.negatives_words(rows) | negatives_words.negatives_details(rows)
+
+
 def on_recipes(rows):
     alike = rows[rows["metric"] == "whitened similarity"]
     return invariance_answer(rows) | {"views": spatial_against_appearance(alike, "simclr", str)}
@@ -63,7 +67,7 @@ def worlds():
     learners = ("simclr", "byol", "vicreg", "swav", "dino", "moco_v2")
     accuracies = {name: [60.0 + place, 61.0 + place, 62.0 + place] for place, name in enumerate(learners)}
     return {
-        "negatives": (negatives.made_up(ARMS), negatives_words.negatives_words),
+        "negatives": (negatives.made_up(ARMS), on_negatives),
         "relicv2": (relicv2.made_up(systems=PARTS),
                     lambda rows: relicv2_words(rows) | {"answer": relicv2_answer(rows)}),
         "severity": (severity.made_up(natural=False), severity_answer),
@@ -76,7 +80,7 @@ def worlds():
 
 SAID = {
     "negatives": {
-        "answer": Said(r"gains|loses", 2), "answer-shape": Said(r"^Its shape bias changes"),
+        "answer-kinds": Said(r"gains|loses", 2), "answer-shape": Said(r"^The shape bias of MoCo v2 changes"),
         "alpha-words": Said(r"gains|loses", 2), "queue-words": Said(COUNTED), "arms-words": Said(COUNTED),
         "sets-words": Said(r"^(?!.*corruptions.*stylised.*art.*cartoon.*sketch)"),
         "bias-words": Said(r"(more|fewer) errors", 2), "texture-words": Said(r"gains|loses"),
