@@ -36,6 +36,10 @@ def on_attacks(rows):
     return tradeoff_answer(results) | tradeoff_details(results)
 
 
+def on_negatives(rows):
+    return negatives_words.negatives_words(rows) | negatives_words.negatives_details(rows)
+
+
 def on_recipes(rows):
     alike = rows[rows["metric"] == "whitened similarity"]
     return invariance_answer(rows) | {"views": spatial_against_appearance(alike, "simclr", str)}
@@ -51,7 +55,7 @@ def worlds():
     learners = ("simclr", "byol", "vicreg", "swav", "dino", "moco_v2")
     accuracies = {name: [60.0 + place, 61.0 + place, 62.0 + place] for place, name in enumerate(learners)}
     return {
-        "negatives": (negatives.made_up(negatives.ARMS), negatives_words.negatives_words),
+        "negatives": (negatives.made_up(negatives.ARMS), on_negatives),
         "relicv2": (relicv2.made_up(systems=PARTS),
                     lambda rows: relicv2_words(rows) | {"answer": relicv2_answer(rows)}),
         "severity": (severity.made_up(natural=False), severity_answer),

@@ -334,6 +334,11 @@ def test_published_table():
 # Sentences
 
 
+def told_of(rows):
+    """The words of the chapter and of its details."""
+    return negatives_words.negatives_words(rows) | negatives_words.negatives_details(rows)
+
+
 def test_answers_by_hand(rows):
     answer = negatives_words.negatives_answer(rows)
     patch, texture = answer.split(" With texture")
@@ -388,7 +393,7 @@ def test_other_sentences_by_hand(rows):
 
 def test_what_other_papers_do_by_hand(rows):
     """Without false negatives MoCo v2 is as it was; DSA lowers crowding by 10 on SimCLR, and adds 5 on BYOL."""
-    found = negatives_words.negatives_words(rows)
+    found = told_of(rows)
     bare = re.sub(r" \[[^\]]*\]", "", found["dropped-words"])
     assert bare.startswith(
         "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (undecided) and changes by 0.0 "
@@ -422,26 +427,26 @@ def test_correlations_that_may_be_chance():
 
 
 def test_sentences_are_never_empty(some):
-    found = negatives_words.negatives_words(some)
+    found = told_of(some)
     for words in found.values():
         assert words and not re.search(r"nan|None|_|\s\s|\n", words) and words.endswith(".")
-    nothing = negatives_words.negatives_words(some[:0])
+    nothing = told_of(some[:0])
     assert {words for name, words in nothing.items() if name != "published-words"} == {UNTOLD}
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_sentences_without_a_measure(measure):
-    assert all(negatives_words.negatives_words(without(quick(), measure)).values())
+    assert all(told_of(without(quick(), measure)).values())
 
 
 @pytest.mark.parametrize("system", ["random", "supervised", "moco", "moco patch"])
 def test_sentences_of_one_system(rows, system):
-    assert all(negatives_words.negatives_words(rows[rows["system"] == system]).values())
+    assert all(told_of(rows[rows["system"] == system]).values())
 
 
 def test_one_seed_decides_nothing():
-    one = negatives_words.negatives_words(made_up(seeds=(0,)))
-    for name in ("answer", "alpha-words", "similarity-words"):
+    one = told_of(made_up(seeds=(0,)))
+    for name in ("answer-kinds", "alpha-words", "similarity-words"):
         assert "undecided" in one[name]
     for name in ("arms-words", "queue-words"):
         assert "One seed decides nothing." in one[name]
@@ -462,9 +467,9 @@ def test_sets_on_which_little_is_learnt(rows):
 
 
 @pytest.mark.parametrize(("added", "apart", "sentence"), [
-    (0.0, 30.0, r"Whether either kind makes it decide more by shape is undecided: .* not told apart from zero\."),
-    (0.0, 0.0, r"Neither kind makes it decide more by shape or less: .* no effect beyond ±5\."),
-    (40.0, 0.0, r"Its shape bias changes by 4\d\.\d \[.*\] points with patch negatives on conflict photographs and "),
+    (0.0, 30.0, r"Whether either kind makes MoCo v2 decide more by shape is undecided: .* not told apart from zero\."),
+    (0.0, 0.0, r"Neither kind makes MoCo v2 decide more by shape or less: .* no effect beyond ±5\."),
+    (40.0, 0.0, r"The shape bias of MoCo v2 changes by 4\d\.\d \[.*\] points with patch negatives on conflict "),
 ])  # fmt: skip
 def test_the_answer_on_shapes(added, apart, sentence):
     """Seeds differ by some points more, `apart`."""

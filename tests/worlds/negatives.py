@@ -103,7 +103,7 @@ def without(rows, measure):
 
 # Sentence: what of it asserts a difference of systems (see test_no_effect.py)
 SAID = {
-    "answer": Said(r"gains|loses", 2), "answer-shape": Said(r"^Its shape bias changes"),
+    "answer-kinds": Said(r"gains|loses", 2), "answer-shape": Said(r"^The shape bias of MoCo v2 changes"),
     "alpha-words": Said(r"gains|loses", 2), "queue-words": Said(COUNTED), "arms-words": Said(COUNTED),
     "sets-words": Said(r"^(?!.*corruptions.*stylised.*art.*cartoon.*sketch)"),
     "bias-words": Said(r"(more|fewer) errors", 2), "texture-words": Said(r"gains|loses"),

@@ -16,7 +16,15 @@ from lib.chapters.negatives.hardness import negative_gallery, query_similarity
 from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import published_negatives_table
 from lib.chapters.negatives.strength import alpha_curve, queue_curve
-from lib.chapters.negatives.words import attacked, by_class, negatives_words, swept_alpha, swept_queue
+from lib.chapters.negatives.surface import surface_example, surface_words
+from lib.chapters.negatives.words import (
+    attacked,
+    by_class,
+    negatives_details,
+    negatives_words,
+    swept_alpha,
+    swept_queue,
+)
 
 __all__ = [
     "CLAIMS",
@@ -35,12 +43,15 @@ __all__ = [
     "by_class",
     "cue_curves",
     "negative_gallery",
+    "negatives_details",
     "negatives_under_attack",
     "negatives_words",
     "published_negatives_table",
     "query_similarity",
     "queue_curve",
     "shape_bias_figure",
+    "surface_example",
+    "surface_words",
     "swept_alpha",
     "swept_queue",
     "texture_reliance",

@@ -76,7 +76,7 @@ def attacked(rows: Rows) -> bool:
 def negatives_words(rows: Rows) -> dict[str, str]:
     """The words that the notebook glues into its text."""
     return {
-        "answer": negatives_answer(rows),
+        "answer-kinds": negatives_answer(rows),
         "answer-shape": shape_answer(rows),
         "similarity-words": similarity_words(rows),
         "alpha-words": alpha_words(rows),
@@ -86,6 +86,12 @@ def negatives_words(rows: Rows) -> dict[str, str]:
         "bias-words": bias_words(rows),
         "texture-words": texture_words(rows),
         "cue-words": cue_words(rows),
+    }
+
+
+def negatives_details(rows: Rows) -> dict[str, str]:
+    """The words that the notebook of details glues into its text."""
+    return {
         "attack-words": attack_words(rows),
         "dropped-words": dropped_words(rows),
         "crowding-words": crowding_words(rows),
@@ -119,13 +125,13 @@ def shape_answer(rows: Rows) -> str:
         means = [gap.mean for gap in gaps.values()]
         changes = f"its shape bias changes by {min(means):.1f} to {max(means):.1f} points"
         if all(gap.equal(ALIKE) for gap in together.values()):
-            return f"Neither kind makes it decide more by shape or less: {changes}, {no_effect(ALIKE)}."
+            return f"Neither kind makes MoCo v2 decide more by shape or less: {changes}, {no_effect(ALIKE)}."
         return (
-            f"Whether either kind makes it decide more by shape is undecided: {changes}, which is not told apart from "
-            "zero."
+            f"Whether either kind makes MoCo v2 decide more by shape is undecided: {changes}, which is not told apart "
+            "from zero."
         )
     told = [f"{gap} points with {WORDS[kind_of(arm)]} on {CONFLICTS[name]}" for (arm, name), gap in decided.items()]
-    return f"Its shape bias changes by {listed(told)}."
+    return f"The shape bias of MoCo v2 changes by {listed(told)}."
 
 
 def _both(rows: Rows, arm: str, other: str, words: str) -> str:
