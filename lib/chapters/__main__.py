@@ -33,7 +33,7 @@ def main() -> int:
     parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
     parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.engines")
-    parser.add_argument("--publish", action="store_true", help="write the rows to results/")
+    parser.add_argument("--publish", action="store_true", help="write the rows to results/; those of other runs stay there if only some are asked for")
     arguments = parser.parse_args()
     chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}
     try:
@@ -42,7 +42,7 @@ def main() -> int:
         with stopping.stoppable():
             results = study.results(arguments.time_limit)
         if arguments.publish:
-            publish(plan, results)
+            publish(plan, results, beside=bool(chosen or arguments.dataset))  # a part leaves the rest where it is
     except BadInput as error:
         print(error, file=sys.stderr)
         return stopping.AGAIN if isinstance(error, stopping.Stopped) else 2

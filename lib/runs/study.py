@@ -281,13 +281,18 @@ def largest_published(plan: Plan) -> str:
     raise BadInput(f"nothing is published for {plan.name}; name a preset to compute it: {', '.join(PRESETS)}")
 
 
-def publish(plan: Plan, results: Results) -> None:
-    """Write records, rows and outcomes, but those that no page reads, to `results/<plan>/<preset>/`, in the place of
-    others."""
+def publish(plan: Plan, results: Results, beside: bool = False) -> None:
+    """Write records, rows and outcomes, but those that no page reads, to `results/<plan>/<preset>/`: in the place of
+    all that is there, or `beside` it, where only what is published of the same runs is replaced."""
     read = results.rows[~plan.unread(results.rows)]
     columns = list(store.PUBLISHED_COLUMNS)
     records = [{name: value for name, value in record.items() if name != "system"} for record in results.records]
     home = paths.RESULTS / plan.name / results.preset
+    if beside:
+        for record in records:
+            parts.add(home, record, read.loc[read["run"] == record["key"], columns])
+        parts.fold(home)
+        return
     replaced = store.parts(home)
     store.write_published(home, records, read[columns])
     outcomes.publish(home, read[columns])

@@ -243,6 +243,19 @@ def test_publish_writes_what_results_hold(results):
     assert records == sorted(found.records, key=lambda record: record["key"]) and len(rows) == len(found.rows)
 
 
+def test_publishing_a_part_of_a_study_leaves_the_rest_where_it_is(results):
+    home = results / "severity_degradation" / "quick"
+    store.write_published(home, *fake("quick", ["random", "simclr"]))
+    records, rows = store.read_published(home)
+    found = Study(PLAN, methods=["random"]).results()
+    publish(PLAN, dataclasses.replace(found, rows=found.rows.assign(value=7.0)), beside=True)
+    after, others = store.read_published(home)
+    assert after == records and not store.parts(home)
+    own = others["run"].isin(found.rows["run"])
+    assert own.any() and (others.loc[own, "value"] == 7).all()
+    pd.testing.assert_frame_equal(others[~own], rows[~rows["run"].isin(found.rows["run"])])
+
+
 def test_rows_without_their_record_are_refused(results):
     home = results / "s" / "small"
     records, rows = fake("small", ["random"])
