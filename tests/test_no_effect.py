@@ -19,7 +19,7 @@ from lib.chapters.augmentation.arms import spatial_against_appearance
 from lib.chapters.augmentation.words import invariance_answer
 from lib.chapters.methods.figures import methods_answer
 from lib.chapters.negatives import words as negatives_words
-from lib.chapters.relicv2.words import relicv2_answer, relicv2_words
+from lib.chapters.relicv2.words import parts_answer, relicv2_answer, relicv2_details, relicv2_words
 from lib.chapters.severity.words import severity_answer
 from lib.chapters.tradeoff.words import tradeoff_answer, tradeoff_details
 from lib.measures import is_share
@@ -57,7 +57,8 @@ def worlds():
     return {
         "negatives": (negatives.made_up(negatives.ARMS), on_negatives),
         "relicv2": (relicv2.made_up(systems=PARTS),
-                    lambda rows: relicv2_words(rows) | {"answer": relicv2_answer(rows)}),
+                    lambda rows: relicv2_words(rows) | relicv2_details(rows)
+                    | {"answer": relicv2_answer(rows), "answer-parts": parts_answer(rows)}),
         "severity": (severity.made_up(natural=False), severity_answer),
         "tradeoff": (front[front["metric"] == "accuracy"], on_attacks),
         "attacks": (attacks.made_up(), on_attacks),

@@ -109,6 +109,7 @@ ELSEWHERE = {
     "side_by_side": "figures/test_datasets.py",
     "segmentation_sheet": "figures/test_saliency_figures.py",
     "saliency_failures": "figures/test_saliency_figures.py",
+    "swapped_sheet": "figures/test_saliency_figures.py",
     "background_sheet": "figures/test_saliency_figures.py",
     draw_diagram.__name__: "figures/test_methods_page.py",
 }

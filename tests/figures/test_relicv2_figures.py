@@ -321,27 +321,32 @@ def test_segmentation_by_hand(rows):
 # Sentences
 
 
+def told_of(rows):
+    """The words of the chapter and of its details."""
+    return relicv2_words.relicv2_words(rows) | relicv2_words.relicv2_details(rows)
+
+
 def test_sentences_are_never_empty(some):
-    found = relicv2_words.relicv2_words(some)
-    for words in [*found.values(), relicv2_words.relicv2_answer(some)]:
+    found = told_of(some)
+    for words in [*found.values(), relicv2_words.relicv2_answer(some), relicv2_words.parts_answer(some)]:
         assert words.endswith(".") and not re.search(r"nan|None|_|\s\s|\n| \.|ReLICv2 it", words)
-    assert set(relicv2_words.relicv2_words(some[:0]).values()) == {UNTOLD}
-    assert relicv2_words.relicv2_answer(some[:0]) == UNTOLD
+    assert set(told_of(some[:0]).values()) == {UNTOLD}
+    assert relicv2_words.relicv2_answer(some[:0]) == relicv2_words.parts_answer(some[:0]) == UNTOLD
 
 
 @pytest.mark.parametrize("measure", MEASURES)
 def test_sentences_without_a_measure(measure):
-    assert all(relicv2_words.relicv2_words(without(quick(), measure)).values())
+    assert all(told_of(without(quick(), measure)).values())
     assert relicv2_words.relicv2_answer(without(quick(), measure))
 
 
 @pytest.mark.parametrize("system", ["random", "supervised same crops", "relicv2", "relicv2 removed 0.6"])
 def test_sentences_of_one_system(rows, system):
-    assert all(relicv2_words.relicv2_words(rows[rows["system"] == system]).values())
+    assert all(told_of(rows[rows["system"] == system]).values())
 
 
 def test_sentences_by_hand(rows):
-    found = relicv2_words.relicv2_words(rows)
+    found = told_of(rows)
     same = "supervised same crops"
     assert f"ahead of SimCLR by {told(2, half('simclr'))}, BYOL by" in found["in-domain-words"]
     assert f"behind supervision with the same crops by {told(6, half(same))}" in found["in-domain-words"]
@@ -364,6 +369,10 @@ def test_sentences_by_hand(rows):
     width = half_width(gaps, "relicv2", same, 0.75, scale=lambda share: 1.0)
     assert f"supervision with the same crops {told(-3, width)}, plain" in found["background-words"]
     assert "the intervals of 7 of 7 gaps hold zero" in found["background-words"]
+    assert found["gap-words"] == (
+        found["background-words"].split("; ")[0] + "; it is smaller than that of supervision with the same crops, "
+        "plain supervision, SimCLR, BYOL, DINO and ReLIC."
+    )
     asked = [name for name in RELICV2 if RELICV2[name].role not in ("sweep", "ablation")]
     width = half_width({name: skill(name) / 2 for name in asked}, "relicv2", "byol sgd", IMAGE_ERROR)
     assert f"BYOL by {told(3, width)}" in found["segmentation-words"]
@@ -376,6 +385,13 @@ def test_what_saliency_is_shown_to_do():
     assert "over exact masks -0.5 [" in low and "On the mean of 5 shifts: removal helps, learned masks beat" in low
     assert "In domain: removal has no effect beyond ±2 points, learned masks beat masks of other images." in low
     assert "In domain: removal helps, learned masks beat masks of other images." in high
+    told = relicv2_words.removal_words(rows)
+    low, high = told.split(" With backgrounds removed from 0.6")
+    assert low == (
+        "With backgrounds removed from 0.1 of the large crops, in domain: removal has no effect beyond ±2 points, "
+        "learned masks beat masks of other images; on the mean of 5 shifts: removal helps, learned masks beat masks of "
+        "other images."
+    )
     worse = rows.copy()
     worse.loc[worse["system"] == "relicv2", "value"] -= 8
     assert "In domain: removal hurts, masks of other images beat learned ones." in relicv2_words.saliency_words(worse)
@@ -383,7 +399,7 @@ def test_what_saliency_is_shown_to_do():
 
 def test_one_seed_decides_nothing():
     one = made_up(seeds=(0,))
-    found = relicv2_words.relicv2_words(one)
+    found = told_of(one)
     for words in [*found.values(), relicv2_words.relicv2_answer(one)]:
         assert not re.search(r"ahead of|points (ahead|behind)|[Ss]hown to|removal (helps|hurts)[,.]|Decided", words)
     assert "one seed decides nothing" in found["ablation-words"] and "One seed decides" in found["crops-words"]
@@ -409,11 +425,26 @@ def test_the_answer_by_hand(rows):
     hurt = both.copy()
     hurt.loc[hurt["system"] == "relicv2", "value"] -= 20
     assert "shown to hurt: the invariance loss" in relicv2_words.relicv2_answer(hurt)
+    for found in (both, hurt):
+        said = relicv2_words.parts_answer(found)
+        assert re.match(
+            r"Of its parts, on the mean of the shifts, shown to (help|hurt): .*; no other is shown to do ", said
+        )
+        bare = re.sub(r" -?\d[^\]]*\]", "", relicv2_words.relicv2_answer(found).split("the shifts, ")[1])
+        shown = [part for part in bare.rstrip(".").split("; ") if part.startswith("shown")]
+        assert said.split("the shifts, ")[1].split("; no other")[0] == "; ".join(shown)
+    alike = both.assign(value=50.0 + both["seed"])
+    assert relicv2_words.parts_answer(alike) == "No part of it is shown to help or to hurt on the mean of the shifts."
+
+
+def test_answers_that_agree_are_said_once():
+    assert relicv2_words.agreed({"a": "It is so.", "b": "It is so."}) == "It is so."
+    assert relicv2_words.agreed({"a": "It is so.", "b": "It is not."}) == "a: it is so. b: it is not."
 
 
 def test_sentences_without_relicv2(rows, unlaid):
     others = rows[rows["system"] != "relicv2"]
-    assert all(relicv2_words.relicv2_words(others).values()) and relicv2_words.relicv2_answer(others) == UNTOLD
+    assert all(told_of(others).values()) and relicv2_words.relicv2_answer(others) == UNTOLD
     with pytest.raises(BadInput, match="this figure needs"):
         relicv2.ood_forest(others, "")
 

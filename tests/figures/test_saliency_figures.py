@@ -19,6 +19,7 @@ from lib.chapters.relicv2.saliency import (
     saliency_failures,
     saliency_sheet,
     segmentation_sheet,
+    swapped_sheet,
 )
 from lib.errors import BadInput
 from lib.images import load, scenes
@@ -308,6 +309,21 @@ def test_two_scenes_of_each_shape_in_all_parts_of_both_worlds():
     assert (figure.data.iloc[[0, 5], 2] == 0).all() and (figure.data.iloc[[1, 2, 3, 4], 2] > 5).all()
     assert "sphere and cube" in figure.caption
     assert_readable(figure)
+
+
+def test_walls_are_swapped_and_objects_are_not():
+    """Three lines of the tied world's sheet; what is grey in its objects' line is all that differs."""
+    figure, whole = swapped_sheet(4), background_sheet(4)
+    lines = np.stack(shown(figure)).reshape(3, 4, 32, 32, 3)
+    parts = np.stack(shown(whole)).reshape(2, 5, 4, 32, 32, 3)[1]
+    assert all(np.array_equal(lines[line], parts[part]) for line, part in enumerate((0, 4, 2)))
+    objects = (parts[1] != 128).any(axis=-1)
+    moved = (lines[1] != lines[0]).any(axis=-1)
+    assert moved[objects].mean() < 0.2 and moved[~objects].mean() > 0.8
+    assert figure.data.iloc[1, 1] == pytest.approx(100 * moved.mean()) and figure.data.iloc[0, 1] == 0
+    assert_readable(figure)
+    with pytest.raises(BadInput, match="an even number of scenes from 2 to 16"):
+        swapped_sheet(3)
 
 
 @pytest.mark.parametrize("count", [0, 3, 18, 4.0, True])

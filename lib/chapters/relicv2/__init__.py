@@ -5,6 +5,7 @@ from lib.chapters.relicv2.claims import CLAIMS, HEADLINE, PAPER, RELICV2_CONTROL
 from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
+from lib.chapters.relicv2.mistaken import mistaken_words
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
 from lib.chapters.relicv2.plan import PLAN
 from lib.chapters.relicv2.published import published_relicv2_table, published_relicv2_words
@@ -14,8 +15,9 @@ from lib.chapters.relicv2.saliency import (
     saliency_failures,
     saliency_sheet,
     segmentation_sheet,
+    swapped_sheet,
 )
-from lib.chapters.relicv2.words import relicv2_answer, relicv2_words, swept
+from lib.chapters.relicv2.words import agreed, parts_answer, relicv2_answer, relicv2_details, relicv2_words, swept
 
 __all__ = [
     "CLAIMS",
@@ -26,16 +28,20 @@ __all__ = [
     "RELICV2_OOD",
     "RELICV2_PREDICTIONS",
     "ablation_forest",
+    "agreed",
     "background_reliance_figure",
     "background_sheet",
     "effective_robustness_of_systems",
     "in_domain_table",
     "mask_quality_table",
+    "mistaken_words",
     "ood_forest",
     "ood_table",
+    "parts_answer",
     "published_relicv2_table",
     "published_relicv2_words",
     "relicv2_answer",
+    "relicv2_details",
     "relicv2_diagram",
     "relicv2_words",
     "saliency_failures",
@@ -43,5 +49,6 @@ __all__ = [
     "segmentation_bars",
     "segmentation_sheet",
     "sweep_curves",
+    "swapped_sheet",
     "swept",
 ]

@@ -23,7 +23,7 @@ from lib.figures.style import use_style
 from lib.images import scenes
 from lib.images.segmentation import IGNORED
 from lib.measures import bootstrap_interval, proportion_interval
-from lib.measures.background import scene_parts
+from lib.measures.background import OTHER, scene_parts
 from lib.measures.mask_quality import KnownMasks, known_masks, mask_errors
 from lib.measures.segmentation import confusion, mean_iou
 from lib.shifts.saliency import (
@@ -346,18 +346,52 @@ def _lines(lines: Mapping[str, Tensor], below: float = 0.0) -> Drawing:
 # Backgrounds
 
 
+def swapped_sheet(count: int = 8) -> Figure:
+    """Scenes whose walls go with their shapes, the same objects before walls of other shapes, and the walls alone.
+
+    As in `background_sheet`, of which these are three lines: two scenes of each of the first `count` / 2 shapes, and
+    BadInput for the same numbers.
+    """
+    chosen, parts = _asked(count, tied=True)
+    lines = {
+        "each shape before a wall of its own": parts["original"],
+        "the same objects before walls of other shapes": parts[OTHER],
+        "walls alone": parts["only background"],
+    }
+    lines = {words: images[chosen] for words, images in lines.items()}
+    whole = next(iter(lines.values()))
+    moved = [100 * (images != whole).any(dim=1).float().mean().item() for images in lines.values()]
+    return Figure(
+        _lines(lines),
+        name="fig-swapped-walls",
+        caption="Top: scenes in which each shape has a pattern and a hue of its own behind it. An encoder may tell "
+        "them apart by the object or by the wall. The lines below set one against the other.",
+        alt=f"Sheet of {count} scenes in {len(lines)} lines: "
+        + "; ".join(f"{words}, {share:.0f} percent of pixels changed"
+                    for words, share in zip(lines, moved, strict=True))
+        + ".",
+        data=pd.DataFrame({"line": list(lines), "other pixels than the top (%)": moved}),
+        pixels=True,
+    )  # fmt: skip
+
+
+def _asked(count: int, tied: bool) -> tuple[Tensor, dict[str, Tensor]]:
+    """Places of the first two test scenes of each of the first `count` / 2 shapes, and the parts of all scenes."""
+    if isinstance(count, bool) or not isinstance(count, int) or count % 2 or not 2 <= count <= 16:
+        raise BadInput(f"a sheet of backgrounds shows an even number of scenes from 2 to 16, not {count!r}")
+    parts, labels = scene_parts(_ASKED, tied, torch.device("cpu"))
+    return torch.cat([(labels == label).nonzero()[:2, 0] for label in range(count // 2)]), parts
+
+
 def background_sheet(count: int = 8, scope: str = "") -> Figure:
     """Scenes in the parts of `lib.measures.background.BackgroundReliance`, a line each, in both worlds.
 
     The first two test scenes of each of the first `count` / 2 shapes: where walls tell the class, the two have one.
     `count` is an even number from 2 to 16; another raises BadInput.
     """
-    if isinstance(count, bool) or not isinstance(count, int) or count % 2 or not 2 <= count <= 16:
-        raise BadInput(f"a sheet of backgrounds shows an even number of scenes from 2 to 16, not {count!r}")
     lines, changes = {}, []
     for world, tied in (("scenes", False), ("tied scenes", True)):
-        parts, labels = scene_parts(_ASKED, tied, torch.device("cpu"))
-        chosen = torch.cat([(labels == label).nonzero()[:2, 0] for label in range(count // 2)])
+        chosen, parts = _asked(count, tied)
         for part, images in parts.items():
             lines[f"{world}: {part}"] = images[chosen]
             moved = (images[chosen] != parts["original"][chosen]).any(dim=1).float().mean().item()

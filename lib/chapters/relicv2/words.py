@@ -7,7 +7,7 @@ margin, where that is shown, and else that it is undecided. Differences of one s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from lib.chapters.relicv2.backgrounds import class_sentence
 from lib.chapters.relicv2.claims import SHIFTED
@@ -77,12 +77,20 @@ def swept(rows: Rows) -> bool:
 
 
 def relicv2_words(rows: Rows) -> dict[str, str]:
-    """The words that the notebook glues into its text, of the rows of one data set."""
+    """The words that the notebook shows, of the rows of one data set."""
+    return {
+        "ablation-words": ablation_words(rows),
+        "removal-words": removal_words(rows),
+        "gap-words": gap_words(rows),
+    }
+
+
+def relicv2_details(rows: Rows) -> dict[str, str]:
+    """The words that the notebook of details shows, of the rows of one data set."""
     return {
         "in-domain-words": in_domain_words(rows),
         "ood-words": ood_words(rows),
         "effective-words": effective_words(rows),
-        "ablation-words": ablation_words(rows),
         "saliency-words": saliency_words(rows),
         "crops-words": crops_words(rows),
         "sweep-words": sweep_words(rows),
@@ -91,13 +99,36 @@ def relicv2_words(rows: Rows) -> dict[str, str]:
     }
 
 
-def relicv2_answer(rows: Rows) -> str:
-    """Of rows of one data set or more: what ReLICv2 is worth beside supervision like for like, and which of its parts
-    are shown to help under shifts; two sentences."""
-    homes = {TITLES.get(name, name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
-    told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
-    first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
-    found: dict[str, dict[str, list[str]]] = {effect: {} for effect in _SHOWN}
+def agreed(answers: Mapping[str, str]) -> str:
+    """Title of a data set -> its answer: the answer itself where all have one, or else each behind its title."""
+    if len(set(answers.values())) == 1:
+        return next(iter(answers.values()))
+    return " ".join(f"{title}: {lower(told)}" for title, told in answers.items()) or UNTOLD
+
+
+def parts_answer(rows: Rows) -> str:
+    """Of rows of one data set or more: which parts are shown to help or to hurt under shifts; a sentence."""
+    found = _parts(_homes(rows))
+    if not any(found.values()):
+        return UNTOLD
+    told = [
+        f"{_SHOWN[effect]}: {listed([f'{part} ({listed(list(own))})' for part, own in found[effect].items()])}"
+        for effect in ("helps", "hurts")
+        if found[effect]
+    ]
+    if not told:
+        return "No part of it is shown to help or to hurt on the mean of the shifts."
+    return f"Of its parts, on the mean of the shifts, {'; '.join(told)}; no other is shown to do either."
+
+
+def _homes(rows: Rows) -> dict[str, Rows]:
+    """Title of a data set -> its rows."""
+    return {TITLES.get(name, name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
+
+
+def _parts(homes: Mapping[str, Rows]) -> dict[str, dict[str, dict[str, Interval]]]:
+    """Key of `_SHOWN` -> part of the method -> data set -> what the part adds on the mean of the shifts."""
+    found: dict[str, dict[str, dict[str, Interval]]] = {effect: {} for effect in _SHOWN}
     gaps = {
         (part, words): gap
         for part, without in PARTS_OF_METHOD.items()
@@ -105,14 +136,28 @@ def relicv2_answer(rows: Rows) -> str:
         for gap in pair_gaps(in_and_out(own, (OURS, without))[0], [(OURS, without)], [OUT]).values()
     }
     for (part, words), gap in read_together(gaps).items():
-        found[_effect(gap)].setdefault(part, []).append(f"{words} {gap}")
+        found[_effect(gap)].setdefault(part, {})[words] = gap
+    return found
+
+
+def relicv2_answer(rows: Rows) -> str:
+    """Of rows of one data set or more: what ReLICv2 is worth beside supervision like for like, and which of its parts
+    are shown to help under shifts; two sentences."""
+    homes = _homes(rows)
+    told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
+    first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
+    found = _parts(homes)
     told = [
-        f"{words}: {listed([f'{part} ({listed(own)})' for part, own in found[effect].items()])}"
+        f"{words}: {listed([f'{part} ({_each(own)})' for part, own in found[effect].items()])}"
         for effect, words in _SHOWN.items()
         if found[effect]
     ]
     second = f"Of its parts, in points on the mean of the shifts, {'; '.join(told)}." if told else ""
     return f"{first} {second}".strip() or UNTOLD
+
+
+def _each(gaps: Mapping[str, Interval]) -> str:
+    return listed([f"{words} {gap}" for words, gap in gaps.items()])
 
 
 def _like_for_like(rows: Rows) -> str:
@@ -246,7 +291,27 @@ def ablation_words(rows: Rows) -> str:
 
 def saliency_words(rows: Rows) -> str:
     """What learned masks have over none, over those of other images and over exact ones."""
-    sentences = []
+    sentences = [
+        f"Backgrounds removed from {share:g} of the large crops by learned masks gain, in points: "
+        f"{'; '.join(told)}. {' '.join(verdicts)}".strip()
+        for share, told, verdicts in _removals(rows)
+    ]
+    return " ".join(sentences) or UNTOLD
+
+
+def removal_words(rows: Rows) -> str:
+    """Whether removing helps and whether it matters what is removed, without the numbers of `saliency_words`."""
+    sentences = [
+        f"With backgrounds removed from {share:g} of the large crops, "
+        f"{'; '.join(lower(verdict).rstrip('.') for verdict in verdicts)}."
+        for share, _, verdicts in _removals(rows)
+        if verdicts
+    ]
+    return " ".join(sentences) or UNTOLD
+
+
+def _removals(rows: Rows) -> Iterator[tuple[float, list[str], list[str]]]:
+    """For each share of crops without background: that share, what learned masks gain over what, and what it shows."""
     for share, (base, others) in MASKS.items():
         pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
         scores, count = in_and_out(rows, (base, *others))
@@ -259,11 +324,7 @@ def saliency_words(rows: Rows) -> str:
         ]
         if told:
             verdicts = [_what_helps(gaps, base, others, name, words) for name, words in where.items()]
-            sentences.append(
-                f"Backgrounds removed from {share:g} of the large crops by learned masks gain, in points: "
-                f"{'; '.join(told)}. {' '.join(filter(None, verdicts))}".strip()
-            )
-    return " ".join(sentences) or UNTOLD
+            yield share, told, list(filter(None, verdicts))
 
 
 def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, where: str) -> str:
@@ -328,21 +389,47 @@ def sweep_words(rows: Rows) -> str:
     return " ".join([*sentences, *([f"Decided: {'; '.join(decided)}."] if decided else [])])
 
 
+def gap_words(rows: Rows) -> str:
+    """How much a probe on ReLICv2 leans on walls that go with classes, and beside whom it does so less or more."""
+    found = _tied_gap(rows)
+    if found is None:
+        return UNTOLD
+    gap, named = found
+    parts: dict[str, list[str]] = {"larger than that of": [], "smaller than that of": [],
+                                   f"within ±{MARGIN:g} points of that of": [],
+                                   "undecided against that of": []}  # fmt: skip
+    for words, difference in named.items():
+        parts[by_verdict(difference, *parts)].append(words)
+    told = "; ".join(f"{begin} {listed(own)}" for begin, own in parts.items() if own)
+    begin = f"Where walls go with classes the background gap of ReLICv2 is {gap} points"
+    return f"{begin}; it is {told}." if told else f"{begin}."
+
+
+def _tied_gap(rows: Rows) -> tuple[Interval, dict[str, Interval]] | None:
+    """ReLICv2's background gap where walls go with classes, and less that of each other system; None without one."""
+    _, tied = WORLDS
+    gaps = background_gaps(rows)
+    own = [Interval(line.mean, line.low, line.high)
+           for line in gaps[(gaps["world"] == tied) & (gaps["system"] == OURS)].itertuples()]  # fmt: skip
+    if not own:
+        return None
+    differences = read_together(background_differences(rows, [(OURS, name) for name in OTHERS], GAP, tied))
+    return own[-1], {named_in_text(other): gap for (_, other), gap in differences.items()}
+
+
 def background_words(rows: Rows) -> str:
     """How much a probe leans on walls that go with classes, and what the removal of backgrounds does to that."""
     free, tied = WORLDS
     own_systems(rows)
     gaps, parts = background_gaps(rows), part_levels(rows)
     main = [OURS, *OTHERS]
-    found = {line.system: Interval(line.mean, line.low, line.high) for line in gaps[gaps["world"] == tied].itertuples()}
     sentences = []
-    if OURS in found:
-        differences = read_together(background_differences(rows, [(OURS, name) for name in OTHERS], GAP, tied))
-        named = {named_in_text(other): gap for (_, other), gap in differences.items()}
+    if found := _tied_gap(rows):
+        gap, named = found
         sentences.append(
-            f"Where walls go with classes the background gap of ReLICv2 is {found[OURS]} points"
+            f"Where walls go with classes the background gap of ReLICv2 is {gap} points"
             + (
-                f"; less that of {listed([f'{words} {gap}{mark(gap)}' for words, gap in named.items()])}."
+                f"; less that of {listed([f'{words} {less}{mark(less)}' for words, less in named.items()])}."
                 if named
                 else "."
             )
