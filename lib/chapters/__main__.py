@@ -33,7 +33,8 @@ def main() -> int:
     parser.add_argument("--seeds", help="a list such as '[0, 1, 2]'")
     parser.add_argument("--time-limit", type=float, metavar="SECONDS", help="stop cleanly after so long")
     parser.add_argument("--engine", help=f"{', '.join(ENGINES)}; see lib.engines")
-    parser.add_argument("--publish", action="store_true", help="write the rows to results/; those of other runs stay there if only some are asked for")
+    told = "write the rows to results/; where only some are asked for, the others stay there"
+    parser.add_argument("--publish", action="store_true", help=told)
     arguments = parser.parse_args()
     chosen = {name: getattr(arguments, name) for name in ("methods", "systems", "seeds") if getattr(arguments, name)}
     try:

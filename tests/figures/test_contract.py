@@ -103,6 +103,7 @@ OTHERS = {
 ELSEWHERE = {
     "contact_sheet": "figures/test_figures.py",
     "linear_sheet": "figures/test_linear_adversary.py",
+    "severity_sheet": "figures/test_severity_example.py",
     "epsilon_slider": "figures/test_attack_figures.py",
     "perturbation_sheet": "figures/test_attack_figures.py",
     "shown": "figures/test_measures_left_out.py",

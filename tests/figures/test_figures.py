@@ -23,7 +23,7 @@ from lib.figures.style import LOOK
 from lib.measures.corruption_error import MEASURED, error_rows
 from lib.methods import METHODS
 from lib.runs import Results, RunConfig
-from lib.shifts.corruptions import EVERY, corrupted_alike
+from lib.shifts.corruptions import EVERY, GROUPS, corrupted_alike
 
 PICTURE = torch.randint(256, (3, 32, 32), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
 METHODS_SHOWN = ("simclr", "byol", "random")
@@ -272,6 +272,34 @@ def test_words_on_predictions_by_hand():
         "points), that snow dips there is reversed (Supervised, severity 2 less 3: -4.0 [-5.0, -3.0] points) and that "
         "elastic transforms do not shows no effect (Supervised, severity 3 less 2: 0.1 [-0.9, 1.1] points)."
     )
+
+
+def test_findings_say_what_their_claims_turn_out_to_be():
+    """Three seeds that agree: the supervised reference errs 10 points less at every severity, or as much more."""
+    start = "On average, encoders trained without labels"
+    told = {
+        10.0: f"{start} err more on corrupted images than the supervised one.",
+        -10.0: f"{start} err less on corrupted images than the supervised one.",
+        0.0: "Encoders trained without labels err about as often on corrupted images as the supervised one.",
+    }
+    names = ["method", "seed", "shift", "of", "metric", "value", "standard_error"]
+    for gap, sentence in told.items():
+        errors = {"simclr": 40 + gap, "supervised": 40.0}
+        table = [
+            (method, seed, shift, 0, "error", value + gap * (shift == "weather"), 0.1)
+            for method, value in errors.items()
+            for shift in ("all", *GROUPS)
+            for seed in range(3)
+        ]
+        found = words.severity_findings(unfolded(pd.DataFrame(table, columns=names)).assign(encoder="resnet10"))
+        assert found["labels-words"] == sentence
+        assert found["answer"] == found["attention-words"] == "These rows do not hold what the answer is judged by."
+        weather = {
+            10.0: "Weather is the group that hurts every paradigm most.",
+            -10.0: "Weather is not the worst group for every paradigm: there is one that another group hurts more.",
+            0.0: "Weather hurts every paradigm about as much as the other groups do.",
+        }
+        assert found["weather-words"] == weather[gap]
 
 
 def test_where_error_does_not_rise():

@@ -39,7 +39,7 @@ def test_the_answer_by_hand():
     answer = words.invariance_answer(rows(values))
     assert "a MoCo v2 encoder" in answer["answer-learnt"]
     assert "of 80 and 50 when" in answer["answer-learnt"] and "(appearance), 50 and 90." in answer["answer-learnt"]
-    assert "R² of 70 %, from the second with 50 %;" in answer["answer-tasks"]
+    assert "R² of 70 %, from the appearance recipe's with 50 %;" in answer["answer-tasks"]
     assert answer["answer-tasks"].endswith("with 50 % and 60 %: each is the better one for one of them.")
     both = words.invariance_answer(rows(values | {("spatial", "x"): 65.0}))["answer-tasks"]
     assert both.endswith("with 65 % and 60 %: the first is the better one for both.")

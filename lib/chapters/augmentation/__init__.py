@@ -11,6 +11,7 @@ from lib.chapters.augmentation.claims import (
 )
 from lib.chapters.augmentation.curves import similarity_curves
 from lib.chapters.augmentation.erasure import erasure_bars
+from lib.chapters.augmentation.example import similarities_by_hand, words_by_hand
 from lib.chapters.augmentation.invariance import factor_map, invariance_map, parts_map
 from lib.chapters.augmentation.neighbours import nearest_neighbours, read_before_after
 from lib.chapters.augmentation.plan import PLAN
@@ -23,10 +24,11 @@ from lib.chapters.augmentation.transfer import (
     task_table,
 )
 from lib.chapters.augmentation.views import real_views
-from lib.chapters.augmentation.words import invariance_answer, invariance_causes
+from lib.chapters.augmentation.words import DETAILED, invariance_answer, invariance_causes, invariance_findings
 
 __all__ = [
     "CLAIMS",
+    "DETAILED",
     "HEADLINE",
     "PAPER",
     "PLAN",
@@ -40,6 +42,7 @@ __all__ = [
     "invariance_against_score",
     "invariance_answer",
     "invariance_causes",
+    "invariance_findings",
     "invariance_map",
     "measures_agree",
     "nearest_neighbours",
@@ -48,7 +51,9 @@ __all__ = [
     "read_before_after",
     "real_views",
     "sensitivity_table",
+    "similarities_by_hand",
     "similarity_curves",
     "task_table",
     "with_wide",
+    "words_by_hand",
 ]

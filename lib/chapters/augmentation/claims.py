@@ -336,3 +336,33 @@ HEADLINE = Headline(
     no_effect="What training views undergo hardly matters for what an encoder looks through.",
     undecided="Whether an encoder learns to look through what its training views undergo is not decided here.",
 )
+
+
+# What else the page finds, in a plain sentence each: the words that it glues into its text.
+FINDINGS = {
+    "answer": HEADLINE,
+    "pose-words": Headline(
+        "Pose",
+        "carries-over-to-pose",
+        holds="What crops and flips teach carries over to pose.",
+        reversed="When the pose changes, the appearance recipe looks through more.",
+        no_effect="When the pose changes, the recipe hardly matters.",
+        undecided="Whether that carries over to pose is not decided here.",
+    ),
+    "light-words": Headline(
+        "Light",
+        "carries-over-to-light",
+        holds="What changes of colour teach carries over to light.",
+        reversed="When the light changes, the spatial recipe looks through more.",
+        no_effect="When the light changes, the recipe hardly matters.",
+        undecided="Whether that carries over to light is not decided here.",
+    ),
+    "tasks-words": Headline(
+        "Tasks",
+        "tasks-prefer-opposites",
+        holds="Hue is read better after the spatial recipe, and place after the appearance recipe.",
+        reversed="Hue and place do not ask for opposite recipes in every method.",
+        no_effect="For what can be read of hue and place, the recipe hardly matters.",
+        undecided="Whether hue and place ask for opposite recipes is not decided here.",
+    ),
+}

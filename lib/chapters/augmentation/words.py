@@ -8,6 +8,8 @@ import pandas as pd
 
 from lib.cells import NEAR, WHITENED
 from lib.chapters.augmentation.claims import (
+    CLAIMS,
+    FINDINGS,
     LIGHT,
     READ_OUT,
     SINGLE,
@@ -26,7 +28,9 @@ from lib.figures.prose import UNTOLD, by_verdict, listed
 from lib.figures.style import spaced, title
 from lib.measures import read_together
 from lib.measures.rows import CLEAN
-from lib.verdicts import MARGIN
+from lib.verdicts import MARGIN, judged
+
+DETAILED = ("identity", "blur", "size")  # the words that the page of details has
 
 # A glued value that is empty counts as a fault of the page.
 NO_TASKS, NO_FUSION = "Nothing can be said of tasks, then.", "These rows hold no encoders side by side."
@@ -62,10 +66,10 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
             f"change; trained on those (appearance), {kept('appearance')}."
         )
     if all(set(SINGLE) <= set(found.index) for found in means.values()):
+        hue = read("object_hue").replace(" and ", ", from the appearance recipe's with ")
         answer["answer-tasks"] = (
-            "The hue of an object is read from the first with an R² of "
-            f"{read('object_hue').replace(' and ', ', from the second with ')}; its place from left to right with "
-            f"{read('x')}: {_who_reads(rows, method)}."
+            f"The hue of an object is read from the spatial recipe's features with an R² of {hue}; its place from left "
+            f"to right with {read('x')}: {_who_reads(rows, method)}."
         )
     if method in trained_with(rows, "fusion"):
         gaps = fusion_gaps(task_rows(rows), method)
@@ -75,6 +79,12 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
             f"{NEAR:g} point below, on {near} of {len(gaps)} tasks, and to be farther below on {far}."
         )
     return answer
+
+
+def invariance_findings(rows: pd.DataFrame) -> dict[str, str]:
+    """A plain sentence for each of `FINDINGS`, by what its claim turns out to be beside all of the chapter."""
+    found = {verdict.claim.name: verdict.verdict for verdict in judged(CLAIMS, rows)}
+    return {name: finding.told(found[finding.claim]) for name, finding in FINDINGS.items()}
 
 
 def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str]:

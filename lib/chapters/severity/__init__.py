@@ -4,12 +4,13 @@ from lib.chapters.severity.attention import attention_grid
 from lib.chapters.severity.claims import CLAIMS, HEADLINE, PAPER, PREDICTIONS, SEVERITY_DEGRADATION
 from lib.chapters.severity.constants import predicted_dips, table_of_constants
 from lib.chapters.severity.curves import attention_by_severity
-from lib.chapters.severity.distance import error_along_distance, error_along_severity, monotony, monotony_sentence
+from lib.chapters.severity.distance import error_along_distance, error_along_severity, monotony
 from lib.chapters.severity.errors import before_and_after, error_by_corruption, error_by_group, error_by_severity
+from lib.chapters.severity.example import severity_sheet, severity_steps, severity_words
 from lib.chapters.severity.natural import natural_against_corrupted, natural_table
 from lib.chapters.severity.plan import PLAN
-from lib.chapters.severity.raw_pixels import raw_by_severity, raw_input_sentences, raw_input_table
-from lib.chapters.severity.rescored import rescored_facts, rescored_ranks, rescored_table
+from lib.chapters.severity.raw_pixels import raw_by_severity, raw_input_table
+from lib.chapters.severity.rescored import rescored_ranks, rescored_table
 from lib.chapters.severity.robustness import (
     calibration_by_severity,
     cnn_against_transformer,
@@ -20,10 +21,11 @@ from lib.chapters.severity.robustness import (
     rank_stability,
     transformer_table,
 )
-from lib.chapters.severity.words import predictions_answer, severity_answer, transformer_answer
+from lib.chapters.severity.words import DETAILED, severity_texts
 
 __all__ = [
     "CLAIMS",
+    "DETAILED",
     "HEADLINE",
     "PAPER",
     "PLAN",
@@ -43,21 +45,19 @@ __all__ = [
     "error_by_severity",
     "error_heat_map",
     "monotony",
-    "monotony_sentence",
     "natural_against_corrupted",
     "natural_table",
     "predicted_dips",
-    "predictions_answer",
     "rank_sentence",
     "rank_stability",
     "raw_by_severity",
-    "raw_input_sentences",
     "raw_input_table",
-    "rescored_facts",
     "rescored_ranks",
     "rescored_table",
-    "severity_answer",
+    "severity_sheet",
+    "severity_steps",
+    "severity_texts",
+    "severity_words",
     "table_of_constants",
-    "transformer_answer",
     "transformer_table",
 ]

@@ -238,3 +238,53 @@ HEADLINE = Headline(
     no_effect="A step of severity costs next to nothing, whatever the paradigm of learning without labels.",
     undecided="Whether every step of severity costs accuracy, whatever the paradigm, is not decided here.",
 )
+
+
+# What else the page finds, in a plain sentence each: the words that it glues into its text.
+FINDINGS = {
+    "answer": HEADLINE,
+    "labels-words": Headline(
+        "Labels",
+        "self-supervised-err-more",
+        holds="On average, encoders trained without labels err more on corrupted images than the supervised one.",
+        reversed="On average, encoders trained without labels err less on corrupted images than the supervised one.",
+        no_effect="Encoders trained without labels err about as often on corrupted images as the supervised one.",
+        undecided="Whether encoders trained without labels err more than the supervised one is not decided here.",
+    ),
+    "weather-words": Headline(
+        "Groups",
+        "weather-is-worst",
+        holds="Weather is the group that hurts every paradigm most.",
+        reversed="Weather is not the worst group for every paradigm: there is one that another group hurts more.",
+        no_effect="Weather hurts every paradigm about as much as the other groups do.",
+        undecided="Whether weather is the group that hurts every paradigm most is not decided here.",
+    ),
+    "robust-words": Headline(
+        "Effective robustness",
+        "self-supervised-lose-more",
+        holds="At equal clean accuracy, encoders trained without labels lose more to corruptions than the supervised "
+        "one: they are the less robust ones.",
+        reversed="At equal clean accuracy, encoders trained without labels lose less to corruptions than the "
+        "supervised one: they are the more robust ones.",
+        no_effect="At equal clean accuracy, encoders trained without labels lose about as much to corruptions as the "
+        "supervised one.",
+        undecided="Whether encoders trained without labels lose more or less to corruptions than the supervised one, "
+        "at equal clean accuracy, is not decided here.",
+    ),
+    "attention-words": Headline(
+        "Attention",
+        "attention-moves",
+        holds="Attention moves further at severity 5 than at severity 1, on average over methods and corruptions.",
+        reversed="Attention moves further at severity 1 than at severity 5, on average over methods and corruptions.",
+        no_effect="Attention moves about as far at severity 5 as at severity 1.",
+        undecided="Whether attention moves further at severity 5 than at severity 1 is not decided here.",
+    ),
+    "transformer-words": Headline(
+        "Architecture",
+        "transformer-errs-less",
+        holds="Trained by the same recipes, a transformer errs less on corrupted images, on average over methods.",
+        reversed="Trained by the same recipes, a transformer errs more on corrupted images, on average over methods.",
+        no_effect="Trained by the same recipes, a transformer errs about as often on corrupted images.",
+        undecided="Whether a transformer errs less on corrupted images is not decided here.",
+    ),
+}

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping
 
 import numpy as np
 import pandas as pd
 
-from lib.chapters.severity.claims import CLAIMS
+from lib.chapters.severity.claims import CLAIMS, FINDINGS
+from lib.chapters.severity.distance import monotony_sentence
+from lib.chapters.severity.example import error_words
+from lib.chapters.severity.raw_pixels import raw_input_sentences
+from lib.chapters.severity.rescored import rescored_facts
 from lib.contrasts import (
     Kept,
     convolutional,
@@ -27,7 +32,7 @@ from lib.measures import read_together
 from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN, overall
 from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
-from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, judged
+from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, Verdict, judged
 
 ANSWERS = (
     "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless", "harmless-cost",
@@ -35,8 +40,29 @@ ANSWERS = (
 )  # fmt: skip
 
 
+# Those that the page of details has.
+DETAILED = (
+    "dipping", "least-loss", "monotony", "transformer", "raw-faded", "raw-paper", "ranking-flip", "stored-clean-error",
+    "weather-worst", "weather-worst-in-benchmark", "digital-typo",
+)  # fmt: skip
+
+
+def severity_texts(rows: pd.DataFrame) -> dict[str, str]:
+    """All words that the chapter and its details glue into their text, of the rows of all encoders."""
+    ours = convolutional(rows)
+    return {
+        **severity_findings(rows),
+        **severity_answer(ours),
+        **raw_input_sentences(ours),
+        **rescored_facts(),
+        "example-error": error_words(ours),
+        "monotony": monotony_sentence(ours),
+        "transformer": transformer_answer(rows),
+    }
+
+
 def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
-    """The words that the severity notebook glues into its text, of the methods whose corruption errors are here."""
+    """What the error is and who errs or loses least, of the methods whose corruption errors are here."""
     rows = rows[rows["method"].isin(rows.loc[rows["metric"] == "relative error", "method"])]
     methods = present(rows) or list(rows["method"].unique())  # a grid of references alone is described as well
     if not methods:
@@ -48,8 +74,8 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
     costs = _cost_at_last_severity(errors, worst, harmless, methods)
     return {
-        "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe's error rises from {span(clean)} on "
-        f"clean images to {span(strongest)} at severity 5 ({listed([title(method) for method in methods])}).",
+        "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe is wrong on {span(strongest)} of the "
+        f"images at severity 5, and on {span(clean)} of clean ones ({listed([title(method) for method in methods])}).",
         "answer-rank": _ranks(rows, methods, errors, relative),
         "order-by-error": _in_order(rows, methods, "error"),
         "order-by-loss": _in_order(rows, methods, "relative error"),
@@ -74,12 +100,15 @@ VERDICTS = {
 
 def predictions_answer(rows: pd.DataFrame) -> str:
     """How the three predictions from the table of constants came out."""
+    return _predictions({verdict.claim.name: verdict for verdict in judged(CLAIMS, rows)})
+
+
+def _predictions(judged_now: Mapping[str, Verdict]) -> str:
     what = {
         "supervised-saturation-dips": "saturation dips at severity 3",
         "supervised-snow-dips": "snow dips there",
         "elastic-does-not-dip": "elastic transforms do not",
     }
-    judged_now = {verdict.claim.name: verdict for verdict in judged(CLAIMS, rows)}
     found = {words: judged_now[name] for name, words in what.items()}
     parts = [
         f"that {words} {VERDICTS[verdict.verdict]}"
@@ -87,6 +116,14 @@ def predictions_answer(rows: pd.DataFrame) -> str:
         for words, verdict in found.items()
     ]
     return f"Of the predictions, {listed(parts)}."
+
+
+def severity_findings(rows: pd.DataFrame) -> dict[str, str]:
+    """A plain sentence for each of `FINDINGS`, by what its claim turns out to be beside all of the chapter, and what
+    became of the predictions."""
+    found = {verdict.claim.name: verdict for verdict in judged(CLAIMS, rows)}
+    sentences = {name: finding.told(found[finding.claim].verdict) for name, finding in FINDINGS.items()}
+    return sentences | {"predictions": _predictions(found)}
 
 
 def transformer_answer(rows: pd.DataFrame) -> str:
