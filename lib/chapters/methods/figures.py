@@ -38,11 +38,28 @@ def methods_answer(results: Results) -> dict[str, str]:
     rows, found = results.rows, _accuracies(results.rows)
     learners = [method for method in present(rows) if method in found]
     return {
+        "answer": _between(found, learners),
         "answer-accuracy": _who_learns_best(rows, found, learners),
         "answer-references": _sentence(_references(found)),
         "answer-costs": _cheapest_and_dearest(results),
         "costs": _how_costs_were_measured(results),
     }
+
+
+def _between(found: dict[str, Interval], learners: list[str]) -> str:
+    """Within which accuracies the methods without labels lie, and what they stand beside, in a short sentence."""
+    if not learners:
+        return "No method that learns without labels is in these rows."
+    means = [found[method].mean for method in learners]
+    own = f"{len(learners)} methods without labels reach" if len(learners) > 1 else f"{title(learners[0])} reaches"
+    reached = f"{min(means):.0f} to {max(means):.0f} %" if len(means) > 1 else f"{means[0]:.0f} %"
+    beside = {
+        "random": "random weights",
+        "kmeans": "k-means over whitened patches",
+        "supervised": "training with labels",
+    }
+    told = [f"{word} {found[name].mean:.0f} %" for name, word in beside.items() if name in found]
+    return f"By the linear probe {own} {reached} here{f'; beside them stand {listed(told)}' if told else ''}."
 
 
 def _who_learns_best(rows: pd.DataFrame, found: dict[str, Interval], learners: list[str]) -> str:
