@@ -317,7 +317,7 @@ def test_papermill_refuses_with_a_sentence(tmp_path):
     """By the same call in the notebook's second cell as below."""
     command = [str(NOTEBOOK), str(tmp_path / "out.ipynb"), "-p", "severitys", "[1]", *QUIETLY]
     done = papermill(*command, cwd=NOTEBOOK.parent)
-    words = "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute"
+    words = "unknown parameter 'severitys'; allowed: preset, dataset, methods, seeds, recompute, engine"
     assert done.returncode != 0 and done.stderr.strip().splitlines()[-1] == f"BadInput: {words}"
 
 

@@ -57,10 +57,11 @@ def severity_strip(
     image: Tensor, corruptions: Sequence[str] = ("gaussian_noise", "motion_blur", "fog", "pixelate")
 ) -> Figure:
     """A line for each of `corruptions` (names of `EVERY`): one uint8 image (3, H, W), clean and at every severity."""
+    corruptions = [one_of(name, EVERY, "corruption") for name in corruptions]
     use_style()
     drawing, panels = plt.subplots(len(corruptions), 6, figsize=(5.6, 1.12 * len(corruptions)), squeeze=False)
     lines = []
-    for line, name in zip(panels, (one_of(name, EVERY, "corruption") for name in corruptions), strict=True):
+    for line, name in zip(panels, corruptions, strict=True):
         shown = [image, *(corrupted_alike(image[None], name, severity)[0] for severity in SEVERITIES)]
         for axes, one in zip(line, shown, strict=True):
             _show(axes, one)
