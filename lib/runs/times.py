@@ -104,7 +104,7 @@ def known() -> Times:
         images[config.dataset, config.train_images] = count
         work = 0 if config.members() else passes_of(config, count)
         for kind in _kinds(config, device, precision):
-            if work and record.get("seconds"):
+            if work and record.get("seconds") is not None:  # 0.0 of the quickest
                 rates.setdefault(kind, []).append(record["seconds"] / work)
             for measure, taken in seconds.items():
                 measuring.setdefault((measure, *kind), []).append(taken)
