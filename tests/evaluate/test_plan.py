@@ -49,7 +49,9 @@ def test_a_plan_is_within_its_budget_and_says_what_is_not_in_it(minutes, seconds
     assert set(plan.rungs) | set(plan.left_out) == set(EVERY) and not set(plan.rungs) & set(plan.left_out)
     assert taken(own, plan, costs) <= plan.seconds
     more = make_plan(own, EVERY, 120 * minutes, costs)
-    assert set(plan.rungs) <= set(more.rungs) and more.sizes.train >= plan.sizes.train
+    assert set(plan.rungs) <= set(more.rungs)
+    if set(plan.rungs) == set(more.rungs):  # one axis more comes before more images
+        assert more.sizes.train >= plan.sizes.train
 
 
 def test_more_minutes_are_more_images_and_severities():
