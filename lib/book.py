@@ -24,6 +24,7 @@ from pathlib import Path
 import yaml
 
 from lib import paths
+from lib.engines import cores
 from lib.errors import BadInput, one_of
 
 # What a page of a sound book does not hold: a cell that failed, a computed word that is missing, an image
@@ -110,11 +111,6 @@ def execute(parameters: dict, source: Path) -> None:
 def _is_details(notebook: Path) -> bool:
     """Whether it tells more of the runs of another one, which is to be first: it would only wait for these."""
     return notebook.stem.endswith(DETAILS)
-
-
-def cores() -> int:
-    """Of the machine, as far as this process may use them."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> str:

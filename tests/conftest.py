@@ -11,9 +11,9 @@ import os
 import random
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
+from shorthand import own_set
 
 from lib import images
 
@@ -66,10 +66,7 @@ def real_cifar10(monkeypatch):
 @pytest.fixture
 def mine(tmp_path, monkeypatch):
     """The name of a data set of one's own: 50 training and 20 test images of 16 px, two classes."""
-    pixels = np.random.default_rng(0).integers(256, size=(70, 16, 16, 3), dtype=np.uint8)
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "mine.npz", images=pixels, labels=np.arange(70) % 2, test=np.arange(70) >= 50)
-    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("WITHSTAND_DATA", str(own_set(tmp_path / "data", 70, 50)))
     images._whole.cache_clear()
     return "mine"
 

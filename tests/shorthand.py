@@ -131,3 +131,12 @@ def number_ends(seeds, name, errors, scale=lambda value: 1.0):
     known = min(prior + len(values) - 1, degrees.sum()) * ((over_seeds + over_images) / over_seeds) ** 2
     half = stats.t.ppf(0.975, known) * np.sqrt(over_seeds + over_images)
     return values.mean() + half * np.array([0, -1, 1])
+
+
+def own_set(home, count, train):
+    """The folder `home` with a data set "mine" of `count` random images of 16 px in two classes, of which the first
+    `train` are training images."""
+    pixels = np.random.default_rng(0).integers(256, size=(count, 16, 16, 3), dtype=np.uint8)
+    home.mkdir()
+    np.savez(home / "mine.npz", images=pixels, labels=np.arange(count) % 2, test=np.arange(count) >= train)
+    return home

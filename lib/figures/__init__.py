@@ -2,7 +2,7 @@
 
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.figures.figure import Figure, Slider, Tabs, also, shown
-from lib.figures.images import contact_sheet, recipe_views, severity_strip, transform_sheet
+from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import scope, systems_scope
 from lib.figures.reading import minutes
 from lib.figures.stale import standing, standing_words
@@ -22,7 +22,6 @@ __all__ = [
     "ranking",
     "recipe_views",
     "scope",
-    "severity_strip",
     "shown",
     "side_by_side",
     "smallest_differences",

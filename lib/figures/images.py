@@ -10,7 +10,6 @@ import torch
 from matplotlib.axes import Axes
 from torch import Tensor
 
-from lib.errors import one_of
 from lib.figures.figure import Figure, Tabs
 from lib.figures.prose import listed
 from lib.figures.style import spaced, use_style
@@ -48,35 +47,6 @@ def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
         f"({spaced(EXTRA[0])} to {spaced(EXTRA[-1])}) and the {len(BAR)} of CIFAR-10-C-bar (from {spaced(BAR[0])} on).",
         alt=f"Contact sheet of one small image, clean and under {len(EVERY)} corruptions at severity {severity}. "
         f"{spaced(most).capitalize()} changes most grey levels, {spaced(least)} fewest.",
-        data=table,
-        pixels=True,
-    )
-
-
-def severity_strip(
-    image: Tensor, corruptions: Sequence[str] = ("gaussian_noise", "motion_blur", "fog", "pixelate")
-) -> Figure:
-    """A line for each of `corruptions` (names of `EVERY`): one uint8 image (3, H, W), clean and at every severity."""
-    corruptions = [one_of(name, EVERY, "corruption") for name in corruptions]
-    use_style()
-    drawing, panels = plt.subplots(len(corruptions), 6, figsize=(5.6, 1.12 * len(corruptions)), squeeze=False)
-    lines = []
-    for line, name in zip(panels, corruptions, strict=True):
-        shown = [image, *(corrupted_alike(image[None], name, severity)[0] for severity in SEVERITIES)]
-        for axes, one in zip(line, shown, strict=True):
-            _show(axes, one)
-        line[0].text(0, 1.06, spaced(name), transform=line[0].transAxes, ha="left", va="bottom")
-        lines.append([name, *((one.float() - image.float()).abs().mean().item() for one in shown[1:])])
-    drawing.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0.3)
-    table = pd.DataFrame(lines, columns=["corruption", *(f"severity {severity}" for severity in SEVERITIES)])
-    told = [f"{spaced(name)} by {first:.0f} to {last:.0f}" for name, first, *_, last in lines]
-    return Figure(
-        drawing,
-        name="fig-severities",
-        caption=f"One image of the embedded set `scenes`, clean on the left and at severities 1 to {SEVERITIES[-1]} of "
-        f"{listed([spaced(name) for name in corruptions])}.",
-        alt=f"{len(corruptions)} lines of small images, from clean to severity {SEVERITIES[-1]}. Between the lowest "
-        f"and the highest severity grey levels change, on average: {'; '.join(told)}.",
         data=table,
         pixels=True,
     )

@@ -1,6 +1,6 @@
 """The closed-form control: k-means over whitened patches, no gradient anywhere (Coates, Lee, Ng, AISTATS 2011).
 
-An encoder that is below it has learnt less than minutes of linear algebra give.
+From an encoder that is below it a probe reads less than from what linear algebra makes of the same images.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Features without a gradient: k-means over whitened patches (Coates, Lee, Ng, AISTATS 2011).
 
-What a trained encoder has to beat, beside random weights: a few minutes of linear algebra on the same images.
+What a trained encoder may be set beside, as beside random weights: linear algebra on the same images.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from lib.models.encoder import Encoder
 from lib.precision import own_precision
 
 SAMPLED = 100_000  # patches that whitening and k-means are fitted on
-ROUNDS = 20  # of k-means; the authors' code has 50, of which the later change no accuracy here (validation images)
-CONTRAST = 10 / 255**2  # added to a patch's variance: 10 for pixels up to 255
-RIDGE = 0.1  # added to the eigenvalues of the covariance of normalised patches
+ROUNDS = 20  # of k-means
+CONTRAST = 10 / 255**2  # added to a patch's variance, as in the authors' code: 10 for pixels up to 255
+RIDGE = 0.1  # added to the eigenvalues of the covariance of normalised patches, as there
 
 
 class WhitenedPatches(Encoder):
@@ -49,14 +49,14 @@ class WhitenedPatches(Encoder):
         """
         super().normalise_by(images)
         generator = torch.Generator().manual_seed(int(self.seed))
-        sampled = normalised_patches(*self._some(images, generator))
+        sampled = normalised_patches(self._some(images, generator))
         centre, whitening = zca(sampled)
         white = (sampled - centre) @ whitening
         self.centre.copy_(centre)
         self.whitening.copy_(whitening)
         self.centroids.copy_(k_means(white, len(self.centroids), ROUNDS, generator))
 
-    def _some(self, images: Tensor, generator: torch.Generator) -> tuple[Tensor]:
+    def _some(self, images: Tensor, generator: torch.Generator) -> Tensor:
         """Patches (`SAMPLED`, 3 side side) at random places of random images, in [0, 1]."""
         rows, columns = (length - self.side + 1 for length in self._fits(images))
         draw = [torch.randint(high, (SAMPLED,), generator=generator) for high in (len(images), rows, columns)]
@@ -65,7 +65,7 @@ class WhitenedPatches(Encoder):
         down = (top[:, None] + span)[:, None, :, None]
         right = (left[:, None] + span)[:, None, None, :]
         channel = torch.arange(3, device=images.device)[None, :, None, None]
-        return (images[image[:, None, None, None], channel, down, right].flatten(1).float() / 255,)
+        return images[image[:, None, None, None], channel, down, right].flatten(1).float() / 255
 
     def _fits(self, images: Tensor) -> tuple[int, int]:
         height, width = images.shape[-2:]

@@ -97,7 +97,6 @@ OTHERS = {
     "negative_gallery": lambda: ({"images": images(3), "others": images(3).flip(0)}, "Scope."),
     "transform_sheet": lambda: (images()[0],),
     "recipe_views": lambda: (images()[0],),
-    "severity_strip": lambda: (images()[0],),
 }
 # Drawn in tests of their own: those that are many figures, those that render and learn, and parts of others.
 ELSEWHERE = {

@@ -16,7 +16,6 @@ from lib import figures
 from lib.chapters import severity as chapter
 from lib.chapters.severity import words
 from lib.chapters.severity.errors import curves
-from lib.errors import BadInput
 from lib.figures.levels import summary
 from lib.figures.prose import listed, scope, span
 from lib.figures.style import LOOK
@@ -108,18 +107,6 @@ def test_the_contact_sheet_shows_every_corruption_as_it_is(sheets):
         assert np.array_equal(image, corrupted_alike(PICTURE[None], name, 4)[0].permute(1, 2, 0).numpy()), name
     change = (corrupted_alike(PICTURE[None], "fog", 4).float() - PICTURE.float()).abs().mean().item()
     assert sheet.data.set_index("corruption").iloc[:, 0]["fog"] == pytest.approx(change)
-
-
-def test_a_strip_is_a_corruption_a_line_from_clean_to_the_highest_severity():
-    strip = figures.severity_strip(PICTURE, ["fog", "pixelate"])
-    shown = [axes.images[0].get_array() for axes in strip.drawing.axes]
-    assert len(shown) == 12 and list(strip.data["corruption"]) == ["fog", "pixelate"]
-    for place, name in ((0, "fog"), (6, "pixelate")):
-        for severity in range(6):
-            there = corrupted_alike(PICTURE[None], name, severity)[0] if severity else PICTURE
-            assert np.array_equal(shown[place + severity], there.permute(1, 2, 0).numpy()), (name, severity)
-    with pytest.raises(BadInput, match="unknown corruption 'fogg'"):
-        figures.severity_strip(PICTURE, ["fogg"])
 
 
 def test_a_sheet_is_a_figure_of_pixels(shown):

@@ -6,9 +6,9 @@ import signal
 import threading
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import pytest
+from shorthand import own_set
 
 from lib import images, stopping
 from lib.engines import Processes
@@ -23,10 +23,7 @@ PLAN = Training(epochs=2, batch_size=32, precision="fp32")
 @pytest.fixture(autouse=True)
 def one_set(tmp_path, monkeypatch):
     """Small enough for everything, and read by other processes as well."""
-    pixels = np.random.default_rng(0).integers(256, size=(150, 16, 16, 3), dtype=np.uint8)
-    (tmp_path / "data").mkdir()
-    np.savez(tmp_path / "data" / "mine.npz", images=pixels, labels=np.arange(150) % 2, test=np.arange(150) >= 110)
-    monkeypatch.setenv("WITHSTAND_DATA", str(tmp_path / "data"))
+    monkeypatch.setenv("WITHSTAND_DATA", str(own_set(tmp_path / "data", 150, 110)))
     images._whole.cache_clear()
     yield
     images._whole.cache_clear()
