@@ -21,7 +21,7 @@ from lib.training import Attack
 # All training images, and as many epochs as a core does in a quarter of an hour.
 PHOTOGRAPHS = replace(PRESETS["small"], encoder="resnet10_narrow", train_images=None, epochs=12)
 # Long enough that what a method teaches can be seen in single scenes.
-SCENES = replace(PRESETS["quick"], epochs=60)
+SCENES = replace(PRESETS["quick"], epochs=24)
 
 
 def _scenes(method: str, attack: Attack | None = None, augmentation: str | None = None, **settings: Any) -> RunConfig:
