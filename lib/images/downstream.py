@@ -31,8 +31,6 @@ from pathlib import Path
 import numpy as np
 import torch
 from torch import Tensor
-from torchvision.datasets import CIFAR100
-from torchvision.datasets.utils import check_integrity
 
 from lib import inputs, paths
 from lib.errors import BadInput, one_of
@@ -150,6 +148,8 @@ def _cifar100(_size: int) -> _Whole:
     path = _file("cifar100.npz")
     if path is not None:
         return _packed_cifar100(path, "published split")
+    from torchvision.datasets import CIFAR100
+
     parts = torchvision_parts(CIFAR100, "cifar100")
     labels = np.concatenate([part.targets for part in parts])
     return _Whole(
@@ -162,6 +162,9 @@ def _cifar100(_size: int) -> _Whole:
 
 
 def _cifar100_is_here() -> bool:
+    from torchvision.datasets import CIFAR100
+    from torchvision.datasets.utils import check_integrity
+
     folder = paths.cache() / CIFAR100.base_folder
     known = [*CIFAR100.train_list, *CIFAR100.test_list, (CIFAR100.meta["filename"], CIFAR100.meta["md5"])]
     return all(check_integrity(folder / name, md5) for name, md5 in known)

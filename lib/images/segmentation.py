@@ -28,12 +28,12 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets import Cityscapes, OxfordIIITPet, VisionDataset, VOCSegmentation
 
 from lib import paths
 from lib.errors import BadInput, one_of
@@ -41,6 +41,9 @@ from lib.images import SPLITS, load, scenes
 from lib.images.objects import SMALLEST
 from lib.images.reading import open_image, opened, orientation, read_each, turned
 from lib.inputs import whole, whole_or_none
+
+if TYPE_CHECKING:
+    from torchvision.datasets import VisionDataset
 
 IGNORED = 255  # the label of a pixel without a class
 VOC_CLASSES = (
@@ -69,15 +72,16 @@ class Segmented:
 class _Published:
     """How torchvision opens a set's (folder, list), the folders that hold it, and what its maps' numbers mean.
 
-    `lists` are its names of the training and of the test images. `lookup` has the label of each of the 256 numbers
-    that a map may hold, -1 where none is known. `paths` and `maps` are the attributes with the images' and maps' paths.
+    `lists` are its names of the training and of the test images. `classes` names the labels, and `numbers` has the
+    label of each number that a map may hold: both are asked for when a set is opened, since torchvision, which knows
+    some, takes seconds to import. `paths` and `maps` are the attributes with the images' and maps' paths.
     """
 
     open: Callable[..., VisionDataset]
     folders: tuple[str, ...]
     lists: tuple[str, str]
-    classes: tuple[str, ...]
-    lookup: np.ndarray
+    classes: Callable[[], tuple[str, ...]]
+    numbers: Callable[[], dict[int, int]]
     paths: str
     maps: str
     downloads: bool = True
@@ -130,9 +134,10 @@ def _published(split: str, count: int | None, size: int, name: str) -> tuple[Ten
         raise BadInput(f"{name} has no {split} images among the {len(files)} in {dataset.root}; unpack all of it")
     maps = {Path(file): _map_of(found) for file, found in zip(files, getattr(dataset, known.maps), strict=True)}
     chosen = [Path(files[place]) for place in order[:count]]
-    read, _ = read_each(chosen, lambda file: _read(file, maps[file], size, known.lookup), name)
+    lookup = _lookup(known.numbers())
+    read, _ = read_each(chosen, lambda file: _read(file, maps[file], size, lookup), name)
     images, labels = (np.stack(part) for part in zip(*read, strict=True))
-    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels), known.classes
+    return torch.from_numpy(images).permute(0, 3, 1, 2).contiguous(), torch.from_numpy(labels), known.classes()
 
 
 def _opened(name: str, part: str) -> VisionDataset:
@@ -200,26 +205,44 @@ def _lookup(labels: dict[int, int]) -> np.ndarray:
     return table
 
 
-def _pets(root: Path, part: str, download: bool = False) -> OxfordIIITPet:
+def _pets(root: Path, part: str, download: bool = False) -> VisionDataset:
+    from torchvision.datasets import OxfordIIITPet
+
     return OxfordIIITPet(root, part, target_types="segmentation", download=download)
 
 
-def _voc(root: Path, part: str, download: bool = False) -> VOCSegmentation:
+def _voc(root: Path, part: str, download: bool = False) -> VisionDataset:
+    from torchvision.datasets import VOCSegmentation
+
     return VOCSegmentation(root, "2012", part, download=download)
 
 
-def _cityscapes(root: Path, part: str) -> Cityscapes:
+def _cityscapes(root: Path, part: str) -> VisionDataset:
+    from torchvision.datasets import Cityscapes
+
     return Cityscapes(root / "cityscapes", part, mode="fine", target_type="semantic")
 
 
-_TRAINED = sorted((c for c in Cityscapes.classes if 0 <= c.train_id < IGNORED), key=lambda known: known.train_id)
+def _cityscapes_classes() -> tuple[str, ...]:
+    from torchvision.datasets import Cityscapes
+
+    trained = [known for known in Cityscapes.classes if 0 <= known.train_id < IGNORED]
+    return tuple(known.name for known in sorted(trained, key=lambda known: known.train_id))
+
+
+def _cityscapes_numbers() -> dict[int, int]:
+    from torchvision.datasets import Cityscapes
+
+    return {known.id: known.train_id for known in Cityscapes.classes if known.id >= 0}
+
+
 _PUBLISHED = {
     "pets": _Published(
         _pets,
         ("oxford-iiit-pet/images", "oxford-iiit-pet/annotations"),
         ("trainval", "test"),
-        ("background", "pet"),
-        _lookup({1: 1, 2: 0, 3: IGNORED}),  # the trimap's foreground, background, and not classified
+        lambda: ("background", "pet"),
+        lambda: {1: 1, 2: 0, 3: IGNORED},  # the trimap's foreground, background, and not classified
         "_images",
         "_segs",
     ),
@@ -227,8 +250,8 @@ _PUBLISHED = {
         _voc,
         ("VOCdevkit/VOC2012",),
         ("train", "val"),
-        VOC_CLASSES,
-        _lookup({**{label: label for label in range(len(VOC_CLASSES))}, IGNORED: IGNORED}),
+        lambda: VOC_CLASSES,
+        lambda: {**{label: label for label in range(len(VOC_CLASSES))}, IGNORED: IGNORED},
         "images",
         "masks",
     ),
@@ -236,8 +259,8 @@ _PUBLISHED = {
         _cityscapes,
         ("cityscapes/leftImg8bit", "cityscapes/gtFine"),
         ("train", "val"),
-        tuple(known.name for known in _TRAINED),
-        _lookup({known.id: known.train_id for known in Cityscapes.classes if known.id >= 0}),
+        _cityscapes_classes,
+        _cityscapes_numbers,
         "images",
         "targets",
         downloads=False,

@@ -7,12 +7,12 @@ import zlib
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
-from torchvision.datasets import CIFAR10
 
 from lib import paths
 from lib.errors import BadInput
@@ -27,6 +27,9 @@ from lib.images.reading import (
     tell_others,
     visible,
 )
+
+if TYPE_CHECKING:
+    from torchvision.datasets import CIFAR10
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FOLDER_SIZE = 32  # pixels: images in folders are cut to a square and scaled to this side
@@ -282,6 +285,8 @@ def read_image(path: Path, size: int = FOLDER_SIZE, frame: int = 0) -> np.ndarra
 
 def cifar10() -> ImageSet:
     """CIFAR-10 (Krizhevsky 2009): torchvision's files in the cache, downloaded with their checksums where missing."""
+    from torchvision.datasets import CIFAR10  # here: see `torchvision_parts`
+
     parts = torchvision_parts(CIFAR10, "cifar10")
     images = np.concatenate([part.data for part in parts])
     labels = torch.tensor([label for part in parts for label in part.targets])
@@ -296,7 +301,11 @@ def cifar10() -> ImageSet:
 
 
 def torchvision_parts(kind: type[CIFAR10], name: str) -> list[CIFAR10]:
-    """Training and test part of torchvision's CIFAR-10 or CIFAR-100, from the cache, else downloaded into it."""
+    """Training and test part of torchvision's CIFAR-10 or CIFAR-100, from the cache, else downloaded into it.
+
+    torchvision takes seconds to import. So it is imported where it is used, as everywhere in `lib`: a page that only
+    reads rows does without it.
+    """
     folder = paths.cache()
 
     def both(download: bool) -> list[CIFAR10]:
@@ -317,7 +326,7 @@ def torchvision_parts(kind: type[CIFAR10], name: str) -> list[CIFAR10]:
 
 def downloaded(name: str) -> bool:
     """Whether torchvision's files of one of `DOWNLOADS` lie in the cache, whole or not."""
-    return {"cifar10": paths.cache() / CIFAR10.base_folder}[name].is_dir()
+    return {"cifar10": paths.cache() / "cifar-10-batches-py"}[name].is_dir()
 
 
 # Data sets that users can get without a file of their own; any other name is looked for under WITHSTAND_DATA.

@@ -26,7 +26,6 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 import torch
-import torchvision
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -103,8 +102,8 @@ def _last_stage(encoder: Encoder) -> nn.Module:
     """The module whose output (N, C, h, w) global average pooling turns into the features."""
     if isinstance(encoder, ResNet):
         return encoder.stages
-    if isinstance(encoder, ImageNetEncoder) and isinstance(encoder.network, torchvision.models.ResNet):
-        return encoder.network.layer4
+    if isinstance(encoder, ImageNetEncoder) and encoder.residual:
+        return encoder.network.layer4  # type: ignore[return-value]
     network = type(encoder.network if isinstance(encoder, ImageNetEncoder) else encoder)
     raise BadInput(
         "attention maps are there for the ResNets of lib.models and torchvision (Grad-CAM) and for the "

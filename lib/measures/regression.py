@@ -14,8 +14,6 @@ from itertools import combinations, product
 import numpy as np
 import torch
 from scipy import linalg
-from sklearn.linear_model import ridge_regression
-from sklearn.metrics.pairwise import rbf_kernel
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
@@ -219,6 +217,8 @@ def _linear(
     x, asked, _ = _standardised(train, held)
     mean = targets.mean(axis=0)
     options = {"solver": "cholesky", "check_input": False}
+    from sklearn.linear_model import ridge_regression  # here: it takes seconds, and most pages do without it
+
     fits = [ridge_regression(x, targets - mean, alpha=len(x) * decay, **options) for decay in decays]
     return np.stack([asked @ fit.reshape(-1, x.shape[1]).T + mean for fit in fits])
 
@@ -227,10 +227,12 @@ def _rbf(
     train: np.ndarray, targets: np.ndarray, held: np.ndarray, decays: Sequence[float], scales: Sequence[float]
 ) -> np.ndarray:
     """What kernel ridge regression with each decay of each scale predicts of `held`: (scales x decays, N, T)."""
+    from sklearn.metrics import pairwise
+
     x, asked, count = _standardised(train, held)
     mean, predicted = targets.mean(axis=0), []
     for gamma in np.array(scales) / max(1, count):
-        within, across = rbf_kernel(x, gamma=gamma), rbf_kernel(asked, x, gamma=gamma)
+        within, across = pairwise.rbf_kernel(x, gamma=gamma), pairwise.rbf_kernel(asked, x, gamma=gamma)
         for decay in decays:
             damped = within + len(x) * decay * np.eye(len(x))  # as in sklearn.kernel_ridge, which spends more on checks
             predicted.append(across @ linalg.solve(damped, targets - mean, assume_a="pos") + mean)

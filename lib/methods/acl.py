@@ -5,9 +5,9 @@ from __future__ import annotations
 import copy
 
 import torch
-from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.simclr import Settings, nt_xent
 from lib.precision import full_precision
@@ -31,7 +31,7 @@ class ACL(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = SimCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("SimCLR", encoder.features, settings.hidden, settings.projection)
         self.clean_encoder, self.clean_head = twin(encoder), twin(self.head)
         self.temperature = settings.temperature
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -31,7 +31,7 @@ class BarlowTwins(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("BarlowTwins", encoder.features, settings.hidden, settings.projection)
         self.redundancy, self.scale = settings.redundancy, settings.scale
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import BYOLPredictionHead, BYOLProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.repulsion import Repelling, Repulsion
 from lib.methods.target import follow, rising, slow_copy
@@ -35,8 +35,8 @@ class BYOL(Repelling, nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projector = BYOLProjectionHead(encoder.features, settings.hidden, settings.projection)
-        self.predictor = BYOLPredictionHead(settings.projection, settings.hidden, settings.projection)
+        self.projector = heads.projector("BYOL", encoder.features, settings.hidden, settings.projection)
+        self.predictor = heads.predictor("BYOL", settings.projection, settings.hidden, settings.projection)
         self.target_encoder, self.target_projector = slow_copy(encoder), slow_copy(self.projector)
         self.momentum, self.repulsion = settings.momentum, settings
 

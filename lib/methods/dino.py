@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods import heads
 from lib.methods.crops import cross_prediction, one_pass_per_size
 from lib.methods.method import Method
 from lib.methods.prototypes import Prototypes
@@ -52,7 +52,7 @@ class DINO(nn.Module):
         super().__init__()
         self.encoder = encoder
         self.head = nn.Sequential(
-            BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection),
+            heads.projector("BarlowTwins", encoder.features, settings.hidden, settings.projection),
             Prototypes(settings.projection, settings.prototypes),
         )
         self.teacher_encoder, self.teacher_head = slow_copy(encoder), slow_copy(self.head)

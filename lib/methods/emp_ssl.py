@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import torch
-from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput, one_of
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import WHOLE_GAUSSIAN, View
@@ -51,14 +51,14 @@ class EMPSSL(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("BarlowTwins", encoder.features, settings.hidden, settings.projection)
         self.invariance, self.epsilon = settings.invariance, settings.epsilon
         self.views = self.views_of(settings)
 
     @property
     def pre_feature(self) -> nn.Module:
         """The head's first layer, (N, encoder.features) -> (N, hidden): the feature that the paper evaluates."""
-        return self.head.layers[:3]
+        return self.head.layers[:3]  # type: ignore[index, return-value]
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         projections = self.head(self.encoder(torch.cat(views)))

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.queue import Queue
 from lib.methods.repulsion import Repelling, Repulsion, repelled
@@ -46,7 +46,7 @@ class MoCoV2(Repelling, nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("MoCo", encoder.features, settings.hidden, settings.projection)
         self.key_encoder, self.key_head = slow_copy(encoder), slow_copy(self.head)
         self.temperature, self.momentum = settings.temperature, settings.momentum
         self.repulsion = settings

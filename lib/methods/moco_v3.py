@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import ProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
@@ -72,7 +72,7 @@ def perceptron(widths: tuple[int, ...], last_norm: bool) -> nn.Module:
     *inner, last = zip(widths[:-1], widths[1:], strict=True)
     norm = nn.BatchNorm1d(widths[-1], affine=False) if last_norm else None
     blocks = [(*pair, nn.BatchNorm1d(pair[1]), nn.ReLU(), False) for pair in inner]
-    return ProjectionHead([*blocks, (*last, norm, None, False)])
+    return heads.layers([*blocks, (*last, norm, None, False)])
 
 
 @own_precision

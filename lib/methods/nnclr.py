@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import NNCLRPredictionHead, NNCLRProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
@@ -33,8 +33,8 @@ class NNCLR(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projector = NNCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
-        self.predictor = NNCLRPredictionHead(settings.projection, settings.hidden, settings.projection)
+        self.projector = heads.projector("NNCLR", encoder.features, settings.hidden, settings.projection)
+        self.predictor = heads.predictor("NNCLR", settings.projection, settings.hidden, settings.projection)
         self.queue = Queue(settings.queue, settings.projection)
         self.temperature = settings.temperature
         self.newest = None

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import MoCoProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
@@ -43,7 +43,7 @@ class ReLIC(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = MoCoProjectionHead(encoder.features, settings.hidden, settings.projection, batch_norm=True)
+        self.head = heads.projector("MoCo", encoder.features, settings.hidden, settings.projection, batch_norm=True)
         self.target_encoder, self.target_head = slow_copy(encoder), slow_copy(self.head)
         self.settings = settings
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.held import held
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.precision import full_precision, own_precision
@@ -35,7 +35,7 @@ class SimCLR(Repelling, nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = SimCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("SimCLR", encoder.features, settings.hidden, settings.projection)
         self.temperature = settings.temperature
         self.repulsion = settings
 

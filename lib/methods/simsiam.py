@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightly.models.modules.heads import SimSiamPredictionHead, SimSiamProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import View
@@ -29,8 +29,8 @@ class SimSiam(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.projector = SimSiamProjectionHead(encoder.features, settings.hidden, settings.projection)
-        self.predictor = SimSiamPredictionHead(settings.projection, settings.bottleneck, settings.projection)
+        self.projector = heads.projector("SimSiam", encoder.features, settings.hidden, settings.projection)
+        self.predictor = heads.predictor("SimSiam", settings.projection, settings.bottleneck, settings.projection)
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:
         first, second = (self.projector(self.encoder(view)) for view in views)  # batch norm sees one view at a time

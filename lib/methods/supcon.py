@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import SimCLRProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.errors import BadInput
 from lib.inputs import check_batch, told
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -32,7 +32,7 @@ class SupCon(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings, classes: int) -> None:
         super().__init__()
         self.encoder, self.classes = encoder, classes
-        self.head = SimCLRProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("SimCLR", encoder.features, settings.hidden, settings.projection)
         self.temperature = settings.temperature
 
     def forward(self, views: list[Tensor], labels: Tensor) -> dict[str, Tensor]:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import torch
-from lightly.models.modules.heads import SwaVProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.methods import heads
 from lib.methods.crops import cross_prediction, one_pass_per_size
 from lib.methods.method import Method
 from lib.methods.prototypes import Prototypes
@@ -39,7 +39,7 @@ class SwAV(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = SwaVProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("SwaV", encoder.features, settings.hidden, settings.projection)
         self.prototypes = Prototypes(settings.projection, settings.prototypes)
         self.queues = nn.ModuleList(Queue(settings.queue, settings.projection) for _ in range(2) if settings.queue)
         self.settings = settings

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lightly.models.modules.heads import BarlowTwinsProjectionHead
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lib.inputs import check_batch
+from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
@@ -32,7 +32,7 @@ class VICReg(nn.Module):
     def __init__(self, encoder: nn.Module, settings: Settings) -> None:
         super().__init__()
         self.encoder = encoder
-        self.head = BarlowTwinsProjectionHead(encoder.features, settings.hidden, settings.projection)
+        self.head = heads.projector("BarlowTwins", encoder.features, settings.hidden, settings.projection)
         self.settings = settings
 
     def forward(self, views: list[Tensor]) -> dict[str, Tensor]:

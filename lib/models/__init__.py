@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from torchvision import models as torchvision_models
-
 from lib.errors import one_of
 from lib.models.checkpoints import LAYOUTS, Report, load_checkpoint
 from lib.models.encoder import Encoder
@@ -30,8 +28,8 @@ ENCODERS: dict[str, Callable[[], Encoder]] = {
     # solo-learn pads the stem by 2 pixels where the field pads by 1: same weights, other features.
     "resnet18_solo_learn": partial(ResNet, (2, 2, 2, 2), 64, stem_padding=2),
     "resnet50_solo_learn": partial(ResNet, (3, 4, 6, 3), 64, stem_padding=2, block=Bottleneck),
-    "resnet18_224": partial(residual_network, torchvision_models.resnet18),  # 512
-    "resnet50_224": partial(residual_network, torchvision_models.resnet50),  # 2048
+    "resnet18_224": partial(residual_network, "resnet18"),  # 512
+    "resnet50_224": partial(residual_network, "resnet50"),  # 2048
     "vit_small_patch16_224": partial(vision_transformer, width=384, heads=6),  # DINO's
     "vit_small_patch16_224_moco_v3": partial(vision_transformer, width=384, heads=12),  # same weights, other features
     "vit_base_patch16_224": partial(vision_transformer, width=768, heads=12),

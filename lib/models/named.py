@@ -21,7 +21,6 @@ from pathlib import Path
 
 import torch
 from torch import Tensor
-from torchvision import models
 
 from lib.errors import BadInput
 from lib.models.preprocessing import Preprocessing, prepared
@@ -108,6 +107,8 @@ def _outputs(named: Named) -> int:
 
 def _hint(body: str) -> str:
     """Where a bare name is one of torchvision's, how it is written."""
+    from torchvision import models
+
     known = body in models.list_models(models)
     return f"; did you mean torchvision:{body} or timm:{body}?" if known else ""
 

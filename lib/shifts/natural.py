@@ -22,8 +22,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from torchvision.datasets import STL10
-from torchvision.datasets.utils import check_integrity
 
 from lib import files, paths
 from lib.errors import BadInput, one_of
@@ -117,12 +115,19 @@ def stl10() -> ImageSet:
     of 3 x 3 pixels. The photographs are ImageNet's, where CIFAR-10's are Tiny Images: source, framing and scaling
     change together. The archive has 2.6 GB, nearly all of it unlabelled images that are not used here.
     """
+    from torchvision.datasets import STL10
+
+    class TestSplit(STL10):
+        """Its test files alone must be here: torchvision wants 2.6 GB of unlabelled images checked as well."""
+
+        train_list = []
+
     folder = paths.cache()
     try:
-        part = _TestSplit(folder, "test")
+        part = TestSplit(folder, "test")
     except RuntimeError:  # missing, or their checksum is wrong
         try:
-            part = _TestSplit(folder, "test", download=True)
+            part = TestSplit(folder, "test", download=True)
         except (OSError, RuntimeError) as error:
             raise BadInput(
                 f"stl10 is not here and the download failed ({error}); put torchvision's {STL10.filename} (2.6 GB) or "
@@ -137,13 +142,10 @@ def stl10() -> ImageSet:
 NATURAL: dict[str, Callable[[], ImageSet]] = {"cifar10-shift": cifar10_shift, "cifar10.1": cifar10_1, "stl10": stl10}
 
 
-class _TestSplit(STL10):
-    """STL-10 whose test files alone must be here: torchvision wants 2.6 GB of unlabelled images checked as well."""
-
-    train_list = []
-
-
 def _stl10_is_here() -> bool:
+    from torchvision.datasets import STL10
+    from torchvision.datasets.utils import check_integrity
+
     folder = paths.cache() / STL10.base_folder
     return all(check_integrity(folder / name, md5) for name, md5 in STL10.test_list)
 

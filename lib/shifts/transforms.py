@@ -35,7 +35,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-import torchvision.transforms.v2.functional as TF
 from torch import Tensor
 
 from lib.errors import BadInput, one_of
@@ -286,7 +285,9 @@ def _levels(images: Tensor) -> Tensor:
 
 def _equalized(images: Tensor) -> Tensor:
     """Each channel of each image with its 256 levels spread evenly, as Pillow does."""
-    return TF.equalize(_levels(images).to(torch.uint8)).float().div_(255)
+    from torchvision.transforms.v2 import functional
+
+    return functional.equalize(_levels(images).to(torch.uint8)).float().div_(255)
 
 
 def posterize(images: Tensor, parameters: Tensor) -> Tensor:

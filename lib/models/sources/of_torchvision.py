@@ -7,9 +7,9 @@ linear layer: its features are its logits.
 
 from __future__ import annotations
 
-import torchvision
+from typing import TYPE_CHECKING
+
 from torch import nn
-from torchvision import models
 
 from lib.errors import one_of
 from lib.models.preprocessing import Preprocessing
@@ -18,9 +18,15 @@ from lib.models.sources.library import weights_only
 from lib.models.sources.wrapped import WrappedEncoder, counted, fetching, probed, separated
 from lib.shifts.wnids import WNIDS
 
+if TYPE_CHECKING:  # it takes seconds to import: a page that only reads rows does without it
+    from torchvision.models import WeightsEnum
+
 
 def open_torchvision(asked: Asked) -> Named:
     """`torchvision:NAME` or `torchvision:NAME:WEIGHTS`, with the default weights where none are named."""
+    import torchvision
+    from torchvision import models
+
     name, _, chosen = asked.body.partition(":")
     known(name, models.list_models(models), "classifier of torchvision")
     entries = models.get_model_weights(name)
@@ -42,8 +48,10 @@ def open_torchvision(asked: Asked) -> Named:
     return Named(asked.name, encoder, preprocessing, head, classes, differentiable, source)
 
 
-def _network(name: str, weights: models.WeightsEnum, asked: Asked) -> nn.Module:
+def _network(name: str, weights: WeightsEnum, asked: Asked) -> nn.Module:
     """With `weights`, read without running anything in their file; or random ones, for the same image size."""
+    from torchvision import models
+
     with fetching(asked.name), weights_only():
         if asked.pretrained:
             return models.get_model(name, weights=weights)
@@ -53,7 +61,7 @@ def _network(name: str, weights: models.WeightsEnum, asked: Asked) -> nn.Module:
         return models.get_model(name, weights=None)
 
 
-def _preprocessing(weights: models.WeightsEnum) -> Preprocessing:
+def _preprocessing(weights: WeightsEnum) -> Preprocessing:
     transform = weights.transforms()
     (size,), (resize,) = set(transform.crop_size), set(transform.resize_size)
     interpolation = transform.interpolation.value

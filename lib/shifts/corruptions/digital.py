@@ -8,7 +8,6 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torchvision.io import decode_jpeg, encode_jpeg
 
 from lib.memory import sent
 from lib.randomness import uniform
@@ -100,6 +99,8 @@ def _means(levels: Tensor, starts: Tensor, sizes: Tensor) -> Tensor:
 
 def jpeg_compression(pixels: Tensor, seeds: Tensor, quality: int) -> Tensor:
     """Compress to a real JPEG and decompress: libjpeg with halved colour resolution, as Pillow writes it."""
+    from torchvision.io import decode_jpeg, encode_jpeg
+
     levels = pixels.byte().cpu()
     made = torch.empty_like(levels)
     for image, target in zip(levels, made, strict=True):
