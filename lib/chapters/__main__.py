@@ -3,6 +3,7 @@
 python -m lib.chapters severity_degradation --preset small --publish
 python -m lib.chapters severity_degradation --preset full --time-limit 600   # stop after ten minutes
 python -m lib.chapters campaign --time-limit 3600     # what is missing in all studies, see lib.chapters.campaign
+python -m lib.chapters handed_out                     # encoders with their weights, see lib.chapters.handed_out
 python -m lib.chapters power                          # what would decide each claim, see lib.chapters.power
 """
 
@@ -18,7 +19,7 @@ from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
 from lib.runs.study import Study, publish
 
-COMMANDS = ("campaign", "power")  # of all chapters, each a file
+COMMANDS = ("campaign", "handed_out", "power")  # of all chapters, each a file
 
 
 def main() -> int:

@@ -15,6 +15,7 @@ from lib.measures.cue_accuracy import CueAccuracy
 from lib.measures.divergence_radius import DivergenceRadius
 from lib.measures.downstream import Downstream
 from lib.measures.features import extract
+from lib.measures.handed import Handed, load_encoder
 from lib.measures.knn import knn_predict
 from lib.measures.monitor import adversarial_monitor, neighbour_monitor
 from lib.measures.natural_shift import NaturalShift
@@ -48,11 +49,11 @@ from lib.measures.synthetic_invariance import SyntheticInvariance
 __all__ = [
     "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy",
     "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "DivergenceRadius", "Downstream", "Estimate",
-    "Interval",
+    "Handed", "Interval",
     "NaturalShift", "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Pool", "Probe", "RawInput",
     "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
     "SyntheticInvariance",
     "adversarial_monitor", "bootstrap_interval", "estimate", "extract", "fit_probe",
-    "interval", "is_share", "knn_predict", "neighbour_monitor", "pooled", "proportion_interval",
+    "interval", "is_share", "knn_predict", "load_encoder", "neighbour_monitor", "pooled", "proportion_interval",
     "read_together",
 ]  # fmt: skip

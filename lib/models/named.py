@@ -23,14 +23,16 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.models import build_encoder, handed
 from lib.models.preprocessing import Preprocessing, prepared
-from lib.models.sources.asked import NORMALISATIONS, Asked, Named, asked
+from lib.models.sources.asked import NORMALISATIONS, Asked, Named, asked, overridden
 from lib.models.sources.of_file import ENDINGS, open_file
 from lib.models.sources.of_function import PATTERN, open_function
 from lib.models.sources.of_onnx import open_onnx
 from lib.models.sources.of_timm import open_timm
 from lib.models.sources.of_torchvision import open_torchvision
 from lib.models.sources.of_transformers import open_transformers
+from lib.models.sources.wrapped import WrappedEncoder, counted, probed
 
 PREFIXES = {"timm": open_timm, "torchvision": open_torchvision, "hf": open_transformers, "onnx": open_onnx}
 FORMS = (
@@ -48,10 +50,7 @@ def open_encoder(name: str, pretrained: bool = True) -> Named:
     wish = asked(str(name), pretrained)
     prefix, colon, body = wish.body.partition(":")
     if colon and prefix == "small":
-        raise BadInput(
-            f"{name} has no weights to load: none of this book's own encoders are published yet; train one, and name "
-            "its file"
-        )
+        return _open_own(replace(wish, body=body))
     if colon and prefix in PREFIXES:
         if not body:
             raise BadInput(f"{name!r} names nothing behind {prefix}:; encoders are {FORMS}")
@@ -63,6 +62,25 @@ def open_encoder(name: str, pretrained: bool = True) -> Named:
     if PATTERN.match(wish.body):
         return open_function(wish)
     raise BadInput(f"{name!r} is no name of an encoder; they are {FORMS}{_hint(wish.body)}")
+
+
+def _open_own(asked: Asked) -> Named:
+    """One of this book's own, whose features are its encoder's; see `lib.models.handed`."""
+    encoder, _, card = handed.read(asked.body)
+    mean, std = (tuple(buffer.flatten().tolist()) for buffer in (encoder.mean, encoder.std))
+    if not asked.pretrained:
+        encoder = build_encoder(card["config"]["encoder"])
+    encoder.mean.zero_(), encoder.std.fill_(1)  # the wrapper normalises, once
+    side = 32
+    preprocessing = overridden(Preprocessing(side, side, "bilinear", mean, std, "mean and std of its file"), asked)
+    own = WrappedEncoder(asked.name, encoder, preprocessing)
+    _, differentiable = probed(own)
+    config, (accuracy, *_) = card["config"], card["probe"]["accuracy"]
+    source = (
+        f"{config['method']} on {config['dataset']}, {config['training']['epochs']} epochs, {config['encoder']}, "
+        f"{counted(encoder)}; {accuracy:.1f} % by the probe there"
+    )
+    return Named(asked.name, own, preprocessing, None, None, differentiable, source)
 
 
 def normalised_by(named: Named, mean: Sequence[float], std: Sequence[float]) -> Named:

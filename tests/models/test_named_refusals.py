@@ -124,7 +124,7 @@ def test_what_a_function_must_say(query, words, module):
         ("", "'' is no name of an encoder; they are timm:NAME"),
         ("resnet50", "did you mean torchvision:resnet50"),
         ("timm:", "names nothing behind timm:"),
-        ("small:simclr", "none of this book's own encoders are published yet"),
+        ("small:nonesuch", "unknown encoder to take home 'nonesuch'"),
         ("torchvision:resnet51", "near it are resnet50"),
         ("torchvision:resnet50:IMAGENET1K_V3", "did you mean 'IMAGENET1K_V2'.*allowed: IMAGENET1K_V1, IMAGENET1K_V2"),
         ("no_such_package.inside:function", "cannot be imported"),

@@ -1,0 +1,92 @@
+"""Hand out encoders: train those that have no file yet, and publish each with its probe and a card.
+
+    python -m lib.chapters handed_out                  # all of the table below
+    python -m lib.chapters handed_out simclr byol      # these
+
+Runs are kept and resumed like any other. `lib.models.handed` reads what this writes.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from lib.errors import BadInput, one_of
+from lib.measures import Accuracy, Subject, proportion_interval
+from lib.models import build_encoder, handed
+from lib.runs import RunConfig, compute, store
+from lib.runs.plan import config_of
+from lib.runs.presets import PRESETS
+from lib.runs.systems import System, plain
+from lib.training import Attack
+
+# All training images, and as many epochs as a core does in a quarter of an hour.
+PHOTOGRAPHS = replace(PRESETS["small"], encoder="resnet10_narrow", train_images=None, epochs=12)
+SCENES = replace(PRESETS["quick"], epochs=24)
+LICENCE = "MIT"
+
+
+def _scenes(method: str, attack: Attack | None = None, augmentation: str | None = None, **settings: Any) -> RunConfig:
+    system = System("", method, attack, "", settings, augmentation=augmentation, budget=None)
+    return config_of(system, SCENES, 0)
+
+
+METHODS = (
+    "simclr", "supervised", "byol", "barlow_twins", "moco_v2", "swav", "simsiam", "dino", "relicv2", "emp_ssl",
+)  # fmt: skip
+HANDED_OUT: dict[str, RunConfig] = {method: config_of(plain(method), PHOTOGRAPHS, 0) for method in METHODS} | {
+    "scenes-simclr": _scenes("simclr"),
+    "scenes-simclr-free": _scenes("simclr", Attack("free(3)", "8/255", 0.01, views="last")),
+    "scenes-moco_v2": _scenes("moco_v2"),
+    "scenes-moco_v2-patch": _scenes("moco_v2", negatives="patch"),
+    "scenes-moco_v2-spatial": _scenes("moco_v2", augmentation="spatial"),
+    "scenes-moco_v2-appearance": _scenes("moco_v2", augmentation="appearance"),
+    "scenes-relicv2": _scenes("relicv2", removed=0.0),
+    "scenes-relicv2-removed": _scenes("relicv2", removed=0.6, masks="exact"),
+}
+
+
+def main(words: Sequence[str]) -> int:
+    try:
+        names = [one_of(word, HANDED_OUT, "encoder to hand out") for word in words]
+        for name in names or [name for name in HANDED_OUT if name not in handed.cards()]:
+            print(f"{name}: {hand_out(name)}", flush=True)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+    return 0
+
+
+def hand_out(name: str) -> str:
+    """Publish one encoder; returns its probe's accuracy, of the weights as they are handed out."""
+    config = HANDED_OUT[name]
+    (record,), _ = compute([config], [Accuracy()], progress=False)
+    encoder = build_encoder(config.encoder)
+    store.load_weights(record["key"], encoder, torch.device("cpu"))
+    tensors = handed.halved(encoder.state_dict())
+    encoder.load_state_dict(tensors)
+    subject = Subject(encoder, config.dataset, config.train_images, "fp32", torch.device("cpu"))
+    probe = subject.probe
+    fitted = handed.halved({part: getattr(probe, part) for part in ("mean", "std", "weight", "bias")})
+    rounded = replace(probe, **{part: tensor.float() for part, tensor in fitted.items()})
+    test = subject.split("test")
+    accuracy = proportion_interval((rounded.predict(subject.features("test")) == test.labels).numpy())
+    card = {
+        "config": config.to_dict(),
+        "classes": list(test.classes),
+        "data": record["data"],
+        "probe": {
+            "accuracy": [round(value, 2) for value in (accuracy.mean, accuracy.low, accuracy.high)],
+            "test images": len(test.labels),
+            "decay": probe.decay,
+            "gradient": probe.gradient,
+        },
+        "trained": {part: record[part] for part in ("commit", "device", "finished", "seconds", "versions")},
+        "licence": LICENCE,
+    }
+    handed.write(name, tensors | {handed.PROBE + part: tensor for part, tensor in fitted.items()}, card)
+    return f"{accuracy} % by the probe"
