@@ -13,6 +13,7 @@ from lib.errors import one_of
 from lib.methods import METHODS
 from lib.runs.config import RunConfig
 from lib.runs.presets import PRESETS, Preset
+from lib.runs.recipes import SHORT
 from lib.runs.systems import System, epochs_of, plain, settings_of
 from lib.training import Training
 
@@ -100,11 +101,12 @@ def _training(system: System, scale: Preset) -> Training:
         epochs = math.ceil(scale.epochs * recipe.epochs)
     else:
         epochs = epochs_of(system, scale.views, scale.passes)
+    updates = epochs * scale.train_images // scale.batch_size if scale.train_images else math.inf
     return Training(
         epochs=epochs,
         batch_size=scale.batch_size,
         optimiser=recipe.optimiser,
-        learning_rate=recipe.learning_rate * scale.batch_size / 256,
+        learning_rate=recipe.learning_rate * (recipe.short if updates < SHORT else 1.0) * scale.batch_size / 256,
         weight_decay=recipe.weight_decay,
         warmup_epochs=warm_up(epochs),
     )
