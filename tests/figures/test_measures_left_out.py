@@ -39,7 +39,7 @@ def cells(page):
 def asking(page):
     """Those of `cells` that come before the live ones and need nothing that is made there."""
     for source, tree, imported in cells(page):
-        if re.search(r"\bfit\(", source):  # the first that trains
+        if re.search(r"\b(fit|load_encoder)\(", source):  # the first live one
             return
         if not (imported & ELSEWHERE or "Study" in source or any(word in source for word in IMAGES)):
             yield source, tree
