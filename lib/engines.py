@@ -20,7 +20,7 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
-from lib import stopping
+from lib import on_torchrun, stopping
 from lib.errors import BadInput, one_of
 
 ENGINES = ("local", "processes", "ray")
@@ -134,7 +134,9 @@ def cores() -> int:
 def named(engine: str | None = None) -> str:
     """The name of the engine: `engine`, or the environment's, or "local"."""
     found = engine or os.environ.get(VARIABLE) or ("ray" if os.environ.get("RAY_ADDRESS") else ENGINES[0])
-    return one_of(found, ENGINES, "engine")
+    if one_of(found, ENGINES, "engine") != ENGINES[0] and on_torchrun.started():
+        raise BadInput(f"torchrun has all processes work on one run, which is no task for {found}: its engine is local")
+    return found
 
 
 def opened(engine: str | None = None, workers: int | None = None) -> Executor:

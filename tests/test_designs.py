@@ -214,6 +214,8 @@ def test_the_table_of_claims_has_what_decides_and_what_it_costs():
 def test_core_minutes_are_those_of_all_threads():
     assert core_minutes({"device": "CPU, 2 threads", "seconds": 90.0}) == 3.0
     assert core_minutes({"device": "NVIDIA H200", "seconds": 90.0}) == 1.5
+    assert core_minutes({"device": "NVIDIA H200, 8 processes", "seconds": 90.0}) == 12.0
+    assert core_minutes({"device": "CPU, 2 threads, 4 processes", "seconds": 90.0}) == 12.0
     assert np.isnan(core_minutes({"device": "CPU, 1 threads"}))
 
 

@@ -5,6 +5,7 @@ python -m lib.chapters severity_degradation --preset full --time-limit 600   # s
 python -m lib.chapters campaign --time-limit 3600     # what is missing in all studies, see lib.chapters.campaign
 python -m lib.chapters handed_out                     # encoders with their weights, see lib.chapters.handed_out
 python -m lib.chapters power                          # what would decide each claim, see lib.chapters.power
+torchrun --nproc-per-node 8 -m lib.chapters methods --preset full --methods '["simclr"]'   # each run on eight GPUs
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import argparse
 import sys
 from importlib import import_module
 
-from lib import stopping
+from lib import on_torchrun, stopping
 from lib.chapters import PLANS
 from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
@@ -23,6 +24,14 @@ COMMANDS = ("campaign", "handed_out", "power")  # of all chapters, each a file
 
 
 def main() -> int:
+    try:
+        return on_torchrun.led(_main)
+    except BadInput as error:
+        print(error, file=sys.stderr)
+        return 2
+
+
+def _main() -> int:
     if sys.argv[1:2] and sys.argv[1] in COMMANDS:
         return import_module(f"lib.chapters.{sys.argv[1]}").main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m lib.chapters", description=__doc__.splitlines()[0])

@@ -50,9 +50,10 @@ def power(studies: Sequence[str]) -> pd.DataFrame:
 
 
 def core_minutes(record: dict) -> float:
-    """What training took, times the threads of a processor; of a GPU the minutes that it took; NaN where unknown."""
-    threads = re.fullmatch(r"CPU, (\d+) threads", record.get("device", ""))
-    return record.get("seconds", math.nan) / 60 * (int(threads[1]) if threads else 1)
+    """What training took, times the threads of a processor, or times the GPUs; NaN where unknown."""
+    device = record.get("device", "")
+    threads, processes = re.match(r"CPU, (\d+) threads", device), re.search(r", (\d+) processes$", device)
+    return record.get("seconds", math.nan) / 60 * math.prod(int(count[1]) for count in (threads, processes) if count)
 
 
 class _Minutes:

@@ -21,7 +21,8 @@ clean, generator)`, further images that it gets behind its views, whose paramete
 `lib.methods.removal.Removing` and `lib.methods.repulsion.Repelling` are such, for modules to inherit from.
 
 What compares the images of a batch is a function of its module, not a line of `forward`: where processes share a batch,
-these are what has to see the vectors of all of them.
+it gets the vectors of all of them from `lib.world.gathered`, and gives back what it would in one process, or of its own
+images. What is a mean over images needs no more. Random numbers for each image are `lib.world.drawn`.
 One whose settings decide its views has `views_of(settings)` instead of a tuple. One that learns from images that it
 mixes of its views has `mixed_of(settings)`, how many of each image: they cost as much as views do.
 One that has a `teacher`, the name of another method, is built with an encoder that it trained.

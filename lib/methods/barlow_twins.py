@@ -12,6 +12,7 @@ from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -56,6 +57,7 @@ def correlation_terms(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
     with :math:`C` (D, D) the cross-correlation over the batch (equation 2; population variance).
     """
 
+    first, second = gathered(first), gathered(second)
     check_batch(first)
 
     def standardise(z: Tensor) -> Tensor:

@@ -11,6 +11,7 @@ from lib.methods import simclr
 from lib.methods.method import Method
 from lib.methods.simclr import Settings
 from lib.precision import own_precision
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -36,6 +37,7 @@ def dcl(first: Tensor, second: Tensor, temperature: float) -> Tensor:
 
     with j the other view of i. The batch needs at least two images.
     """
+    first, second = gathered(first), gathered(second)
     check_batch(first)
     count = len(first)
     z = F.normalize(torch.cat((first, second)), dim=1)

@@ -15,6 +15,7 @@ from lib.methods.prototypes import Prototypes
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import MULTI_CROP
+from lib.world import mean
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
@@ -87,7 +88,7 @@ METHOD = Method("DINO", "distillation", DINO, Settings, PROTOCOL, look=("#A34700
 @own_precision
 def mean_output(outputs: list[Tensor]) -> Tensor:
     """What the centre follows (equation 4): the mean over views and images of the batch, (N, K) each -> (K,)."""
-    return torch.cat(outputs).mean(dim=0)
+    return mean(torch.cat(outputs).mean(dim=0))
 
 
 def warming(settings: Settings, progress: float) -> float:

@@ -49,6 +49,7 @@ from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import View
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -146,6 +147,8 @@ class DSA(nn.Module):
     def _regulated(self, pairs: list[tuple[Tensor, Tensor]], features: list[list[Tensor]]) -> dict[str, Tensor]:
         """The two terms, summed over pairs of views."""
         settings, regulated, prior = self.settings, [], []
+        pairs = [(gathered(first), gathered(second)) for first, second in pairs]
+        features = [[gathered(part) for part in parts] for parts in features]
         good = trust(features[0][0], features[0][1], settings.neighbours, settings.mutual)
         for (first, second), (one, other) in zip(pairs, features, strict=True):
             relation = self.regulator(first, second)

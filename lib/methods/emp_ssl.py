@@ -13,6 +13,7 @@ from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import WHOLE_GAUSSIAN, View
+from lib.world import gathered
 
 PROTOCOL = 3  # bump when a run with the same settings gives other numbers
 
@@ -90,6 +91,7 @@ def coding_rate(patches: Tensor, epsilon: float) -> Tensor:
 
     Zero where all vectors are 0, small where they collapse to one direction, largest where they fill the space.
     """
+    patches = gathered(patches, axis=1)
     count, width = patches.shape[1:]
     identity = torch.eye(width, dtype=patches.dtype, device=patches.device)
     gram = patches.transpose(1, 2) @ patches * (width / (count * epsilon))

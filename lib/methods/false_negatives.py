@@ -22,6 +22,7 @@ from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.randomness import seed_of
 from lib.views import SIMCLR
+from lib.world import drawn, gathered, share
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 DROPPED = {
@@ -119,7 +120,8 @@ class FalseNegatives(nn.Module):
     def _chances(self, similarity: Tensor) -> Tensor:
         """Random numbers in the place of similarities: the same in each pass of a step, also under an attack."""
         generator = torch.Generator(similarity.device).manual_seed(seed_of(self.seed, self.steps))
-        chances = torch.rand(similarity.shape, generator=generator, device=similarity.device)
+        width, device = similarity.shape[1], similarity.device
+        chances = drawn(len(similarity), lambda count: torch.rand(count, width, generator=generator, device=device))
         return chances.masked_fill(similarity == -torch.inf, -torch.inf)
 
     def after_step(self, progress: float) -> None:
@@ -146,8 +148,9 @@ class OnSimCLR(FalseNegatives, simclr.SimCLR):
             first, second = projections.float().chunk(2)
             if self.settings.dropped is None:
                 return {"contrastive": self.loss(first, second)}
-            same = None if labels is None else labels[:, None] == labels
-            gone = self._gone(between_images(first, second), same, len(first) - 1)
+            same = None if labels is None else labels[:, None] == gathered(labels)
+            similarity = between_images(first, second)
+            gone = self._gone(similarity, same, similarity.shape[1] - 1)
             return {"contrastive": nt_xent_without(first, second, self.temperature, gone)}
 
 
@@ -174,9 +177,10 @@ class OnMoCoV2(FalseNegatives, moco_v2.MoCoV2):
 
     def after_batch(self) -> None:
         if self.newest_labels is not None:  # to the places that their keys go to
-            size, count = len(self.queued_labels), len(self.newest_labels)
+            labels = gathered(self.newest_labels)
+            size, count = len(self.queued_labels), len(labels)
             places = (self.queue.oldest + torch.arange(count, device=self.queued_labels.device)) % size
-            self.queued_labels[places[-size:]] = self.newest_labels[-size:]
+            self.queued_labels[places[-size:]] = labels[-size:]
         super().after_batch()
 
 
@@ -196,9 +200,12 @@ def highest(similarity: Tensor, count: int) -> Tensor:
 @torch.no_grad()
 @own_precision
 def between_images(first: Tensor, second: Tensor) -> Tensor:
-    """Mean cosine of the views of one image with those of another: two (N, D) views -> (N, N), -inf with itself."""
-    views = F.normalize(first, dim=1) + F.normalize(second, dim=1)
-    return (views @ views.T / 4).fill_diagonal_(-torch.inf)
+    """Mean cosine of the views of one image with those of another: two (N, D) views -> (N, N), -inf with itself.
+
+    Of several processes each has the rows of its own images.
+    """
+    views = gathered(F.normalize(first, dim=1) + F.normalize(second, dim=1))
+    return share((views @ views.T / 4).fill_diagonal_(-torch.inf))
 
 
 @own_precision
@@ -210,6 +217,7 @@ def nt_xent_without(first: Tensor, second: Tensor, temperature: float, gone: Ten
 
     with G(i) both views of all images that are gone for that of i. An image never goes for itself.
     """
+    first, second, gone = gathered(first), gathered(second), gathered(gone)
     check_batch(first)
     count = len(first)
     itself = torch.eye(count, dtype=torch.bool, device=first.device)

@@ -14,6 +14,7 @@ from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import BYOL
+from lib.world import gathered
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
@@ -82,6 +83,7 @@ def batch_contrast(queries: Tensor, keys: Tensor, temperature: float) -> Tensor:
     .. math:: -2 \tau \, \frac1N \sum_i \log
               \frac{\exp(q_i \cdot k_i / \tau)}{\sum_j \exp(q_i \cdot k_j / \tau)}
     """
+    queries, keys = gathered(queries), gathered(keys)
     check_batch(queries)
     logits = F.normalize(queries, dim=1) @ F.normalize(keys, dim=1).T / temperature  # (N, N)
     return 2 * temperature * F.cross_entropy(logits, torch.arange(len(queries), device=queries.device))

@@ -14,6 +14,7 @@ from lib.methods.method import Method
 from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -77,6 +78,7 @@ def contrast(neighbours: Tensor, predictions: Tensor, temperature: float) -> Ten
 
     .. math:: -\log \frac{\exp(\mathrm{NN}(z_i) \cdot p_i / \tau)}{\sum_k \exp(\mathrm{NN}(z_i) \cdot p_k / \tau)}
     """
+    neighbours, predictions = gathered(neighbours), gathered(predictions)
     check_batch(predictions)
     logits = neighbours @ predictions.T / temperature  # (N, N)
     target = torch.arange(len(logits), device=logits.device)

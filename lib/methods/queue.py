@@ -6,6 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from lib.world import gathered
+
 PROTOCOL = 2  # of methods with a queue under replays; bump when a run with the same settings gives other numbers
 
 
@@ -22,6 +24,7 @@ class Queue(nn.Module):
 
     @torch.no_grad()
     def push(self, vectors: Tensor) -> None:
+        vectors = gathered(vectors)
         size = len(self.keys)
         places = (self.oldest + torch.arange(len(vectors), device=self.keys.device)) % size
         self.keys[places[-size:]] = vectors[-size:].to(self.keys.dtype)

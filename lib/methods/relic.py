@@ -14,6 +14,7 @@ from lib.methods.method import Method
 from lib.methods.target import follow, rising, slow_copy
 from lib.precision import full_precision, own_precision
 from lib.views import BYOL
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -71,6 +72,7 @@ def relic(online: list[Tensor], target: list[Tensor], temperature: float) -> tup
 
     Two scalars, each averaged over the two directions: what one view's online vector says of the other's target.
     """
+    online, target = ([gathered(part) for part in parts] for parts in (online, target))
     first = similarities(online[0], target[1], temperature)
     second = similarities(online[1], target[0], temperature)
     images = torch.arange(len(first), device=first.device)

@@ -23,6 +23,7 @@ from lib.methods.relic import ReLIC
 from lib.methods.removal import Removal, Removing
 from lib.precision import full_precision, own_precision
 from lib.views import View, large_and_small
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -101,6 +102,7 @@ def relicv2(online: list[Tensor], targets: list[Tensor], settings: Settings) -> 
     The distribution that crop a shall agree with is the one of the other crop, b, as seen from a: a' is a where a is
     large. Of small crops there are no targets, so a' is then the large crop after b (our choice).
     """
+    online, targets = ([gathered(part) for part in parts] for parts in (online, targets))
     large = len(targets)
     logits = [[similarities(o, t, settings) for t in targets] for o in online]
     contrastive = divergence = logits[0][0].new_zeros(())

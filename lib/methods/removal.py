@@ -11,6 +11,7 @@ from torch import Tensor
 from lib.errors import one_of
 from lib.inputs import real
 from lib.views import View
+from lib.world import drawn
 
 MASKS = ("learned", "fused", "exact", "shuffled")
 
@@ -50,8 +51,12 @@ class Removing:
         if not share:
             return [images] * len(self.views)
         largest = max(view.size for view in self.views)
+
+        def chances(count: int) -> Tensor:
+            return torch.rand(count, 1, 1, 1, generator=generator, device=images.device)
+
         origins = []
         for view in self.views:
-            chosen = torch.rand(len(images), 1, 1, 1, generator=generator, device=images.device) < share
+            chosen = drawn(len(images), chances) < share
             origins.append(torch.where(chosen, batch["removed"], images) if view.size == largest else images)
         return origins

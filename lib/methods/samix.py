@@ -41,6 +41,7 @@ from lib.methods.mixing import Draws, mixed_contrast, partners
 from lib.methods.simclr import SimCLR
 from lib.methods.target import follow, slow_copy
 from lib.precision import full_precision, own_precision
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -214,8 +215,10 @@ def local_contrast(mixed: Tensor, ones: Tensor, others: Tensor, share: Tensor, t
 def mask_loss(mask: Tensor, share: Tensor) -> Tensor:
     """How far the mean of all masks (N, 1, H, W) is from 1 - `share`, squared, beyond a margin; less twice their
     variance."""
-    missed = (1 - mask.mean() - share).square() - MARGIN**2
-    return missed.clamp_min(0) - 2 * mask.var(correction=0)
+    # Of the masks of several processes: the variance of all is that within each and that of their means.
+    means, variances = gathered(mask.mean()[None]), gathered(mask.var(correction=0)[None])
+    missed = (1 - means.mean() - share).square() - MARGIN**2
+    return missed.clamp_min(0) - 2 * (variances.mean() + means.var(correction=0))
 
 
 @torch.no_grad()

@@ -15,6 +15,7 @@ from lib.methods.method import Method
 from lib.methods.repulsion import Repelling, Repulsion, repelled
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -81,6 +82,7 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, others: Tensor | 
     averaged over the 2N ordered pairs of views of one image; sim is the cosine. `others` are logits (2N, n) of
     negatives that each view has for itself (`lib.methods.repulsion`): more terms of its denominator's sum.
     """
+    first, second = gathered(first), gathered(second)
     check_batch(first)
     count = len(first)
     z = F.normalize(torch.cat((first, second)), dim=1)
@@ -88,5 +90,6 @@ def nt_xent(first: Tensor, second: Tensor, temperature: float, others: Tensor | 
     similarity.fill_diagonal_(-torch.inf)
     partner = torch.arange(2 * count, device=z.device).roll(count)
     if others is not None:
+        others = gathered(others.unflatten(0, (2, -1)), axis=1).flatten(0, 1)
         similarity = torch.cat((similarity, others), dim=1)
     return F.cross_entropy(similarity, partner)

@@ -14,6 +14,7 @@ from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -57,9 +58,10 @@ def sup_con(first: Tensor, second: Tensor, labels: Tensor, temperature: float) -
 
     with P(i) all other views with the label of i.
     """
-    check_batch(first)
     if labels.is_floating_point() or labels.shape != first.shape[:1]:
         raise BadInput(f"sup_con takes labels as whole numbers ({len(first)},), one for each image, not {told(labels)}")
+    first, second, labels = gathered(first), gathered(second), gathered(labels)
+    check_batch(first)
     z, labels = F.normalize(torch.cat((first, second)), dim=1), labels.repeat(2)
     similarity = z @ z.T / temperature  # (2N, 2N)
     itself = torch.eye(len(z), dtype=torch.bool, device=z.device)

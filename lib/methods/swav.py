@@ -15,6 +15,7 @@ from lib.methods.prototypes import Prototypes
 from lib.methods.queue import Queue
 from lib.precision import full_precision, own_precision
 from lib.views import MULTI_CROP
+from lib.world import gathered, share
 
 PROTOCOL = 2  # bump when a run with the same settings gives other numbers
 
@@ -58,8 +59,9 @@ class SwAV(nn.Module):
     def _codes(self, place: int, scores: Tensor) -> Tensor:
         """The code of each image of the batch in the large view `place`, balanced over batch and queue."""
         earlier = [self.prototypes(self.queues[place].keys)] if self.queues else []
+        scores = gathered(scores)
         together = torch.cat((scores, *earlier))
-        return sinkhorn(together, self.settings.epsilon, self.settings.iterations)[: len(scores)]
+        return share(sinkhorn(together, self.settings.epsilon, self.settings.iterations)[: len(scores)])
 
     def after_step(self, progress: float) -> None:
         pass

@@ -12,6 +12,7 @@ from lib.methods import heads
 from lib.methods.method import Method
 from lib.precision import full_precision, own_precision
 from lib.views import SIMCLR
+from lib.world import gathered
 
 PROTOCOL = 1  # bump when a run with the same settings gives other numbers
 
@@ -63,6 +64,7 @@ def flatness(z: Tensor) -> Tensor:
 
     .. math:: v(z) = \frac1D \sum_d \max \left( 0, 1 - \sqrt{\mathrm{Var}(z_d) + 10^{-4}} \right)
     """
+    z = gathered(z)
     check_batch(z)
     return F.relu(1 - (z.var(dim=0) + 1e-4).sqrt()).mean()
 
@@ -73,6 +75,7 @@ def covariance(z: Tensor) -> Tensor:
 
     .. math:: c(z) = \frac1D \sum_{d \ne e} \mathrm{Cov}(z)_{d,e}^2
     """
+    z = gathered(z)
     check_batch(z)
     z = z - z.mean(dim=0)
     covariances = z.T @ z / (len(z) - 1)  # (D, D)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import math
 import platform
 import subprocess
@@ -17,7 +18,7 @@ import torch
 from torch import nn
 
 import lib
-from lib import engines, leases, memory, paths, stopping
+from lib import engines, leases, memory, on_torchrun, paths, stopping, world
 from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.images import Split, load
@@ -30,7 +31,7 @@ from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
 from lib.runs import ledger, outcomes, store
 from lib.runs.config import RunConfig
-from lib.runs.fitting import fit, untrained
+from lib.runs.fitting import fit, help_fit, untrained
 from lib.stopping import Stopped
 from lib.training import OutOfTime, needs_attack, passes
 from lib.views import cost
@@ -199,6 +200,8 @@ def _train(
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
     trained = METHODS[config.method].trained
     with repeatable(device) as arithmetic:
+        lent = copy.deepcopy(teacher).cpu() if teacher and world.size() > 1 else None  # to no GPU but each its own
+        on_torchrun.hand_out(help_fit, config, lent, checkpoint, deadline - time.monotonic(), device.type)
         fitted = fit(config, data, teacher, monitor if trained else None, checkpoint, deadline)
     method, history = fitted.method, fitted.history
     record = {
@@ -209,7 +212,7 @@ def _train(
         "seconds": round(fitted.seconds, 1),
         "images_per_second": round(history[-1]["images_per_second"], 1),
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
-        "device": device_name(device),
+        "device": device_name(device) + (f", {world.size()} processes" if world.size() > 1 else ""),
         "precision": precision_on(device, config.training.precision),
         **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),

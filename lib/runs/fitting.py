@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,13 +13,13 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import BadInput
-from lib.images import Split
+from lib.images import Split, load
 from lib.methods import build_method
 from lib.models import build_encoder
 from lib.progress import bars
 from lib.runs.config import RunConfig
 from lib.shifts.textures import textures
-from lib.training import train
+from lib.training import OutOfTime, train
 from lib.training.masks import without_background
 from lib.views import augmented, cropped
 
@@ -68,6 +70,15 @@ def fit(
             monitor=monitor, attack=config.attack, beside=_beside(config, data),
         )  # fmt: skip
     return Fitted(method, history)
+
+
+def help_fit(
+    config: RunConfig, teacher: nn.Module | None, checkpoint: Path | None, seconds: float, device: str
+) -> None:
+    """`fit` in a process that shares batches with another, which keeps the result; for at most so many `seconds`."""
+    data = load(config.dataset, "train", config.train_images, device)
+    with contextlib.suppress(OutOfTime):
+        fit(config, data, teacher, None, checkpoint, time.monotonic() + seconds, progress=False)
 
 
 def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:

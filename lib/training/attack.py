@@ -9,10 +9,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from lib import world
 from lib.errors import BadInput, one_of
+from lib.memory import sent
 from lib.precision import autocast
+from lib.randomness import image_seeds
 from lib.shifts.adversary import MODES, FreePerturbation, epsilon_of, pgd, random_in_ball, steepest, within
-from lib.shifts.adversary.ball import seeds_of
 from lib.views import View
 
 VIEWS = ("all", "last")
@@ -154,7 +156,10 @@ def _given(method: nn.Module, views: list[Tensor], clean: list[Tensor], labels: 
 
 
 class Adversary:
-    """Carries out an `Attack` on one method, step by step. `state` is what a checkpoint needs."""
+    """Carries out an `Attack` on one method, step by step. `state` is what a checkpoint needs.
+
+    Of several processes each attacks its own images, and starts where one process would (`lib.world`).
+    """
 
     def __init__(self, attack: Attack, method: nn.Module, precision: str, forward: nn.Module | None = None) -> None:
         """`forward` is the compiled method where there is one; a `weakness` is then compiled too."""
@@ -170,20 +175,30 @@ class Adversary:
         self.free = FreePerturbation(attack.epsilon, attack.step) if attack.kind == "free" else None
 
     @property
+    def places(self) -> list[int]:
+        """The numbers of the views that are attacked."""
+        places = list(_queries(self.method, len(self.method.views)))
+        return places[-1:] if self.attack.views == "last" else places
+
+    @property
     def state(self) -> Tensor | None:
-        return self.free.delta if self.free else None
+        """Of the whole batch, whoever has it."""
+        if self.free is None or self.free.delta is None:
+            return None
+        with world.sharing():
+            return world.gathered(self.free.delta.unflatten(0, (len(self.places), -1)), axis=1).flatten(0, 1)
 
     @state.setter
     def state(self, delta: Tensor | None) -> None:
-        if self.free:
-            self.free.delta = delta
+        if self.free and delta is not None:
+            with world.sharing():
+                self.free.delta = world.share(delta.unflatten(0, (len(self.places), -1)), axis=1).flatten(0, 1)
 
     def attacked(self, clean: list[Tensor], labels: Tensor, seed: int) -> list[Tensor]:
         """The views to learn from. Leaves weights and statistics alone, except for the quirk that does not."""
         if len({view.shape[1:] for view in clean}) > 1:
             raise BadInput("an attack needs views of one size, not large and small crops")
-        places = list(_queries(self.method, len(clean)))
-        places = places[-1:] if self.attack.views == "last" else places
+        places = self.places
         self.images = torch.cat([clean[place] for place in places]).clamp(0, 1)  # rounding may leave [0, 1]
         self.target = None
         if self.free:
@@ -196,14 +211,13 @@ class Adversary:
             with autocast(adversarial.device, self.precision):
                 return self._weakness(views, clean, labels)
 
-        generator = torch.Generator().manual_seed(seed)
+        start = self._start(len(places), torch.Generator().manual_seed(seed))
         if self.attack.quirk == "summed gradients":
-            adversarial = self._summing(loss, generator)
+            adversarial = self._summing(loss, start)
         else:
             adversarial = pgd(
                 self.images, loss, self.attack.epsilon, self.attack.step, self.attack.steps, modules=self.method,
-                mode=self.attack.mode, start=self.attack.start, keep="last", generator=generator,
-                check=False,
+                mode=self.attack.mode, start=start, keep="last", check=False,
             )  # fmt: skip
         return _put(clean, places, adversarial)
 
@@ -222,13 +236,21 @@ class Adversary:
             self.target = self.method.target(clean)
         return self.weakness(*given, target=self.target)
 
-    def _summing(self, loss: Callable[[Tensor], Tensor], generator: torch.Generator) -> Tensor:
+    def _start(self, views: int, generator: torch.Generator) -> Tensor:
+        """Where the perturbations of the `views`, which are one behind the other, begin."""
+        if self.attack.start == "zero":
+            return torch.zeros_like(self.images)
+
+        def draw(count: int) -> Tensor:
+            return image_seeds(views * count, generator).view(views, count).T
+
+        seeds = world.drawn(len(self.images) // views, draw).T.flatten()
+        return random_in_ball(sent(seeds, self.images.device), tuple(self.images.shape[1:]), self.attack.epsilon)
+
+    def _summing(self, loss: Callable[[Tensor], Tensor], start: Tensor) -> Tensor:
         """PGD whose backward passes add to the gradients of the weights, in training mode."""
         epsilon, step, images = self.attack.epsilon, self.attack.step, self.images
-        delta = torch.zeros_like(images)
-        if self.attack.start == "random":
-            seeds = seeds_of(images, generator)
-            delta = within(images, random_in_ball(seeds, tuple(images.shape[1:]), epsilon), epsilon)
+        delta = within(images, start, epsilon)
         for _ in range(self.attack.steps):
             adversarial = (images + delta).requires_grad_()
             loss(adversarial).sum().backward()

@@ -5,6 +5,11 @@ the device, and nothing inside a step waits for it, under attack or not; at an e
 are read. All randomness of step t is a function of the seed and t, so a run that was cut off ends with
 the numbers of one that was not, as far as the device repeats itself (`lib.precision.repeatable`): to
 the bit on a CPU, and on a GPU except where torch warns that an operation has no deterministic form.
+
+Where `torch.distributed` has several processes (`lib.world`), all call `train` alike, each with the data on its device,
+and share every batch: each reads its part of the one permutation and of the one sequence of draws. How many they are
+changes no image of a step, and of losses and gradients the last bits alone. The first of them writes the checkpoint,
+which all read and which any number of processes goes on from.
 """
 
 from __future__ import annotations
@@ -20,7 +25,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lib import files, stopping
+from lib import files, stopping, world
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images, check_labels, whole
 from lib.memory import peak_memory, reset_peak_memory, sent
@@ -30,6 +35,7 @@ from lib.randomness import seed_of
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
 from lib.training.cutting import cut, read_by
+from lib.training.norms import synchronised
 from lib.training.optimisers import OPTIMISERS, build_optimiser, learning_rate
 
 Monitor = Callable[[nn.Module], dict[str, float]]  # the method in evaluation mode -> what the history keeps of it
@@ -109,17 +115,20 @@ def train(
     noted = _identity(method, read, labels, training, seed, attack) if checkpoint else {}
     state = load(checkpoint, images.device, noted) if checkpoint and checkpoint.exists() else None
     run = _Run(method, read, labels, training, seed, attack, state)
+    if len(set(world.from_all(run.done))) > 1:
+        raise BadInput(f"processes that share a batch share a folder, and not all of them find {checkpoint} in theirs")
     saved = time.monotonic()
-    for step, batch in _batches(len(images), training, seed, run.done, images.device, progress):
-        if time.monotonic() > deadline or stopping.asked():
-            run.save(checkpoint, noted)
-            raise OutOfTime
-        run.learn(step, batch)
-        if run.done % run.steps_per_epoch == 0:
-            run.end_epoch(monitor)
-        if run.done == run.steps or time.monotonic() - saved > checkpoint_seconds:
-            run.save(checkpoint, noted)
-            saved = time.monotonic()
+    with synchronised(method):
+        for step, batch in _batches(len(images), training, seed, run.done, images.device, progress):
+            if world.asked(time.monotonic() > deadline or stopping.asked()):
+                run.save(checkpoint, noted)
+                raise OutOfTime
+            run.learn(step, batch)
+            if run.done % run.steps_per_epoch == 0:
+                run.end_epoch(monitor)
+            if run.done == run.steps or world.asked(time.monotonic() - saved > checkpoint_seconds):
+                run.save(checkpoint, noted)
+                saved = time.monotonic()
     method.eval()
     return run.history
 
@@ -160,20 +169,30 @@ class _Run:
     def save(self, checkpoint: Path | None, noted: dict[str, object]) -> None:
         """Write all of it to `checkpoint`, with what was `noted` of whose it is."""
         if checkpoint:
+            self._share_sums()
             state = {"method": self.method.state_dict(), "optimiser": self.optimiser.state_dict()}
             state |= {"history": self.history, "step": self.done, "sums": self.sums}
             state |= {"elapsed": time.monotonic() - self.started, "identity": noted}
             state |= {"adversary": self.adversary.state if self.adversary else None}
-            files.write(checkpoint, lambda file: torch.save(state, file))
+            if world.rank() == 0:
+                files.write(checkpoint, lambda file: torch.save(state, file))
+            world.wait()  # who ended sooner could end the others
+
+    def _share_sums(self) -> None:
+        """Have the sums of all processes in each: means of theirs."""
+        with world.sharing():
+            self.sums = {name: world.mean(total) for name, total in self.sums.items()}
 
     def learn(self, step: int, batch: Tensor) -> None:
         """From the images at the places `batch`: make their views, and update the weights once a replay."""
         self.generator.manual_seed(seed_of(self.seed, 1, step))
-        clean = cut(self.method, {name: images[batch] for name, images in self.read.items()}, self.generator)
-        for replay in range(self.replays):
-            self._update(step, replay, clean, self.labels[batch])
-        if hasattr(self.method, "after_batch"):
-            self.method.after_batch()
+        with world.sharing():
+            batch = world.share(batch)
+            clean = cut(self.method, {name: images[batch] for name, images in self.read.items()}, self.generator)
+            for replay in range(self.replays):
+                self._update(step, replay, clean, self.labels[batch])
+            if hasattr(self.method, "after_batch"):
+                self.method.after_batch()
         self.done = step + 1
 
     def _update(self, step: int, replay: int, clean: list[Tensor], labels: Tensor) -> None:
@@ -187,6 +206,7 @@ class _Run:
             sum(terms.values()).backward()
             if self.adversary:
                 self.adversary.after_backward()
+            world.average_gradients(self.method.parameters())
             self.optimiser.step()
         self.method.after_step((update + 1) / (self.steps * self.replays))
         for name, term in terms.items():
@@ -204,6 +224,7 @@ class _Run:
     def end_epoch(self, monitor: Monitor | None) -> None:
         """Read the losses, which waits for the device, and ask the monitor."""
         seconds = time.monotonic() - self.started
+        self._share_sums()
         entry = {name: float(total) / self.steps_per_epoch for name, total in self.sums.items()}
         entry["loss"] = math.fsum(entry.values())
         if not math.isfinite(entry["loss"]):
@@ -222,6 +243,7 @@ class _Run:
 
 def _prepare(method: nn.Module, images: Tensor) -> None:
     method.to(images.device).train()
+    world.begin_alike(method)
     for module in (module for module in method.modules() if hasattr(module, "normalise_by")):
         module.normalise_by(images)  # a method may hold several encoders
     method.to(memory_format=torch.channels_last)
@@ -241,6 +263,15 @@ def _checked(
             f"a batch of {training.batch_size} needs as many training images, there are {len(images)}; add images, or "
             f"set batch_size to at most {len(images)}"
         )
+    if training.batch_size < 2 * world.size() or training.batch_size % world.size():
+        raise BadInput(
+            f"{world.size()} processes share a batch evenly, two images each or more: {training.batch_size} is no "
+            f"batch_size for them; take a multiple of {world.size()}"
+        )
+    if training.compile and world.size() > 1:
+        raise BadInput("a method that several processes train is not compiled: set compile to False")
+    if len(set(world.from_all((training, len(images))))) > 1:
+        raise BadInput("processes that share a batch train by one plan on the same images, and theirs differ")
     return read_by(method, images, beside)
 
 
@@ -257,7 +288,7 @@ def _batches(
     """(step, indices of its batch) for all steps that are not done; a new permutation each epoch, the rest dropped."""
     steps_per_epoch = count // training.batch_size
     steps = training.epochs * steps_per_epoch
-    shown = bar(progress, total=steps, initial=done, unit="step", leave=False)
+    shown = bar(progress and world.rank() == 0, total=steps, initial=done, unit="step", leave=False)
     for epoch in range(done // steps_per_epoch, training.epochs):
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
         order = sent(order, device)

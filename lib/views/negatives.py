@@ -7,6 +7,7 @@ from torch import Tensor
 
 from lib.errors import BadInput
 from lib.inputs import told
+from lib.world import drawn
 
 LEAST, MOST = 16 / 224, 72 / 224  # side of a patch as a share of the image's; the public code's range
 
@@ -29,13 +30,14 @@ def patch_negatives(images: Tensor, generator: torch.Generator) -> Tensor:
     count, _, height, width = images.shape
     least, most = patch_sides(min(height, width))
     device = images.device
-    side = torch.randint(least, most + 1, (count, 1), generator=generator, device=device)  # (N, 1)
+    own = {"generator": generator, "device": device}
+    side = drawn(count, lambda number: torch.randint(least, most + 1, (number, 1), **own))  # (N, 1)
     down, across = (torch.arange(length, device=device) for length in (height, width))
     # Of each row and column of pixels, in which patch it lies; of each patch, where it is cut.
     row, column = down // side, across // side  # (N, H), (N, W)
     grid = -(-height // least), -(-width // least)
     top, left = (
-        (torch.rand(count, *grid, generator=generator, device=device) * (length - side[..., None] + 1)).long()
+        (drawn(count, lambda number: torch.rand(number, *grid, **own)) * (length - side[..., None] + 1)).long()
         for length in (height, width)
     )
     corner = top * width + left  # of each patch: where it begins in the flat image

@@ -13,6 +13,7 @@ from torch import Tensor
 from lib.errors import BadInput, one_of
 from lib.inputs import check_images
 from lib.views import operations
+from lib.world import drawn
 
 CHUNK = 256  # images per pass on a CPU: intermediate results stay near the cache
 WHOLE_GAUSSIAN = 3.0  # standard deviations that hold all of a Gaussian but 0.27 %: see `operations.gaussian_blur`
@@ -92,11 +93,14 @@ def draw(view: View, count: int, side: tuple[int, int], generator: torch.Generat
     """Parameters for `count` images of `side` (height, width) pixels, on the generator's device."""
     device = generator.device
 
+    def chances(*shape: int) -> Tensor:
+        return drawn(count, lambda number: torch.rand(number, *shape, generator=generator, device=device))
+
     def uniform(low: float, high: float, *shape: int) -> Tensor:
-        return torch.rand(count, *shape, generator=generator, device=device) * (high - low) + low
+        return chances(*shape) * (high - low) + low
 
     def chosen(probability: float) -> Tensor:
-        return torch.rand(count, generator=generator, device=device) < probability
+        return chances() < probability
 
     def factor(strength: float) -> Tensor:
         return torch.where(jittered, uniform(max(0, 1 - strength), 1 + strength), 1.0)
