@@ -60,17 +60,15 @@ FACTS = """() => {
 }"""
 NAMES = ("description", "og:title", "og:description", "og:type", "og:site_name")
 
-# How wide figures are drawn. One in a closed tab has the width that the page would give it.
-FIGURES = """() => {
-  const article = document.querySelector('article') || document.body;
-  const style = getComputedStyle(article);
-  const room = article.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight);
-  return [...article.querySelectorAll('figure img, .figure img')].map(image =>
-    [image.currentSrc || image.src, image.getBoundingClientRect().width || Math.min(image.naturalWidth, room)]);
-}"""
+# How wide figures are drawn, each tab opened for its own.
+FIGURES = """() => [...document.querySelectorAll('article figure img, article .figure img')].map(image => {
+  const tab = image.closest('.sd-tab-content')?.previousElementSibling?.previousElementSibling;
+  if (tab?.matches('input')) tab.checked = true;
+  return [image.currentSrc || image.src, image.getBoundingClientRect().width];
+})"""
 
 AXE = """async ([rules, without]) => {
-  const asked = {resultTypes: ['violations'], ...rules};
+  const asked = {resultTypes: ['violations'], preload: false, ...rules};  // without loads of its own
   const found = (await axe.run({exclude: without.map(own => [own])}, asked)).violations;
   const why = (node) => [...node.any, ...node.all, ...node.none][0]?.message.slice(0, 160) ?? '';
   return found.filter(own => ['serious', 'critical'].includes(own.impact)).map(own =>
@@ -143,6 +141,7 @@ def found_in(book, browser, log=None):
     faults, facts = [], {}
     with _served(book) as home:
         context = browser.new_context(viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce")
+        context.set_default_timeout(600_000)  # ms: a busy machine is slow, and that is no fault of a page
         page, said = context.new_page(), []
         _listen(page, home, said)
         for path in pages_of(book):
@@ -224,7 +223,7 @@ def _small_type(book, url, shown):
     size, width = type_in(data)
     pixels = size * shown / width if width else SMALLEST
     name = "a figure" if url.startswith("data:") else path.name
-    return [f"type of {pixels:.1f} px in {name} on a phone"] if pixels < SMALLEST - 0.05 else []
+    return [f"type of {pixels:.1f} px in {name} on a phone"] if 0 < pixels < SMALLEST - 0.05 else []
 
 
 def type_in(data):
