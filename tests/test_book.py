@@ -9,6 +9,7 @@ import sys
 from html import escape
 from pathlib import Path
 
+import browser
 import nbformat
 import pytest
 from bs4 import BeautifulSoup
@@ -221,6 +222,12 @@ def test_published_book_is_whole(clone, tmp_path):
         check_budgets((html / "notebooks" / f"{name}.html").read_text(), taught)
     for found in html.rglob("*.html"):
         assert not re.findall(r'(?:src|href)="https?://[^"]+\.(?:js|css)"', found.read_text()), found
+    executed = (clone / "_build" / "source" / "notebooks").glob("*.ipynb")
+    assert [fault for own in executed for fault in browser.notebook_faults(own, [clone])] == []
+    if browser.lacking():
+        pytest.skip(f"the book is whole as its files tell; {browser.lacking()}")
+    with browser.opened() as running:
+        assert browser.found_in(html, running) == []
 
 
 def test_quick_book_is_trained_here_and_now(quick_clone, tmp_path):

@@ -72,7 +72,7 @@ def _along_severity(rows: pd.DataFrame) -> Figure | None:
     if len(levels) < 2:
         return None
     panels, found = (ALL, *GROUPS), systems(errors)
-    drawing, axes = plt.subplots(2, 3, figsize=(7.5, 5), sharey=True, layout="constrained")
+    drawing, axes = plt.subplots(2, 3, figsize=(5.6, 4.8), sharey=True, layout="constrained")
     data = []
     axes.flat[-1].set_axis_off()
     for place, shift in zip(axes.flat, panels, strict=False):
@@ -125,7 +125,7 @@ def _dotted(
     rows = with_intervals(rows)
     bandsn = list(order or dict.fromkeys(rows[column]))
     found = systems(rows)
-    drawing, axes = plt.subplots(figsize=(7.5, 1.0 + max(0.3, 0.16 * len(found)) * len(bandsn)), layout="constrained")
+    drawing, axes = plt.subplots(figsize=(5.4, 1.0 + max(0.3, 0.16 * len(found)) * len(bandsn)), layout="constrained")
     steps = apart(len(found), min(0.24, 0.7 / len(found)))
     for ((system, reader), look), step in zip(looks(found).items(), steps, strict=True):
         own = rows[(rows["encoder"] == system) & (rows["reader"] == reader)]
@@ -172,7 +172,7 @@ def _read_out(rows: pd.DataFrame) -> list[Figure | None]:
 def _adversarial(rows: pd.DataFrame) -> list[Figure | None]:
     own = rows[(rows["metric"] == "accuracy") & rows["shift"].isin((CLEAN, "pgd"))]
     found, data = systems(own), []
-    drawing, axes = plt.subplots(figsize=(7, 3.4), layout="constrained")
+    drawing, axes = plt.subplots(figsize=(5.4, 3.4), layout="constrained")
     levels = sorted(set(own["level"].dropna()))
     for (name, reader), look in looks(found).items():
         part = with_intervals(own[(own["encoder"] == name) & (own["reader"] == reader)])

@@ -16,9 +16,13 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
 from matplotlib.figure import Figure as Drawing
+from matplotlib.text import Text
 
 from lib.errors import BadInput
 from lib.runs.plan import Part
+
+# What an outline in an SVG runs through, and numbers there with more digits than a hundredth of a point.
+_PATHS, _LONG = re.compile(rb'\bd="[^"]*"'), re.compile(rb"(\d\.\d\d)\d+")
 
 
 @dataclass(frozen=True)
@@ -73,14 +77,23 @@ class Figure:
     def _saved(self) -> bytes:
         buffer = io.BytesIO()
         if self.pixels:
-            self.drawing.savefig(buffer, format="png", bbox_inches="tight", dpi=160)
+            told = {"Smallest type": f"{_smallest_type(self.drawing):g}"}  # in points: pixels do not tell any more
+            self.drawing.savefig(buffer, format="png", bbox_inches="tight", dpi=160, metadata=told)
         else:
             with plt.rc_context({"svg.hashsalt": self.name, "svg.fonttype": "path"}):
                 self.drawing.savefig(buffer, format="svg", bbox_inches="tight", metadata={"Date": None})
+            return _PATHS.sub(lambda path: _LONG.sub(rb"\1", path[0]), buffer.getvalue())
         return buffer.getvalue()
 
     def _table(self) -> str:
         return _cells(self.data)
+
+
+def _smallest_type(drawing: Drawing) -> float:
+    """In points; 0 of a drawing without words."""
+    words = [own for own in drawing.findobj(Text) if own.get_visible() and own.get_text().strip()]
+    drawn = [own for own in words if not (own.axes and not own.axes.axison) or own in (*own.axes.texts, own.axes.title)]
+    return min((float(own.get_fontsize()) for own in drawn), default=0.0)
 
 
 def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **options: object) -> Figure | None:

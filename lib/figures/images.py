@@ -26,12 +26,12 @@ def contact_sheet(image: Tensor, columns: int = 5) -> Tabs:
 def _sheet(image: Tensor, severity: int, columns: int) -> Figure:
     use_style()
     rows = -(-(1 + len(EVERY)) // columns)
-    drawing, panels = plt.subplots(rows, columns, figsize=(6.8, 1.62 * rows))
+    drawing, panels = plt.subplots(rows, columns, figsize=(5.4, 1.34 * rows))
     changes = []
     for axes, name in zip(panels.flat, ("clean", *EVERY), strict=False):
         shown = image if name == "clean" else corrupted_alike(image[None], name, severity)[0]
         _show(axes, shown)
-        axes.set_title(_TWO_LINES.get(name, spaced(name)), fontsize=9.5, pad=3, linespacing=0.95)
+        axes.set_title(_TWO_LINES.get(name, spaced(name)), fontsize=8.5, pad=3, linespacing=0.95)
         changes.append((name, (shown.float() - image.float()).abs().mean().item()))
     for axes in panels.flat:
         axes.set(xticks=[], yticks=[])
@@ -102,15 +102,15 @@ def transform_sheet(image: Tensor, columns: int = 5) -> Figure:
     """One uint8 image (3, S, S) under each of the 18 transforms, at a setting three quarters along its grid."""
     use_style()
     lines = -(-(1 + len(TRANSFORMS)) // columns)
-    drawing, panels = plt.subplots(lines, columns, figsize=(6.4, 1.5 * lines))
+    drawing, panels = plt.subplots(lines, columns, figsize=(5.4, 1.32 * lines))
     _show(panels.flat[0], image)
-    panels.flat[0].set_title("clean", fontsize=9.5, pad=3)
+    panels.flat[0].set_title("clean", fontsize=8.5, pad=3)
     changes = []
     for axes, name in zip(panels.flat[1:], TRANSFORMS, strict=False):
         grid = TRANSFORMS[name].grid(image.shape[-1])
         shown = transform(image[None], name, grid[3 * len(grid) // 4][None])
         _show(axes, shown[0])
-        axes.set_title(spaced(name), fontsize=9.5, pad=3)
+        axes.set_title(spaced(name), fontsize=8.5, pad=3)
         changes.append(
             (spaced(name), TRANSFORMS[name].kind, 100 * image_distance(image[None].float() / 255, shown).item())
         )

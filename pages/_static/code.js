@@ -16,3 +16,28 @@ document.addEventListener("DOMContentLoaded", () => {
   title.after(button);
   show(false);
 });
+// A figure that is clicked, or chosen by the keyboard, is shown as large as the window; Escape or a click closes it.
+document.addEventListener("DOMContentLoaded", () => {
+  const dialog = document.createElement("dialog");
+  dialog.className = "larger";
+  dialog.addEventListener("click", () => dialog.close());
+  document.querySelectorAll(".bd-article figure > img").forEach((image) => {
+    image.classList.add("larger");
+    image.tabIndex = 0;
+    image.setAttribute("role", "button");
+    image.setAttribute("aria-label", `${image.alt} Show it larger.`);
+    const open = () => {
+      const copy = document.createElement("img");
+      copy.src = image.currentSrc || image.src;
+      copy.alt = image.alt;
+      dialog.replaceChildren(copy);
+      dialog.setAttribute("aria-label", "A figure");
+      if (!dialog.isConnected) document.body.append(dialog);
+      dialog.showModal();
+    };
+    image.addEventListener("click", open);
+    image.addEventListener("keydown", (event) => {
+      if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); }
+    });
+  });
+});

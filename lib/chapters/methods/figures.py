@@ -231,7 +231,7 @@ def accuracy_by_method(rows: pd.DataFrame, scope: str) -> Figure:
     for method in (method for method in METHODS if method in found):
         groups.setdefault(METHODS[method].paradigm, []).append(method)
     height = len(found) + 1.35 * len(groups)
-    drawing, axes = plt.subplots(figsize=(5.2, 0.7 + 0.27 * height))
+    drawing, axes = plt.subplots(figsize=(5, 0.7 + 0.27 * height))
     if "random" in found:
         axes.axvline(found["random"].mean, color=look("random")["color"], linestyle=":", linewidth=1.4, zorder=1)
     y, ticks = 0.0, []

@@ -89,7 +89,7 @@ def ood_forest(rows: Rows, scope: str) -> Figure:
             system = own.loc[line, "system"]
             dots(axes, own.loc[[line]], [systems.index(system)], system_look(SYSTEMS[system]), flat=True)
         axes.set_title(words.get(sets[place], sets[place]), fontsize=10)
-        axes.tick_params(labelsize=9, pad=1, labelbottom=place + columns >= len(sets))
+        axes.tick_params(labelsize=9.5, pad=1, labelbottom=place + columns >= len(sets))
     bands(cells[0, 0], [PLAN.title(name) for name in systems])
     drawing.supxlabel("points that ReLICv2 is ahead", fontsize=11)
     settle(drawing)

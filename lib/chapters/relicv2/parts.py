@@ -60,10 +60,10 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         at = [entries.index(key) for key in zip(own["changed"], own["system"], strict=True)]
         dots(axes, own, at, dot_of(system_look(SYSTEMS[OURS])), flat=True)
         axes.set_title("\n".join(textwrap.wrap(words.get(place, place), 10)), fontsize=10)
-        axes.tick_params(labelsize=9, pad=1)
+        axes.tick_params(labelsize=9.5, pad=1)
     bands(cells[0, 0], [_entry(*entry) for entry in entries])
     for label, (_, name) in zip(cells[0, 0].get_yticklabels(), entries, strict=True):
-        label.set(fontweight="normal" if name else "bold", fontsize=9)
+        label.set(fontweight="normal" if name else "bold", fontsize=9.5)
     drawing.supxlabel("points gained by the change", fontsize=11)
     settle(drawing)
     outside = f"The mean is over {count} shift{'' if count == 1 else 's'}. " if OUT in places else ""

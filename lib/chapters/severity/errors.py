@@ -157,7 +157,7 @@ def readable(table: Rows) -> Rows:
 def before_and_after(errors: dict[str, Sequence[Interval]], shift: str, scope: str) -> Figure:
     """Error against severity 0 to 5 under one corruption, a line for each entry of `errors` (words -> intervals)."""
     use_style()
-    drawing, axes = plt.subplots(figsize=(6.8, 3.6))
+    drawing, axes = plt.subplots(figsize=(4.8, 3.6))
     looks = [look("random"), look("simclr")]
     levels = [0, *SEVERITIES]
     for (words, line), own in zip(errors.items(), looks, strict=True):

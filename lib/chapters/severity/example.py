@@ -65,7 +65,7 @@ def severity_sheet(found: Sequence[Steps]) -> Figure:
     """A row a corruption: the clean image and the five severities, with the distance under each."""
     use_style()
     drawing, panels = plt.subplots(
-        len(found), 1 + len(SEVERITIES), figsize=(6.8, 0.3 + 1.35 * len(found)), squeeze=False
+        len(found), 1 + len(SEVERITIES), figsize=(5.4, 0.3 + 1.1 * len(found)), squeeze=False
     )
     for line, own in zip(panels, found, strict=True):
         below = ["distance:", *(f"{distance:.1f}" for distance in own.distances)]
@@ -74,7 +74,7 @@ def severity_sheet(found: Sequence[Steps]) -> Figure:
             axes.set(xticks=[], yticks=[])
             axes.spines[:].set_visible(False)
             axes.set_xlabel(words, fontsize=10.5, labelpad=3)
-        line[0].set_ylabel(spaced(own.shift), fontsize=10.5, labelpad=3)
+        line[0].set_ylabel(spaced(own.shift), fontsize=9.5, labelpad=3)
     for axes, words in zip(panels[0], ["clean", *(f"severity {severity}" for severity in SEVERITIES)], strict=True):
         axes.set_title(words, fontsize=10.5, pad=4)
     drawing.subplots_adjust(left=0.035, right=1, bottom=0.1, top=0.9, wspace=0.06, hspace=0.24)

@@ -11,7 +11,6 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Drawing
 from matplotlib.lines import Line2D
-from matplotlib.patheffects import withStroke
 
 from lib.cells import COMPARED
 from lib.chapters.tradeoff.numbers import (
@@ -212,7 +211,7 @@ def _label_points(axes: Axes, points: Rows) -> None:
         axes.annotate(PLAN.title(name), (point["clean mean"], point["mean"]), xytext=offset,
                       textcoords="offset points", color=colour, fontsize=9.5, va="center", zorder=4,
                       arrowprops=line if away > 9 else None,
-                      path_effects=[withStroke(linewidth=2, foreground="white")])  # fmt: skip
+                      bbox={"facecolor": "white", "alpha": 0.7, "edgecolor": "none", "pad": 0.5})  # fmt: skip
 
 
 def _crosses(points: Rows) -> np.ndarray:

@@ -1,0 +1,100 @@
+"""What stands around the text of a page: metadata, footer, buttons, and what is mended of the theme's."""
+
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+from lib import frame, paths
+
+PAGE = """# Fog and `noise`
+
+**Question.** How much of what an encoder knows is left where an image is seen through fog, and where through snow?
+
+```{note}
+A box that stands first in the text, but does not say what the page is about at all.
+```
+"""
+BOX = (
+    "# Boxes\n\n```{note}\nA box that stands first in the text, but does not say what the page is about at all.\n```\n"
+)
+TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: pages/fog\n  - file: pages/boxes\n"
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A book of three pages with the frame of ours, whose address and repository are known."""
+    home = tmp_path_factory.mktemp("framed book")
+    shutil.copytree(paths.ROOT / "pages", home / "pages", ignore=shutil.ignore_patterns("api", "*.md"))
+    shutil.copy(paths.ROOT / "_config.yml", home)
+    (home / "_toc.yml").write_text(TOC)
+    (home / "index.md").write_text("# Withstand\n\nDoes an encoder that nobody has told anything still work in fog?\n")
+    (home / "pages" / "fog.md").write_text(PAGE)
+    (home / "pages" / "boxes.md").write_text(BOX)
+    command = [Path(sys.executable).parent / "jupyter-book", "build", home, "--path-output", home, "-W", "-n"]
+    environment = {"BOOK_URL": "https://example.org/book/", "BOOK_REPOSITORY": "https://github.com/someone/withstand"}
+    done = subprocess.run(command, env=frame.os.environ | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return home / "_build" / "html"
+
+
+def page(built, name):
+    return BeautifulSoup((built / f"{name}.html").read_text(), "html.parser")
+
+
+def told(parsed):
+    return {tag.get("name") or tag["property"]: tag["content"] for tag in parsed.select("meta[property], meta[name]")}
+
+
+def test_a_page_says_what_it_is_about(built):
+    words = "How much of what an encoder knows is left where an image is seen through fog, and where through snow?"
+    fog, boxes, first = (told(page(built, name)) for name in ("pages/fog", "pages/boxes", "index"))
+    assert fog["description"] == fog["og:description"] == f"Fog and noise. {words}"
+    assert fog["og:title"] == "Fog and noise · Withstand" and fog["og:type"] == "article"
+    assert fog["og:url"] == "https://example.org/book/pages/fog.html" and fog["og:site_name"] == "Withstand"
+    assert boxes["description"] == "Boxes, a page of a book on robust vision encoders."
+    assert first["og:title"] == "Withstand" and first["og:type"] == "website"
+
+
+def test_a_page_says_how_it_is_cited_and_where_its_source_is(built):
+    parsed = page(built, "pages/fog")
+    known = yaml.safe_load((paths.ROOT / "CITATION.cff").read_text())
+    text = " ".join(parsed.select_one(".extra_footer").get_text(" ").split())
+    assert f"Version {known['version']} of" in text and "MIT licence" in text
+    assert "Fog and noise. In Withstand, version" in text and "https://example.org/book/pages/fog.html" in text
+    links = [link["href"] for link in parsed.select(".article-header-buttons a[href]")]
+    repository = "https://github.com/someone/withstand"
+    assert repository in links and any(link.startswith(f"{repository}/blob/main/pages/fog.md") for link in links)
+    assert any(link.startswith(f"{repository}/issues/new") for link in links)
+
+
+def test_a_page_loads_no_script_of_icons(built):
+    for name in ("index", "pages/fog", "search"):
+        assert not [own["src"] for own in page(built, name).select("script[src]") if "fontawesome" in own["src"]]
+    assert len(page(built, "search").select("form.bd-search input")) == 2
+    assert len(page(built, "search").select("#search-input")) == 1
+
+
+def test_what_is_mended():
+    given = (
+        '<th class="head"><p></p></th><th>a</th><summary aria-label="Toggle hidden content">Show</summary>'
+        '<div role="list" class="citation-list"></div><h1> </h1><h1>b</h1>'
+    )
+    assert frame.mended(given) == (
+        '<td class="head"></td><th>a</th><summary>Show</summary><div class="citation-list"></div><h1>b</h1>'
+    )
+
+
+def test_a_description_ends_at_a_word(built):
+    from docutils import nodes
+    from docutils.utils import new_document
+
+    document = new_document("page")
+    document += nodes.paragraph("", "Words, " * 60)
+    found = frame.described(document, "A page")
+    assert len(found) <= frame.LONGEST and re.fullmatch(r"A page\. (Words, )+Words …", found)
