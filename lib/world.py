@@ -44,7 +44,9 @@ def sharing() -> Iterator[None]:
 
 def gathered(own: Tensor, axis: int = 0) -> Tensor:
     """Of all images what `own` is of this process's, along `axis`, in their order in the batch: with a gradient."""
-    return _gathered(own, axis) if _sharing else own
+    if not _sharing:
+        return own
+    return torch.compiler.disable(_Gathered.apply)(own, axis)  # a decorator would import the compiler for everybody
 
 
 def share(whole: Tensor, axis: int = 0) -> Tensor:
@@ -145,11 +147,6 @@ def _talking() -> Any:
         _control.clear()
         _control[world] = dist.new_group(backend="gloo")
     return _control[world]
-
-
-@torch.compiler.disable
-def _gathered(own: Tensor, axis: int) -> Tensor:
-    return _Gathered.apply(own, axis)
 
 
 class _Gathered(torch.autograd.Function):
