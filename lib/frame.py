@@ -123,6 +123,8 @@ _FAULTS = (
     (re.compile(r"<h1>\s*</h1>"), ""),
     # a label that hides from a screen reader what the fold says
     (re.compile(r'(<summary) aria-label="Toggle hidden content"'), r"\1"),
+    # a fold of the list of pages that says nothing of itself
+    (re.compile(r'<summary>(?=<span class="toctree-toggle")'), '<summary aria-label="The pages below">'),
     # a cell that is empty is no heading
     (re.compile(r"<th(\s[^>]*)?>\s*(?:<p>\s*</p>)?\s*</th>"), r"<td\1></td>"),
     # items of a bibliography have another role than those of a list

@@ -67,24 +67,36 @@ FIGURES = """() => [...document.querySelectorAll('article figure img, article .f
   return [image.currentSrc || image.src, image.getBoundingClientRect().width];
 })"""
 
-AXE = """async ([rules, without]) => {
+# Of words that look alike on a ground of one colour, axe is asked about the first two: its rules of colours are slow.
+AXE = """async (rules) => {
+  const grounds = new Map();
+  const ground = (own) => {
+    if (!own) return '';
+    if (!grounds.has(own)) {
+      const colour = getComputedStyle(own).backgroundColor;
+      grounds.set(own, /^rgba\\(.* 0\\)$/.test(colour) ? ground(own.parentElement) : colour);
+    }
+    return grounds.get(own);
+  };
+  const looks = {}, worded = (own) => [...own.childNodes].some(part => part.nodeType === 3 && part.data.trim());
+  const first = (own) => {
+    if (!worded(own) || !own.checkVisibility()) return false;
+    const {color, fontSize, fontWeight, opacity} = getComputedStyle(own);
+    const look = [own.tagName, own.className, color, fontSize, fontWeight, opacity, ground(own)].join();
+    return (looks[look] = (looks[look] ?? 0) + 1) <= 2;
+  };
   const asked = {resultTypes: ['violations'], preload: false, ...rules};  // without loads of its own
-  const found = (await axe.run({exclude: without.map(own => [own])}, asked)).violations;
+  const where = rules.rules ? document : [...document.body.querySelectorAll('*')].filter(first);
+  if (where.length === 0) return [];
+  const found = (await axe.run(rules.rules ? where : {include: where}, asked)).violations;
   const why = (node) => [...node.any, ...node.all, ...node.none][0]?.message.slice(0, 160) ?? '';
   return found.filter(own => ['serious', 'critical'].includes(own.impact)).map(own =>
     `${own.id} (${own.impact}, ${own.nodes.length} times), such as ${own.nodes[0].html.slice(0, 160)}: ` +
     why(own.nodes[0]));
 }"""
-COLOURS = ["color-contrast", "link-in-text-block"]  # slow, and all that a mode may change
-ALIKE = "tbody > tr:nth-child(n+5)"  # of a long table: coloured as those above
-# What of axe is asked when: rules, and what is left out. Colours of an article are the same at both widths.
-OTHERS = {"rules": {name: {"enabled": False} for name in COLOURS}}
-ASKED = {
-    (WIDE, "light"): [(OTHERS, []), ({"runOnly": COLOURS}, [ALIKE])],
-    (WIDE, "dark"): [({"runOnly": COLOURS}, ["article"])],
-    (NARROW, "light"): [({"runOnly": ["scrollable-region-focusable", "button-name", "link-name", "label"]}, [])],
-    (NARROW, "dark"): [({"runOnly": COLOURS}, [ALIKE])],
-}
+COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
+OTHERS = {"rules": {name: {"enabled": False} for name in COLOURS["runOnly"]}}
+OF_WIDTHS = {"rules": {}, "runOnly": ["scrollable-region-focusable", "button-name", "link-name", "label"]}
 
 
 def lacking():
@@ -137,7 +149,7 @@ def pages_of(book):
 
 
 def found_in(book, browser, log=None):
-    """What is wrong with the pages of a built book, a sentence each; `log` is told how long each page took."""
+    """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left."""
     faults, facts = [], {}
     with _served(book) as home:
         context = browser.new_context(viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce")
@@ -150,9 +162,10 @@ def found_in(book, browser, log=None):
             page.set_viewport_size({"width": WIDE, "height": HEIGHT})
             page.goto(home + name, wait_until="load")
             facts[name], own = _looked_at(page, book, home, said)
-            faults += [f"{name}: {fault}" for fault in dict.fromkeys([*said, *own])]
+            own = [f"{name}: {fault}" for fault in dict.fromkeys([*said, *own])]
+            faults += own
             if log:
-                log(name)
+                log(name, own)
         context.close()
     return faults + _between_pages(book, facts)
 
@@ -190,12 +203,25 @@ def _looked_at(page, book, home, said):
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN) if mode == MODES[0] else []
-            for asked in ASKED[width, mode]:
-                own += page.evaluate(AXE, list(asked))
+            own += _inaccessible(page, width, mode)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
     return facts, faults
+
+
+def _inaccessible(page, width, mode):
+    """What axe finds, each of its rules where it can find something else than before. Colours of an article are the
+    same at both widths: they are asked for in each mode once, beside those of what stands around it."""
+    if (width, mode) == (WIDE, MODES[0]):
+        return page.evaluate(AXE, COLOURS) + page.evaluate(AXE, OTHERS)
+    if mode == MODES[0]:
+        return page.evaluate(AXE, OF_WIDTHS)
+    hide = "hidden => document.querySelector('article')?.toggleAttribute('hidden', hidden)"
+    page.evaluate(hide, width == WIDE)
+    found = page.evaluate(AXE, COLOURS)
+    page.evaluate(hide, False)
+    return found
 
 
 def _in_mode(page, mode):

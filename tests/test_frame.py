@@ -84,9 +84,11 @@ def test_what_is_mended():
     given = (
         '<th class="head"><p></p></th><th>a</th><summary aria-label="Toggle hidden content">Show</summary>'
         '<div role="list" class="citation-list"></div><h1> </h1><h1>b</h1>'
+        '<summary><span class="toctree-toggle"></span></summary>'
     )
     assert frame.mended(given) == (
         '<td class="head"></td><th>a</th><summary>Show</summary><div class="citation-list"></div><h1>b</h1>'
+        '<summary aria-label="The pages below"><span class="toctree-toggle"></span></summary>'
     )
 
 
