@@ -46,6 +46,10 @@ SEEN = """() => {
   return found;
 }"""
 
+# The theme makes what scrolls reachable by the keyboard a third of a second after a change of width.
+SETTLED = """() => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 500))))"""
+
 # What is the same at every width, to be compared with other pages or with files.
 FACTS = """() => {
   const said = (name) => document.querySelector(`meta[name="${name}"], meta[property="${name}"]`)?.content ?? '';
@@ -200,6 +204,7 @@ def _looked_at(page, book, home, said):
     page.evaluate(_axe())
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
+        page.evaluate(SETTLED)
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN) if mode == MODES[0] else []
