@@ -2,6 +2,8 @@
 
 `found_in` serves the folder of a book on this machine, opens each page once, changes its width and its mode, and gives
 a sentence for each fault. What only executed notebooks show, `notebook_faults` finds.
+
+    python tests/browser.py _build/html    # all of it, page by page: half an hour of one core
 """
 
 import functools
@@ -152,8 +154,11 @@ def pages_of(book):
     return [path for path in sorted(book.rglob("*.html")) if "_static" not in path.relative_to(book).parts]
 
 
-def found_in(book, browser, log=None):
-    """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left."""
+def found_in(book, browser, log=None, accessible=None):
+    """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left.
+
+    axe, which takes a minute for a long page, is asked about the pages that are named `accessible`, or about all.
+    """
     faults, facts = [], {}
     with _served(book) as home:
         context = browser.new_context(viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce")
@@ -165,7 +170,8 @@ def found_in(book, browser, log=None):
             said.clear()
             page.set_viewport_size({"width": WIDE, "height": HEIGHT})
             page.goto(home + name, wait_until="load")
-            facts[name], own = _looked_at(page, book, home, said)
+            asking = accessible is None or name in accessible
+            facts[name], own = _looked_at(page, book, home, asking)
             own = [f"{name}: {fault}" for fault in dict.fromkeys([*said, *own])]
             faults += own
             if log:
@@ -195,20 +201,21 @@ def _listen(page, home, said):
     page.route(re.compile(f"^(?!{re.escape(home)}|data:|blob:)"), stopped)
 
 
-def _looked_at(page, book, home, said):
-    """The facts of an open page, and its faults, at both widths and in both modes."""
+def _looked_at(page, book, home, asking):
+    """The facts of an open page, and its faults, at both widths and in both modes; those of axe where it is asked."""
     page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true)")
     facts = page.evaluate(f"() => {{ const NAMES = {json.dumps(NAMES)}; return ({FACTS})() }}")
     facts["loaded"] = [url.removeprefix(home) for url in facts["loaded"] if url.startswith(home)]
     faults = []
-    page.evaluate(_axe())
+    if asking:
+        page.evaluate(_axe())
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.evaluate(SETTLED)
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN) if mode == MODES[0] else []
-            own += _inaccessible(page, width, mode)
+            own += _inaccessible(page, width, mode) if asking else []
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
@@ -337,3 +344,17 @@ def _texts(output):
     for kind, data in output.get("data", {}).items():
         if kind.startswith("text/"):
             yield re.sub(r"data:image/[^\"')\s]+", "", "".join(data))
+
+
+def main():
+    """Print what is wrong with the book in the folder that is named; 1 if anything is."""
+    if lacking():
+        sys.exit(lacking())
+    with opened() as running:
+        faults = found_in(Path(sys.argv[1]), running, log=lambda name, own: print(name, *own, sep="\n  ", flush=True))
+    print(*faults, sep="\n")
+    return int(bool(faults))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
