@@ -95,7 +95,7 @@ def error_by_corruption(rows: Rows, scope: str) -> Figure:
     names = held(needed(rows[rows["metric"] == "error"], "errors of corrupted images"))
     lines = len(names) // 4 + 1
     drawing, panels = plt.subplots(
-        lines, 4, figsize=(5.2, 1.6 * lines), sharex=True, sharey=True, squeeze=False, layout="constrained"
+        lines, 4, figsize=(4.95, 1.6 * lines), sharex=True, sharey=True, squeeze=False, layout="constrained"
     )
     tables = []
     for axes, name in zip(panels.flat, names, strict=False):  # the last panel is for the legend
