@@ -92,6 +92,18 @@ def test_what_is_mended():
     )
 
 
+def test_a_signature_is_lighter_and_says_the_same():
+    given = (
+        '<dt class="sig sig-object py" id="lib.f"><span class="sig-name"><span class="pre">f</span></span>(<em>'
+        '<span class="n"><span class="pre">a</span></span><span class="p"><span class="pre">:</span></span>'
+        '<span class="w"> </span>int</em>)</dt><p><span class="pre">a</span></p>'
+    )
+    assert frame.mended(given) == (
+        '<dt class="sig sig-object py" id="lib.f"><span class="sig-name">f</span>(<em><span class="n">a</span>: int'
+        '</em>)</dt><p><span class="pre">a</span></p>'
+    )
+
+
 def test_a_description_ends_at_a_word(built):
     from docutils import nodes
     from docutils.utils import new_document

@@ -15,6 +15,7 @@ from functools import cached_property
 import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import display
+from matplotlib.artist import Artist
 from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
@@ -54,7 +55,7 @@ class Figure:
     @cached_property
     def _shown(self) -> tuple[str, str]:
         """The drawing as a data URI, and the table behind it: made once for the book and for other readers."""
-        return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self._table())
+        return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self.data, self.name)
 
     def myst(self) -> str:
         picture, table = self._shown
@@ -91,9 +92,12 @@ class Figure:
 
 def _smallest_type(drawing: Drawing) -> float:
     """In points; 0 of a drawing without words."""
+    hidden: list[Artist] = []
+    for axes in drawing.axes:
+        axes.get_xticklabels(), axes.get_yticklabels()  # which have no words before they are asked for
+        hidden += [] if axes.axison else [*axes.xaxis.findobj(Text), *axes.yaxis.findobj(Text)]
     words = [own for own in drawing.findobj(Text) if own.get_visible() and own.get_text().strip()]
-    drawn = [own for own in words if not (own.axes and not own.axes.axison) or own in (*own.axes.texts, own.axes.title)]
-    return min((float(own.get_fontsize()) for own in drawn), default=0.0)
+    return min((float(own.get_fontsize()) for own in words if own not in hidden), default=0.0)
 
 
 def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **options: object) -> Figure | None:
@@ -129,7 +133,15 @@ def _cells(data: pd.DataFrame) -> str:
     return data.to_html(index=False, border=0, float_format="{:.2f}".format, na_rep="–")
 
 
-def _behind(table: str) -> str:
+MOST_ROWS = 40  # of a table that stands in a page whole
+
+
+def _behind(data: pd.DataFrame, name: str) -> str:
+    """The data in a fold; of a long table the first rows, and all of them as a file to be saved."""
+    table = _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
+    if len(data) > MOST_ROWS:
+        rows = base64.b64encode(data.to_csv(index=False).encode()).decode()
+        table += f'\n<p><a download="{name}.csv" href="data:text/csv;base64,{rows}">All {len(data)} rows as CSV</a></p>'
     return f"<details><summary>Data behind this figure</summary>\n{table}\n</details>"
 
 
@@ -200,5 +212,5 @@ class Slider:
             f'<input type="range" id="{own}" min="0" max="{len(self.frames) - 1}" step="1" value="0" '
             f'autocomplete="off" aria-label="{label}" aria-valuetext="{first}" style="display:block; width:100%" '
             f'oninput="{html.escape(_TURN)}"><figcaption>{html.escape(self.caption)}</figcaption></figure>'
-            f"{_behind(_cells(self.data))}"
+            f"{_behind(self.data, own)}"
         )
