@@ -13,7 +13,8 @@ from lib.chapters.methods import tuning_table, tuning_words
 from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.runs import PRESETS, RunConfig, store
-from lib.runs.recipes import recipe_of
+from lib.runs.plan import grid as grid_of
+from lib.runs.recipes import RECIPES, recipe_of
 from lib.runs.tuning import TUNED, Point, config_of, first_points, found, points, recipe_point
 from lib.training import OutOfTime
 
@@ -251,3 +252,23 @@ def test_a_recipe_that_was_not_tried_or_diverged_is_not_zero_points_behind(home)
     assert list(tuning_table("small")["behind (points)"]) == ["not tried"]
     put(home, [line("byol", recipe_point("byol"), np.nan)])
     assert tuning_table("small")["its accuracy (%)"].item() == "–" and "behind the best" not in tuning_words("small")
+
+
+def test_short_runs_take_the_rate_that_the_grid_shows():
+    """Three times the rate where that brought two points; EMP-SSL's published runs are as short, and keep theirs."""
+    grid = store.read_tuning(paths.RESULTS / "methods" / "small")
+    for method, recipe in RECIPES.items():
+        own = grid[(grid["method"] == method) & (grid["optimiser"] == recipe.optimiser)]
+        usual = own[np.isclose(own["rate"], recipe.learning_rate)]
+        if usual.empty:
+            continue
+        alike = own["temperature"].fillna(0) == usual["temperature"].fillna(0).iloc[0]
+        (higher,) = own[alike & np.isclose(own["rate"], 3 * recipe.learning_rate)]["accuracy"]
+        gained = higher - usual["accuracy"].iloc[0]
+        assert recipe.short == (3.0 if gained >= 2 and method != "emp_ssl" else 1.0), method
+
+
+@pytest.mark.parametrize(("epochs", "rate"), [(4, 6.0), (12, 6.0), (13, 2.0)])  # of 31 updates each
+def test_a_run_is_short_by_its_updates(epochs, rate):
+    (config,) = grid_of(dataclasses.replace(PRESETS["quick"], epochs=epochs), ["byol"], [0])
+    assert config.training.learning_rate == pytest.approx(rate * 64 / 256)

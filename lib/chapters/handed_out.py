@@ -11,42 +11,40 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
 
 import torch
 
+from lib.chapters import PLANS
 from lib.errors import BadInput, one_of
-from lib.measures import Accuracy, Subject, proportion_interval
+from lib.measures import Subject, proportion_interval
 from lib.models import build_encoder, handed
 from lib.runs import RunConfig, compute, store
 from lib.runs.plan import config_of
 from lib.runs.presets import PRESETS
-from lib.runs.systems import System, plain
-from lib.training import Attack
+from lib.runs.systems import plain
 
 # All training images, and as many epochs as a core does in a quarter of an hour.
 PHOTOGRAPHS = replace(PRESETS["small"], encoder="resnet10_narrow", train_images=None, epochs=12)
 SCENES = replace(PRESETS["quick"], epochs=24)
 LICENCE = "MIT"
 
-
-def _scenes(method: str, attack: Attack | None = None, augmentation: str | None = None, **settings: Any) -> RunConfig:
-    system = System("", method, attack, "", settings, augmentation=augmentation, budget=None)
-    return config_of(system, SCENES, 0)
-
-
-METHODS = (
+_OF_METHODS = (
     "simclr", "supervised", "byol", "barlow_twins", "moco_v2", "swav", "simsiam", "dino", "relicv2", "emp_ssl",
 )  # fmt: skip
-HANDED_OUT: dict[str, RunConfig] = {method: config_of(plain(method), PHOTOGRAPHS, 0) for method in METHODS} | {
-    "scenes-simclr": _scenes("simclr"),
-    "scenes-simclr-free": _scenes("simclr", Attack("free(3)", "8/255", 0.01, views="last")),
-    "scenes-moco_v2": _scenes("moco_v2"),
-    "scenes-moco_v2-patch": _scenes("moco_v2", negatives="patch"),
-    "scenes-moco_v2-spatial": _scenes("moco_v2", augmentation="spatial"),
-    "scenes-moco_v2-appearance": _scenes("moco_v2", augmentation="appearance"),
-    "scenes-relicv2": _scenes("relicv2", removed=0.0),
-    "scenes-relicv2-removed": _scenes("relicv2", removed=0.6, masks="exact"),
+# What live sections look at: a system of the chapter, where it has one.
+_OF_SCENES = {
+    "simclr": plain("simclr"),
+    "simclr-free": PLANS["accuracy_robustness_tradeoff"].systems["simclr free"],
+    "moco_v2": PLANS["non_semantic_negatives"].systems["moco"],
+    "moco_v2-patch": PLANS["non_semantic_negatives"].systems["moco patch"],
+    "moco_v2-spatial": plain("moco_v2", augmentation="spatial"),
+    "moco_v2-appearance": plain("moco_v2", augmentation="appearance"),
+    "relicv2": PLANS["relicv2_ood"].systems["relicv2 no saliency"],
+    "relicv2-removed": PLANS["relicv2_ood"].systems["relicv2 removed 0.6 exact"],
+}
+HANDED_OUT: dict[str, RunConfig] = {
+    **{method: config_of(plain(method), PHOTOGRAPHS, 0) for method in _OF_METHODS},
+    **{f"scenes-{name}": config_of(replace(system, budget=None), SCENES, 0) for name, system in _OF_SCENES.items()},
 }
 
 
@@ -64,7 +62,7 @@ def main(words: Sequence[str]) -> int:
 def hand_out(name: str) -> str:
     """Publish one encoder; returns its probe's accuracy, of the weights as they are handed out."""
     config = HANDED_OUT[name]
-    (record,), _ = compute([config], [Accuracy()], progress=False)
+    (record,), _ = compute([config], [], progress=False)
     encoder = build_encoder(config.encoder)
     store.load_weights(record["key"], encoder, torch.device("cpu"))
     tensors = handed.halved(encoder.state_dict())

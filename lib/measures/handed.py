@@ -29,6 +29,12 @@ class Handed:
         return tuple(self.card["classes"])
 
     @property
+    def trained(self) -> str:
+        """How long on what, in words: "24 epochs of 2,000 images of scenes"."""
+        config, images = self.card["config"], self.card["data"]["train_images"]
+        return f"{config['training']['epochs']} epochs of {images:,} images of {config['dataset']}"
+
+    @property
     def classifier(self) -> Classifier:
         """Images in, scores of the classes out, with gradients by the images."""
         return Classifier(self.encoder, self.probe)

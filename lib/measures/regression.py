@@ -214,11 +214,11 @@ def _linear(
     train: np.ndarray, targets: np.ndarray, held: np.ndarray, decays: Sequence[float], _: Sequence
 ) -> np.ndarray:
     """What ridge regression with each decay predicts of `held`: (decays, N, T). The mean target is its intercept."""
+    from sklearn.linear_model import ridge_regression  # here: it takes seconds, and most pages do without it
+
     x, asked, _ = _standardised(train, held)
     mean = targets.mean(axis=0)
     options = {"solver": "cholesky", "check_input": False}
-    from sklearn.linear_model import ridge_regression  # here: it takes seconds, and most pages do without it
-
     fits = [ridge_regression(x, targets - mean, alpha=len(x) * decay, **options) for decay in decays]
     return np.stack([asked @ fit.reshape(-1, x.shape[1]).T + mean for fit in fits])
 

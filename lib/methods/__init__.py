@@ -34,7 +34,6 @@ others.
 
 from __future__ import annotations
 
-import warnings
 from importlib import import_module
 
 from torch import nn
@@ -43,9 +42,6 @@ from lib.errors import BadInput
 from lib.inputs import check_batch
 from lib.methods.method import Method
 from lib.views import View
-
-# lightly, whose heads the files import, would have bars of notebooks, and warns where there are none. Ours are of text.
-warnings.filterwarnings("ignore", "IProgress not found")
 
 # A name is that of the file as well.
 _NAMES = (

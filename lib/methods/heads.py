@@ -6,6 +6,7 @@ without it.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from typing import Any
 
@@ -31,6 +32,8 @@ def layers(blocks: Sequence[tuple]) -> nn.Module:
 
 
 def _heads(name: str) -> Any:
-    from lightly.models.modules import heads
+    with warnings.catch_warnings():  # it would have bars of notebooks, and warns where there are none; ours are of text
+        warnings.filterwarnings("ignore", "IProgress not found")
+        from lightly.models.modules import heads
 
     return getattr(heads, name)

@@ -2,7 +2,7 @@
 
 from lib.runs.config import RunConfig
 from lib.runs.engine import compute
-from lib.runs.fitting import Fitted, fit, untrained
+from lib.runs.fitting import Fitted, fit, random_encoder, untrained
 from lib.runs.plan import Plan, grid
 from lib.runs.presets import PRESETS
 from lib.runs.study import Results, Study, publish
@@ -18,5 +18,6 @@ __all__ = [
     "fit",
     "grid",
     "publish",
+    "random_encoder",
     "untrained",
 ]

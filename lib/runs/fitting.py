@@ -94,6 +94,16 @@ def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) 
     return method
 
 
+def random_encoder(name: str, images: Tensor, seed: int = 0) -> nn.Module:
+    """An encoder of `lib.models.ENCODERS` with random weights, in evaluation mode, on the device of the uint8 `images`
+    (N, 3, H, W) that it is normalised by: the control beside one that is trained."""
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        encoder = build_encoder(name)
+    encoder.normalise_by(images)
+    return encoder.to(images.device).eval()
+
+
 def _beside(config: RunConfig, data: Split) -> dict[str, Tensor]:
     """What the method reads beside the images, of the first `train_images` training images of the data set."""
     what = config.dataset, "train", config.train_images, data.images.device
