@@ -31,14 +31,15 @@ LICENCE = "MIT"
 _OF_METHODS = (
     "simclr", "supervised", "byol", "barlow_twins", "moco_v2", "swav", "simsiam", "dino", "relicv2", "emp_ssl",
 )  # fmt: skip
-# What live sections look at: a system of the chapter, where it has one.
+_MOCO = PLANS["non_semantic_negatives"].systems["moco"]  # whose queue is shorter than an epoch
+# What live sections look at.
 _OF_SCENES = {
     "simclr": plain("simclr"),
     "simclr-free": PLANS["accuracy_robustness_tradeoff"].systems["simclr free"],
-    "moco_v2": PLANS["non_semantic_negatives"].systems["moco"],
+    "moco_v2": _MOCO,
     "moco_v2-patch": PLANS["non_semantic_negatives"].systems["moco patch"],
-    "moco_v2-spatial": plain("moco_v2", augmentation="spatial"),
-    "moco_v2-appearance": plain("moco_v2", augmentation="appearance"),
+    "moco_v2-spatial": replace(_MOCO, augmentation="spatial"),
+    "moco_v2-appearance": replace(_MOCO, augmentation="appearance"),
     "relicv2": PLANS["relicv2_ood"].systems["relicv2 no saliency"],
     "relicv2-removed": PLANS["relicv2_ood"].systems["relicv2 removed 0.6 exact"],
 }

@@ -19,8 +19,8 @@ class Recipe:
 
     `learning_rate` is the peak for a batch of 256 and scales with the batch. `epochs` is the share of a preset's
     epochs, rounded up: a method that reads many views of each image may do with fewer. `short` is by what the rate is
-    multiplied in runs of fewer than `SHORT` updates: of methods that gained two points or more by it on the grid, except
-    EMP-SSL, whose published runs are as short.
+    multiplied in runs of fewer than `SHORT` updates: of methods that gained two points or more by it on the grid,
+    except EMP-SSL, whose published runs are as short.
     """
 
     optimiser: str
