@@ -23,8 +23,7 @@ from lib.runs.plan import config_of
 from lib.runs.presets import PRESETS
 from lib.runs.systems import plain
 
-# All training images, and as many epochs as a core does in a quarter of an hour.
-PHOTOGRAPHS = replace(PRESETS["small"], encoder="resnet10_narrow", train_images=None, epochs=12)
+PHOTOGRAPHS = PRESETS["medium"]
 SCENES = replace(PRESETS["quick"], epochs=24)
 LICENCE = "MIT"
 

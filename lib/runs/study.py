@@ -274,11 +274,19 @@ def _published_costs(study: str, preset: str, methods: Sequence[str]) -> pd.Data
 
 
 def largest_published(plan: Plan) -> str:
-    """The name of the largest preset with published rows of `plan`."""
-    for preset in reversed(PRESETS):
-        if store.is_published(paths.RESULTS / plan.name / preset):
-            return preset
-    raise BadInput(f"nothing is published for {plan.name}; name a preset to compute it: {', '.join(PRESETS)}")
+    """The name of the largest preset with published rows of `plan`, of those in which as many of its methods or systems
+    are published with all their seeds as in any smaller one: a page waits for a campaign that has only begun."""
+    there = [preset for preset in PRESETS if store.is_published(paths.RESULTS / plan.name / preset)]
+    if not there:
+        raise BadInput(f"nothing is published for {plan.name}; name a preset to compute it: {', '.join(PRESETS)}")
+    return there[0] if len(there) == 1 else max(there, key=lambda preset: (_whole(plan, preset), there.index(preset)))
+
+
+def _whole(plan: Plan, preset: str) -> int:
+    """How many methods or systems are published with all the seeds of a preset, each on the preset's own encoder."""
+    wanted = Study(plan, preset).wanted()
+    without = unbalanced(wanted, find(plan, wanted, partly=True))
+    return len({one.system or one.config.method for one, out in zip(wanted, without, strict=True) if not out})
 
 
 def publish(plan: Plan, results: Results, beside: bool = False) -> None:

@@ -58,7 +58,7 @@ def test_lists_and_lists_as_strings(given):
 
 
 @pytest.mark.parametrize(("parameters", "words"), [
-    ({"preset": "smal"}, "unknown preset 'smal' (did you mean 'small'?); allowed: published, quick, small, full"),
+    ({"preset": "smal"}, "(did you mean 'small'?); allowed: published, quick, small, medium, full"),
     ({"methods": "simclr"}, f"methods is a list such as {json.dumps(list(METHODS)[:3])}, or such a list as a string"),
     ({"methods": "[simclr]"}, "methods is a list such as"),
     ({"methods": []}, "methods is a list such as"),
@@ -144,6 +144,22 @@ def test_published_costs_come_with_published_rows_alone(results, monkeypatch):
 def test_the_largest_published_preset_is_shown(results):
     for preset in ("quick", "small"):
         store.write_published(results / "severity_degradation" / preset, *fake(preset, ["random"]))
+    assert largest_published(PLAN) == "small"
+
+
+def test_a_larger_preset_is_shown_once_it_is_published_as_far_as_a_smaller_one(results):
+    home = results / "severity_degradation"
+    store.write_published(home / "small", *fake("small", ["random", "simclr"]))
+    for methods, seeds, shown in (
+        (["random"], None, "small"),
+        (["random", "simclr"], [0], "small"),  # the others lack two of three seeds
+        (["random", "simclr"], None, "medium"),
+    ):
+        store.write_published(home / "medium", *fake("medium", methods, seeds))
+        published.forget()
+        assert largest_published(PLAN) == shown
+    store.write_published(home / "small", *fake("small", ["random", "simclr", "byol"]))
+    published.forget()
     assert largest_published(PLAN) == "small"
 
 
