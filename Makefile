@@ -15,6 +15,9 @@ OMP_NUM_THREADS ?= 1
 BIN = .venv/bin
 EXTRAS = attacks book check encoders test
 
+# Images of containers often set this, and then every notebook and every test of a command compiles all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: book quick test check lock clean
 
 book: .venv/ready

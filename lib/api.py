@@ -1,6 +1,7 @@
 """A Sphinx extension that lists the files of a room on its page of the book, so that a new file is there by itself.
 
-A page names the room in a line of its own, `<!-- files of lib.views -->`.
+A page names the room in a line of its own, `<!-- files of lib.views -->`; one of several pages on a room says which of
+them it lists by their first letters, `<!-- files of lib.measures, a to i -->`.
 """
 
 from __future__ import annotations
@@ -13,20 +14,23 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
 
-_ROOM = re.compile(r"^<!-- files of (lib\.\w+) -->$", re.MULTILINE)
+ROOM = re.compile(r"^<!-- files of (lib\.\w+)(?:, ([a-z]) to ([a-z]))? -->$", re.MULTILINE)
 
 
-def modules(room: str) -> list[str]:
-    """The modules of a package, without those that are for its own use or run as a script, by name."""
+def modules(room: str, first: str = "a", last: str = "z") -> list[str]:
+    """The modules of a package whose names begin with a letter from `first` to `last`, in order, without those that are
+    for its own use or run as a script."""
     found = pkgutil.walk_packages(importlib.import_module(room).__path__, f"{room}.")
-    return sorted(module.name for module in found if "._" not in module.name)
+    names = sorted(module.name for module in found if "._" not in module.name)
+    return [name for name in names if first <= name.removeprefix(f"{room}.")[0] <= last]
 
 
-def page(room: str) -> str:
+def page(room: str, first: str | None = None, last: str | None = None) -> str:
     """MyST: what the room says of itself, its files in a table, and a section on each."""
-    names = modules(room)
+    names = modules(room, first or "a", last or "z")
     table = [".. autosummary::", "   :nosignatures:", "", *(f"   {name.removeprefix(room + '.')}" for name in names)]
-    parts = [_rst([f".. automodule:: {room}", "   :no-members:"]), _rst(table)]
+    told = [f".. automodule:: {room}", "   :no-members:", *(["   :no-index:"] if first and first != "a" else [])]
+    parts = [_rst(told), _rst(table)]
     for name in names:
         parts += [f"## {name}", _rst([f".. automodule:: {name}"])]
     return "\n\n".join(parts)
@@ -61,4 +65,4 @@ def _rst(lines: list[str]) -> str:
 
 
 def _fill(app: Sphinx, name: str, source: list[str]) -> None:
-    source[0] = _ROOM.sub(lambda found: page(found[1]), source[0])
+    source[0] = ROOM.sub(lambda found: page(*found.groups()), source[0])

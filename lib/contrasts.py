@@ -212,7 +212,7 @@ class Kept:
         self.tables[id(rows)] = rows
         key = (id(rows), *what)
         if key not in self.places:
-            columns = (rows[name].astype(object).where(rows[name].notna(), None) for name in what)
+            columns = (rows[name].astype(object).where(rows[name].notna(), None).to_numpy() for name in what)
             places: dict[Hashable, list[int]] = {}
             for place, values in enumerate(zip(*columns, strict=True)):
                 places.setdefault(values, []).append(place)
@@ -270,7 +270,7 @@ def _everywhere(
     key = (id(rows), *columns, *sorted((name, str(value)) for name, value in what.items()))
     if key not in kept.cells:
         chosen = kept.rows(rows, what)
-        names = list(zip(*(chosen[name].fillna("") for name in columns), strict=True)) or [()] * len(chosen)
+        names = list(zip(*(chosen[name].fillna("").tolist() for name in columns), strict=True)) or [()] * len(chosen)
         places: dict[tuple, list[int]] = {}
         for place, name in enumerate(names):
             places.setdefault(name, []).append(place)
@@ -278,7 +278,7 @@ def _everywhere(
         images = chosen["images"].to_numpy(dtype=float) if "images" in chosen else np.full(len(chosen), np.nan)
         metrics = chosen["metric"].to_numpy() if "metric" in chosen else [""] * len(chosen)
         traced = all(name in chosen for name in TRACED)
-        lines = list(zip(*(chosen[name] for name in TRACED), strict=True)) if traced else []
+        lines = list(zip(*(chosen[name].tolist() for name in TRACED), strict=True)) if traced else []
         kept.cells[key] = {
             name: _Own(
                 dict(zip(seeds[own], values[own].astype(float), strict=True)),
@@ -426,7 +426,8 @@ def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
 
 def present(rows: pd.DataFrame, self_supervised: bool = True) -> list[str]:
     """The trained methods in `rows`, in the order of the table; those without labels only, or all."""
-    methods = [name for name in METHODS if name in set(rows["method"]) and METHODS[name].trained]
+    found = set(rows["method"].unique())
+    methods = [name for name in METHODS if name in found and METHODS[name].trained]
     return [name for name in methods if not (self_supervised and METHODS[name].build.uses_labels)]
 
 

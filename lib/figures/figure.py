@@ -141,7 +141,8 @@ def _behind(data: pd.DataFrame, name: str) -> str:
     table = _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
     if len(data) > MOST_ROWS:
         rows = base64.b64encode(data.to_csv(index=False).encode()).decode()
-        table += f'\n<p><a download="{name}.csv" href="data:text/csv;base64,{rows}">All {len(data)} rows as CSV</a></p>'
+        link = f'<a download="{html.escape(name)}.csv" href="data:text/csv;base64,{rows}">'
+        table += f"\n<p>{link}All {len(data)} rows as CSV</a></p>"
     return f"<details><summary>Data behind this figure</summary>\n{table}\n</details>"
 
 
