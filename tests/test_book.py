@@ -112,6 +112,24 @@ def check_budgets(page, taught=0):
         assert exercises and all(own.select("details") for own in exercises), "every exercise has a hidden solution"
 
 
+INTERVAL = re.compile(r"\[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
+
+
+def crowded(page):
+    """The paragraphs of running text with more than one interval: these stand in figures and tables."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    for beside in article.select("figure, table, details, pre, .cell_input"):
+        beside.decompose()
+    told = [own.get_text() for own in article.find_all(["p", "li"])]
+    return [text for text in told if len(INTERVAL.findall(text)) > 1]
+
+
+def test_paragraphs_with_two_intervals_are_found():
+    page = "<article><p>It gains 2.0 [1.0, 3.0] points.</p><p>{}</p><table><td><p>{}</p></td></table></article>"
+    two = "2.0 [1.0, 3.0] points clean and −1 [−2.5, 0] under PGD"
+    assert crowded(page.format(two, two)) == [two] and crowded(page.format("[1] and [2, see 3]", two)) == []
+
+
 # Sizes in files of a clone, each text on the left once. A book shows that it is made: every cell and every run of it
 # is executed, and what is learned from so little is not asked for. Rows may be published of the quick preset too, so
 # that its own sizes are cut where everything is computed.
@@ -224,6 +242,8 @@ def test_published_book_is_whole(clone, tmp_path):
         page, results = (html / "notebooks" / f"{name}.html").read_text(), Study(PLANS[name]).results()
         assert escape(standing_words(results), quote=False) in page.replace("’", "'")
         assert ("Stale in part" in page) == results.stale
+    for own in (html / "notebooks").glob("*.html"):
+        assert crowded(own.read_text()) == [], own.name
     for name in CHAPTERS:
         taught = 2 if name == "methods" else 0  # how a method is added
         check_budgets((html / "notebooks" / f"{name}.html").read_text(), taught)

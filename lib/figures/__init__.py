@@ -3,7 +3,7 @@
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.figures.figure import Figure, Slider, Tabs, also, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
-from lib.figures.prose import scope, systems_scope
+from lib.figures.prose import running, scope, systems_scope
 from lib.figures.reading import minutes
 from lib.figures.stale import standing, standing_words
 from lib.figures.tables import accuracy_table, protocol, ranking, smallest_differences, systems_table, table, tried
@@ -21,6 +21,7 @@ __all__ = [
     "protocol",
     "ranking",
     "recipe_views",
+    "running",
     "scope",
     "shown",
     "side_by_side",

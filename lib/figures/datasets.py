@@ -12,6 +12,7 @@ from IPython.display import HTML, Markdown
 
 from lib.errors import BadInput
 from lib.figures.figure import Figure, Tabs
+from lib.figures.prose import running
 from lib.figures.tables import table
 from lib.runs import Results
 
@@ -46,7 +47,8 @@ def side_by_side(make: Callable[[str], Figure], titles: Iterable[str]) -> Figure
 
 
 def paragraphs(texts: Mapping[str, str]) -> Markdown:
-    """Title -> sentences: a paragraph each; of one the title is left out."""
+    """Title -> sentences: a paragraph each, for reading on; of one the title is left out."""
+    texts = {title: running(text) for title, text in texts.items()}
     if len(texts) == 1:
         return Markdown(*texts.values())
     return Markdown("\n\n".join(f"**{title}.** {text}" for title, text in texts.items()))

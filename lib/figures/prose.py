@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -40,6 +41,20 @@ def _stale(results: Results, datasets: set[str]) -> bool:
     """Whether a run on one of `datasets` is stale; where nothing is known of single runs, whether any is."""
     own = [standing.stale for standing in results.standings if standing.config.dataset in datasets]
     return any(own) if results.standings else results.stale
+
+
+_INTERVAL = re.compile(r" \[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
+
+
+def running(text: str) -> str:
+    """A text for reading on: of several intervals it keeps none, since they stand in the figure or table beside it.
+
+    >>> running("It gains 7.2 [4.4, 10.0] points.")
+    'It gains 7.2 [4.4, 10.0] points.'
+    >>> running("It gains 7.2 [4.4, 10.0] points on clean images and 0.1 [-0.8, 1.0] under PGD (undecided).")
+    'It gains 7.2 points on clean images and 0.1 under PGD (undecided).'
+    """
+    return _INTERVAL.sub("", text) if len(_INTERVAL.findall(text)) > 1 else text
 
 
 def leaders(found: Mapping[str, Contrast], most: bool = True) -> list[str]:

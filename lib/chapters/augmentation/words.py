@@ -24,7 +24,7 @@ from lib.chapters.augmentation.claims import (
     trained_with,
 )
 from lib.contrasts import difference, estimates, of_two, picked
-from lib.figures.prose import UNTOLD, by_verdict, listed
+from lib.figures.prose import UNTOLD, by_verdict, listed, mark
 from lib.figures.style import spaced, title
 from lib.measures import read_together
 from lib.measures.rows import CLEAN
@@ -145,9 +145,8 @@ def _two_lights(alike: pd.DataFrame, method: str) -> str:
 def _gains(means: pd.DataFrame, method: str) -> str:
     """What a fusion, and encoders as large, gain over one encoder of the default recipe; of rows of `over_tasks`."""
     own = means[means["method"] == method]
-    gains = [
-        f"{name} {difference(own, {'augmentation': name}, {'augmentation': 'default'})}" for name in ("fusion", *SIZE)
-    ]
+    found = {name: difference(own, {"augmentation": name}, {"augmentation": "default"}) for name in ("fusion", *SIZE)}
+    gains = [f"{name} {gap}{mark(gap)}" for name, gap in found.items()]
     return (
         f"On average over the {own['tasks'].iloc[0]} tasks, points gained over one {title(method)} encoder of the "
         f"default recipe: {listed(gains)}. What the first has over the others is what different recipes add to size."

@@ -201,11 +201,8 @@ def _cost(results: Results) -> str:
             gaps = between(rows, [("cf-amc-ssl", other)], {"clean": CLEAN_CELL, "PGD": PGD_CELL})
             clean, robust = estimates(gaps).values()
             ratio = passes[other] / passes["cf-amc-ssl"]
-            found.append(
-                f"{words}, which costs {ratio:.1f} times its passes ({clean} points clean, {robust} under PGD)"
-                if ratio > 1.05
-                else f"{words} at equal passes ({clean} points clean, {robust} under PGD)"
-            )
+            cost = f", which costs {ratio:.1f} times its passes" if ratio > 1.05 else " at equal passes"
+            found.append(f"{words}{cost}: {clean} points clean{mark(clean)}, {robust} under PGD{mark(robust)}")
     return f"CF-AMC-SSL less {'; less '.join(found)}." if found else UNTOLD
 
 
