@@ -201,14 +201,28 @@ class Kept:
 
     def __init__(self) -> None:
         self.tables: dict[int, pd.DataFrame] = {}
+        self.columns: dict[tuple[int, str], np.ndarray] = {}
         self.places: dict[Hashable, Mapping[Hashable, list[int]]] = {}
         self.cells: dict[Hashable, dict[tuple, _Own]] = {}
         self.pools: dict[Hashable, Pool] = {}
 
+    def column(self, rows: pd.DataFrame, name: str) -> np.ndarray:
+        """The values of one column, "" where a system has none."""
+        key = (id(rows), name)
+        if key not in self.columns:
+            self.tables[id(rows)] = rows
+            values = rows[name].fillna("") if name in SYSTEM else rows[name]
+            self.columns[key] = values.to_numpy()
+        return self.columns[key]
+
     def rows(self, rows: pd.DataFrame, what: Cell) -> pd.DataFrame:
-        """Those with the column values of `what`; of each table and choice of columns an index is made once."""
+        return rows.iloc[self.places_of(rows, what)] if what else rows
+
+    def places_of(self, rows: pd.DataFrame, what: Cell) -> Sequence[int]:
+        """Those of the rows with the column values of `what`; of each table and choice of columns an index is made
+        once."""
         if not what:
-            return rows
+            return range(len(rows))
         self.tables[id(rows)] = rows
         key = (id(rows), *what)
         if key not in self.places:
@@ -217,7 +231,7 @@ class Kept:
             for place, values in enumerate(zip(*columns, strict=True)):
                 places.setdefault(values, []).append(place)
             self.places[key] = places
-        return rows.iloc[self.places[key].get(tuple(what.values()), [])]
+        return self.places[key].get(tuple(what.values()), [])
 
 
 def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
@@ -269,16 +283,16 @@ def _everywhere(
     kept.tables[id(rows)] = rows
     key = (id(rows), *columns, *sorted((name, str(value)) for name, value in what.items()))
     if key not in kept.cells:
-        chosen = kept.rows(rows, what)
-        names = list(zip(*(chosen[name].fillna("").tolist() for name in columns), strict=True)) or [()] * len(chosen)
+        chosen = np.asarray(kept.places_of(rows, what), dtype=int)
+        names = list(zip(*(kept.column(rows, name)[chosen] for name in columns), strict=True)) or [()] * len(chosen)
         places: dict[tuple, list[int]] = {}
         for place, name in enumerate(names):
             places.setdefault(name, []).append(place)
-        seeds, values, errors = (chosen[name].to_numpy() for name in ("seed", "value", "standard_error"))
-        images = chosen["images"].to_numpy(dtype=float) if "images" in chosen else np.full(len(chosen), np.nan)
-        metrics = chosen["metric"].to_numpy() if "metric" in chosen else [""] * len(chosen)
-        traced = all(name in chosen for name in TRACED)
-        lines = list(zip(*(chosen[name].tolist() for name in TRACED), strict=True)) if traced else []
+        seeds, values, errors = (kept.column(rows, name)[chosen] for name in ("seed", "value", "standard_error"))
+        images = kept.column(rows, "images")[chosen].astype(float) if "images" in rows else np.full(len(chosen), np.nan)
+        metrics = kept.column(rows, "metric")[chosen] if "metric" in rows else [""] * len(chosen)
+        traced = all(name in rows for name in TRACED)
+        lines = list(zip(*(kept.column(rows, name)[chosen] for name in TRACED), strict=True)) if traced else []
         kept.cells[key] = {
             name: _Own(
                 dict(zip(seeds[own], values[own].astype(float), strict=True)),
