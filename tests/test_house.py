@@ -31,7 +31,7 @@ LAYERS = (
     ("figures",),
     ("evaluate",),
     ("chapters",),
-    ("api", "book", "frame", "overview", "scoreboard"),
+    ("api", "book", "frame", "overview", "provenance", "scoreboard"),
 )
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
@@ -112,7 +112,7 @@ def general() -> list[Path]:
         path
         for path in FILES
         if room_of(".".join(path.relative_to(ROOT).parts))
-        not in ("chapters", "api.py", "book.py", "frame.py", "overview.py", "scoreboard.py")
+        not in ("chapters", "api.py", "book.py", "frame.py", "overview.py", "provenance.py", "scoreboard.py")
     ]
 
 

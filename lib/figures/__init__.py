@@ -6,7 +6,16 @@ from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import running, scope, systems_scope
 from lib.figures.reading import minutes
 from lib.figures.stale import standing, standing_words
-from lib.figures.tables import accuracy_table, protocol, ranking, smallest_differences, systems_table, table, tried
+from lib.figures.tables import (
+    accuracy_table,
+    protocol,
+    ranking,
+    runs_table,
+    smallest_differences,
+    systems_table,
+    table,
+    tried,
+)
 
 __all__ = [
     "Figure",
@@ -22,6 +31,7 @@ __all__ = [
     "ranking",
     "recipe_views",
     "running",
+    "runs_table",
     "scope",
     "shown",
     "side_by_side",

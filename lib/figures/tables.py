@@ -47,6 +47,24 @@ def tried(make: Callable[..., pd.DataFrame], *arguments: object) -> pd.DataFrame
         return pd.DataFrame()
 
 
+def runs_table(results: Results) -> pd.DataFrame:
+    """A line for each system, or method with its settings: its seeds, what it was trained on and how long that took."""
+    runs = results.provenance()
+    apart = [name for name in ("system", "method", "encoder", "augmentation", "settings", "data") if name in runs]
+    lines = [
+        {
+            **dict(zip(apart, names, strict=True)),
+            "training images": own["training images"].iloc[0],
+            "epochs": own["epochs"].iloc[0],
+            "seeds": ", ".join(map(str, sorted(own["seed"]))),
+            "seconds a run": round(own["seconds"].mean()),
+            "finished": own["finished"].max(),
+        }
+        for names, own in runs.groupby(apart, sort=False)
+    ]
+    return pd.DataFrame(lines)
+
+
 def protocol(results: Results) -> pd.DataFrame:
     """One line a method, encoder, data set and settings: what it was trained with; columns that tell something."""
     lines = []
