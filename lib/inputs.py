@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lib.errors import BadInput
+from lib.streamed import Streamed
 
 ROUNDING = 1e-5  # by which resampling may leave [0, 1]; what is further out is no pixel
 
@@ -32,8 +33,10 @@ def check_images(
     """`images` as they are, if they are uint8 (N, 3, H, W), or with `floats` float (N, 3, H, W) in [0, 1] instead.
 
     `least` is the smallest side in pixels, `square` wants sides of one length, `some` at least one image. Raises
-    BadInput in the name of `who`, which asks for them, with what was found in their place.
+    BadInput in the name of `who`, which asks for them, with what was found in their place. `Streamed` ones are such.
     """
+    if isinstance(images, Streamed):
+        return images
     found = _no_images(images, floats)
     if not found:
         count, _, height, width = images.shape

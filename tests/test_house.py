@@ -17,7 +17,19 @@ LINES, FUNCTION_LINES = 500, 60
 
 # Rooms, and files beside them, from the ground up. Those in one line may lean on each other; all lean on what is below.
 LAYERS = (
-    ("errors", "files", "held", "inputs", "memory", "paths", "precision", "progress", "randomness", "world"),
+    (
+        "errors",
+        "files",
+        "held",
+        "inputs",
+        "memory",
+        "paths",
+        "precision",
+        "progress",
+        "randomness",
+        "world",
+        "streamed",
+    ),  # fmt: skip
     ("engines", "leases", "on_ray", "on_torchrun", "stopping"),
     ("images",),
     ("views",),

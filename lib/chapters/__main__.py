@@ -5,7 +5,7 @@ python -m lib.chapters severity_degradation --preset full --time-limit 600   # s
 python -m lib.chapters campaign --time-limit 3600     # what is missing in all studies, see lib.chapters.campaign
 python -m lib.chapters handed_out                     # encoders with their weights, see lib.chapters.handed_out
 python -m lib.chapters power                          # what would decide each claim, see lib.chapters.power
-torchrun --nproc-per-node 8 -m lib.chapters methods --preset full --methods '["simclr"]'   # each run on eight GPUs
+torchrun --nproc-per-node 8 -m lib.chapters methods --preset imagenet100 --methods '["simclr"]'   # eight GPUs
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def _main() -> int:
         return import_module(f"lib.chapters.{sys.argv[1]}").main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m lib.chapters", description=__doc__.splitlines()[0])
     parser.add_argument("study", help=f"a notebook's name, or a command of all: {', '.join(COMMANDS)}")
-    parser.add_argument("--preset", required=True, help="quick, small, medium or full")
+    parser.add_argument("--preset", required=True, help="quick, small, medium, full or imagenet100")
     parser.add_argument("--dataset", help="another data set than the preset's own")
     parser.add_argument("--methods", help='a list such as \'["simclr", "byol"]\'')
     parser.add_argument("--systems", help='in a study of systems, a list such as \'["cf-amc-ssl", "simclr pgd"]\'')

@@ -3,7 +3,8 @@
 `load("scenes")` needs nothing; `load("cifar10")` finds or downloads CIFAR-10; `load("NAME")` reads
 `NAME.npz` or the folder `NAME/` under the folder that the environment variable WITHSTAND_DATA names: see
 `lib.images.sources` for what they hold, and `lib.images.reading` for how image files are read. `scenes` there is
-refused, and so is a `cifar10` that is not CIFAR-10: no set stands in for another of its name.
+refused, and so is a `cifar10` that is not CIFAR-10: no set stands in for another of its name. `load("NAME@224")` reads
+the images of such a folder at 224 pixels, of a large one when their turn comes: see `lib.images.sized`.
 """
 
 from __future__ import annotations
@@ -16,11 +17,13 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from lib import files, paths
+from lib import files, memory, paths
 from lib.errors import BadInput, one_of
 from lib.images import scenes, sources
 from lib.images.reading import visible
+from lib.images.sources import side_of
 from lib.inputs import whole_or_none
+from lib.streamed import Streamed
 
 SPLITS = ("train", "validation", "test")
 VALIDATION_SHARE = 0.1  # of the training images
@@ -33,7 +36,8 @@ class Split:
     """One split of one data set: uint8 `images` (N, 3, S, S) and int64 `labels` (N,) on one device.
 
     `checksum` is that of the whole data set's pixels and labels; `source` says in words what the
-    images are. `factors` and `masks` are those of `lib.images.scenes`, for scenes only.
+    images are. `factors` and `masks` are those of `lib.images.scenes`, for scenes only. Images to train and to validate
+    on are `lib.streamed.Streamed` in a set that is too large to be held.
     """
 
     images: Tensor
@@ -56,7 +60,8 @@ def names() -> list[str]:
 def here(name: str) -> bool:
     """Whether `load` finds the data set on this machine and downloads nothing."""
     folder = paths.data()
-    own = folder is not None and ((folder / f"{name}.npz").is_file() or (folder / name).is_dir())
+    base = name.rpartition("@")[0] if side_of(name) else name
+    own = folder is not None and ((folder / f"{name}.npz").is_file() or (folder / base).is_dir())
     return name == "scenes" or own or (name in sources.DOWNLOADS and sources.downloaded(name))
 
 
@@ -78,14 +83,33 @@ def load(name: str, split: str = "train", count: int | None = None, device: torc
         images, checksum = _whole(name, paths.data())
         chosen = _indices(images, split)
         chosen = chosen[:count]
-        part = Split(images.images[chosen], images.labels[chosen], images.classes, checksum, images.source)
-    return replace(part, images=part.images.to(device), labels=part.labels.to(device))
+        if not isinstance(images.images, Streamed):
+            pixels = images.images[chosen]
+        elif split == "test":
+            pixels = _tests(name, paths.data(), checksum, len(chosen))
+        else:
+            pixels = images.images.only(chosen, f"{split} {len(chosen)}", device)
+        part = Split(pixels, images.labels[chosen], images.classes, checksum, images.source)
+    held = part.images if isinstance(part.images, Streamed) else part.images.to(device)
+    return replace(part, images=held, labels=part.labels.to(device))
+
+
+@memory.kept
+def _tests(name: str, folder: Path | None, checksum: str, count: int) -> Tensor:
+    """The first test images of a set that is too large to be held: several measures ask for them in turn."""
+    images, _ = _whole(name, folder)
+    chosen = _indices(images, "test")[:count]
+    return torch.cat([images.images[places] for places in chosen.split(64)])
 
 
 @functools.lru_cache(maxsize=2)
 def _whole(name: str, folder: Path) -> tuple[sources.ImageSet, str]:
     """A data set from a file or a folder of that name under `folder`, else by download; and its checksum."""
-    if folder and (folder / f"{name}.npz").is_file():
+    if side := side_of(name):
+        from lib.images.sized import opened  # here: it reads folders by what is said above
+
+        images = opened(name, side, folder)
+    elif folder and (folder / f"{name}.npz").is_file():
         images = sources.as_built_in(sources.from_arrays(folder / f"{name}.npz"), name, folder / f"{name}.npz")
     elif folder and (folder / name).is_dir():
         images = sources.as_built_in(sources.from_folder(folder / name), name, folder / name)
@@ -93,6 +117,8 @@ def _whole(name: str, folder: Path) -> tuple[sources.ImageSet, str]:
         one_of(name, names(), "data set")
         images = sources.DOWNLOADS[name]()
     _check(images, part_of_a_set=name in sources.CLASSES)
+    if isinstance(images.images, Streamed):
+        return images, images.images.checksum
     digest = hashlib.sha256(images.images.numpy())
     digest.update(images.labels.numpy())
     return images, digest.hexdigest()

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import zipfile
 import zlib
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 CIFAR10_CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 FOLDER_SIZE = 32  # pixels: images in folders are cut to a square and scaled to this side
+ASKED = (8, 1024)  # pixels, the least and the most that a name may ask for
 # The names of the folders of splits, in any case.
 PARTS = {"train": ("train", "training"), "validation": ("val", "valid", "validation"), "test": ("test", "testing")}
 
@@ -163,34 +166,52 @@ def every_fifth(labels: Tensor) -> Tensor:
     return test
 
 
-def from_folder(folder: Path) -> ImageSet:
+def from_folder(folder: Path, size: int = FOLDER_SIZE) -> ImageSet:
     """Images in `folder/CLASS/*`, or divided: `folder/train/CLASS/*` and the like in `val`, `test` or both.
 
-    Each is cut to its central square and scaled to 32 px by averaging. The names of splits are those of PARTS, in any
-    case; without `test`, `val` is the test split. What `lib.images.reading` sees are the entries of a folder, and one
-    folder in the other, as archives are unpacked, is looked through. An image that cannot be read is left out; more
-    than a share of `reading.UNREADABLE` of them raises BadInput.
+    Each is cut to its central square and scaled to `size` pixels by averaging. The names of splits are those of PARTS,
+    in any case; without `test`, `val` is the test split. What `lib.images.reading` sees are the entries of a folder,
+    and one folder in the other, as archives are unpacked, is looked through. An image that cannot be read is left out;
+    more than a share of `reading.UNREADABLE` of them raises BadInput.
     """
     found = listed(folder)
+    images, places = read_each(found.files, partial(read_image, size=size), folder.name)
+    tell_others(found.others, folder.name)
+    return set_of(folder.name, found, torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(), places)
+
+
+def set_of(name: str, found: Listed, images: Tensor, places: Sequence[int]) -> ImageSet:
+    """The set of those files of a folder, at `places`, that could be read as `images` (N, 3, S, S)."""
     files, others, roots = found.files, found.others, found.roots
-    images, places = read_each(files, read_image, folder.name)
-    tell_others(others, folder.name)
     labels = found.labels[places]
     test, validation = divided(labels, found.parts[places], roots)
     notes = [f"folder of {len(images):,} images"]
+    if images.shape[-1] != FOLDER_SIZE:
+        notes.append(f"at {images.shape[-1]} px")
     if "test" not in roots and "validation" in roots:
         notes.append(f"its folder {roots['validation'].name} is the test split")
     notes += [f"{len(files) - len(images)} that cannot be read left out"] if len(images) < len(files) else []
     notes += [f"{len(others)} files that are no images left out"] if others else []
     return ImageSet(
-        images=torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).contiguous(),
+        images=images,
         labels=labels,
         test=test,
         exact=torch.ones(len(labels), dtype=torch.bool),
         classes=found.classes,
-        source=f"{folder.name} ({'; '.join(notes)})",
+        source=f"{name} ({'; '.join(notes)})",
         validation=validation,
     )
+
+
+def side_of(name: str) -> int | None:
+    """The pixels that the name of a data set asks for; None where it asks for none, as most do."""
+    found = re.fullmatch(r".+@(\d+)", name)
+    if not found:
+        return None
+    side = int(found[1])
+    if not ASKED[0] <= side <= ASKED[1]:
+        raise BadInput(f"{name} asks for images of {side} pixels; name from {ASKED[0]} to {ASKED[1]}")
+    return side
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from lib.shifts.adversary import cross_entropy, fgsm, held, pgd
 # Shares of the number of training images. An image costs a forward pass here and about eight times that in training
 # (two views, made, forward and backward), so that these cost 0.12 / 8 = 1.5 % of an epoch.
 BANK, QUERIES = 0.1, 0.02
+MOST = 5_000, 1_000  # images; of a large set, whose batches several processes may share while one is asked here
 
 
 def neighbour_monitor(train: Split, validation: Split, precision: str) -> Callable[[nn.Module], dict[str, float]]:
@@ -26,8 +27,8 @@ def neighbour_monitor(train: Split, validation: Split, precision: str) -> Callab
     Coarser than `knn_predict` on all images (a standard error of 2 points with 500 queries): for watching, and for
     noticing a collapse, not for tables.
     """
-    bank = train.images[: max(1, round(BANK * len(train.images)))]
-    queries = validation.images[: max(1, round(QUERIES * len(train.images)))]
+    bank = train.images[: min(MOST[0], max(1, round(BANK * len(train.images))))]
+    queries = validation.images[: min(MOST[1], max(1, round(QUERIES * len(train.images))))]
     labels, answers = train.labels[: len(bank)], validation.labels[: len(queries)]
 
     def monitor(method: nn.Module) -> dict[str, float]:
@@ -53,7 +54,8 @@ def adversarial_monitor(
     """
     neighbours = neighbour_monitor(train, validation, precision)
     bank, labels = train.images[:1000], train.labels[:1000]
-    queries, answers = validation.images[:ATTACKED].float().div(255), validation.labels[:ATTACKED]
+    answers = validation.labels[:ATTACKED]
+    queries = validation.images[torch.arange(len(answers))].float().div(255)
 
     def monitor(method: nn.Module) -> dict[str, float]:
         encoder = method.encoder

@@ -31,7 +31,7 @@ from lib.precision import exact_float32, precision_on, repeatable
 from lib.progress import bar, bars
 from lib.runs import ledger, outcomes, store
 from lib.runs.config import RunConfig
-from lib.runs.fitting import fit, help_fit, untrained
+from lib.runs.fitting import fit, help_fit, look_through, untrained
 from lib.stopping import Stopped
 from lib.training import OutOfTime, needs_attack, passes
 from lib.views import cost
@@ -199,6 +199,7 @@ def _train(
     watched = data, load(config.dataset, "validation", device=device), config.training.precision
     monitor = adversarial_monitor(*watched, config.attack.epsilon) if config.attack else neighbour_monitor(*watched)
     trained = METHODS[config.method].trained
+    look_through(data)
     with repeatable(device) as arithmetic:
         lent = copy.deepcopy(teacher).cpu() if teacher and world.size() > 1 else None  # to no GPU but each its own
         on_torchrun.hand_out(help_fit, config, lent, checkpoint, deadline - time.monotonic(), device.type)

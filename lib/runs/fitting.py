@@ -13,15 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from lib.errors import BadInput
-from lib.images import Split, load
+from lib.images import Split, load, side_of
 from lib.methods import build_method
-from lib.models import build_encoder
+from lib.models import Encoder, build_encoder
 from lib.progress import bars
 from lib.runs.config import RunConfig
 from lib.shifts.textures import textures
+from lib.streamed import Streamed
 from lib.training import OutOfTime, train
 from lib.training.masks import without_background
-from lib.views import augmented, cropped
+from lib.views import augmented, cropped, scaled
 
 
 @dataclass(frozen=True)
@@ -81,8 +82,17 @@ def help_fit(
         fit(config, data, teacher, None, checkpoint, time.monotonic() + seconds, progress=False)
 
 
+def look_through(data: Split) -> None:
+    """Find out, and keep, what each process that trains has to know of all images, where they stay in their files."""
+    if isinstance(data.images, Streamed):
+        Encoder().normalise_by(data.images)
+
+
 def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:
-    """The method before training, with the views of the run; `train` is what sends it to a device and normalises."""
+    """The method before training, with the views of the run; `train` is what sends it to a device and normalises.
+
+    Views are of 32 pixels, as they are written; of data whose name asks for a size, "photographs@224", of that size.
+    """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # decides the initial weights, and nothing else
         encoder = build_encoder(config.encoder)
@@ -91,6 +101,8 @@ def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) 
         method.views = tuple(augmented(view, config.augmentation) for view in method.views)  # type: ignore[assignment]
     if config.least_crop:
         method.views = tuple(cropped(view, config.least_crop) for view in method.views)
+    if side := side_of(config.dataset):
+        method.views = tuple(scaled(view, side) for view in method.views)
     return method
 
 

@@ -79,6 +79,16 @@ PRESETS = {
             transformer="vit_tiny_patch4",
             wide="resnet18_wide",
         ),
+        Preset(
+            "imagenet100",  # the folder of that name, for several GPUs: a process for each (`lib.on_torchrun`)
+            "imagenet100@224",
+            "resnet50_224",
+            None,
+            1_000,
+            epochs=200,
+            batch_size=512,
+            seeds=(0, 1, 2),
+        ),
     )
 }
 

@@ -1,10 +1,11 @@
 """The one trainer, for every method.
 
-The data set is one uint8 tensor on the device, an epoch is a permutation of it, views are made on
-the device, and nothing inside a step waits for it, under attack or not; at an epoch's end the losses
-are read. All randomness of step t is a function of the seed and t, so a run that was cut off ends with
-the numbers of one that was not, as far as the device repeats itself (`lib.precision.repeatable`): to
-the bit on a CPU, and on a GPU except where torch warns that an operation has no deterministic form.
+The data set is one uint8 tensor on the device, or stays in its files, of which the next batches are read ahead
+(`lib.streamed`): the weights are the same. An epoch is a permutation of it, views are made on the device, and nothing
+inside a step waits for it, under attack or not; at an epoch's end the losses are read. All randomness of step t is a
+function of the seed and t, so a run that was cut off ends with the numbers of one that was not, as far as the device
+repeats itself (`lib.precision.repeatable`): to the bit on a CPU, and on a GPU except where torch warns that an
+operation has no deterministic form.
 
 Where `torch.distributed` has several processes (`lib.world`), all call `train` alike, each with the data on its device,
 and share every batch: each reads its part of the one permutation and of the one sequence of draws. How many they are
@@ -17,7 +18,7 @@ from __future__ import annotations
 import functools
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ from lib.memory import peak_memory, reset_peak_memory, sent
 from lib.precision import PRECISIONS, autocast, own_precision, precision_on, repeatable, with_gradients
 from lib.progress import bar
 from lib.randomness import seed_of
+from lib.streamed import Streamed
 from lib.training.attack import Adversary, Attack, loss_terms
 from lib.training.checkpoint import identity, load
 from lib.training.cutting import cut, read_by
@@ -72,7 +74,7 @@ class Training:
 def _repeatably(train: Callable) -> Callable:
     @functools.wraps(train)
     def repeated(method: nn.Module, images: Tensor, *arguments: Any, **options: Any) -> Any:
-        with repeatable(images.device if isinstance(images, Tensor) else torch.device("cpu")):
+        with repeatable(images.device if isinstance(images, Tensor | Streamed) else torch.device("cpu")):
             return train(method, images, *arguments, **options)
 
     return repeated
@@ -95,7 +97,7 @@ def train(
     attack: Attack | None = None,
     beside: Mapping[str, Tensor] | None = None,
 ) -> list[dict[str, float]]:
-    """Train `method` in place on uint8 `images` (N, 3, H, W) and int64 `labels` (N,) of one device.
+    """Train `method` in place on uint8 `images` (N, 3, H, W), held or streamed, and int64 `labels` (N,) of one device.
 
     With an `attack` it learns from what the adversary makes of its views. Free training takes several steps of the
     optimiser a batch; the schedule counts them all, and so does the mean of each loss term. `beside` are by name
@@ -119,7 +121,7 @@ def train(
         raise BadInput(f"processes that share a batch share a folder, and not all of them find {checkpoint} in theirs")
     saved = time.monotonic()
     with synchronised(method):
-        for step, batch in _batches(len(images), training, seed, run.done, images.device, progress):
+        for step, batch in _batches(images, training, seed, run.done, progress):
             if world.asked(time.monotonic() > deadline or stopping.asked()):
                 run.save(checkpoint, noted)
                 raise OutOfTime
@@ -188,12 +190,25 @@ class _Run:
         self.generator.manual_seed(seed_of(self.seed, 1, step))
         with world.sharing():
             batch = world.share(batch)
-            clean = cut(self.method, {name: images[batch] for name, images in self.read.items()}, self.generator)
+            clean = cut(self.method, self._at(batch), self.generator)
             for replay in range(self.replays):
                 self._update(step, replay, clean, self.labels[batch])
             if hasattr(self.method, "after_batch"):
                 self.method.after_batch()
         self.done = step + 1
+
+    def _at(self, places: Tensor) -> dict[str, Tensor]:
+        """What the method reads of this process's images. Where one process cannot read a file, all say so."""
+        if not isinstance(self.read["images"], Streamed):
+            return {name: images[places] for name, images in self.read.items()}
+        found, fault = {}, ""
+        try:
+            found = {name: images[places] for name, images in self.read.items()}
+        except BadInput as error:
+            fault = str(error)
+        if world.asked(bool(fault)):
+            raise BadInput(next(filter(None, world.from_all(fault))))
+        return found
 
     def _update(self, step: int, replay: int, clean: list[Tensor], labels: Tensor) -> None:
         update = step * self.replays + replay
@@ -283,17 +298,27 @@ def _identity(
 
 
 def _batches(
-    count: int, training: Training, seed: int, done: int, device: torch.device, progress: bool
+    images: Tensor | Streamed, training: Training, seed: int, done: int, progress: bool
 ) -> Iterator[tuple[int, Tensor]]:
-    """(step, indices of its batch) for all steps that are not done; a new permutation each epoch, the rest dropped."""
-    steps_per_epoch = count // training.batch_size
+    """(step, places of its batch) for all steps that are not done; a new permutation each epoch, the rest dropped."""
+    count, size = len(images), training.batch_size
+    steps_per_epoch = count // size
     steps = training.epochs * steps_per_epoch
     shown = bar(progress and world.rank() == 0, total=steps, initial=done, unit="step", leave=False)
     for epoch in range(done // steps_per_epoch, training.epochs):
         order = torch.randperm(count, generator=torch.Generator().manual_seed(seed_of(seed, 0, epoch)))
-        order = sent(order, device)
-        for step in range(max(done, epoch * steps_per_epoch), (epoch + 1) * steps_per_epoch):
-            start = (step - epoch * steps_per_epoch) * training.batch_size
-            yield step, order[start : start + training.batch_size]
+        first = max(done - epoch * steps_per_epoch, 0)
+        if isinstance(images, Streamed):
+            images.expect(_own(order[first * size : steps_per_epoch * size].split(size)))
+        else:
+            order = sent(order, images.device)
+        for step in range(first, steps_per_epoch):
+            yield epoch * steps_per_epoch + step, order[step * size : (step + 1) * size]
             shown.update()
     shown.close()
+
+
+def _own(batches: Sequence[Tensor]) -> list[Tensor]:
+    """What is this process's of each."""
+    with world.sharing():
+        return [world.share(batch) for batch in batches]

@@ -20,6 +20,7 @@ from lib.views.recipes import (
     make_view,
     render,
     render_checked,
+    scaled,
 )
 
 __all__ = [
@@ -42,6 +43,7 @@ __all__ = [
     "patch_sides",
     "render",
     "render_checked",
+    "scaled",
 ]
 
 keep_freed_memory()

@@ -272,3 +272,9 @@ def augmentation_protocols(augmentation: str) -> dict[str, int]:
 def cropped(view: View, least: float) -> View:
     """`view` with crops of at least the share `least` of the image; unchanged if it does not crop."""
     return view if view.crop_scale == (1.0, 1.0) else replace(view, crop_scale=(least, 1.0))
+
+
+def scaled(view: View, side: int) -> View:
+    """`view`, which is written for images of 32 pixels, for those of `side`: its size and its blur in proportion."""
+    low, high = (sigma * side / 32 for sigma in view.blur_sigma)
+    return replace(view, size=round(view.size * side / 32), blur_sigma=(low, high))

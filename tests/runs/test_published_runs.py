@@ -249,10 +249,10 @@ def test_a_teacher_warms_up_for_the_same_share_and_so_does_every_run():
 
 
 def test_a_shorter_recipe_has_a_shorter_warm_up(monkeypatch):
-    """EMP-SSL trains for a quarter of the epochs: 1 of 4, 2 of 6, 50 of 200; a tenth of that warms up."""
+    """EMP-SSL trains for a quarter of the epochs: 1 of 4, 2 of 6, 3 of 12, 50 of 200; a tenth of that warms up."""
     found = {preset: grid(preset, ["emp_ssl"], [0])[0].training for preset in PRESETS}
     assert {name: (one.epochs, one.warmup_epochs) for name, one in found.items()} == {
-        "quick": (1, 0.1), "small": (2, 0.2), "full": (50, 5.0)
+        "quick": (1, 0.1), "small": (2, 0.2), "medium": (3, 0.3), "full": (50, 5.0), "imagenet100": (50, 5.0)
     }  # fmt: skip
     monkeypatch.setitem(recipes.RECIPES, "byol", dataclasses.replace(recipes.RECIPES["byol"], epochs=0.5))
     assert grid("full", ["byol"], [0])[0].training.warmup_epochs == 10.0

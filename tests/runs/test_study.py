@@ -293,7 +293,7 @@ def test_damaged_records_are_one_sentence(results):
 
 def test_presets_grow():
     sizes = [(p.train_images or 1e9, p.epochs, len(p.seeds)) for p in PRESETS.values()]
-    assert list(PRESETS) == ["quick", "small", "medium", "full"] and sizes == sorted(sizes)
+    assert list(PRESETS) == ["quick", "small", "medium", "full", "imagenet100"] and sizes == sorted(sizes)
     assert len(PRESETS["small"].seeds) >= 3
 
 
