@@ -88,9 +88,9 @@ class Streamed:
         self._begin()
 
     def once(self, what: str, make: Callable[[], dict[str, Tensor]]) -> dict[str, Tensor]:
-        """What `make` makes of all these images, on the CPU, kept in a file of the cache."""
+        """What `make` makes of all these images, kept in a file of the cache; on the CPU."""
         digest = _short(f"{what} {self.checksum} {len(self)} {self.shape[-1]} {self.device.type}")
-        return files.kept(paths.cache() / "streamed" / f"{digest}.safetensors", make)
+        return files.kept(paths.cache() / "streamed" / f"{digest}.safetensors", lambda: _on_cpu(make()))
 
     def _begin(self) -> None:
         while len(self._coming) < AHEAD and (places := next(self._later, None)) is not None:
@@ -107,6 +107,10 @@ class Streamed:
             f"{self.source}: its {len(self):,} images of {self.shape[-1]} px are read from their files when a batch is "
             f"asked for; nothing that needs all of them at once, as {name!r} of a tensor does, is computed of them"
         )
+
+
+def _on_cpu(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    return {name: tensor.cpu() for name, tensor in tensors.items()}
 
 
 def _usual_readers() -> int:

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from lib.errors import BadInput
 from lib.inputs import check_images
-from lib.streamed import Streamed
 
 # Mean and standard deviation per channel of pixels in [0, 1], as the field writes them.
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
@@ -18,7 +17,7 @@ UNKNOWN = ((0.5, 0.5, 0.5), (0.25, 0.25, 0.25))  # until `normalise_by` has seen
 
 
 def moments(images: Tensor) -> dict[str, Tensor]:
-    """ "mean" and "std", float64 (3,) on the CPU, of each channel of uint8 images (N, 3, H, W) scaled to [0, 1]."""
+    """ "mean" and "std", float64 (3,), of each channel of uint8 images (N, 3, H, W) scaled to [0, 1]."""
     total = square = torch.zeros(3, dtype=torch.float64, device=images.device)
     height, width = images.shape[2:]
     for chunk in images.split(1024 if height * width <= 96 * 96 else 128):  # the set as one float tensor would be large
@@ -26,7 +25,7 @@ def moments(images: Tensor) -> dict[str, Tensor]:
         total, square = total + pixels.sum(dim=(0, 2, 3)), square + pixels.square().sum(dim=(0, 2, 3))
     count = len(images) * height * width
     mean = total / count
-    return {"mean": mean.cpu(), "std": (square / count - mean.square()).clamp(min=0).sqrt().cpu()}
+    return {"mean": mean, "std": (square / count - mean.square()).clamp(min=0).sqrt()}
 
 
 class Encoder(nn.Module):
@@ -50,7 +49,7 @@ class Encoder(nn.Module):
         Raises BadInput for other images, and where all values of a channel are equal, which no scale makes vary.
         """
         check_images(images, "normalise_by", some=True)
-        found = images.once("moments", lambda: moments(images)) if isinstance(images, Streamed) else moments(images)
+        found = moments(images) if isinstance(images, Tensor) else images.once("moments", lambda: moments(images))
         mean, std = found["mean"], found["std"]
         if not (std > 1e-6).all():
             raise BadInput("normalise_by takes images that vary, and in one channel all their values are equal")

@@ -39,7 +39,7 @@ def add(home: Path, record: dict, rows: pd.DataFrame) -> Path:
     part = home / store.PARTS / f"{key}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
     with _locked(home):
         outcomes.publish(part, rows, LONGEST)
-        store.write_published(part, [record], rows)
+        store.write_part(part, [record], rows)
         for other in (home / store.PARTS).glob(f"{key}-*"):
             if other != part:
                 remove(other)
@@ -52,15 +52,16 @@ def fold(home: Path) -> int:
 
     Parts are removed last: interrupted before, everything is there twice and read once.
     """
-    if not (home / store.PARTS).is_dir():
+    if not (home / store.PARTS).is_dir() and not (home / store.NEXT).is_dir():
         return 0
     with _locked(home):
+        store.settle(home)
         found = store.parts(home)
         if found:
             records, rows = store.read_published(home)
             store.write_published(home, records, rows)
             outcomes.publish(home, rows)
-        for part in (home / store.PARTS).iterdir():  # of those that were not complete as well
+        for part in (home / store.PARTS).glob("*"):  # of those that were not complete as well
             remove(part)
     published.forget()
     return len(found)

@@ -23,6 +23,7 @@ import io
 import json
 import math
 import re
+import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -46,6 +47,7 @@ RECORDS = "runs.jsonl"
 PARTS = "parts"
 SUM = "sha256"  # of a record and of weights, in the files themselves
 LEASE = "lease"  # of a local run, see `lib.leases`
+NEXT, REPLACES = "next.partial", "replaces"  # a folder, and of what its files take the place
 OLD = "rows.csv"  # all rows of a study in one file, as they once were
 LETTERS = 6  # of a run's key in a published line, or more
 COST_COLUMNS = ("method", "round", "seconds_per_epoch", "device", "precision", "torch", "finished")
@@ -184,7 +186,7 @@ def read_rows(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
 
 def is_published(home: Path) -> bool:
     """Whether a study and preset has rows there."""
-    return (home / "rows").is_dir() or (home / OLD).exists() or bool(parts(home))
+    return (home / "rows").is_dir() or (home / OLD).exists() or _staged(home) is not None or bool(parts(home))
 
 
 def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
@@ -202,7 +204,8 @@ def read_published(home: Path) -> tuple[list[dict], pd.DataFrame]:
     added = _added(home)
     if not added:
         return read_new(home)
-    records, rows = read_new(home) if (home / "rows").is_dir() else ([], join([]))
+    there = (home / "rows").is_dir() or _staged(home) is not None
+    records, rows = read_new(home) if there else ([], join([]))
     kept = [record for record in records if record["key"] not in added]
     tables = [rows[~rows["run"].isin(list(added))], *(own for _, own in added.values())]
     records = sorted([*kept, *(record for record, _ in added.values())], key=lambda record: record["key"])
@@ -227,6 +230,7 @@ def _added(home: Path) -> dict[str, tuple[dict, pd.DataFrame]]:
 
 def read_new(home: Path) -> tuple[list[dict], pd.DataFrame]:
     """`read_published` of the sorted files of a study, or of a part, whatever of an older format lies beside them."""
+    home = _staged(home) or home
     try:
         records = [json.loads(line) for line in (home / RECORDS).read_text().splitlines()]
     except (ValueError, OSError) as error:
@@ -258,9 +262,61 @@ def _of_file(path: Path, keys: dict[str, str], listed: dict[str, dict[str, str]]
 def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None:
     """Sorted by key, so that publishing again changes only the lines that changed.
 
-    Two identities of one measure's name in a run raise `BadInput`. Rows first: should nothing more be written, an older
-    record may call them stale, but never a newer one call older rows its own.
+    Two identities of one measure's name in a run raise `BadInput`. All files are written beside those that are there
+    first. From the last of them on they are what is published, while they take the others' places; interrupted, the
+    next `settle` goes on with that.
     """
+    texts = _texts_of(home, records, rows)
+    settle(home)
+    staged = home / NEXT
+    shutil.rmtree(staged, ignore_errors=True)  # of one that was interrupted before they were all there
+    files.write_text(staged / REPLACES, _digest(home / RECORDS))
+    _write(staged, texts)
+    settle(home)
+
+
+def settle(home: Path) -> None:
+    """Put into their places the files of a `write_published` that was interrupted when they were all written."""
+    if (staged := _staged(home)) is None:
+        return
+    names = [*sorted(f"rows/{path.name}" for path in (staged / "rows").glob("*.csv")), RECORDS]
+    _write(home, {name: (staged / name).read_text() for name in names})
+    (staged / RECORDS).unlink()
+    shutil.rmtree(staged)
+
+
+def _staged(home: Path) -> Path | None:
+    """The folder of all that is to be published in the place of what `home` holds; None where there is none, or where
+    `home` has got other files since."""
+    staged = home / NEXT
+    if not (staged / RECORDS).exists():
+        return None
+    allowed = (staged / REPLACES).read_text(), _digest(staged / RECORDS)
+    return staged if _digest(home / RECORDS) in allowed else None
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "nothing"
+
+
+def write_part(home: Path, records: list[dict], rows: pd.DataFrame) -> None:
+    """`write_published` in a folder that does not count before its records are there, which come last."""
+    _write(home, _texts_of(home, records, rows))
+
+
+def _write(home: Path, texts: dict[str, str]) -> None:
+    """All files of a study, or of a part, in their order; other files of rows are removed before the last one, which
+    describes them."""
+    *rows, (_, records) = texts.items()
+    for name, text in rows:
+        files.write_text(home / name, text)
+    for path in set((home / "rows").glob("*.csv")) - {home / name for name, _ in rows}:
+        path.unlink()
+    files.write_text(home / RECORDS, records)
+
+
+def _texts_of(home: Path, records: list[dict], rows: pd.DataFrame) -> dict[str, str]:
+    """By their names the texts of all files of a study, or of a part: rows first, records last."""
     listed = {run: _by_name(home, run, sorted(set(found))) for run, found in rows.groupby("run")["measure"]}
     records = [
         record | {"measures": list(listed.get(record["key"], {}).values())}
@@ -273,12 +329,8 @@ def write_published(home: Path, records: list[dict], rows: pd.DataFrame) -> None
     names, rows = rows["measure"].map(measure_name), rows.assign(run=rows["run"].map(shorts))[list(LINE_COLUMNS)]
     texts = {}
     for name, table in rows.groupby(names):
-        texts |= _texts(name, table)
-    for name, text in texts.items():
-        files.write_text(home / "rows" / name, text)
-    for path in set((home / "rows").glob("*.csv")) - {home / "rows" / name for name in texts}:
-        path.unlink()
-    files.write_text(home / "runs.jsonl", "".join(json.dumps(record, sort_keys=True) + "\n" for record in records))
+        texts |= {f"rows/{file}": text for file, text in _texts(name, table).items()}
+    return texts | {RECORDS: "".join(json.dumps(record, sort_keys=True) + "\n" for record in records)}
 
 
 def _texts(measure: str, rows: pd.DataFrame) -> dict[str, str]:

@@ -197,7 +197,7 @@ def test_a_kill_at_any_step_loses_nothing(home):
         (lambda: parts.fold(home), [after]),
     ):
         states = []
-        for step in range(20):
+        for step in range(40):
             going_on = killed_before(step, change)
             published.forget()
             found = store.read_published(home)
@@ -205,6 +205,51 @@ def test_a_kill_at_any_step_loses_nothing(home):
             same(found, seen[states[-1]])
             if not going_on:
                 break
-        assert 3 < step < 19 and states == sorted(states) and len(states) == step + 1
+        assert 3 < step < 39 and states == sorted(states) and len(states) == step + 1
         assert states[-1] == len(seen) - 1
     assert not store.parts(home) and not (home / "parts").exists()
+
+
+@pytest.mark.parametrize("there", [(), (KEYS[2], KEYS[8])], ids=["into nothing", "beside others"])
+def test_a_fold_of_new_runs_that_is_killed_leaves_all_of_them_published(tmp_path, monkeypatch, there):
+    """Where the sorted files have none of them, before each file in turn; and the files at the end are those of a fold
+    that nobody killed."""
+    monkeypatch.setattr(paths, "RESULTS", tmp_path / "results")
+    home, whole = (tmp_path / "results" / name / "small" for name in ("killed", "undisturbed"))
+    added = [run(KEYS[1]), run(KEYS[5], 3.0, IDENTITIES[:1])]
+    expected = together(*sorted((*added, *map(run, there)), key=lambda one: one[0]["key"]))
+    for place in (home, whole):
+        if there:
+            store.write_published(place, *together(*map(run, there)))
+        for own in added:
+            parts.add(place, *own)
+    parts.fold(whole)
+    for step in range(60):
+        going_on = killed_before(step, lambda: parts.fold(home))
+        published.forget()
+        same(store.read_published(home), expected)
+        if not going_on:
+            break
+    assert 8 < step < 59
+    ends = [
+        {name: text for name, text in texts(place).items() if not name.endswith(".partial") and "lease" not in name}
+        for place in (home, whole)
+    ]
+    assert ends[0] == ends[1]
+
+
+def test_what_was_staged_gives_way_to_files_that_came_since(home):
+    """By a merge, say, after a fold that was killed before it changed any of them."""
+    parts.add(home, *run(KEYS[5], 3.0))
+    for step in range(20):
+        assert killed_before(step, lambda: parts.fold(home))
+        if (home / store.NEXT / store.RECORDS).exists():
+            break
+    published.forget()
+    text = (home / store.RECORDS).read_text()
+    (home / store.RECORDS).write_text(text.replace('"seed": 0', '"seed": 1'))
+    published.forget()
+    assert {record["seed"] for record in store.read_published(home)[0] if record["key"] != KEYS[5]} == {1}
+    parts.fold(home)
+    assert {record["seed"] for record in store.read_published(home)[0] if record["key"] != KEYS[5]} == {1}
+    assert not (home / store.NEXT).exists() and not store.parts(home)
