@@ -25,11 +25,13 @@ def modules(room: str, first: str = "a", last: str = "z") -> list[str]:
     return [name for name in names if first <= name.removeprefix(f"{room}.")[0] <= last]
 
 
-def page(room: str, first: str | None = None, last: str | None = None) -> str:
+def page(room: str, first: str = "a", last: str = "z") -> str:
     """MyST: what the room says of itself, its files in a table, and a section on each."""
-    names = modules(room, first or "a", last or "z")
+    names = modules(room, first, last)
     table = [".. autosummary::", "   :nosignatures:", "", *(f"   {name.removeprefix(room + '.')}" for name in names)]
-    told = [f".. automodule:: {room}", "   :no-members:", *(["   :no-index:"] if first and first != "a" else [])]
+    told = [f".. automodule:: {room}", "   :no-members:"]
+    if first > "a":  # an earlier page of the room is what links lead to
+        told.append("   :no-index:")
     parts = [_rst(told), _rst(table)]
     for name in names:
         parts += [f"## {name}", _rst([f".. automodule:: {name}"])]
@@ -65,4 +67,4 @@ def _rst(lines: list[str]) -> str:
 
 
 def _fill(app: Sphinx, name: str, source: list[str]) -> None:
-    source[0] = ROOM.sub(lambda found: page(*found.groups()), source[0])
+    source[0] = ROOM.sub(lambda found: page(*filter(None, found.groups())), source[0])

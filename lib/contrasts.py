@@ -207,7 +207,7 @@ class Kept:
         self.pools: dict[Hashable, Pool] = {}
 
     def column(self, rows: pd.DataFrame, name: str) -> np.ndarray:
-        """The values of one column, "" where a system has none."""
+        """The values (N,) of one column; of those that tell systems apart, "" where there is none."""
         key = (id(rows), name)
         if key not in self.columns:
             self.tables[id(rows)] = rows
@@ -215,14 +215,11 @@ class Kept:
             self.columns[key] = values.to_numpy()
         return self.columns[key]
 
-    def rows(self, rows: pd.DataFrame, what: Cell) -> pd.DataFrame:
-        return rows.iloc[self.places_of(rows, what)] if what else rows
-
-    def places_of(self, rows: pd.DataFrame, what: Cell) -> Sequence[int]:
-        """Those of the rows with the column values of `what`; of each table and choice of columns an index is made
-        once."""
+    def picked(self, rows: pd.DataFrame, what: Cell) -> np.ndarray:
+        """The places (n,) of the rows with the column values of `what`; of each table and choice of columns an index is
+        made once."""
         if not what:
-            return range(len(rows))
+            return np.arange(len(rows))
         self.tables[id(rows)] = rows
         key = (id(rows), *what)
         if key not in self.places:
@@ -231,7 +228,7 @@ class Kept:
             for place, values in enumerate(zip(*columns, strict=True)):
                 places.setdefault(values, []).append(place)
             self.places[key] = places
-        return self.places[key].get(tuple(what.values()), [])
+        return np.array(self.places[key].get(tuple(what.values()), []), dtype=int)
 
 
 def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
@@ -283,7 +280,7 @@ def _everywhere(
     kept.tables[id(rows)] = rows
     key = (id(rows), *columns, *sorted((name, str(value)) for name, value in what.items()))
     if key not in kept.cells:
-        chosen = np.asarray(kept.places_of(rows, what), dtype=int)
+        chosen = kept.picked(rows, what)
         names = list(zip(*(kept.column(rows, name)[chosen] for name in columns), strict=True)) or [()] * len(chosen)
         places: dict[tuple, list[int]] = {}
         for place, name in enumerate(names):

@@ -1,114 +1,115 @@
-"""Every published run of the book once: what was trained, on what, by what, for how long, and how to do it again."""
+"""Every published run of the book: what was trained, on what, by what, for how long, and how to do it again."""
 
 from __future__ import annotations
 
-import base64
 import html
 import json
-from collections.abc import Iterable
 
 import pandas as pd
 from IPython.display import HTML
 
+from lib import paths
 from lib.chapters import PLANS
 from lib.errors import BadInput
 from lib.figures import table
-from lib.runs import Results, Study
+from lib.figures.figure import csv_link
+from lib.runs import PRESETS, Results, Study, store
 
 SHOWN = ("run", "what", "data", "seed", "seconds", "finished", "commit")  # columns of the page's own tables
+TRAINING = ["run", "commit", "finished", "seconds"]  # columns that tell one training of a run from another
 
 
 def every_run() -> pd.DataFrame:
-    """A line for each published run of all studies, by study: `study` is the first that shows it, `studies` are all.
+    """A line for each training of a published run, of all studies and presets.
 
-    Columns are those of `Results.provenance` with the name of what was trained as "what", "preset", "stale" and the
-    "command" that trains and measures the run. Raises BadInput where no study is published.
+    Columns are those of `Results.provenance`, and "study" and "preset", "what" was trained in words, whether a page is
+    "shown" of it, whether it is "stale", and the "command" that computes it again. A training that several studies
+    publish stands at the first of them; "studies" names all. Raises BadInput where nothing is published.
     """
-    lines = [_of_study(name, results) for name, results in _published()]
+    lines = [part for study in PLANS for part in _of_study(study)]
     if not lines:
-        raise BadInput("no study is published")
+        raise BadInput("no run is published")
     found = pd.concat(lines, ignore_index=True)
-    found["studies"] = found.groupby("run")["study"].transform(", ".join)
-    return found.drop_duplicates("run").reset_index(drop=True)
+    found["studies"] = found.groupby(TRAINING)["study"].transform(", ".join)
+    return found.drop_duplicates(TRAINING, ignore_index=True)
 
 
-def _published() -> Iterable[tuple[str, Results]]:
-    for name, plan in PLANS.items():
-        try:
-            yield name, Study(plan).results()
-        except BadInput:  # nothing is published of it
-            continue
+def _of_study(study: str) -> list[pd.DataFrame]:
+    """What its page shows, and after it what is published of other presets."""
+    try:
+        shown = Study(PLANS[study]).results()
+    except BadInput:  # nothing is published of it
+        return []
+    stale = [standing.stale for standing in shown.standings if not standing.left_out]
+    lines = [_lines(study, shown).assign(shown=True, stale=stale)]
+    for preset in PRESETS:
+        home = paths.RESULTS / study / preset
+        if preset != shown.preset and store.is_published(home):
+            results = Results(*store.read_published(home), preset, stale=False)
+            lines.append(_lines(study, results).assign(shown=False, stale=False))
+    return lines
 
 
-def _of_study(study: str, results: Results) -> pd.DataFrame:
+def _lines(study: str, results: Results) -> pd.DataFrame:
     lines = results.provenance()
-    named = lines["system"] if "system" in lines else lines["method"]
-    extra = [lines[name].map(_in_front) for name in ("augmentation", "settings") if name in lines]
-    stale = {_key(record): standing.stale for record, standing in zip(results.records, results.standings, strict=False)}
-    asked = ("--systems", "system") if "system" in results.records[0] else ("--methods", None)
-    words = [record["system"] if asked[1] else record["config"]["method"] for record in results.records]
-    return lines.assign(
-        study=study,
-        what=sum(extra, named),
-        preset=results.preset,
-        stale=[stale.get(_key(record), False) for record in results.records],
-        command=[
-            f"python -m lib.chapters {study} --preset {results.preset} --dataset {record['config']['dataset']} "
-            f"{asked[0]} '{json.dumps([word])}' --seeds '[{record['config']['seed']}]'"
-            for record, word in zip(results.records, words, strict=True)
-        ],
+    what = lines["system"] if "system" in lines else lines["method"]
+    for name in ("augmentation", "settings"):
+        if name in lines:
+            what = what + lines[name].map(lambda word: f", {word}" if word else "")
+    commands = [_command(study, results.preset, record) for record in results.records]
+    return lines.assign(study=study, preset=results.preset, what=what, command=commands)
+
+
+def _command(study: str, preset: str, record: dict) -> str:
+    """That of the run's system, or of its method, which may have further runs of this seed."""
+    chosen = ("--systems", record["system"]) if "system" in record else ("--methods", record["config"]["method"])
+    return (
+        f"python -m lib.chapters {study} --preset {preset} --dataset {record['config']['dataset']} "
+        f"{chosen[0]} '{json.dumps([chosen[1]])}' --seeds '[{record['config']['seed']}]'"
     )
 
 
-def _in_front(word: str) -> str:
-    return f", {word}" if word else ""
-
-
-def _key(record: dict) -> str:
-    return record["key"]
-
-
 def by_study(runs: pd.DataFrame) -> pd.DataFrame:
-    """A line a study: the runs that it shows first, what training them took, on what, when, and how many are stale."""
-    lines = []
-    for study, own in runs.groupby("study", sort=False):
-        lines.append(
-            {
-                "study": study,
-                "preset": own["preset"].iloc[0],
-                "runs": len(own),
-                "hours of training": round(own["seconds"].sum() / 3600, 1),
-                "device": ", ".join(own["device"].unique()),
-                "precision": ", ".join(own["precision"].unique()),
-                "finished": " to ".join(dict.fromkeys((own["finished"].min(), own["finished"].max()))),
-                "commits": own["commit"].nunique(),
-                "stale": int(own["stale"].sum()),
-            }
-        )
-    return pd.DataFrame(lines)
+    """A line for each study and preset: its runs, what training them took, on what and when, and how many are stale."""
+    return pd.DataFrame(
+        {
+            "study": study,
+            "preset": preset,
+            "shown": "yes" if own["shown"].all() else "not yet",
+            "runs": len(own),
+            "hours of training": round(own["seconds"].sum() / 3600, 1),
+            "device": ", ".join(own["device"].unique()),
+            "precision": ", ".join(own["precision"].unique()),
+            "finished": " to ".join(dict.fromkeys((own["finished"].min(), own["finished"].max()))),
+            "commits": own["commit"].nunique(),
+            "stale": own["stale"].sum(),
+        }
+        for (study, preset), own in runs.groupby(["study", "preset"], sort=False)
+    )
 
 
 def told(runs: pd.DataFrame) -> str:
-    """The total in a sentence or two."""
-    hours, longest = runs["seconds"].sum() / 3600, runs["seconds"].max() / 60
-    shared = runs["studies"].str.contains(",").sum()
+    """The total in a few sentences."""
+    twice = int((runs["run"].value_counts() > 1).sum())
+    again = f" {twice} configurations were trained more than once, for different studies." if twice else ""
     return (
-        f"{len(runs)} runs stand behind the book. Training them took {hours:.1f} hours, measuring not counted, and "
-        f"none took more than {longest:.0f} minutes. {shared} of them serve more than one study."
+        f"{len(runs)} trained and measured encoders are published. Training them took "
+        f"{runs['seconds'].sum() / 3600:.1f} hours, measuring not counted, and the longest "
+        f"{runs['seconds'].max() / 60:.0f} minutes.{again}"
     )
 
 
 def listed(runs: pd.DataFrame) -> HTML:
     """The runs of each study in a fold of its own."""
-    parts = []
-    for study, own in runs.groupby("study", sort=False):
-        rows = table(own[list(SHOWN)]).data
-        parts.append(f"<details><summary>{html.escape(study)}: {len(own)} runs</summary>{rows}</details>")
-    return HTML("\n".join(parts))
+    return HTML(
+        "\n".join(
+            f"<details><summary>{html.escape(study)}: {len(own)} runs</summary>{table(own[list(SHOWN)]).data}</details>"
+            for study, own in runs.groupby("study", sort=False)
+        )
+    )
 
 
 def download(runs: pd.DataFrame) -> HTML:
-    """A link to all columns of all runs as CSV, which is in the page itself."""
-    data = base64.b64encode(runs.to_csv(index=False, lineterminator="\n").encode()).decode()
+    """A link to all columns of all runs, as a file that is in the page itself."""
     words = f"All {len(runs)} runs as CSV, with configurations, memory, versions, checksums and commands"
-    return HTML(f'<p><a download="withstand-runs.csv" href="data:text/csv;base64,{data}">{words}</a></p>')
+    return HTML(f"<p>{csv_link(runs, 'withstand-runs', words)}</p>")

@@ -374,7 +374,7 @@ def test_a_notebook_refuses_with_a_sentence(name, value, words):
 
 def test_unknown_preset_and_data_set_are_one_sentence(monkeypatch, capsys):
     for arguments, words in (
-        (["--preset", "huge"], "unknown preset 'huge'; allowed: quick, small, medium, full, imagenet100"),
+        (["--preset", "huge"], f"unknown preset 'huge'; allowed: {', '.join(PRESETS)}"),
         (["--seeds", "[0]"], "a data set and seeds are for a book that is computed now: name a preset with --preset"),
         (["--preset", "quick", "--dataset", "mnist"], "unknown data set 'mnist'; allowed: cifar10, scenes"),
     ):

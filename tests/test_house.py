@@ -27,9 +27,9 @@ LAYERS = (
         "precision",
         "progress",
         "randomness",
-        "world",
         "streamed",
-    ),  # fmt: skip
+        "world",
+    ),
     ("engines", "leases", "on_ray", "on_torchrun", "stopping"),
     ("images",),
     ("views",),
@@ -44,7 +44,7 @@ LAYERS = (
     ("evaluate",),
     ("chapters",),
     ("api", "book", "frame", "overview", "provenance", "scoreboard"),
-)
+)  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 
 # What a chapter asks, by the names that it has elsewhere. "methods" is a room's name as well.

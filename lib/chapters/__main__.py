@@ -18,6 +18,7 @@ from lib import on_torchrun, stopping
 from lib.chapters import PLANS
 from lib.engines import ENGINES
 from lib.errors import BadInput, one_of
+from lib.runs.presets import PRESETS
 from lib.runs.study import Study, publish
 
 COMMANDS = ("campaign", "handed_out", "power")  # of all chapters, each a file
@@ -36,7 +37,7 @@ def _main() -> int:
         return import_module(f"lib.chapters.{sys.argv[1]}").main(sys.argv[2:])
     parser = argparse.ArgumentParser(prog="python -m lib.chapters", description=__doc__.splitlines()[0])
     parser.add_argument("study", help=f"a notebook's name, or a command of all: {', '.join(COMMANDS)}")
-    parser.add_argument("--preset", required=True, help="quick, small, medium, full or imagenet100")
+    parser.add_argument("--preset", required=True, help=", ".join(PRESETS))
     parser.add_argument("--dataset", help="another data set than the preset's own")
     parser.add_argument("--methods", help='a list such as \'["simclr", "byol"]\'')
     parser.add_argument("--systems", help='in a study of systems, a list such as \'["cf-amc-ssl", "simclr pgd"]\'')

@@ -64,4 +64,5 @@ def _runs(contrasts: Contrasts, kept: Kept) -> set[str]:
         for _, rows, cell in contrast.parts:
             system = {name: value for name, value in cell.items() if name in SYSTEM and name in rows}
             asked[id(rows), tuple(system.items())] = rows, system
-    return {run for rows, system in asked.values() if "run" in rows for run in kept.rows(rows, dict(system))["run"]}
+    traced = [(rows, kept.picked(rows, dict(system))) for rows, system in asked.values() if "run" in rows]
+    return {run for rows, places in traced for run in kept.column(rows, "run")[places]}

@@ -33,7 +33,7 @@ from lib.runs.study import as_list
 
 def parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m lib.chapters campaign", description=__doc__.splitlines()[0])
-    parser.add_argument("--preset", default="small", help="quick, small, medium, full or imagenet100")
+    parser.add_argument("--preset", default="small", help=", ".join(PRESETS))
     parser.add_argument("--studies", help="a list such as '[\"methods\"]'; all by default")
     parser.add_argument("--time-limit", metavar="SECONDS", help="stop cleanly after so long")
     parser.add_argument("--threads", default="1", help="1 by default, as beside other work")

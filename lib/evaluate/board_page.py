@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import html
 from collections.abc import Sequence
 from dataclasses import replace
@@ -18,7 +17,7 @@ from lib.evaluate.boards import AN_ENTRY, Board, Column, axis_title, gap, incomp
 from lib.evaluate.drawings import draw
 from lib.evaluate.entries import Entry
 from lib.evaluate.plan import CORRUPTION
-from lib.figures.figure import Figure, Tabs
+from lib.figures.figure import Figure, Tabs, csv_link
 from lib.figures.matrix import draw_matrix
 from lib.figures.style import settle, use_style
 from lib.figures.tables import table as figure_table
@@ -149,10 +148,8 @@ def as_frame(board: Board) -> pd.DataFrame:
 
 def download(board: Board) -> str:
     """A link to the board as CSV, which is in the page itself."""
-    text = as_frame(board).to_csv(index=False, float_format="%.4f", lineterminator="\n")
-    data = base64.b64encode(text.encode()).decode()
-    name = f"scoreboard-{board.data}-{board.train}.csv".replace(" ", "-")
-    return f'<p><a download="{html.escape(name)}" href="data:text/csv;base64,{data}">All numbers as CSV</a></p>'
+    name = f"scoreboard-{board.data}-{board.train}".replace(" ", "-")
+    return f"<p>{csv_link(as_frame(board), name, 'All numbers as CSV', '%.4f')}</p>"
 
 
 def against(board: Board) -> pd.DataFrame:

@@ -136,13 +136,18 @@ def _cells(data: pd.DataFrame) -> str:
 MOST_ROWS = 40  # of a table that stands in a page whole
 
 
+def csv_link(data: pd.DataFrame, name: str, words: str, float_format: str | None = None) -> str:
+    """A link that saves the data as a file of this name; the page itself holds it."""
+    text = data.to_csv(index=False, float_format=float_format, lineterminator="\n")
+    rows = base64.b64encode(text.encode()).decode()
+    return f'<a download="{html.escape(name)}.csv" href="data:text/csv;base64,{rows}">{html.escape(words)}</a>'
+
+
 def _behind(data: pd.DataFrame, name: str) -> str:
     """The data in a fold; of a long table the first rows, and all of them as a file to be saved."""
     table = _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
     if len(data) > MOST_ROWS:
-        rows = base64.b64encode(data.to_csv(index=False).encode()).decode()
-        link = f'<a download="{html.escape(name)}.csv" href="data:text/csv;base64,{rows}">'
-        table += f"\n<p>{link}All {len(data)} rows as CSV</a></p>"
+        table += f"\n<p>{csv_link(data, name, f'All {len(data)} rows as CSV')}</p>"
     return f"<details><summary>Data behind this figure</summary>\n{table}\n</details>"
 
 

@@ -85,7 +85,7 @@ def in_order(table: Rows, **orders: Iterable) -> Rows:
 def paired(rows: Rows, more: Cell, less: Cell, kept: Kept | None = None) -> Estimate | None:
     """`lib.contrasts.difference`, and None where the two cells share no seed; `kept` is that of `estimates`."""
     kept = Kept() if kept is None else kept
-    seeds = [set(kept.rows(rows, cell)["seed"]) for cell in (more, less)]
+    seeds = [set(kept.column(rows, "seed")[kept.picked(rows, cell)]) for cell in (more, less)]
     return estimates({"": of_two(rows, more, less)}, kept)[""] if seeds[0] & seeds[1] else None
 
 

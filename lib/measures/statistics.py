@@ -8,12 +8,14 @@ from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
 import numpy as np
-from scipy import optimize, special, stats
+from scipy import (  # t and z from special: stats asks the same functions, a hundred times slower
+    optimize,
+    special,
+    stats,
+)
 
 from lib.errors import BadInput
 
-# Student's t and the normal deviate are asked for so often that they come from scipy.special: scipy.stats takes a
-# hundred times as long to ask the same functions.
 LEVEL = 0.95
 _ROUNDING = 1e-6  # by which a mean of weighted outcomes may leave 0 to 100 percent
 _MANY = 1e6  # degrees of freedom with which Student's t is a normal deviate
@@ -126,7 +128,7 @@ def noncentrality(degrees: float, power: float, level: float = LEVEL) -> float:
     if not (1 - level) / 2 < power < 1:
         raise BadInput(f"power is above {(1 - level) / 2:g}, what no difference has, and below 1, not {power}")
     if degrees > _MANY:
-        return critical + float(stats.norm.ppf(power))
+        return critical + float(special.ndtri(power))
     end = 1.0
     while special.nctdtr(degrees, end, critical) > 1 - power:
         end *= 2
@@ -333,8 +335,8 @@ def interval(
     if seeds == 1:
         return Interval(mean, float("nan"), float("nan"))
     tail = (1 + level) / 2
-    over_seeds = stats.t.ppf(tail, seeds - 1) * values.std(ddof=1) / np.sqrt(seeds)
-    over_images = stats.norm.ppf(tail) * np.sqrt(np.mean(np.square(standard_errors)))
+    over_seeds = special.stdtrit(seeds - 1, tail) * values.std(ddof=1) / np.sqrt(seeds)
+    over_images = special.ndtri(tail) * np.sqrt(np.mean(np.square(standard_errors)))
     half = float(np.hypot(over_seeds, over_images))
     return Interval(mean, mean - half, mean + half)
 
@@ -359,7 +361,7 @@ def proportion_interval(outcomes: np.ndarray, level: float = LEVEL) -> Interval:
     if outcomes.ndim != 1 or len(outcomes) == 0 or outcomes.dtype != bool:
         raise BadInput(f"a share is of one or more true or false outcomes, (N,), not {outcomes.dtype} {outcomes.shape}")
     share = float(outcomes.mean())
-    ends = _wilson(share, len(outcomes), stats.norm.ppf((1 + level) / 2))
+    ends = _wilson(share, len(outcomes), special.ndtri((1 + level) / 2))
     return Interval(100 * share, *(100 * end for end in map(float, ends)))
 
 
@@ -373,7 +375,7 @@ def wilson_interval(value: float, standard_error: float, images: float, level: f
     """
     share, spread = value / 100, (standard_error / 100) ** 2
     count = share * (1 - share) / spread + 1 if spread > 0 and 0 < share < 1 else images
-    return Interval(value, *(100 * end for end in map(float, _wilson(share, count, stats.norm.ppf((1 + level) / 2)))))
+    return Interval(value, *(100 * end for end in map(float, _wilson(share, count, special.ndtri((1 + level) / 2)))))
 
 
 def is_share(metric: str) -> bool:
@@ -432,7 +434,7 @@ def correlation(x: Floats, y: Floats, ranks: bool, families: Sequence[Hashable] 
     independent = count if families is None else len(set(families))
     if independent < FEWEST:
         return Interval(found, float("nan"), float("nan"))
-    half = stats.norm.ppf((1 + LEVEL) / 2) * np.sqrt((1 + ranks * found**2 / 2) / (independent - 3))
+    half = special.ndtri((1 + LEVEL) / 2) * np.sqrt((1 + ranks * found**2 / 2) / (independent - 3))
     low, high = np.tanh(np.arctanh(np.clip(found, -1 + 1e-12, 1 - 1e-12)) + np.array([-half, half]))
     return Interval(found, float(low), float(high))
 

@@ -56,7 +56,7 @@ PRESETS = {
             passes=48,
         ),
         Preset(
-            "medium",  # all training images, as many epochs as one core does in a quarter of an hour
+            "medium",  # all training images
             "cifar10",
             "resnet10_narrow",
             None,

@@ -302,7 +302,7 @@ def test_the_command_plans_works_and_says_what_is_left(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize(("words", "sentence"), [
-    (["--preset", "smal"], "unknown preset 'smal' (did you mean 'small'?); allowed: quick, small, medium, full"),
+    (["--preset", "smal"], f"unknown preset 'smal' (did you mean 'small'?); allowed: {', '.join(PRESETS)}"),
     (["--studies", '["method"]'], "unknown study 'method' (did you mean 'methods'?)"),
     (["--studies", "methods"], "studies is a list such as"),
     (["--time-limit", "soon"], "the time limit, in seconds is a number above 0, not soon"),

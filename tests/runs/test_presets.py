@@ -50,7 +50,7 @@ def test_transformers_are_trained_where_a_preset_has_one_and_the_plan_asks():
     assert also == [("simclr", "vit_tiny_patch4", "mine"), ("random", "vit_tiny_patch4", "mine")]
     assert all(config.training == grid("full", [config.method], [0])[0].training for config in configs[3:])
     assert configs_of(PLANS["methods"], "full", methods) == grid("full", methods)
-    with pytest.raises(BadInput, match="unknown preset 'smal'.*quick, small, medium, full"):
+    with pytest.raises(BadInput, match=f"unknown preset 'smal'.*{', '.join(PRESETS)}"):
         configs_of(PLANS["methods"], "smal", methods)
 
 

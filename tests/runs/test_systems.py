@@ -474,7 +474,7 @@ def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_
             Study(PLAN, **parameters).results()
         assert str(error.value) == (
             f"none of the {5 if 'seeds' in parameters else 15} runs of this grid is published with all its seeds; name "
-            "a preset (quick, small, medium, full, imagenet100) to compute what is missing"
+            f"a preset ({', '.join(PRESETS)}) to compute what is missing"
         )
 
 
