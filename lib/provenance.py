@@ -70,7 +70,7 @@ def _command(study: str, preset: str, record: dict) -> str:
 
 
 def by_study(runs: pd.DataFrame) -> pd.DataFrame:
-    """A line for each study and preset: its runs, what training them took, on what and when, and how many are stale."""
+    """A line for each study and preset: its runs, what training them took, when it was, and how many are stale."""
     return pd.DataFrame(
         {
             "study": study,
@@ -78,10 +78,8 @@ def by_study(runs: pd.DataFrame) -> pd.DataFrame:
             "shown": "yes" if own["shown"].all() else "not yet",
             "runs": len(own),
             "hours of training": round(own["seconds"].sum() / 3600, 1),
-            "device": ", ".join(own["device"].unique()),
             "precision": ", ".join(own["precision"].unique()),
             "finished": " to ".join(dict.fromkeys((own["finished"].min(), own["finished"].max()))),
-            "commits": own["commit"].nunique(),
             "stale": own["stale"].sum(),
         }
         for (study, preset), own in runs.groupby(["study", "preset"], sort=False)
