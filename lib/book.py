@@ -117,6 +117,9 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
     """Execute one notebook in a process of its own; returns a line about it."""
     import papermill
 
+    from lib.kernels import fork_kernels, kernels
+
+    fork_kernels()
     os.environ.setdefault("OMP_NUM_THREADS", str(threads))  # for the notebook's kernel
     started = time.monotonic()
     own = papermill.inspect_notebook(notebook)  # a page that answers no question has no preset
@@ -135,29 +138,6 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
             cell.metadata.tags.append("hide-input")
     papermill.iorw.write_ipynb(executed, str(target))
     return f"{notebook.name}: executed in {time.monotonic() - started:.0f} s"
-
-
-def kernels(folder: str) -> type:
-    """What starts kernels: where the system has such, they are reached by sockets in `folder` in the place of ports.
-
-    A port is chosen while it is free, and may be taken by the time the kernel binds it, seconds later on a busy machine
-    on which several start; that kernel never answers, and never ends.
-    """
-    from jupyter_client.manager import AsyncKernelManager
-    from traitlets import default
-
-    class KernelsOverFiles(AsyncKernelManager):
-        if os.name == "posix":
-
-            @default("transport")
-            def _files(self) -> str:
-                return "ipc"
-
-            @default("ip")
-            def _place(self) -> str:
-                return os.path.join(folder, "kernel")
-
-    return KernelsOverFiles
 
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:
