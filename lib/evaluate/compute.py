@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 import torch
 
-from lib import engines, memory
+from lib import bucket, engines, memory
 from lib.errors import BadInput
 from lib.evaluate.axes import HEAD, PROBE, Rung, Task
 from lib.evaluate.data import Data, device
@@ -71,6 +71,8 @@ def measure_all(
             subject, keys = subject_of(own, data, plan, where, meter)
             found.keys[own.name] = keys
             with locked(keys["features"]):
+                for key in {*keys.values()} - {keys["features"]}:
+                    bucket.pull(store.folder(key), own=True)
                 for axis, rung in rungs.items():
                     meter.shown.set_description(f"{own.name}, {axis}")
                     meter.each = own.seconds

@@ -14,7 +14,7 @@ import pandas as pd
 import torch
 
 import lib
-from lib import engines, files
+from lib import bucket, engines, files
 from lib.errors import BadInput, one_of
 from lib.evaluate.axes import HEAD, PROBE, Case, Rung, chosen_axes
 from lib.evaluate.compute import Measured, measure_all, measure_by_name
@@ -195,6 +195,7 @@ def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: fl
     question = [checksum(own.named) for own in opened], [str(own.named.preprocessing) for own in opened]
     question += ([own.checksum for own in case.others],)
     path = store.folder(key_of("plan", question, case.data.checksum, axes, seconds, list(case.readers))) / "plan.json"
+    bucket.pull(path.parent)
     if path.exists():
         return Plan.from_dict(store.read_json(path))  # type: ignore[arg-type]
     costs = _costs(opened)
