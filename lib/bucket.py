@@ -79,11 +79,12 @@ def push(path: Path) -> None:
     if (name := _name_of(path)) is None:
         return
     fs, root = _opened()
-    target = f"{root}/{name}.{_sum(path.read_bytes())}"
+    data = path.read_bytes()  # once: what is sent is what the name says, whatever becomes of the file
+    target = f"{root}/{name}.{_sum(data)}"
     with _told():
         there = _versions(name)
         if target not in there:
-            fs.put_file(str(path), target)
+            fs.pipe_file(target, data)
         for other in set(there) - {target}:
             _gone(fs, other)
 
