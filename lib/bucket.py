@@ -106,29 +106,47 @@ def pull(home: Path, own: bool = False, wanted: Callable[[str], bool] = lambda n
     """
     if (name := _name_of(home)) is None:
         return
-    found = {one.name: one for one in sorted(_sent(_listed(f"{_opened()[1]}/{name}")), key=lambda one: one.when)}
+    found: dict[str, list[Sent]] = {}
+    for one in sorted(_sent(_listed(f"{_opened()[1]}/{name}")), key=lambda one: one.when, reverse=True):
+        found.setdefault(one.name, []).append(one)
     if own:
         for path in [path for path in home.rglob("*") if path.is_file()]:
             if _name_of(path) not in found:
                 path.unlink(missing_ok=True)
-    asked = [one for one in found.values() if own or wanted(one.name)]
-    asked.sort(key=lambda one: one.name.endswith(RECORD))  # last
+    asked = [versions for file, versions in found.items() if own or wanted(file)]
+    asked.sort(key=lambda versions: versions[0].name.endswith(RECORD))  # last
     with ThreadPoolExecutor(AT_ONCE) as several:
-        bad = [one for one, whole in zip(asked, several.map(_fetched, asked), strict=True) if not whole]
+        bad = list(several.map(_damaged, asked))
     if own:
-        _mend(home, found, bad)
+        lost = {versions[0].name for versions, own_bad in zip(asked, bad, strict=True) if len(own_bad) == len(versions)}
+        _mend(home, set(found), lost, [one for own_bad in bad for one in own_bad])
 
 
-def _mend(home: Path, found: dict[str, Sent], bad: list[Sent]) -> None:
-    """Remove what is damaged, and the record of a run whose training is not whole."""
+def _mend(home: Path, found: set[str], lost: set[str], bad: list[Sent]) -> None:
+    """Remove objects that are `bad`, and the record of a run whose training is not whole.
+
+    `found` are the names of all files, and `lost` those without a version that is whole.
+    """
     for one in bad:
-        address = f"{paths.bucket()}/{one.name}"
-        print(f"{address} is damaged (its checksum is another's); it is computed again", file=sys.stderr)
-        remove(paths.runs() / one.name)
-    record, weights = (f"{_name_of(home)}/{name}" for name in (RECORD, TRAINED[0]))
-    untrained = record in found and weights not in found
-    if untrained or any(one.name.removeprefix(f"{_name_of(home)}/") in TRAINED for one in bad):
-        remove(paths.runs() / record)
+        instead = "it is computed again" if one.name in lost else "the one before it is taken"
+        print(f"{paths.bucket()}/{one.name} is damaged (its checksum is another's); {instead}", file=sys.stderr)
+        with _told():
+            _gone(_opened()[0], one.at)
+    for name in lost:
+        (paths.runs() / name).unlink(missing_ok=True)
+    own = _name_of(home)
+    if f"{own}/{RECORD}" in found and (
+        f"{own}/{TRAINED[0]}" not in found or lost.intersection(f"{own}/{name}" for name in TRAINED)
+    ):
+        remove(home / RECORD)
+
+
+def _damaged(versions: list[Sent]) -> list[Sent]:
+    """Have a file as the first of its objects is, newest first, that is whole; returns those before it."""
+    for place, one in enumerate(versions):
+        if _fetched(one):
+            return versions[:place]
+    return versions
 
 
 def _fetched(one: Sent) -> bool:

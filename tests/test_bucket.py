@@ -74,7 +74,7 @@ def damage(url, name):
     fs.pipe_file(at, data[: len(data) // 2])
 
 
-def test_a_file_is_sent_replaced_fetched_and_removed(url, tmp_path, monkeypatch):
+def test_a_file_is_sent_replaced_fetched_and_removed(url, tmp_path, monkeypatch, capsys):
     home = store.folder("key")
     for text in ("one", "two", "two"):
         files.write_text(home / "rows" / "a.csv", text)
@@ -91,6 +91,12 @@ def test_a_file_is_sent_replaced_fetched_and_removed(url, tmp_path, monkeypatch)
     bucket.pull(home, own=True)
     assert (home / "rows" / "a.csv").read_text() == "two" and (home / "checkpoint.pt").read_text() == "large"
     assert not (home / "left.csv").exists()
+    time.sleep(1.1 * url.startswith("s3"))  # whose times are whole seconds
+    fs, root = bucket._opened()
+    fs.pipe_file(f"{root}/key/checkpoint.pt.0123456789abcdef", b"half of a newer o")
+    bucket.pull(home, own=True)
+    said = f"{url}/key/checkpoint.pt is damaged (its checksum is another's); the one before it is taken\n"
+    assert (home / "checkpoint.pt").read_text() == "large" and capsys.readouterr().err == said
     bucket.remove(home / "checkpoint.pt")
     assert len(objects(url)) == 1 and not (home / "checkpoint.pt").exists()
 
