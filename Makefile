@@ -46,7 +46,7 @@ check: .venv/ready
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .
 	touch $@
 
-# All extras but that of clusters. Hashes for `make`, the same pins without them for conda, whose pip cannot mix hashes and a local package.
+# All extras but those of clusters and buckets. Hashes for `make`, the same pins without them for conda, whose pip cannot mix hashes and a local package.
 lock:
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes $(EXTRAS:%=--extra %) pyproject.toml -o requirements.lock
 	{ sed '/^      - /d' environment.yml; \

@@ -16,13 +16,15 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import Tensor
 
+from lib import bucket
 from lib.errors import BadInput
 
 _SEAL = "# sha256 "
 
 
 def write(path: Path, fill: Callable[[BinaryIO], object], sync: bool = True) -> None:
-    """Let `fill` write to a new file and put it at `path` when it is complete and on the disk.
+    """Let `fill` write to a new file and put it at `path` when it is complete and on the disk; and in the bucket, where
+    the store is one (see `lib.bucket`).
 
     Without `sync` it does not wait for the disk: for many small files that can be made again.
 
@@ -43,6 +45,7 @@ def write(path: Path, fill: Callable[[BinaryIO], object], sync: bool = True) -> 
     finally:
         with contextlib.suppress(OSError):
             partial.unlink()
+    bucket.push(path)
 
 
 def write_text(path: Path, text: str) -> None:

@@ -1,8 +1,9 @@
 """One writer at a time, here and on other machines: a lease, which its owner renews, and which ends when he does not.
 
 A lease is a folder of numbered files, and the highest number is the one that counts. Whoever creates the next number
-owns the lease: of two that try, a file system lets one create it, also over a network and where it has no locks. The
-owner writes into the file who he is and, every `BEAT` seconds, that he is still there. Another one takes over
+owns the lease: of two that try, a file system lets one create it, also over a network and where it has no locks, and so
+does a bucket (`lib.bucket`), where files are objects. The owner writes into the file who he is and, every `BEAT`
+seconds, that he is still there. Another one takes over
 
 - when the file says that the lease was given back,
 - when its owner was a process of this machine and is no more,
@@ -27,6 +28,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic, sleep
 
+from lib import bucket
 from lib.errors import BadInput
 
 LIFETIME = 120.0  # seconds without a beat after which a lease of another machine is over
@@ -49,7 +51,7 @@ class Lease:
     """One that is held. `lost` is true once another process has taken over."""
 
     def __init__(self, folder: Path, number: int) -> None:
-        self.path = folder / str(number)
+        self.path, self._place = folder / str(number), _place(folder)
         self.number, self.beats, self.lost = number, 0, False
         self._said = _own()
         self._stop = threading.Event()
@@ -57,7 +59,7 @@ class Lease:
 
     def check(self) -> None:
         """Raise BadInput if the lease is another's by now: what this process has computed is not to be written."""
-        if self.lost or _last(self.path.parent) != self.number:
+        if self.lost or _last(self._place) != self.number:
             self.lost = True
             raise BadInput(f"{self.path.parent} was taken over by another process, since this one was silent too long")
 
@@ -65,28 +67,22 @@ class Lease:
         while not self._stop.wait(BEAT):
             self.beats += 1
             try:
-                self.lost = _last(self.path.parent) != self.number
+                self.lost = _last(self._place) != self.number
                 if self.lost:
                     return
                 self._write()
-            except OSError:  # a full disk or a server that is away for a moment; who waits waits a little less
+            except (OSError, BadInput):  # a full disk, or a server that is away; who waits waits a little less
                 continue
 
     def _write(self, **more: object) -> None:
-        partial = self.path.with_name(f".{self.number}.{os.getpid()}.{threading.get_ident()}")
-        try:
-            partial.write_text(json.dumps(self._said | {"beats": self.beats} | more))
-            os.replace(partial, self.path)
-        finally:
-            with contextlib.suppress(OSError):
-                partial.unlink()
+        self._place.write(self.number, json.dumps(self._said | {"beats": self.beats} | more).encode())
 
     def _give_back(self) -> None:
         self._stop.set()
         if self._thread.is_alive():
             self._thread.join()
-        with contextlib.suppress(OSError):  # it ends with this process, or by silence
-            if not self.lost and _last(self.path.parent) == self.number:
+        with contextlib.suppress(OSError, BadInput):  # it ends with this process, or by silence
+            if not self.lost and _last(self._place) == self.number:
                 self._write(free=True)
 
 
@@ -110,9 +106,10 @@ def look(folder: Path) -> Seen | None:
 
     Ages are by this machine's clock, and 0 where it is behind another's.
     """
-    path = folder / str(_last(folder))
+    place = _place(folder)
+    number = _last(place)
     try:
-        said, written = _read(path), path.stat().st_mtime
+        said, written = _read(place, number), place.written(number)
     except OSError:
         return None
     silence = max(0.0, time.time() - written)
@@ -125,12 +122,11 @@ def look(folder: Path) -> Seen | None:
 
 def _taken(folder: Path, wait: bool) -> Lease | None:
     watched: tuple[object, float] = (None, 0.0)
-    pause = POLLS[0]
+    pause, place = POLLS[0], _place(folder)
     while True:
-        folder.mkdir(parents=True, exist_ok=True)
-        numbers = _numbers(folder)
+        numbers = place.numbers()
         last = max(numbers, default=0)
-        said = _read(folder / str(last)) if last else {"free": True}
+        said = _read(place, last) if last else {"free": True}
         if said.get("free") or _is_dead(said):
             if lease := _created(folder, last + 1, numbers):
                 return lease
@@ -141,7 +137,7 @@ def _taken(folder: Path, wait: bool) -> Lease | None:
             if lease := _created(folder, last + 1, numbers):
                 return lease
             continue
-        if not wait and not _seems_gone(folder, last, said):
+        if not wait and not _seems_gone(place, last, said):
             return None
         sleep(pause)
         pause = min(2 * pause, POLLS[1])
@@ -150,43 +146,90 @@ def _taken(folder: Path, wait: bool) -> Lease | None:
 def _created(folder: Path, number: int, older: list[int]) -> Lease | None:
     """The lease with this number, if nobody else was first."""
     lease = Lease(folder, number)
-    try:
-        file = os.open(lease.path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
-    except FileExistsError:
+    place = lease._place
+    if not place.create(number, json.dumps(lease._said | {"beats": 0}).encode()):
         return None
-    try:
-        try:
-            os.write(file, json.dumps(lease._said | {"beats": 0}).encode())
-        finally:
-            os.close(file)
-    except OSError:  # a full disk
-        lease.path.unlink(missing_ok=True)
-        raise
-    if _last(folder) != number:  # others have had this number and given it back meanwhile
-        lease.path.unlink(missing_ok=True)
+    if _last(place) != number:  # others have had this number and given it back meanwhile
+        place.remove(number)
         return None
     for one in older:
         with contextlib.suppress(OSError):
-            (folder / str(one)).unlink()
+            place.remove(one)
     lease._thread.start()
     return lease
 
 
-def _numbers(folder: Path) -> list[int]:
-    try:
-        return [int(name) for name in os.listdir(folder) if name.isdigit()]
-    except FileNotFoundError:
-        return []
+class Disk:
+    """The numbered files of a lease in a folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def numbers(self) -> list[int]:
+        try:
+            return [int(name) for name in os.listdir(self.folder) if name.isdigit()]
+        except FileNotFoundError:
+            return []
+
+    def read(self, number: int) -> bytes:
+        return (self.folder / str(number)).read_bytes()
+
+    def create(self, number: int, data: bytes) -> bool:
+        """Whether this one was the first to do so."""
+        path = self.folder / str(number)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        try:
+            file = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o644)
+        except FileExistsError:
+            return False
+        try:
+            try:
+                os.write(file, data)
+            finally:
+                os.close(file)
+        except OSError:  # a full disk
+            path.unlink(missing_ok=True)
+            raise
+        return True
+
+    def write(self, number: int, data: bytes) -> None:
+        partial = self.folder / f".{number}.{os.getpid()}.{threading.get_ident()}"
+        try:
+            partial.write_bytes(data)
+            os.replace(partial, self.folder / str(number))
+        finally:
+            with contextlib.suppress(OSError):
+                partial.unlink()
+
+    def remove(self, number: int) -> None:
+        (self.folder / str(number)).unlink(missing_ok=True)
+
+    def written(self, number: int) -> float:
+        """When, in seconds of the epoch, by the file system's clock."""
+        return (self.folder / str(number)).stat().st_mtime
+
+    def now(self) -> float:
+        """By the file system's clock, which may have been set."""
+        partial = self.folder / f".{os.getpid()}.{threading.get_ident()}"
+        try:
+            partial.touch()
+            return partial.stat().st_mtime
+        finally:
+            partial.unlink(missing_ok=True)
 
 
-def _last(folder: Path) -> int:
-    return max(_numbers(folder), default=0)
+def _place(folder: Path) -> Disk | bucket.Numbered:
+    return bucket.Numbered(folder) if bucket.is_of(folder) else Disk(folder)
 
 
-def _read(path: Path) -> dict:
+def _last(place: Disk | bucket.Numbered) -> int:
+    return max(place.numbers(), default=0)
+
+
+def _read(place: Disk | bucket.Numbered, number: int) -> dict:
     """What an owner has written; {} while he writes it, or where he has died over it."""
     try:
-        said = json.loads(path.read_bytes())
+        said = json.loads(place.read(number))
     except (ValueError, FileNotFoundError):
         return {}
     return said if isinstance(said, dict) else {}
@@ -197,16 +240,12 @@ def _lifetime(said: dict) -> float:
     return float(seconds) if isinstance(seconds, int | float) and 0 < seconds < math.inf else LIFETIME
 
 
-def _seems_gone(folder: Path, number: int, said: dict) -> bool:
-    """Whether a lease is silent for too long by the file system's own clock, which may have been set."""
-    partial = folder / f".{os.getpid()}.{threading.get_ident()}"
+def _seems_gone(place: Disk | bucket.Numbered, number: int, said: dict) -> bool:
+    """Whether a lease is silent for too long by the place's own clock."""
     try:
-        partial.touch()
-        return partial.stat().st_mtime - (folder / str(number)).stat().st_mtime > _lifetime(said)
+        return place.now() - place.written(number) > _lifetime(said)
     except OSError:
         return False
-    finally:
-        partial.unlink(missing_ok=True)
 
 
 def _own() -> dict[str, object]:

@@ -112,7 +112,7 @@ class _OfRay(Future):
 def _environment() -> dict[str, str]:
     """The store of who submits, which is everybody's; other variables of this package where a node has none."""
     ours = {name: value for name, value in os.environ.items() if name.startswith("WITHSTAND_")}
-    return ours | {"WITHSTAND_RUNS": str(paths.runs())}
+    return ours | {"WITHSTAND_RUNS": paths.bucket() or str(paths.runs())}
 
 
 def _do(environment: dict[str, str], gpus: float, task: Callable, arguments: tuple, options: dict) -> Any:

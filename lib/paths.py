@@ -1,12 +1,14 @@
 """Where things lie. Each place can be moved by an environment variable.
 
-A value is a folder, `~` included; a relative one counts from the project's folder, whatever the folder that `make`, a
-notebook or a shell works in. An empty value is as none. A folder that is not there, or may not be entered, is refused
-together with the variable that named it; those that are written to are made where their parent is there.
+A value is a folder, or the address of a bucket for `WITHSTAND_RUNS`. `~` is a home; a relative folder counts from the
+project's, whatever the folder that `make`, a notebook or a shell works in. An empty value is as none. A folder that is
+not there, or may not be entered, is refused together with the variable that named it; those that are written to are
+made where their parent is there.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,8 +20,19 @@ RESULTS = ROOT / "results"  # published rows, committed
 
 
 def runs() -> Path:
-    """Local runs: weights, checkpoints and rows (`WITHSTAND_RUNS`, else `runs/` in the project)."""
+    """Local runs: weights, checkpoints and rows (`WITHSTAND_RUNS`, else `runs/` in the project).
+
+    Of a store that is a bucket, the folder of the cache that is kept like it, see `lib.bucket`.
+    """
+    if url := bucket():
+        return cache() / "buckets" / hashlib.sha256(url.encode()).hexdigest()[:16]
     return _to_be_made(_named("WITHSTAND_RUNS") or ROOT / "runs", "WITHSTAND_RUNS")
+
+
+def bucket() -> str | None:
+    """The address of a bucket, where `WITHSTAND_RUNS` is one: a protocol, `://` and a place."""
+    text = os.environ.get("WITHSTAND_RUNS", "").strip()
+    return text.rstrip("/") if "://" in text else None
 
 
 def data() -> Path | None:

@@ -18,6 +18,7 @@ LINES, FUNCTION_LINES = 500, 60
 # Rooms, and files beside them, from the ground up. Those in one line may lean on each other; all lean on what is below.
 LAYERS = (
     (
+        "bucket",
         "errors",
         "files",
         "held",

@@ -4,6 +4,7 @@ python -m lib.evaluate timm:resnet50.a1_in1k --data photographs/
 python -m lib.evaluate weights.pth@resnet18 --data cifar10 --axes corruption,adversarial --budget 10
 python -m lib.evaluate weights.pth@resnet18 --data cifar10 --submit
 python -m lib.evaluate torchvision:resnet50 hf:facebook/dinov2-base --data photographs/ --out compared
+python -m lib.evaluate torchvision:resnet50 hf:facebook/dinov2-base --data photographs/ --engine processes
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import re
 import sys
 from pathlib import Path
 
+from lib.engines import ENGINES
 from lib.errors import BadInput
 from lib.evaluate import AXES, BUDGET, evaluate
 
@@ -29,12 +31,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", metavar="FOLDER", help="where the report goes; report-ENCODER-DATA unless given")
     words = "measure as the scoreboard's others on these data, and write entries to results/scoreboard"
     parser.add_argument("--submit", action="store_true", help=words)
+    words = f"{', '.join(ENGINES)}: where several encoders are measured, each a task; see lib.engines"
+    parser.add_argument("--engine", help=words)
     asked = parser.parse_args(arguments)
     out = Path(asked.out) if asked.out else Path(folder_name(asked.encoder, asked.data))
     try:
         made = evaluate(
-            asked.encoder, asked.data, asked.axes, asked.budget, out, shifts=asked.shifts, submit=asked.submit
-        )
+            asked.encoder, asked.data, asked.axes, asked.budget, out, shifts=asked.shifts, submit=asked.submit,
+            engine=asked.engine,
+        )  # fmt: skip
     except BadInput as error:
         print(error, file=sys.stderr)
         return 2

@@ -5,18 +5,19 @@ from __future__ import annotations
 import contextlib
 import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
 from typing import Any
 
 import pandas as pd
 import torch
 
-from lib import memory
+from lib import bucket, engines, memory
 from lib.errors import BadInput
 from lib.evaluate.axes import HEAD, PROBE, Rung, Task
 from lib.evaluate.data import Data, device
-from lib.evaluate.encoders import Opened
+from lib.evaluate.encoders import Opened, open_all
 from lib.evaluate.plan import CALIBRATION, CLEAN, CORRUPTION, Costs, Plan, price
 from lib.evaluate.subject import OfHead, Outside, home_of, identity_of, key_of
 from lib.measures.rows import COLUMNS
@@ -70,6 +71,8 @@ def measure_all(
             subject, keys = subject_of(own, data, plan, where, meter)
             found.keys[own.name] = keys
             with locked(keys["features"]):
+                for key in {*keys.values()} - {keys["features"]}:
+                    bucket.pull(store.folder(key), own=True)
                 for axis, rung in rungs.items():
                     meter.shown.set_description(f"{own.name}, {axis}")
                     meter.each = own.seconds
@@ -86,6 +89,37 @@ def measure_all(
     found.rows = pd.concat(tables, ignore_index=True)[[*KEYS, *COLUMNS]]
     found.seconds = time.monotonic() - started
     return found
+
+
+def measure_by_name(
+    names: Sequence[str], data: Data, plan: Plan, rungs: Mapping[str, Rung], budget: float, progress: bool,
+    engine: str | None,
+) -> Measured:  # fmt: skip
+    """`measure_all` of encoders that are opened by their names, each a task of an engine (see `lib.engines`).
+
+    Each has the time that there is for all of them, and where the tasks run they find the same files and one store.
+    """
+    started, futures = time.monotonic(), list[Future]()
+    shown = bar(progress, total=len(names), desc="measuring", unit="encoder")
+    with engines.opened(engine) as executor, contextlib.closing(shown):
+        try:
+            for name in names:
+                futures.append(executor.submit(_measured, name, data, plan, rungs, budget))
+                futures[-1].add_done_callback(lambda _: shown.update())
+            found = [future.result() for future in futures]
+        finally:
+            for future in futures:
+                future.cancel()
+    return Measured(
+        pd.concat([own.rows for own in found], ignore_index=True),
+        {name: keys for own in found for name, keys in own.keys.items()},
+        {axis: reason for own in found for axis, reason in own.late.items()},
+        time.monotonic() - started,
+    )
+
+
+def _measured(name: str, data: Data, plan: Plan, rungs: Mapping[str, Rung], budget: float) -> Measured:
+    return measure_all(open_all(name, data, device()), data, plan, rungs, budget, progress=False)
 
 
 def _own(table: pd.DataFrame, axis: str) -> pd.DataFrame:
@@ -117,13 +151,14 @@ def _axis(subject: Outside, keys: Mapping[str, str], rung: Rung) -> pd.DataFrame
 
 
 def _rows(subject: Outside, keys: Mapping[str, str], task: Task) -> pd.DataFrame:
-    """The rows of one measure: stored before it is asked for another time."""
+    """The rows of one measure as the store has them, rounded: a call that goes on tells what an unbroken one does."""
     measure: Any = task.measure
     key = keys[task.reader]
-    rows = store.load_rows(key, measure.identity)
-    if rows is None:
+    if (rows := store.load_rows(key, measure.identity)) is None:
         asked: Any = subject.by_head if task.reader == HEAD else subject
-        rows = measure_now(key, measure, asked, _defined)
+        measured = measure_now(key, measure, asked, _defined)
+        rows = store.load_rows(key, measure.identity)
+        rows = measured if rows is None else rows
     return rows.assign(run=key, measure=measure.identity, reader=task.reader)
 
 

@@ -14,10 +14,10 @@ import pandas as pd
 import torch
 
 import lib
-from lib import files
+from lib import bucket, engines, files
 from lib.errors import BadInput, one_of
 from lib.evaluate.axes import HEAD, PROBE, Case, Rung, chosen_axes
-from lib.evaluate.compute import Measured, measure_all
+from lib.evaluate.compute import Measured, measure_all, measure_by_name
 from lib.evaluate.data import TESTED, Data, all_for_tests, device, open_data
 from lib.evaluate.elsewhere import check_shared
 from lib.evaluate.encoders import Opened, open_all
@@ -72,6 +72,7 @@ def evaluate(
     progress: bool = True,
     shifts: str | Sequence[str] = (),
     submit: bool = False,
+    engine: str | None = None,
 ) -> Evaluation:
     """Measure frozen `encoders`, by name or as `lib.models.named.Named`, on `data`, and write a report to `out`.
 
@@ -79,8 +80,9 @@ def evaluate(
     read: the same call goes on where another stopped. Several encoders are compared, each with the first. `shifts` are
     folders, or variants of ImageNet, with the same classes elsewhere, for the natural shift. To `submit` is to measure
     as what stands on the scoreboard was on these data, whatever the budget, and to write an entry for each encoder (see
-    `lib.evaluate.entries`); what nobody was measured by, as the budget has it. Raises BadInput, one sentence, where
-    nothing can be measured; an axis that cannot be is left out, with its reason.
+    `lib.evaluate.entries`); what nobody was measured by, as the budget has it. Several encoders, if all are given by
+    name, go to an `engine`, a task each (see `lib.engines`; this process by default). Raises BadInput, one sentence,
+    where nothing can be measured; an axis that cannot be is left out, with its reason.
     """
     wanted = chosen_axes(axes)
     seconds = 60 * real(budget, "a budget, in minutes,", 0)
@@ -91,7 +93,10 @@ def evaluate(
         budgeted, seconds = (None, math.inf) if standard else (budget, seconds)
         case = replace(case, readers=(HEAD,), probe=plan.probe) if plan.probe else case
         rungs = tasks_of(case, plan)
-        measured = measure_all(opened, found, plan, rungs, seconds, progress)
+        if engines.named(engine) != engines.ENGINES[0] and len(opened) > 1 and (names := _names(encoders)):
+            measured = measure_by_name(names, found, plan, rungs, seconds, progress, engine)
+        else:
+            measured = measure_all(opened, found, plan, rungs, seconds, progress)
     record = _record(opened, found, plan, rungs, measured, wanted, budgeted)
     made = Evaluation(tuple(opened), found, case, plan, rungs, measured.rows, record)
     if submit:
@@ -105,7 +110,15 @@ def evaluate(
     return write(made, Path(out))
 
 
-PARAMETERS = ("encoder", "data", "axes", "budget", "out", "shifts", "submit")
+def _names(encoders: str | Named | Sequence[str | Named]) -> list[str]:
+    """Of all encoders, or none where one is no name, which no other process could open."""
+    if isinstance(encoders, str | Named):
+        encoders = [encoders]
+    names = [encoder for encoder in encoders if isinstance(encoder, str)]
+    return names if len(names) == len(encoders) else []
+
+
+PARAMETERS = ("encoder", "data", "axes", "budget", "out", "shifts", "submit", "engine")
 
 
 def from_notebook(namespace: dict) -> Evaluation:
@@ -120,7 +133,10 @@ def from_notebook(namespace: dict) -> Evaluation:
     out, submit = given.get("out"), given.get("submit", False)
     if not isinstance(submit, bool):
         raise BadInput(f"submit is True or False, not {submit!r}")
-    return evaluate(encoders or [], given["data"], axes, given["budget"], out, shifts=shifts or (), submit=submit)
+    return evaluate(
+        encoders or [], given["data"], axes, given["budget"], out, shifts=shifts or (), submit=submit,
+        engine=given.get("engine"),
+    )  # fmt: skip
 
 
 def listed(value: object, what: str) -> list[str] | None:
@@ -179,6 +195,7 @@ def _plan(opened: Sequence[Opened], case: Case, axes: Sequence[str], seconds: fl
     question = [checksum(own.named) for own in opened], [str(own.named.preprocessing) for own in opened]
     question += ([own.checksum for own in case.others],)
     path = store.folder(key_of("plan", question, case.data.checksum, axes, seconds, list(case.readers))) / "plan.json"
+    bucket.pull(path.parent)
     if path.exists():
         return Plan.from_dict(store.read_json(path))  # type: ignore[arg-type]
     costs = _costs(opened)

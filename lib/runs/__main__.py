@@ -36,6 +36,7 @@ def _fold() -> None:
 
 
 def _status() -> None:
+    status.refresh()
     found = status.standings(times.known())
     print(status.in_words(found))
     lines = status.table(found)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from lib import leases, paths, stopping
+from lib import bucket, leases, paths, stopping
 from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.measures.rows import measure_name
@@ -122,6 +122,7 @@ def publish(job: Job, plans: Plans, preset: str, record: dict, rows: pd.DataFram
     All of them get the same numbers, also those that had others: one key is one set of numbers. The record says how
     long measures took, and which gave no rows here.
     """
+    bucket.pull(store.folder(record["key"]))  # what another machine has sent of it
     seconds = store.load_seconds(record["key"])
     done = []
     for name, one in job.wanted.items():

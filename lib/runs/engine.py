@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 import lib
-from lib import engines, leases, memory, on_torchrun, paths, stopping, world
+from lib import bucket, engines, leases, memory, on_torchrun, paths, stopping, world
 from lib.engines import InProcess
 from lib.errors import BadInput
 from lib.images import Split, load
@@ -103,7 +103,9 @@ def _result(future: Future, executor: Executor) -> tuple[dict, pd.DataFrame]:
         if stopping.asked() and not told and (stop := getattr(executor, "stop", None)):
             told = True
             stop()
-    return future.result()
+    record, rows = future.result()
+    bucket.pull(store.folder(record["key"]))  # what another machine has sent of it
+    return record, rows
 
 
 def compute_elsewhere(config: RunConfig, measures: Sequence, until: float) -> tuple[dict, pd.DataFrame]:
@@ -226,7 +228,7 @@ def _train(
         record["monitored"] = [{name: epoch[name] for name in MONITORED} for epoch in history]
     lease.check()
     store.save_run(key, fitted.encoder, history, record, getattr(method, "pre_feature", None))
-    checkpoint.unlink(missing_ok=True)
+    bucket.remove(checkpoint)
     return record, fitted.encoder
 
 
@@ -285,6 +287,7 @@ def locked(key: str) -> Iterator[Lease]:
         except OSError as error:
             words = f"no run can be kept in {home} ({error.strerror}); name a folder by WITHSTAND_RUNS"
             raise BadInput(words) from error
+        bucket.pull(home, own=True)
         yield lease
 
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from lib import files, paths
+from lib import bucket, files, paths
 from lib.errors import BadInput
 from lib.runs.config import RunConfig
 from lib.runs.published import identity
@@ -55,8 +55,9 @@ def under_way(config: RunConfig, key: str) -> Iterator[None]:
     _write(home / f"{key}.key", "")
     with noted(config):
         yield
-    with contextlib.suppress(OSError):
-        (home / "failed.json").unlink(missing_ok=True)
+    with contextlib.suppress(OSError, BadInput):
+        if (path := home / "failed.json").exists():
+            bucket.remove(path)
 
 
 @contextlib.contextmanager

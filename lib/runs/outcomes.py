@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from lib import files, paths
+from lib import bucket, files, paths
 from lib.measures.outcomes import Cell, Outcome, Outcomes, Owner, decode, encode
 from lib.measures.rows import cell_of
 from lib.runs import store
@@ -31,7 +31,7 @@ def save(key: str, measure: str, outcomes: Outcomes) -> None:
     if outcomes:
         files.write(path, lambda file: file.write(encode({(key, measure): outcomes})))
     else:
-        path.unlink(missing_ok=True)
+        bucket.remove(path)
     forget()
 
 

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from lib import leases, paths
+from lib import bucket, leases, paths
+from lib.bucket import Look
 from lib.errors import BadInput
 from lib.methods import METHODS
 from lib.runs import ledger, store
@@ -19,6 +20,7 @@ from lib.runs.config import RunConfig
 from lib.runs.ledger import Asked
 from lib.runs.times import Times
 
+NOTES = ("/record.json", "/measuring.json")
 STATES = ("running", "failed", "left", "done")
 
 
@@ -39,14 +41,19 @@ class Standing:
 
 def standings(known: Times) -> list[Standing]:
     """Of every run that was asked for, in the order of `STATES`, and of others that somebody is at."""
-    asked = ledger.asked()
-    found = [_standing(one, known) for one in asked]
+    there, asked = bucket.look(), ledger.asked()
+    found = [_standing(one, known, there) for one in asked]
     named = {key for one in asked for key in one.keys}
-    for home in sorted(path.parent for path in paths.runs().glob(f"*/{store.LEASE}") if path.parent.name not in named):
+    for home in (home for home in there.homes(store.LEASE) if home.name not in named):
         seen = leases.look(home / store.LEASE)
         if seen and seen.state == leases.HELD:
             found.append(Standing(home.name, "", STATES[0], _by(seen), math.nan))
     return sorted(found, key=lambda one: (STATES.index(one.state), one.title))
+
+
+def refresh() -> None:
+    """Fetch from a bucket what was asked for, and the records of runs, which say how long such runs take."""
+    bucket.pull(paths.runs(), wanted=lambda name: name.startswith(f"{ledger.ASKED}/") or name.endswith(NOTES))
 
 
 def table(found: Sequence[Standing]) -> pd.DataFrame:
@@ -75,30 +82,30 @@ def in_words(found: Sequence[Standing]) -> str:
     return words
 
 
-def _standing(asked: Asked, known: Times) -> Standing:
+def _standing(asked: Asked, known: Times, there: Look) -> Standing:
     config, keys = asked.config, asked.keys
-    complete = [key for key in keys if (store.folder(key) / "record.json").exists()]
-    lacking = [name for name in asked.measures if not any(store.rows_path(key, name).exists() for key in complete)]
+    complete = [key for key in keys if there.has(store.folder(key) / "record.json")]
+    lacking = [name for name in asked.measures if not any(there.has(store.rows_path(key, name)) for key in complete)]
+    if complete and not lacking:
+        return Standing(_title(config), config.dataset, "done", "", 0.0)
     seen = [look for key in keys if (look := leases.look(store.folder(key) / store.LEASE))]
     at_it = [look for look in seen if look.state == leases.HELD]
     seconds = _seconds(config, lacking, bool(complete), known)
-    if complete and not lacking:
-        state, words = "done", ""
-    elif at_it:
+    if at_it:
         state, words = "running", _by(at_it[0])
     elif asked.failed:
         state, words = "failed", asked.failed
     else:
-        state, words = "left", _so_far(asked, bool(complete), len(lacking), seen)
+        state, words = "left", _so_far(asked, bool(complete), len(lacking), seen, there)
     return Standing(_title(config), config.dataset, state, words, seconds)
 
 
-def _so_far(asked: Asked, trained: bool, lacking: int, seen: Sequence[leases.Seen]) -> str:
+def _so_far(asked: Asked, trained: bool, lacking: int, seen: Sequence[leases.Seen], there: Look) -> str:
     """What there is of a run that nobody is at."""
     parts = []
     if trained:
         parts.append(f"trained; {lacking} of {len(asked.measures)} measures to go")
-    elif any((store.folder(key) / "checkpoint.pt").exists() for key in asked.keys):
+    elif any(there.has(store.folder(key) / "checkpoint.pt") for key in asked.keys):
         parts.append("a checkpoint is there")
     if lost := [look for look in seen if look.state == leases.LOST]:
         parts.append(f"{lost[-1].owner} was at it until {_long(lost[-1].silence)} ago")

@@ -33,7 +33,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save
 from torch import nn
 
-from lib import files, leases, paths
+from lib import bucket, files, leases, paths
 from lib.errors import BadInput
 from lib.measures import COLUMNS
 from lib.measures.rows import measure_name
@@ -101,6 +101,8 @@ def has_head(key: str) -> bool:
 
 def load_weights(key: str, module: nn.Module, device: torch.device, name: str = "weights") -> None:
     path = folder(key) / f"{name}.safetensors"
+    if not path.exists():
+        bucket.pull(path.parent, wanted=lambda name: name.endswith(path.name))
     try:
         tensors = load_file(path)
         with safe_open(path, "pt") as file:

@@ -1,7 +1,9 @@
 """The door: its numbers are those of the measures called directly, kept, compared and written down."""
 
 import json
+import os
 from html.parser import HTMLParser
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -91,6 +93,7 @@ def test_numbers_are_those_of_the_measures_called_directly(both, tmp_path, monke
         own = both.rows[(both.rows["encoder"] == LAYOUT) & (both.rows["measure"] == measure.identity)]
         assert len(own), measure.identity
         direct = measure.rows(subject)
+        direct["level"] = [float(f"{level:g}") for level in direct["level"]]  # six digits of it, as files have them
         key = ["shift", "subset", "level", "level_unit", "metric"]
         merged = own.merge(direct, on=key, suffixes=("", "_direct"))
         assert len(merged) == len(own)
@@ -113,6 +116,26 @@ def test_a_subject_from_outside_is_one_of_the_book(measure, photographs, tmp_pat
     book = Subject(named.encoder, "mine", None, "fp32", CPU)
     assert torch.equal(outside.split("test").images, book.split("test").images)
     pd.testing.assert_frame_equal(measure.rows(outside), measure.rows(book))
+
+
+def test_encoders_in_processes_of_their_own_have_the_rows_of_one_process(photographs, tmp_path, monkeypatch):
+    """By the command, in another store: what is read there was measured by the workers."""
+    asked = [LAYOUT, COLOUR], str(photographs), "calibration", MINUTES
+    here = evaluate(*asked, progress=False)
+    tests = Path(strangers.__file__).parent.parent
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join((str(tests), str(tests.parent))))
+    monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "others"))
+    monkeypatch.setenv("OMP_NUM_THREADS", str(torch.get_num_threads()))
+    words = [*asked[0], "--data", asked[1], "--axes", asked[2], "--budget", str(MINUTES), "--engine"]
+    with monkeypatch.context() as patch:
+        patch.setattr("lib.evaluate.compute._axis", None)  # nothing is measured in this process
+        assert command.main([*words, "processes", "--out", str(tmp_path / "report")]) == 0
+    made = pd.read_csv(tmp_path / "report" / "rows.csv", keep_default_na=False, na_values={"level": [""]})
+    pd.testing.assert_frame_equal(made, with_intervals(here.rows), check_exact=False, atol=1e-5, check_dtype=False)
+    record = json.loads((tmp_path / "report" / "record.json").read_text())
+    assert [own["name"] for own in record["encoders"]] == [LAYOUT, COLOUR] and not record["left_out"]
+    assert [own["keys"] for own in record["encoders"]] == [own["keys"] for own in here.record["encoders"]]
+    assert command.main([*words, "clusters"]) == 2
 
 
 def test_a_second_call_reads_what_is_stored(both, photographs, monkeypatch):
