@@ -4,13 +4,15 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from lib import frame, paths
+from lib import colab, frame, paths
 
 PAGE = """# Fog and `noise`
 
@@ -23,12 +25,21 @@ A box that stands first in the text, but does not say what the page is about at 
 BOX = (
     "# Boxes\n\n```{note}\nA box that stands first in the text, but does not say what the page is about at all.\n```\n"
 )
-TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: pages/fog\n  - file: pages/boxes\n"
+TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n"
+TOC += "".join(f"  - file: {name}\n" for name in ("pages/fog", "pages/boxes", "notebooks/claims"))
+PNG = b"\x89PNG what a cell glued"
+
+
+def glued(name, data):
+    """An output as `myst_nb.glue` leaves it where it is not to be shown."""
+    prefix = "application/papermill.record/"
+    told = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    return nbformat.v4.new_output("display_data", {prefix + kind: own for kind, own in data.items()}, metadata=told)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A book of three pages with the frame of ours, whose address and repository are known."""
+    """A book of four pages with the frame of ours, whose address and repository are known; claims are executed."""
     home = tmp_path_factory.mktemp("framed book")
     shutil.copytree(paths.ROOT / "pages", home / "pages", ignore=shutil.ignore_patterns("api", "*.md"))
     shutil.copy(paths.ROOT / "_config.yml", home)
@@ -36,6 +47,16 @@ def built(tmp_path_factory):
     (home / "index.md").write_text("# Withstand\n\nDoes an encoder that nobody has told anything still work in fog?\n")
     (home / "pages" / "fog.md").write_text(PAGE)
     (home / "pages" / "boxes.md").write_text(BOX)
+    executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), nbformat.v4.new_code_cell()])
+    executed.cells[1].outputs = [
+        glued("verdicts", {"text/plain": "Bars of verdicts, one a <paper>."}),
+        glued("preview", {"image/png": b64encode(PNG).decode()}),
+    ]
+    (home / "notebooks").mkdir()
+    nbformat.write(executed, home / "notebooks" / "claims.ipynb")
+    config = yaml.safe_load((home / "_config.yml").read_text())
+    config["execute"] = {"execute_notebooks": "off"}
+    (home / "_config.yml").write_text(yaml.safe_dump(config))
     command = [Path(sys.executable).parent / "jupyter-book", "build", home, "--path-output", home, "-W", "-n"]
     environment = {"BOOK_URL": "https://example.org/book/", "BOOK_REPOSITORY": "https://github.com/someone/withstand"}
     done = subprocess.run(command, env=frame.os.environ | environment, capture_output=True, text=True)
@@ -71,6 +92,33 @@ def test_a_page_says_how_it_is_cited_and_where_its_source_is(built):
     repository = "https://github.com/someone/withstand"
     assert repository in links and any(link.startswith(f"{repository}/blob/main/pages/fog.md") for link in links)
     assert any(link.startswith(f"{repository}/issues/new") for link in links)
+
+
+def test_a_link_to_a_page_has_an_image(built):
+    for name in ("index", "pages/fog"):
+        own = told(page(built, name))
+        assert own["og:image"] == "https://example.org/book/_images/preview.png"
+        assert (
+            own["og:image:alt"] == "Bars of verdicts, one a <paper>." and own["twitter:card"] == "summary_large_image"
+        )
+    assert (built / "_images" / "preview.png").read_bytes() == PNG
+
+
+def test_a_notebook_opens_elsewhere(built):
+    links = [link["href"] for link in page(built, "notebooks/claims").select(".article-header-buttons a[href]")]
+    on_colab = "https://colab.research.google.com/github/someone/withstand/blob/colab/notebooks/claims.ipynb"
+    on_binder = "https://mybinder.org/v2/gh/someone/withstand/main?urlpath=lab/tree/notebooks/claims.ipynb"
+    assert {on_colab, on_binder} <= set(links)
+
+
+def test_on_colab_a_first_cell_fetches_the_book(tmp_path):
+    colab.main("https://github.com/someone/withstand", str(tmp_path))
+    copies = sorted((tmp_path / "notebooks").glob("*.ipynb"))
+    assert [path.name for path in copies] == sorted(path.name for path in (paths.ROOT / "notebooks").glob("*.ipynb"))
+    for path in copies:
+        first, *others = nbformat.read(path, 4).cells
+        assert "git clone --quiet --depth 1 https://github.com/someone/withstand /content/book" in first.source
+        assert others == nbformat.read(paths.ROOT / "notebooks" / path.name, 4).cells
 
 
 def test_a_page_loads_no_script_of_icons(built):
