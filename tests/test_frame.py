@@ -7,6 +7,7 @@ import sys
 from base64 import b64encode
 from pathlib import Path
 
+import browser
 import nbformat
 import pytest
 import yaml
@@ -24,6 +25,21 @@ A box that stands first in the text, but does not say what the page is about at 
 """
 BOX = (
     "# Boxes\n\n```{note}\nA box that stands first in the text, but does not say what the page is about at all.\n```\n"
+)
+HEADS = ("system", "clean (%)", "corrupted (%)", "difference (points)", "verdict by the rule of the book", "source")
+ROWS = [
+    ("b", "9.5 [9, 10]", "1,000", "−2.0", "undecided", "ours"),
+    ("a", "10.0 [9, 11]", "20", "–", "holds", "abstract"),
+    ("d", "101", "3", "0.5", "holds", "ours"),
+    ("c", "-1", "4", "< 0.1", "a longer text that needs a line of its own", "ours"),
+]
+TABLE = (
+    '<table class="dataframe"><thead><tr>' + "".join(f"<th>{own}</th>" for own in HEADS) + "</tr></thead><tbody>"
+    + "".join("<tr>" + "".join(f"<td>{own}</td>" for own in row) + "</tr>" for row in ROWS) + "</tbody></table>"
+)  # fmt: skip
+FOLDS = (
+    '<details class="data"><summary>Data behind this figure</summary><p>many rows</p></details>'
+    "<details><summary>Solution</summary><p>four</p></details>"
 )
 TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n"
 TOC += "".join(f"  - file: {name}\n" for name in ("pages/fog", "pages/boxes", "notebooks/claims"))
@@ -46,7 +62,7 @@ def built(tmp_path_factory):
     (home / "_toc.yml").write_text(TOC)
     (home / "index.md").write_text("# Withstand\n\nDoes an encoder that nobody has told anything still work in fog?\n")
     (home / "pages" / "fog.md").write_text(PAGE)
-    (home / "pages" / "boxes.md").write_text(BOX)
+    (home / "pages" / "boxes.md").write_text(f"{BOX}\n{TABLE}\n\n{FOLDS}\n")
     executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), nbformat.v4.new_code_cell()])
     executed.cells[1].outputs = [
         glued("verdicts", {"text/plain": "Bars of verdicts, one a <paper>."}),
@@ -160,3 +176,65 @@ def test_a_description_ends_at_a_word(built):
     document += nodes.paragraph("", "Words, " * 60)
     found = frame.described(document, "A page")
     assert len(found) <= frame.LONGEST and re.fullmatch(r"A page\. (Words, )+Words …", found)
+
+
+@pytest.fixture(scope="module")
+def opened(built):
+    """The page of boxes in a browser, with a table of results and folds."""
+    if browser.lacking():
+        pytest.skip(browser.lacking())
+    with browser.opened() as running:
+        page = running.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+        page.goto((built / "pages" / "boxes.html").as_uri())
+        yield page
+
+
+def column(page, place):
+    return page.locator("table.dataframe tbody tr").evaluate_all(
+        f"rows => rows.map(row => row.cells[{place}].innerText)"
+    )
+
+
+def test_a_table_sorts_by_its_headings_and_is_saved(opened):
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    button = opened.locator("table.dataframe th button")
+    for place, expected in ((0, "abcd"), (1, "cbad"), (2, "dcab"), (3, "bcda")):  # a dash stands last
+        button.nth(place).click()
+        assert "".join(column(opened, 0)) == expected
+    button.nth(3).click()
+    assert "".join(column(opened, 0)) == "dcba"
+    assert opened.locator("th[aria-sort=descending]").inner_text().startswith("difference (points)")
+    with opened.expect_download() as saved:
+        opened.locator(".save-table").click()
+    assert saved.value.suggested_filename == "boxes_table_1.csv"
+    text = Path(saved.value.path()).read_text()
+    assert text.splitlines()[:2] == [",".join(f'"{own}"' for own in HEADS), '"d","101","3","0.5","holds","ours"']
+
+
+def test_on_a_phone_a_line_of_a_wide_table_is_a_card(opened):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    assert opened.evaluate("document.documentElement.scrollWidth") == 390
+    cells = opened.locator("table.dataframe tbody tr").first.locator("td")
+    boxes = [cells.nth(place).bounding_box() for place in range(6)]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes) and boxes[1]["y"] > boxes[0]["y"]
+    label = "own => getComputedStyle(own, '::before').content"
+    assert "clean (%)" in cells.nth(1).evaluate(label) and cells.nth(0).evaluate(label) == "none"
+    tree = opened.locator("table.dataframe").aria_snapshot()
+    assert "- table" in tree and tree.count("- columnheader") == 6 and tree.count("- row ") == 5
+    assert tree.count("- cell") == 24
+
+
+def test_paper_is_light_and_says_what_it_leaves_out(opened):
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    mode = "document.documentElement.dataset.theme"
+    assert opened.evaluate(mode) == "dark"
+    opened.emulate_media(media="print")
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate(mode) == "light" and opened.get_by_text("four").is_visible()
+    for hidden in ("details.data", ".save-table", ".bd-sidebar-primary", ".bd-header-article", ".bd-footer-content"):
+        assert not opened.locator(hidden).first.is_visible(), hidden
+    told = "getComputedStyle(document.querySelector('.bd-article'), '::after').content"
+    assert "data behind the figures" in opened.evaluate(told)
+    opened.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened.emulate_media(media="screen")
+    assert opened.evaluate(mode) == "dark" and not opened.get_by_text("four").is_visible()

@@ -40,8 +40,19 @@ function carded(table, heads, body) {
   [...body.rows].forEach((row) => [...row.cells].forEach((cell, place) => {
     role(cell, "cell");
     cell.dataset.label = heads[place].textContent.trim();
-    cell.classList.toggle("long", place > 0 && cell.textContent.trim().length > 24);
+    cell.classList.toggle("long", cell.textContent.trim().length > 24);
   }));
+}
+
+// Whether a table is wider than a phone, which one in a closed fold does not tell but by its columns.
+const PHONE = 350;
+function wide(table, columns) {
+  if (!table.offsetWidth) return columns > 4;
+  const { width } = table.style;
+  table.style.width = "min-content";
+  const least = table.offsetWidth;
+  table.style.width = width;
+  return least > PHONE;
 }
 
 function savable(table, name) {
@@ -66,7 +77,7 @@ document.addEventListener("DOMContentLoaded", () => {
     const heads = [...table.tHead.rows[0].cells];
     if (table.closest("details.data")) return;
     if (body.rows.length > 3) sortable(heads, body);
-    if (heads.length > 4) carded(table, heads, body);
+    if (wide(table, heads.length)) carded(table, heads, body);
     table.classList.toggle("many", heads.length > 7);
     table.classList.toggle("most", heads.length > 10);
     if (body.rows.length > 3) savable(table, `${page}_table_${place + 1}`);
