@@ -34,6 +34,7 @@ from lib.runs.config import RunConfig
 from lib.runs.plan import measures_of
 from lib.runs.published import Published, Wanted, is_older
 from lib.runs.times import Times
+from lib.stopping import Stopped
 
 CELL = ["measure", "shift", "subset", "level", "level_unit", "metric"]
 LEVEL = 0.95
@@ -132,10 +133,29 @@ def again(one: Candidate, minutes: float, say: Callable[[str], object]) -> tuple
                 left_out.append(measure_name(measure.identity))
                 continue
             limit = max(1.0, deadline - time.monotonic())
-            (record,), rows = engine.compute([one.config], [measure], time_limit=limit, progress=False, engine="local")
+            try:
+                (record,), rows = engine.compute(
+                    [one.config], [measure], time_limit=limit, progress=False, engine="local"
+                )
+            except BadInput as error:
+                _cut_off(one, error, minutes, deadline, begun=bool(tables))
+                left_out.append(measure_name(measure.identity))
+                continue
             tables.append(rows)
             say(f"{measure_name(measure.identity)}: {len(rows)} rows")
     return record, store.join(tables), left_out
+
+
+def _cut_off(one: Candidate, error: BadInput, minutes: float, deadline: float, begun: bool) -> None:
+    """Passes where the minutes were over within a later measure; else raises what is true of a store that is gone."""
+    if isinstance(error, Stopped):
+        raise Stopped("a signal asked for an end; a comparison that is cut off keeps nothing") from None
+    if time.monotonic() < deadline:
+        raise error
+    if not begun:
+        raise BadInput(
+            f"{minutes:g} minutes were over before run {one.key} was trained and measured once; --minutes allows more"
+        ) from None
 
 
 def _nearest(one: Candidate) -> dict:

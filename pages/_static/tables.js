@@ -41,6 +41,7 @@ function carded(table, heads, body) {
     role(cell, "cell");
     cell.dataset.label = heads[place].textContent.trim();
     cell.classList.toggle("long", cell.textContent.trim().length > 24);
+    cell.classList.toggle("date", /^\d{4}-\d\d-\d\d$/.test(cell.textContent.trim()));
   }));
 }
 

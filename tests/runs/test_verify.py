@@ -233,6 +233,21 @@ def test_measures_beyond_the_minutes_are_left_out_and_named(world, capsys, monke
     assert left_out == ["far"] and len(rows) == 2
 
 
+def test_a_run_that_takes_longer_is_one_true_sentence(world, capsys, monkeypatch):
+    """Another call does not go on from there, as one of a study would: the store is gone."""
+    record = publish()["random", 0]
+
+    def late(*_, **__):
+        raise BadInput("the time limit is reached; the same call goes on from here")
+
+    monkeypatch.setattr(verify.engine, "compute", late)
+    assert command.main(["--run", record["key"], "--minutes", "1e-9"], PLANS) == 2
+    words = f"1e-09 minutes were over before run {record['key']} was trained and measured once; --minutes allows more"
+    assert words in capsys.readouterr().err
+    assert command.main(["--run", record["key"]], PLANS) == 2  # another refusal stands as it is
+    assert "the time limit is reached" in capsys.readouterr().err
+
+
 def test_a_record_names_its_processor(world):
     record = publish()["random", 0]
     assert record["processor"] == verify.engine.processor() and ", " in record["processor"]
