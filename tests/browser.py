@@ -156,8 +156,11 @@ def pages_of(book):
     return [path for path in sorted(book.rglob("*.html")) if "_static" not in path.relative_to(book).parts]
 
 
-def found_in(book, browser, log=None):
-    """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left."""
+def found_in(book, browser, log=None, alike=()):
+    """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left.
+
+    axe, which takes seconds for a page, is not asked about pages that are `alike` others.
+    """
     faults, facts, looks = [], {}, {mode: {} for mode in MODES}
     with _served(book) as home:
         context = browser.new_context(viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce")
@@ -169,7 +172,7 @@ def found_in(book, browser, log=None):
             said.clear()
             page.set_viewport_size({"width": WIDE, "height": HEIGHT})
             page.goto(home + name, wait_until="load")
-            facts[name], own = _looked_at(page, book, home, looks)
+            facts[name], own = _looked_at(page, book, home, None if name in alike else looks)
             own = [f"{name}: {fault}" for fault in dict.fromkeys([*said, *own])]
             faults += own
             if log:
@@ -200,19 +203,23 @@ def _listen(page, home, said):
 
 
 def _looked_at(page, book, home, looks):
-    """The facts of an open page, and its faults, at both widths and in both modes; `looks` are as in `AXE`, by mode."""
+    """The facts of an open page, and its faults, at both widths and in both modes; `looks` are as in `AXE`, by mode.
+
+    Where these are None axe is not asked.
+    """
     page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true)")
     facts = page.evaluate(f"() => {{ const NAMES = {json.dumps(NAMES)}; return ({FACTS})() }}")
     facts["loaded"] = [url.removeprefix(home) for url in facts["loaded"] if url.startswith(home)]
     faults = []
-    page.evaluate(_axe())
+    if looks is not None:
+        page.evaluate(_axe())
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.evaluate(SETTLED)
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN) if mode == MODES[0] else []
-            own += _inaccessible(page, width, mode, looks)
+            own += [] if looks is None else _inaccessible(page, width, mode, looks)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
