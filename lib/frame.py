@@ -35,6 +35,7 @@ COLAB = "colab"  # the branch whose notebooks install what they need: see lib.co
 
 def setup(app: Sphinx) -> dict[str, bool]:
     app.add_config_value("book_repository", "", "html")
+    app.add_config_value("preview_alt", "", "")  # set by `_previewed`
     app.connect("config-inited", _placed)
     app.connect("builder-inited", _images_in_files)
     app.connect("env-updated", _previewed)
@@ -65,7 +66,7 @@ def _previewed(app: Sphinx, env: BuildEnvironment) -> None:
     places = Path(app.srcdir) / name, Path(app.outdir).parent / "jupyter_execute" / name
     glued = next(filter(None, (_glued(path) for path in places if path.is_file())), {})
     png = glued.get("preview", {}).get("image/png")
-    app.preview_alt = glued["verdicts"]["text/plain"] if png else ""
+    app.config.preview_alt = glued["verdicts"]["text/plain"] if png else ""
     if png:
         (path := Path(app.outdir) / PREVIEW).parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(b64decode(png))
@@ -93,9 +94,9 @@ def _framed(app: Sphinx, name: str, template: str, context: dict, doctree: nodes
         told = described(doctree, title)
         facts = {"og:title": own, "og:description": told, "og:type": "website" if name == app.config.root_doc else
                  "article", "og:site_name": site, "og:url": address}  # fmt: skip
-        if address and app.preview_alt:
-            facts |= {"og:image": f"{app.config.html_baseurl.rstrip('/')}/{PREVIEW}", "og:image:alt": app.preview_alt,
-                      "twitter:card": "summary_large_image"}  # fmt: skip
+        if address and app.config.preview_alt:
+            image = f"{app.config.html_baseurl.rstrip('/')}/{PREVIEW}"
+            facts |= {"og:image": image, "og:image:alt": app.config.preview_alt, "twitter:card": "summary_large_image"}
         tags = [f'<meta property="{fact}" content="{html.escape(said)}"/>' for fact, said in facts.items() if said]
         tags.insert(0, f'<meta name="description" content="{html.escape(told)}"/>')
         context["metatags"] = context.get("metatags", "") + "\n".join(tags)

@@ -78,7 +78,7 @@ def _computed(one: Candidate, minutes: float) -> tuple[dict, pd.DataFrame]:
 
 
 def _told(one: Candidate, record: dict, rows: pd.DataFrame) -> int:
-    failed = compared = 0
+    failed = compared = equal = 0
     for own in one.published:
         table = verify.held(own, record, rows)
         print(f"\n{'/'.join(own.place)}: {_arithmetic(own.record)}; here: {_arithmetic(record)}")
@@ -92,12 +92,15 @@ def _told(one: Candidate, record: dict, rows: pd.DataFrame) -> int:
         for line in bad.head(verify.SHOWN).to_dict("records"):
             print(verify.in_words(line))
         failed, compared = failed + len(bad), compared + int(table["now"].notna().sum())
+        equal += int(table["equal"].sum())
     if failed:
-        print(f"\n{failed} of {compared} rows of run {one.key} are not what is published", file=sys.stderr)
+        print(f"\n{failed} of {compared} rows of run {one.key} do not agree with what is published", file=sys.stderr)
         return 1
     if not compared:
         raise BadInput(f"no row of run {one.key} was computed here: images that it was measured on are not there")
-    print(f"\nall {compared} rows of run {one.key} that were compared are what is published")
+    print(
+        f"\nall {compared} rows of run {one.key} that were compared agree with what is published, {equal} to the digit"
+    )
     return 0
 
 

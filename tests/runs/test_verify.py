@@ -99,7 +99,7 @@ def test_a_run_agrees_to_the_last_digit_and_nothing_else_changes(world, capsys):
     assert command.main(["--run", record["key"][:9]], PLANS) == 0
     told = capsys.readouterr().out
     assert f"run {record['key']} of one/quick: SimCLR, resnet10_narrow, scenes, seed 1" in told
-    assert f"all 4 rows of run {record['key']} that were compared are what is published" in told
+    assert f"all 4 rows of run {record['key']} that were compared agree with what is published, 4 to the digit" in told
     assert [line.split()[:5] for line in told.splitlines() if line.split()[1:3] == ["2", "2"]] == [
         ["far", "2", "2", "2", "of"], ["near", "2", "2", "2", "of"]]  # fmt: skip
     assert (files(paths.runs()), files(paths.RESULTS)) == before
@@ -118,7 +118,7 @@ def test_a_row_that_was_altered_is_told_by_its_name(world, capsys):
     assert command.main(["--run", record["key"]], PLANS) == 1  # on the machine itself not a hundredth may differ
     told = capsys.readouterr()
     assert "near, fog, 3 severity, distance: published " in told.out and "far, fog" not in told.out
-    assert told.err == f"\n1 of 4 rows of run {record['key']} are not what is published\n"
+    assert told.err == f"\n1 of 4 rows of run {record['key']} do not agree with what is published\n"
 
 
 @pytest.mark.parametrize(("by", "code"), [(0.9, 0), (1.0, 1)])
