@@ -1,10 +1,11 @@
 # Two commands do everything, set-up included:
 #   make book                                  the book from the published rows -> _build/html/index.html
 #   make test                                  the tests; OPTIONS="--precision bf16 --order reversed": see tests/conftest.py
-# and four more:
+# and five more:
 #   make check                                 lint, format and types
 #   make quick                                 a book of its own, every number computed now -> _build/quick/html
 #   make book PRESET=quick DATASET=my_images   the same for any preset and data set
+#   make verify                                a published run computed once more, row by row; OPTIONS="--seed 3 --minutes 5"
 #   make lock                                  pins anew after a change in pyproject.toml
 
 PRESET ?=
@@ -18,7 +19,7 @@ EXTRAS = attacks book check encoders test
 # Images of containers often set this, and then every notebook and every test of a command compiles all that it imports.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: book quick test check lock clean
+.PHONY: book quick test verify check lock clean
 
 book: .venv/ready
 ifeq ($(PRESET)$(DATASET),)
@@ -32,6 +33,9 @@ quick: .venv/ready
 
 test: .venv/ready
 	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(OPTIONS)
+
+verify: .venv/ready
+	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/python -m lib.runs verify $(OPTIONS)
 
 check: .venv/ready
 	$(BIN)/ruff check .

@@ -2,14 +2,18 @@
 the footer, the buttons of a repository, and faults of the theme that it mends.
 
 Two variables of the environment say where the book will stand: `BOOK_URL` its address, and `BOOK_REPOSITORY` that of
-its repository on GitHub, such as https://github.com/owner/name. Without them, links to these are left out.
+its repository on GitHub, such as https://github.com/owner/name. Without them those of `_config.yml` count,
+`html_baseurl` and `book_repository`; where these are empty too, links to them are left out.
 """
 
 from __future__ import annotations
 
 import html
+import json
 import os
 import re
+from base64 import b64decode
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import yaml
@@ -21,32 +25,63 @@ if TYPE_CHECKING:
     from docutils import nodes
     from sphinx.application import Sphinx
     from sphinx.config import Config
+    from sphinx.environment import BuildEnvironment
 
 LONGEST = 200  # characters of a description, of which engines show about 160
 SHORTEST = 50  # of a paragraph that describes a page; labels are shorter
+PREVIEW = "_images/preview.png"  # what is shown beside a link, in the built book
+COLAB = "colab"  # the branch whose notebooks install what they need: see lib.colab
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
+    app.add_config_value("book_repository", "", "html")
+    app.add_config_value("preview_alt", "", "")  # set by `_previewed`
     app.connect("config-inited", _placed)
     app.connect("builder-inited", _images_in_files)
+    app.connect("env-updated", _previewed)
     app.connect("html-page-context", _framed, priority=900)  # the last to touch a page
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
 
 def _placed(app: Sphinx, config: Config) -> None:
     """The address of the book, and buttons that need that of its repository."""
-    config.html_baseurl = os.environ.get("BOOK_URL", config.html_baseurl)
-    if repository := os.environ.get("BOOK_REPOSITORY"):
+    config.html_baseurl = os.environ.get("BOOK_URL") or config.html_baseurl
+    if repository := os.environ.get("BOOK_REPOSITORY") or config.book_repository:
         config.html_theme_options |= {
             "repository_url": repository, "repository_branch": "main", "use_repository_button": True,
             "use_issues_button": True, "use_source_button": True,
-            "launch_buttons": {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab"},
+            "launch_buttons": {"binderhub_url": "https://mybinder.org", "notebook_interface": "jupyterlab",
+                               "colab_url": "https://colab.research.google.com"},
         }  # fmt: skip
 
 
 def _images_in_files(app: Sphinx) -> None:
     """Images of notebooks become files, which are loaded beside the text and are a third smaller than within it."""
     app.builder.supported_data_uri_images = False
+
+
+def _previewed(app: Sphinx, env: BuildEnvironment) -> None:
+    """What the page of claims glued as `preview` becomes a file, which `alt` describes; nothing where none is."""
+    name = "notebooks/claims.ipynb"
+    places = Path(app.srcdir) / name, Path(app.outdir).parent / "jupyter_execute" / name
+    glued = next(filter(None, (_glued(path) for path in places if path.is_file())), {})
+    png = glued.get("preview", {}).get("image/png")
+    app.config.preview_alt = glued["verdicts"]["text/plain"] if png else ""
+    if png:
+        (path := Path(app.outdir) / PREVIEW).parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b64decode(png))
+
+
+def _glued(notebook: Path) -> dict[str, dict[str, str]]:
+    """What the cells of an executed notebook glued: name -> kind of data -> data."""
+    outputs = [own for cell in json.loads(notebook.read_text())["cells"] for own in cell.get("outputs", ())]
+    return {
+        own["metadata"]["scrapbook"]["name"]: {
+            kind.removeprefix("application/papermill.record/"): "".join(data) for kind, data in own["data"].items()
+        }
+        for own in outputs
+        if "scrapbook" in own.get("metadata", {})
+    }
 
 
 def _framed(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:
@@ -59,9 +94,15 @@ def _framed(app: Sphinx, name: str, template: str, context: dict, doctree: nodes
         told = described(doctree, title)
         facts = {"og:title": own, "og:description": told, "og:type": "website" if name == app.config.root_doc else
                  "article", "og:site_name": site, "og:url": address}  # fmt: skip
+        if address and app.config.preview_alt:
+            image = f"{app.config.html_baseurl.rstrip('/')}/{PREVIEW}"
+            facts |= {"og:image": image, "og:image:alt": app.config.preview_alt, "twitter:card": "summary_large_image"}
         tags = [f'<meta property="{fact}" content="{html.escape(said)}"/>' for fact, said in facts.items() if said]
         tags.insert(0, f'<meta name="description" content="{html.escape(told)}"/>')
         context["metatags"] = context.get("metatags", "") + "\n".join(tags)
+    for button in (own for group in context.get("header_buttons", ()) for own in group.get("buttons", ())):
+        if button.get("text") == "Colab":  # opens one notebook without what lies around it
+            button["url"] = re.sub(r"/blob/[^/]+/", f"/blob/{COLAB}/", button["url"])
     context["theme_extra_footer"] = footer(title, site, address)
     context["mended"] = lambda part: Markup(mended(str(part)))  # for pages/_templates/layout.html
 

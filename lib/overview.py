@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -11,7 +12,8 @@ from types import ModuleType
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from IPython.display import HTML
+import PIL.Image
+from IPython.display import HTML, Image
 
 from lib.chapters import FOLDERS, PLANS
 from lib.chapters.asked import by_data_set, claims_of
@@ -168,6 +170,22 @@ def verdict_bars(found: Sequence[Judged]) -> Figure:
         alt=f"Stacked bars of verdicts on the papers' claims. {chapter_by_chapter}",
         data=kinds,
     )
+
+
+PREVIEW = 1200, 630  # px of an image beside a link, as Open Graph wants it
+
+
+def preview(figure: Figure) -> Image:
+    """A figure as large as fits on a white card of `PREVIEW`, for those who show a link to the book."""
+    buffer = io.BytesIO()
+    width, height = figure.drawing.get_size_inches()
+    dpi = 0.92 * min(PREVIEW[0] / width, PREVIEW[1] / height)
+    figure.drawing.savefig(buffer, format="png", dpi=dpi)
+    card, drawn = PIL.Image.new("RGB", PREVIEW, "white"), PIL.Image.open(buffer).convert("RGB")
+    card.paste(drawn, tuple((own - part) // 2 for own, part in zip(PREVIEW, drawn.size, strict=True)))
+    buffer = io.BytesIO()
+    card.save(buffer, "png", optimize=True)
+    return Image(buffer.getvalue(), format="png")
 
 
 def _in_sentence(kind: str) -> str:

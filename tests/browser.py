@@ -3,7 +3,7 @@
 `found_in` serves the folder of a book on this machine, opens each page once, changes its width and its mode, and gives
 a sentence for each fault. What only executed notebooks show, `notebook_faults` finds.
 
-    python tests/browser.py _build/html    # all of it, page by page: half an hour of one core
+    python tests/browser.py _build/html    # all of it, page by page: minutes of one core
 """
 
 import functools
@@ -73,8 +73,9 @@ FIGURES = """() => [...document.querySelectorAll('article figure img, article .f
   return [image.currentSrc || image.src, image.getBoundingClientRect().width];
 })"""
 
-# Of words that look alike on a ground of one colour, axe is asked about the first two: its rules of colours are slow.
-AXE = """async (rules) => {
+# Of words that look alike on a ground of one colour, axe is asked about the first two of a book in each mode, which
+# `looks` counts from page to page: its rules of colours are slow.
+AXE = """async ([rules, looks]) => {
   const grounds = new Map();
   const ground = (own) => {
     if (!own) return '';
@@ -84,21 +85,22 @@ AXE = """async (rules) => {
     }
     return grounds.get(own);
   };
-  const looks = {}, worded = (own) => [...own.childNodes].some(part => part.nodeType === 3 && part.data.trim());
+  const worded = (own) => [...own.childNodes].some(part => part.nodeType === 3 && part.data.trim());
   const first = (own) => {
     if (!worded(own) || !own.checkVisibility()) return false;
     const {color, fontSize, fontWeight, opacity} = getComputedStyle(own);
-    const look = [own.tagName, own.className, color, fontSize, fontWeight, opacity, ground(own)].join();
+    const around = getComputedStyle(own.parentElement).color;
+    const look = [own.tagName, own.className, color, around, fontSize, fontWeight, opacity, ground(own)].join();
     return (looks[look] = (looks[look] ?? 0) + 1) <= 2;
   };
   const asked = {resultTypes: ['violations'], preload: false, ...rules};  // without loads of its own
   const where = rules.rules ? document : [...document.body.querySelectorAll('*')].filter(first);
-  if (where.length === 0) return [];
+  if (where.length === 0) return [[], looks];
   const found = (await axe.run(rules.rules ? where : {include: where}, asked)).violations;
   const why = (node) => [...node.any, ...node.all, ...node.none][0]?.message.slice(0, 160) ?? '';
-  return found.filter(own => ['serious', 'critical'].includes(own.impact)).map(own =>
+  return [found.filter(own => ['serious', 'critical'].includes(own.impact)).map(own =>
     `${own.id} (${own.impact}, ${own.nodes.length} times), such as ${own.nodes[0].html.slice(0, 160)}: ` +
-    why(own.nodes[0]));
+    why(own.nodes[0])), looks];
 }"""
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 OTHERS = {"rules": {name: {"enabled": False} for name in COLOURS["runOnly"]}}
@@ -154,12 +156,12 @@ def pages_of(book):
     return [path for path in sorted(book.rglob("*.html")) if "_static" not in path.relative_to(book).parts]
 
 
-def found_in(book, browser, log=None, accessible=None):
+def found_in(book, browser, log=None, alike=()):
     """What is wrong with the pages of a built book, a sentence each; `log` is told of each page as it is left.
 
-    axe, which takes a minute for a long page, is asked about the pages that are named `accessible`, or about all.
+    axe, which takes seconds for a page, is not asked about pages that are `alike` others.
     """
-    faults, facts = [], {}
+    faults, facts, looks = [], {}, {mode: {} for mode in MODES}
     with _served(book) as home:
         context = browser.new_context(viewport={"width": WIDE, "height": HEIGHT}, reduced_motion="reduce")
         context.set_default_timeout(600_000)  # ms: a busy machine is slow, and that is no fault of a page
@@ -170,8 +172,7 @@ def found_in(book, browser, log=None, accessible=None):
             said.clear()
             page.set_viewport_size({"width": WIDE, "height": HEIGHT})
             page.goto(home + name, wait_until="load")
-            asking = accessible is None or name in accessible
-            facts[name], own = _looked_at(page, book, home, asking)
+            facts[name], own = _looked_at(page, book, home, None if name in alike else looks)
             own = [f"{name}: {fault}" for fault in dict.fromkeys([*said, *own])]
             faults += own
             if log:
@@ -201,13 +202,16 @@ def _listen(page, home, said):
     page.route(re.compile(f"^(?!{re.escape(home)}|data:|blob:)"), stopped)
 
 
-def _looked_at(page, book, home, asking):
-    """The facts of an open page, and its faults, at both widths and in both modes; those of axe where it is asked."""
+def _looked_at(page, book, home, looks):
+    """The facts of an open page, and its faults, at both widths and in both modes; `looks` are as in `AXE`, by mode.
+
+    Where these are None axe is not asked.
+    """
     page.evaluate("() => window.MathJax?.startup?.promise?.then(() => true)")
     facts = page.evaluate(f"() => {{ const NAMES = {json.dumps(NAMES)}; return ({FACTS})() }}")
     facts["loaded"] = [url.removeprefix(home) for url in facts["loaded"] if url.startswith(home)]
     faults = []
-    if asking:
+    if looks is not None:
         page.evaluate(_axe())
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
@@ -215,29 +219,31 @@ def _looked_at(page, book, home, asking):
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN) if mode == MODES[0] else []
-            own += _inaccessible(page, width, mode) if asking else []
+            own += [] if looks is None else _inaccessible(page, width, mode, looks)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
     return facts, faults
 
 
-def _inaccessible(page, width, mode):
+def _inaccessible(page, width, mode, looks):
     """What axe finds, each of its rules where it can find something else than before. Colours of an article are the
     same at both widths: they are asked for in each mode once, beside those of what stands around it."""
+
+    def asked(rules):
+        faults, told = page.evaluate(AXE, [rules, looks[mode]])
+        looks[mode].update(told)
+        return faults
+
     if (width, mode) == (WIDE, MODES[0]):
-        return page.evaluate(AXE, COLOURS) + page.evaluate(AXE, OTHERS)
-    if mode == MODES[0]:
-        return page.evaluate(AXE, OF_WIDTHS)
-    hide = "hidden => document.querySelector('article')?.toggleAttribute('hidden', hidden)"
-    page.evaluate(hide, width == WIDE)
-    found = page.evaluate(AXE, COLOURS)
-    page.evaluate(hide, False)
-    return found
+        return asked(COLOURS) + asked(OTHERS)
+    return asked(OF_WIDTHS) if mode == MODES[0] else asked(COLOURS)
 
 
 def _in_mode(page, mode):
+    """In a mode at once: colours that fade from one to the other are those of neither."""
     page.emulate_media(color_scheme=mode, reduced_motion="reduce")
+    page.add_style_tag(content="*, ::before, ::after { transition: none !important }")
     page.evaluate("mode => { document.documentElement.dataset.theme = mode }", mode)
 
 

@@ -152,10 +152,10 @@ CUTS = {
 }
 LIVE = ("2000", "400")  # images to train on in a notebook's live cell
 
-# Short pages of each kind, which axe is asked about here, since it is slow. `python tests/browser.py` asks about all.
-ACCESSIBLE = ("index.html", "pages/glossary.html", "pages/bibliography.html") + tuple(
-    f"notebooks/{name}.html" for name in ("tour", "claims")
-)
+# Pages of rooms are made alike from docstrings, and large: of them axe is asked here about two, and about all by
+# `python tests/browser.py`.
+ROOMS = [path.with_suffix(".html").name for path in (paths.ROOT / "pages" / "api").glob("*.md")]
+ALIKE = {f"pages/api/{name}" for name in ROOMS} - {"pages/api/index.html", "pages/api/images.html"}
 
 HEAVY = ("notebooks/severity_degradation_details.html",)  # heavier than a page should be; none may join it
 
@@ -243,7 +243,7 @@ def test_published_book_is_whole(clone, tmp_path):
     if browser.lacking():
         pytest.skip(f"the book is whole as its files tell; {browser.lacking()}")
     with browser.opened() as running:
-        found = browser.found_in(html, running, accessible=ACCESSIBLE)
+        found = browser.found_in(html, running, alike=ALIKE)
     heavy = [fault for fault in found if fault.startswith(HEAVY) and re.search("MB of its own", fault)]
     assert [fault for fault in found if fault not in heavy] == []
 

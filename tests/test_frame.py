@@ -4,13 +4,16 @@ import re
 import shutil
 import subprocess
 import sys
+from base64 import b64encode
 from pathlib import Path
 
+import browser
+import nbformat
 import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-from lib import frame, paths
+from lib import colab, frame, paths
 
 PAGE = """# Fog and `noise`
 
@@ -23,19 +26,53 @@ A box that stands first in the text, but does not say what the page is about at 
 BOX = (
     "# Boxes\n\n```{note}\nA box that stands first in the text, but does not say what the page is about at all.\n```\n"
 )
-TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: pages/fog\n  - file: pages/boxes\n"
+HEADS = ("system", "clean (%)", "corrupted (%)", "difference (points)", "verdict by the rule of the book", "source")
+ROWS = [
+    ("b", "9.5 [9, 10]", "1,000", "−2.0", "undecided", "ours"),
+    ("a", "10.0 [9, 11]", "20", "–", "holds", "abstract"),
+    ("d", "101", "3", "0.5", "holds", "ours"),
+    ("c", "-1", "4", "< 0.1", "a longer text that needs a line of its own", "ours"),
+]
+TABLE = (
+    '<table class="dataframe"><thead><tr>' + "".join(f"<th>{own}</th>" for own in HEADS) + "</tr></thead><tbody>"
+    + "".join("<tr>" + "".join(f"<td>{own}</td>" for own in row) + "</tr>" for row in ROWS) + "</tbody></table>"
+)  # fmt: skip
+FOLDS = (
+    '<details class="data"><summary>Data behind this figure</summary><p>many rows</p></details>'
+    "<details><summary>Solution</summary><p>four</p></details>"
+)
+TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n"
+TOC += "".join(f"  - file: {name}\n" for name in ("pages/fog", "pages/boxes", "notebooks/claims"))
+PNG = b"\x89PNG what a cell glued"
+
+
+def glued(name, data):
+    """An output as `myst_nb.glue` leaves it where it is not to be shown."""
+    prefix = "application/papermill.record/"
+    told = {"scrapbook": {"name": name, "mime_prefix": prefix}}
+    return nbformat.v4.new_output("display_data", {prefix + kind: own for kind, own in data.items()}, metadata=told)
 
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """A book of three pages with the frame of ours, whose address and repository are known."""
+    """A book of four pages with the frame of ours, whose address and repository are known; claims are executed."""
     home = tmp_path_factory.mktemp("framed book")
     shutil.copytree(paths.ROOT / "pages", home / "pages", ignore=shutil.ignore_patterns("api", "*.md"))
     shutil.copy(paths.ROOT / "_config.yml", home)
     (home / "_toc.yml").write_text(TOC)
     (home / "index.md").write_text("# Withstand\n\nDoes an encoder that nobody has told anything still work in fog?\n")
     (home / "pages" / "fog.md").write_text(PAGE)
-    (home / "pages" / "boxes.md").write_text(BOX)
+    (home / "pages" / "boxes.md").write_text(f"{BOX}\n{TABLE}\n\n{FOLDS}\n")
+    executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), nbformat.v4.new_code_cell()])
+    executed.cells[1].outputs = [
+        glued("verdicts", {"text/plain": "Bars of verdicts, one a <paper>."}),
+        glued("preview", {"image/png": b64encode(PNG).decode()}),
+    ]
+    (home / "notebooks").mkdir()
+    nbformat.write(executed, home / "notebooks" / "claims.ipynb")
+    config = yaml.safe_load((home / "_config.yml").read_text())
+    config["execute"] = {"execute_notebooks": "off"}
+    (home / "_config.yml").write_text(yaml.safe_dump(config))
     command = [Path(sys.executable).parent / "jupyter-book", "build", home, "--path-output", home, "-W", "-n"]
     environment = {"BOOK_URL": "https://example.org/book/", "BOOK_REPOSITORY": "https://github.com/someone/withstand"}
     done = subprocess.run(command, env=frame.os.environ | environment, capture_output=True, text=True)
@@ -71,6 +108,33 @@ def test_a_page_says_how_it_is_cited_and_where_its_source_is(built):
     repository = "https://github.com/someone/withstand"
     assert repository in links and any(link.startswith(f"{repository}/blob/main/pages/fog.md") for link in links)
     assert any(link.startswith(f"{repository}/issues/new") for link in links)
+
+
+def test_a_link_to_a_page_has_an_image(built):
+    for name in ("index", "pages/fog"):
+        own = told(page(built, name))
+        assert own["og:image"] == "https://example.org/book/_images/preview.png"
+        assert (
+            own["og:image:alt"] == "Bars of verdicts, one a <paper>." and own["twitter:card"] == "summary_large_image"
+        )
+    assert (built / "_images" / "preview.png").read_bytes() == PNG
+
+
+def test_a_notebook_opens_elsewhere(built):
+    links = [link["href"] for link in page(built, "notebooks/claims").select(".article-header-buttons a[href]")]
+    on_colab = "https://colab.research.google.com/github/someone/withstand/blob/colab/notebooks/claims.ipynb"
+    on_binder = "https://mybinder.org/v2/gh/someone/withstand/main?urlpath=lab/tree/notebooks/claims.ipynb"
+    assert {on_colab, on_binder} <= set(links)
+
+
+def test_on_colab_a_first_cell_fetches_the_book(tmp_path):
+    colab.main("https://github.com/someone/withstand", str(tmp_path))
+    copies = sorted((tmp_path / "notebooks").glob("*.ipynb"))
+    assert [path.name for path in copies] == sorted(path.name for path in (paths.ROOT / "notebooks").glob("*.ipynb"))
+    for path in copies:
+        first, *others = nbformat.read(path, 4).cells
+        assert "git clone --quiet --depth 1 https://github.com/someone/withstand /content/book" in first.source
+        assert others == nbformat.read(paths.ROOT / "notebooks" / path.name, 4).cells
 
 
 def test_a_page_loads_no_script_of_icons(built):
@@ -112,3 +176,65 @@ def test_a_description_ends_at_a_word(built):
     document += nodes.paragraph("", "Words, " * 60)
     found = frame.described(document, "A page")
     assert len(found) <= frame.LONGEST and re.fullmatch(r"A page\. (Words, )+Words …", found)
+
+
+@pytest.fixture(scope="module")
+def opened(built):
+    """The page of boxes in a browser, with a table of results and folds."""
+    if browser.lacking():
+        pytest.skip(browser.lacking())
+    with browser.opened() as running:
+        page = running.new_page(viewport={"width": 1280, "height": 900}, color_scheme="dark")
+        page.goto((built / "pages" / "boxes.html").as_uri())
+        yield page
+
+
+def column(page, place):
+    return page.locator("table.dataframe tbody tr").evaluate_all(
+        f"rows => rows.map(row => row.cells[{place}].innerText)"
+    )
+
+
+def test_a_table_sorts_by_its_headings_and_is_saved(opened):
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    button = opened.locator("table.dataframe th button")
+    for place, expected in ((0, "abcd"), (1, "cbad"), (2, "dcab"), (3, "bcda")):  # a dash stands last
+        button.nth(place).click()
+        assert "".join(column(opened, 0)) == expected
+    button.nth(3).click()
+    assert "".join(column(opened, 0)) == "dcba"
+    assert opened.locator("th[aria-sort=descending]").inner_text().startswith("difference (points)")
+    with opened.expect_download() as saved:
+        opened.locator(".save-table").click()
+    assert saved.value.suggested_filename == "boxes_table_1.csv"
+    text = Path(saved.value.path()).read_text()
+    assert text.splitlines()[:2] == [",".join(f'"{own}"' for own in HEADS), '"d","101","3","0.5","holds","ours"']
+
+
+def test_on_a_phone_a_line_of_a_wide_table_is_a_card(opened):
+    opened.set_viewport_size({"width": 390, "height": 844})
+    assert opened.evaluate("document.documentElement.scrollWidth") == 390
+    cells = opened.locator("table.dataframe tbody tr").first.locator("td")
+    boxes = [cells.nth(place).bounding_box() for place in range(6)]
+    assert all(box["x"] >= 0 and box["x"] + box["width"] <= 390 for box in boxes) and boxes[1]["y"] > boxes[0]["y"]
+    label = "own => getComputedStyle(own, '::before').content"
+    assert "clean (%)" in cells.nth(1).evaluate(label) and cells.nth(0).evaluate(label) == "none"
+    tree = opened.locator("table.dataframe").aria_snapshot()
+    assert "- table" in tree and tree.count("- columnheader") == 6 and tree.count("- row ") == 5
+    assert tree.count("- cell") == 24
+
+
+def test_paper_is_light_and_says_what_it_leaves_out(opened):
+    opened.set_viewport_size({"width": 1280, "height": 900})
+    mode = "document.documentElement.dataset.theme"
+    assert opened.evaluate(mode) == "dark"
+    opened.emulate_media(media="print")
+    opened.evaluate("dispatchEvent(new Event('beforeprint'))")
+    assert opened.evaluate(mode) == "light" and opened.get_by_text("four").is_visible()
+    for hidden in ("details.data", ".save-table", ".bd-sidebar-primary", ".bd-header-article", ".bd-footer-content"):
+        assert not opened.locator(hidden).first.is_visible(), hidden
+    told = "getComputedStyle(document.querySelector('.bd-article'), '::after').content"
+    assert "data behind the figures" in opened.evaluate(told)
+    opened.evaluate("dispatchEvent(new Event('afterprint'))")
+    opened.emulate_media(media="screen")
+    assert opened.evaluate(mode) == "dark" and not opened.get_by_text("four").is_visible()

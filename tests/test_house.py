@@ -44,7 +44,7 @@ LAYERS = (
     ("figures",),
     ("evaluate",),
     ("chapters",),
-    ("api", "book", "frame", "overview", "provenance", "scoreboard"),
+    ("api", "book", "colab", "frame", "overview", "provenance", "scoreboard"),
 )  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -1,8 +1,11 @@
 """What the chapters say together, of made-up verdicts; the page itself is built by the book's tests."""
 
+import io
 import types
 
 import pandas as pd
+import PIL.Image
+import PIL.ImageOps
 import pytest
 
 from lib import overview
@@ -67,6 +70,10 @@ def test_counts_are_of_the_paper_s_claims_that_are_tested_on_the_first_data_set(
     assert widths == [[1, 0], [0, 1], [0, 0], [1, 0]]
     assert [bar.get_x() for bar in axes.containers[-1]] == [1, 1]  # behind what is before it
     assert [text.get_text() for text in axes.texts] == ["1", "1", "1"]
+    card = PIL.Image.open(io.BytesIO(overview.preview(figure).data))
+    left, top, right, bottom = PIL.ImageOps.invert(card.convert("L")).getbbox()
+    assert card.size == (1200, 630) and min(left, top) > 20 and right < 1180 and bottom < 610
+    assert right - left > 900 or bottom - top > 450  # as large as fits
 
 
 def test_a_claim_of_ours_among_the_paper_s_is_ours():

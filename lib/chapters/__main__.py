@@ -5,6 +5,7 @@ python -m lib.chapters severity_degradation --preset full --time-limit 600   # s
 python -m lib.chapters campaign --time-limit 3600     # what is missing in all studies, see lib.chapters.campaign
 python -m lib.chapters handed_out                     # encoders with their weights, see lib.chapters.handed_out
 python -m lib.chapters power                          # what would decide each claim, see lib.chapters.power
+python -m lib.chapters verify                         # a published run once more, row by row, see lib.chapters.verify
 torchrun --nproc-per-node 8 -m lib.chapters methods --preset imagenet100 --methods '["simclr"]'   # eight GPUs
 """
 
@@ -21,7 +22,7 @@ from lib.errors import BadInput, one_of
 from lib.runs.presets import PRESETS
 from lib.runs.study import Study, publish
 
-COMMANDS = ("campaign", "handed_out", "power")  # of all chapters, each a file
+COMMANDS = ("campaign", "handed_out", "power", "verify")  # of all chapters, each a file
 
 
 def main() -> int:

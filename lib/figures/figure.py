@@ -148,7 +148,7 @@ def _behind(data: pd.DataFrame, name: str) -> str:
     table = _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
     if len(data) > MOST_ROWS:
         table += f"\n<p>{csv_link(data, name, f'All {len(data)} rows as CSV')}</p>"
-    return f"<details><summary>Data behind this figure</summary>\n{table}\n</details>"
+    return f'<details class="data"><summary>Data behind this figure</summary>\n{table}\n</details>'
 
 
 @dataclass(frozen=True)

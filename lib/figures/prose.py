@@ -113,7 +113,7 @@ def span(values: list[float]) -> str:
     return f"{low} %" if low == high else f"{low} to {high} %"
 
 
-UNTOLD = "The rows of this page do not hold what tells it."
+UNTOLD = "The runs of this page have not measured this."
 
 
 def systems_scope(results: Results) -> str:

@@ -1,4 +1,4 @@
-"""Folders of image files at a size that the name of the data set asks for: "photographs@224", at 224 pixels.
+"""Folders of image files at a size that the name of the data set asks for: `photographs@224`, at 224 pixels.
 
 A set that has room in memory is held there, as every other. Of a larger one the images are read from their files when
 their turn comes (`lib.streamed`), those for tests excepted, which are as many as a measure asks for. Both see the same

@@ -2,7 +2,7 @@
 python -m lib.runs fold       # moves runs that were added beside published ones into the sorted files of a study
 
 Other words are those of `python -m lib.chapters`, which has what to compute: `python -m lib.runs campaign ...` is
-`python -m lib.chapters campaign ...`.
+`python -m lib.chapters campaign ...`, and `python -m lib.runs verify` computes a published run once more.
 """
 
 from __future__ import annotations

@@ -217,6 +217,7 @@ def _train(
         "peak_memory_mib": round(max(epoch["peak_memory_mib"] for epoch in history)),
         "device": device_name(device) + (f", {world.size()} processes" if world.size() > 1 else ""),
         "precision": precision_on(device, config.training.precision),
+        "processor": processor(),
         **arithmetic,
         "finished": datetime.now(UTC).date().isoformat(),
         "versions": {"withstand": lib.__version__, "torch": torch.__version__, "python": platform.python_version()},
@@ -296,6 +297,12 @@ def device_name(device: torch.device) -> str:
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     return f"CPU, {torch.get_num_threads()} threads"
+
+
+def processor() -> str:
+    """The kind of processor, and which of its instructions torch computes with: they decide how sums are rounded."""
+    name = torch.cpu.get_capabilities().get("cpu_name") or platform.processor() or platform.machine()
+    return f"{name}, {torch.backends.cpu.get_cpu_capability()}"
 
 
 def commit() -> str:

@@ -64,8 +64,10 @@ class Found:
 
 
 @dataclass(frozen=True)
-class _Published:
-    place: tuple[str, str]  # study and preset
+class Published:
+    """A run as a study published it: its `place` is that study and a preset, its `rows` are those of that study."""
+
+    place: tuple[str, str]
     config: RunConfig
     record: dict
     rows: pd.DataFrame
@@ -111,9 +113,15 @@ def identity(config: RunConfig) -> str:
     return json.dumps(config.to_dict(), sort_keys=True)
 
 
+def runs() -> list[Published]:
+    """All published runs by their places, one that several studies published each time."""
+    found = [one for several in _index().values() for one in several]
+    return sorted(found, key=lambda one: (one.place, one.record["key"]))
+
+
 def records() -> list[dict]:
     """Those of all published runs, of one that several studies published each time."""
-    return [one.record for several in _index().values() for one in several]
+    return [one.record for one in runs()]
 
 
 def arithmetic(record: dict) -> tuple[str, str]:
@@ -132,7 +140,7 @@ def _rank(standing: Standing, foreign: bool) -> tuple:
     return len(standing.lacking), len(standing.recipe), standing.training, len(standing.measures), foreign
 
 
-def _answer(plan: Plan, published: _Published, wanted: Wanted) -> Found | None:
+def _answer(plan: Plan, published: Published, wanted: Wanted) -> Found | None:
     """What a published run of the same question tells of `wanted`; None if that is nothing, or its recipe is another's.
 
     A run that the plan still wants as it is has no older recipe but a different one; and whether that of another
@@ -156,7 +164,7 @@ def _answer(plan: Plan, published: _Published, wanted: Wanted) -> Found | None:
         wanted.system,
         wanted.title,
         recipe,
-        _older(published.record, wanted.config),
+        is_older(published.record, wanted.config),
         tuple(measure_name(name) for name in older),
         tuple(measure_name(name) for name in lacking),
     )
@@ -164,7 +172,7 @@ def _answer(plan: Plan, published: _Published, wanted: Wanted) -> Found | None:
     return Found(published.record, rows, standing)
 
 
-def _older(record: dict, config: RunConfig) -> bool:
+def is_older(record: dict, config: RunConfig) -> bool:
     """Whether a run was trained under an older protocol of its method or of what it was given."""
     then = record.get("protocols") or {"method": record["protocol"], "textures": 1, "masks": 1}  # of before the field
     return any(then.get(name) != protocol for name, protocol in config.protocols().items())
@@ -188,16 +196,16 @@ def _differing(then: RunConfig, now: RunConfig) -> tuple[tuple[str, object, obje
 
 
 @functools.lru_cache
-def _index() -> dict[str, list[_Published]]:
+def _index() -> dict[str, list[Published]]:
     """All published runs by their questions."""
-    index: dict[str, list[_Published]] = {}
+    index: dict[str, list[Published]] = {}
     for home in filter(store.is_published, sorted(paths.RESULTS.glob("*/*"))):
         records, rows = store.read_published(home)
         by_run = dict(list(rows.groupby("run")))
         place = home.parent.name, home.name
         for record in records:
             config = RunConfig.from_dict(record["config"])  # fills in parameters that are younger than the record
-            published = _Published(place, config, record, by_run[record["key"]])
+            published = Published(place, config, record, by_run[record["key"]])
             index.setdefault(_question(config), []).append(published)
     return index
 

@@ -263,20 +263,20 @@ def test_an_older_protocol_of_what_a_run_is_given_makes_it_stale():
     blurred, sharp = (RunConfig("scenes", "moco_v2", augmentation=name) for name in ("default", "spatial"))
     fused = RunConfig("scenes", "moco_v2", augmentation="fusion")
     record = {"protocol": METHODS["moco_v2"].protocol}
-    assert [published._older(record, config) for config in (blurred, sharp, fused)] == [True, False, True]
-    assert not any(published._older({"protocols": config.protocols()}, config) for config in (blurred, sharp, fused))
+    assert [published.is_older(record, config) for config in (blurred, sharp, fused)] == [True, False, True]
+    assert not any(published.is_older({"protocols": config.protocols()}, config) for config in (blurred, sharp, fused))
     textured = RunConfig("scenes", "simclr", settings=METHODS["simclr"].settings(negatives="texture"))
-    assert not published._older({"protocol": METHODS["simclr"].protocol}, textured)
-    assert published._older({"protocols": textured.protocols() | {"textures": 0}}, textured)
+    assert not published.is_older({"protocol": METHODS["simclr"].protocol}, textured)
+    assert published.is_older({"protocols": textured.protocols() | {"textures": 0}}, textured)
 
 
 def test_a_student_is_as_old_as_its_teacher(monkeypatch):
     student = RunConfig("scenes", "deacl", attack="pgd(2)")
     record, key = {"protocol": METHODS["deacl"].protocol}, student.key("0" * 64)
-    assert not published._older(record, student)
+    assert not published.is_older(record, student)
     monkeypatch.setitem(METHODS, "simclr", replace(METHODS["simclr"], protocol=2))
-    assert published._older(record, student) and student.key("0" * 64) != key
-    assert not published._older({"protocols": student.protocols()}, student)
+    assert published.is_older(record, student) and student.key("0" * 64) != key
+    assert not published.is_older({"protocols": student.protocols()}, student)
 
 
 def computed_in(config, precision, device="CPU, 1 threads", value=50.0):
