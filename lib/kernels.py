@@ -14,6 +14,7 @@ from importlib.metadata import EntryPoint
 from multiprocessing.process import BaseProcess
 from typing import Any
 
+from jupyter_client.connect import KernelConnectionInfo
 from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 from traitlets import default
@@ -26,7 +27,7 @@ FORKED = "withstand-forked"
 class Forked(LocalProvisioner):
     """Starts kernels as forks, in the place of commands; to watch and to end them is as with any process."""
 
-    async def launch_kernel(self, cmd: list[str], **options: Any) -> dict:
+    async def launch_kernel(self, cmd: list[str], **options: Any) -> KernelConnectionInfo:
         context = multiprocessing.get_context("forkserver")
         os.environ.setdefault("MPLBACKEND", BACKEND)  # of the server, which starts with the first kernel
         context.set_forkserver_preload(list(IMPORTED))
