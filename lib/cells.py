@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import pandas as pd
 
-from lib.contrasts import Contrasts, of_two, picked
+from lib.contrasts import Contrasts, of_two, places
 from lib.errors import BadInput
 from lib.measures import is_share
 from lib.measures.corruption_error import ALL
@@ -38,7 +38,7 @@ COMPARED = ("main", "yardstick")  # roles of systems that a page sets side by si
 
 def has(rows: pd.DataFrame, system: str, cell: dict[str, object]) -> bool:
     """Whether `rows` hold this cell of this system."""
-    return not picked(rows, cell | {"system": system}).empty
+    return len(places(rows, cell | {"system": system})) > 0
 
 
 def between(

@@ -21,6 +21,7 @@ from lib.measures.rows import cell_of
 from lib.measures.statistics import share_estimate, sum_of_variances
 from lib.methods import METHODS
 from lib.paired import Part, over_images
+from lib.recent import Recent
 from lib.runs import outcomes
 
 Cell = dict[str, object]  # values of columns, which pick one row a seed
@@ -28,6 +29,8 @@ Key = TypeVar("Key", bound=Hashable)
 
 # The columns that tell systems apart: rows that agree in these differ by seed, or by what was measured.
 SYSTEM = ("dataset", "encoder", "method", "system", "augmentation", "settings")
+
+INDEXED = 2  # times that a table is searched for values of the same columns before they have an index
 
 # What tells which outcomes of single images belong to a row.
 TRACED = ("run", "measure", "shift", "subset", "level", "level_unit", "metric")
@@ -102,7 +105,8 @@ def _plus(one: Contrast, other: Contrast) -> Contrast:
 
 def estimates(contrasts: Mapping[Key, Contrast], kept: Kept | None = None) -> dict[Key, Estimate]:
     """All of them. What `kept` holds of tables is not looked up again; pass one to several calls on the same tables."""
-    kept = Kept() if kept is None else kept
+    if kept is None:
+        kept = _RECENT.kept(rows for contrast in contrasts.values() for _, rows, _ in contrast.parts)
     return {words: _estimate(contrast, kept) for words, contrast in contrasts.items()}
 
 
@@ -165,7 +169,7 @@ class Components:
 
 def components(contrast: Contrast, kept: Kept | None = None) -> Components:
     """What the error of a contrast is made of; for `kept` see `estimates`."""
-    return _components(contrast, Kept() if kept is None else kept)
+    return _components(contrast, _RECENT.kept(rows for _, rows, _ in contrast.parts) if kept is None else kept)
 
 
 @dataclass(frozen=True)
@@ -203,6 +207,7 @@ class Kept:
         self.tables: dict[int, pd.DataFrame] = {}
         self.columns: dict[tuple[int, str], np.ndarray] = {}
         self.places: dict[Hashable, Mapping[Hashable, list[int]]] = {}
+        self.asked: dict[Hashable, int] = {}  # how often, before there is an index
         self.cells: dict[Hashable, dict[tuple, _Own]] = {}
         self.pools: dict[Hashable, Pool] = {}
 
@@ -216,12 +221,18 @@ class Kept:
         return self.columns[key]
 
     def picked(self, rows: pd.DataFrame, what: Cell) -> np.ndarray:
-        """The places (n,) of the rows with the column values of `what`; of each table and choice of columns an index is
-        made once."""
+        """The places (n,) of the rows with the column values of `what`, None where there is none. An index is made of a
+        table and a choice of columns that are asked for again."""
         if not what:
             return np.arange(len(rows))
         self.tables[id(rows)] = rows
         key = (id(rows), *what)
+        self.asked[key] = self.asked.get(key, 0) + 1
+        if self.asked[key] <= INDEXED and key not in self.places:
+            found = np.ones(len(rows), dtype=bool)
+            for name, value in what.items():
+                found &= (rows[name].isna() if value is None else rows[name] == value).to_numpy()
+            return np.flatnonzero(found)
         if key not in self.places:
             columns = (rows[name].astype(object).where(rows[name].notna(), None).to_numpy() for name in what)
             places: dict[Hashable, list[int]] = {}
@@ -229,6 +240,9 @@ class Kept:
                 places.setdefault(values, []).append(place)
             self.places[key] = places
         return np.array(self.places[key].get(tuple(what.values()), []), dtype=int)
+
+
+_RECENT = Recent(Kept)
 
 
 def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
@@ -420,12 +434,12 @@ def difference(rows: pd.DataFrame, more: Cell, less: Cell) -> Estimate:
 
 def picked(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:
     """The rows with the column values of `cell`; None picks those where there is none, as of a level."""
-    if not cell:
-        return rows
-    found = np.ones(len(rows), dtype=bool)
-    for column, value in cell.items():
-        found &= (rows[column].isna() if value is None else rows[column] == value).to_numpy()
-    return rows[found]
+    return rows.iloc[places(rows, cell)] if cell else rows
+
+
+def places(rows: pd.DataFrame, cell: dict[str, object]) -> np.ndarray:
+    """The places (n,) of the rows that `picked` picks."""
+    return _RECENT.kept([rows], cell).picked(rows, cell)
 
 
 def by_seed(rows: pd.DataFrame, cell: dict[str, object]) -> pd.DataFrame:

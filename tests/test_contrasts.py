@@ -7,9 +7,10 @@ from scipy import stats
 from shorthand import unfolded
 
 from lib.cells import mean_out_of_domain
-from lib.contrasts import difference, level, mean_of, of_cell, of_cells, of_two
+from lib.contrasts import difference, level, mean_of, of_cell, of_cells, of_two, picked
 from lib.errors import BadInput
 from lib.paired import PAIRED
+from lib.recent import Recent
 
 Z = 1.959964  # of a normal's 95 %
 
@@ -172,3 +173,42 @@ def test_means_beside_rows_of_runs_have_no_outcomes():
     )
     cells = {"method": "b"}, {"method": "a"}
     assert difference(traced, *cells) == difference(rows.assign(metric="error"), *cells)
+
+
+CHANGES = {
+    "a value": lambda rows: rows.__setitem__("value", rows["value"].where(rows["method"] != "a", 9.0)),
+    "a value, in its place": lambda rows: rows.loc.__setitem__((0, "value"), 90.0),
+    "a name, in its place": lambda rows: rows.loc.__setitem__((0, "method"), "b"),
+    "a number that was none": lambda rows: rows.iloc.__setitem__((0, list(rows).index("level")), 3.0),
+    "another column": lambda rows: rows.insert(0, "shift", "fog"),
+    "no row": lambda rows: rows.drop(index=[0], inplace=True),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_table_that_was_changed_is_asked_anew(change):
+    """What was looked up often enough to be kept is what a copy that nobody has asked about says."""
+    rows = pd.DataFrame({"method": list("aaabbb"), "seed": [0, 1, 2] * 2, "value": [60.0, 61, 62, 58, 60, 59],
+                         "level": [np.nan, 1, 1, 1, 2, 2], "standard_error": 0.5})  # fmt: skip
+    asked = [
+        {"method": "a"},
+        {"method": "b"},
+        {"method": "a", "level": None},
+        {"method": "a", "level": 1},
+        {"level": 3},
+    ]
+
+    def told(table):
+        return [repr(picked(table, cell).to_dict()) for cell in asked] + [str(level(table, {"seed": 1, "method": "a"}))]
+
+    first = [told(rows) for _ in range(4)]
+    assert first[0] == first[3] and "nan" in first[0][2]
+    CHANGES[change](rows)
+    assert told(rows) == told(rows.copy()) != first[0]
+
+
+def test_more_tables_than_are_kept_are_each_their_own():
+    tables = [pd.DataFrame({"method": ["a"] * 2, "seed": [0, 1], "value": [float(n)] * 2, "standard_error": 0.0})
+              for n in range(2 * Recent.MOST)]  # fmt: skip
+    for _ in range(3):
+        assert [level(table, {"method": "a"}).mean for table in tables] == list(range(len(tables)))

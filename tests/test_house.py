@@ -40,11 +40,11 @@ LAYERS = (
     ("training",),
     ("measures",),
     ("papers", "runs"),
-    ("cells", "contrasts", "controls", "designs", "effective", "paired", "verdicts"),
+    ("cells", "contrasts", "controls", "designs", "effective", "paired", "recent", "verdicts"),
     ("figures",),
     ("evaluate",),
     ("chapters",),
-    ("api", "book", "colab", "frame", "overview", "provenance", "scoreboard"),
+    ("api", "book", "colab", "frame", "kernels", "overview", "provenance", "scoreboard"),
 )  # fmt: skip
 RANK = {room: rank for rank, rooms in enumerate(LAYERS) for room in rooms}
 

@@ -396,7 +396,7 @@ def test_what_other_papers_do_by_hand(rows):
     found = told_of(rows)
     bare = re.sub(r" \[[^\]]*\]", "", found["dropped-words"])
     assert bare.startswith(
-        "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (undecided) and changes by 0.0 "
+        "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (undecided) and by 0.0 "
         "points out of domain, on average over 6 test sets (undecided). Without as many negatives at random it changes "
     ) or bare.startswith(
         "Without likely false negatives MoCo v2 changes by 0.0 points on clean images (no effect beyond ±2)"

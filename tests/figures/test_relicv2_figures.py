@@ -407,7 +407,7 @@ def test_one_seed_decides_nothing():
 
 def test_the_answer_by_hand(rows):
     both = pd.concat([made_up("cifar10"), rows])
-    first, second = relicv2_words.relicv2_answer(both).split(" Of its parts, ")
+    first, second = relicv2_words.relicv2_answer(both).split(" In points on ")
     behind = f"is {told(6, half('supervised same crops'))} points behind in domain"
     assert first.startswith("Beside supervision with the same images, crops and passes, ReLICv2 on CIFAR-10")
     assert (
@@ -415,7 +415,8 @@ def test_the_answer_by_hand(rows):
         and behind in first
         and first.index("CIFAR-10") < first.index("on scenes")
     )
-    helped, undecided = second.split("; undecided: ")
+    helped, undecided = second.split(" are shown to help; ")
+    assert undecided.endswith(" undecided.")
     fewer = [name for name in RELICV2 if RELICV2[name].role != "sweep" and not name.endswith("exact")]
     error = np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3  # corruptions and C-bar share their images
     others = half("relicv2 no invariance", lambda name: outside(name, "cifar10"), error, systems=fewer)
@@ -424,15 +425,12 @@ def test_the_answer_by_hand(rows):
     assert "the stopped gradient" in undecided and "hurt" not in second
     hurt = both.copy()
     hurt.loc[hurt["system"] == "relicv2", "value"] -= 20
-    assert "shown to hurt: the invariance loss" in relicv2_words.relicv2_answer(hurt)
-    for found in (both, hurt):
+    assert "In points on the mean of the shifts, the invariance loss (" in relicv2_words.relicv2_answer(hurt)
+    for found, verb in ((both, "help"), (hurt, "hurt")):
         said = relicv2_words.parts_answer(found)
-        assert re.match(
-            r"Of its parts, on the mean of the shifts, shown to (help|hurt): .*; no other is shown to do ", said
-        )
+        assert said.endswith(f" are shown to {verb}. No other part is shown to help or to hurt.")
         bare = re.sub(r" -?\d[^\]]*\]", "", relicv2_words.relicv2_answer(found).split("the shifts, ")[1])
-        shown = [part for part in bare.rstrip(".").split("; ") if part.startswith("shown")]
-        assert said.split("the shifts, ")[1].split("; no other")[0] == "; ".join(shown)
+        assert said.split("the shifts, ")[1].split(". No other")[0] == bare.rstrip(".").split("; ")[0]
     alike = both.assign(value=50.0 + both["seed"])
     assert relicv2_words.parts_answer(alike) == "No part of it is shown to help or to hurt on the mean of the shifts."
 

@@ -255,11 +255,11 @@ def test_fronts_are_told_and_in_the_data(shown):
         own = figure.data[figure.data["attack"] == words]
         assert set(own.loc[own["on the front"], "system"]) == set(everyone)
         assert set(own.loc[own["on that without labels"], "system"]) == set(without)
-    for text in (figure.caption, figure.alt):
-        assert (
-            "Under AutoAttack it has TRADES; Supervised, PGD; Supervised, free and Supervised, and the broken line "
-            "ACL; DeACL and SimCLR." in text
-        )
+    assert (
+        "Under AutoAttack the full line has TRADES; Supervised, PGD; Supervised, free and Supervised, and the broken "
+        "line ACL; DeACL and SimCLR." in figure.alt
+    )
+    assert "the Pareto front" in figure.caption and "broken line: the same of systems without labels" in figure.caption
 
 
 def test_trade_off_without_autoattack_and_labels(in_class):
@@ -267,7 +267,7 @@ def test_trade_off_without_autoattack_and_labels(in_class):
     assert len(panels_of(figure)) == 1 and "AutoAttack" not in figure.alt + figure.caption
     without = trade_off(made_up(systems=("simclr", "cf-amc-ssl", "random")), "Scope.")
     assert "broken" not in without.caption and "on that without labels" not in without.data
-    assert "it has CF-AMC-SSL and SimCLR." in without.caption
+    assert "the full line has CF-AMC-SSL and SimCLR." in without.alt
     hard = trade_off(made_up(systems=("simclr", "acl"), attacks=("autoattack",)), "Scope.")
     assert [axes.get_title() for axes in panels_of(hard)] == ["AutoAttack"]
 

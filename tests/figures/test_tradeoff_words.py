@@ -163,7 +163,7 @@ def test_in_class_by_hand():
         "Without an adversary in training no encoder keeps more than 2.0 % of the images under PGD at 8/255."
     )
     assert bare(texts["answer-best"]) == (
-        "Of 2 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 32.0 %; on clean images "
+        "Of 2 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 32.0 %. On clean images "
         "it is the best as well, with 55.0 %."
     )
     told = {name for name, text in texts.items() if text != UNTOLD}
@@ -201,17 +201,17 @@ def test_any_two_systems(seeds):
 def test_the_best_by_hand(results, texts):
     """With its interval."""
     own = level(results.rows, AUTO_CELL | {"system": "cf-amc-ssl"})
-    assert f"CF-AMC-SSL keeps most, {own} %;" in texts["answer-best"] and own.mean == pytest.approx(31.0)
+    assert f"CF-AMC-SSL keeps most, {own} %." in texts["answer-best"] and own.mean == pytest.approx(31.0)
     assert texts["answer-without"] == (
         "Without an adversary in training no encoder keeps more than 3.0 % of the images under AutoAttack at 8/255."
     )
     assert bare(texts["answer-best"]) == (
-        "Of 9 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 31.0 %; on clean "
+        "Of 9 ways to train without labels and against an adversary, CF-AMC-SSL keeps most, 31.0 %. On clean "
         "images it is the best as well, with 55.0 %."
     )
     better = made_up(world=lambda *cell: 65.0 if cell == ("deacl", "none", "accuracy") else value(*cell))
     assert bare(told_of(better)["answer-best"]).endswith(
-        "CF-AMC-SSL keeps most, 31.0 %; on clean images DeACL is the best, with 65.0 %."
+        "CF-AMC-SSL keeps most, 31.0 %. On clean images DeACL is the best, with 65.0 %."
     )
 
 
@@ -445,11 +445,11 @@ def test_what_is_kept_is_told_beside_a_constant_answer(results):
     assert (
         "3.0 % of the images under AutoAttack at 8/255, where a constant answer keeps 10 %." in found["answer-without"]
     )
-    assert "31.0 % (21.0 points above a constant answer); on clean" in bare(found["answer-best"])
+    assert "31.0 % (21.0 points above a constant answer). On clean" in bare(found["answer-best"])
     assert found["attack-words"].endswith(", where a constant answer keeps 10 %.")
     weak = made_up(world=lambda *cell: 0.2 * value(*cell) if cell[1] == "autoattack" else value(*cell))
     weak = told_of(replace(weak, rows=weak.rows.assign(dataset="cifar10")))["answer-best"]
-    assert " % (all shown to be below a constant answer); on clean" in weak
+    assert " % (all shown to be below a constant answer). On clean" in weak
     elsewhere = told_of(replace(results, rows=results.rows.assign(dataset="my_images")))
     assert not any("constant answer" in text for text in elsewhere.values())
 

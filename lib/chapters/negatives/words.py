@@ -142,7 +142,14 @@ def _both(rows: Rows, arm: str, other: str, words: str) -> str:
     gaps = {"on clean images": clean, f"out of domain, {over}": outside}
     told = read_together({where: gap for where, gap in gaps.items() if gap})
     parts = [moved(gap, where) for where, gap in told.items()]
-    return f"{words} {' and '.join(parts)}." if parts else ""
+    return f"{words} {' and '.join(_without_verb(parts))}." if parts else ""
+
+
+def _without_verb(parts: list[str]) -> list[str]:
+    """Of parts that begin alike the verb stands in the first one only, and what it changes by in each."""
+    begin = "changes by"
+    return [part.removeprefix("changes ") if before.startswith(begin) else part
+            for before, part in zip(["", *parts], parts, strict=False)]  # fmt: skip
 
 
 def out_of_domain_gap(rows: Rows, arm: str, plain: str) -> tuple[Estimate | None, int]:

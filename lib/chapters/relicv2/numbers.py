@@ -30,6 +30,7 @@ from lib.measures import Estimate, Interval
 from lib.measures.background import OTHER, SAME
 from lib.measures.rows import Rows
 from lib.methods import METHODS
+from lib.recent import Recent
 
 Pair = tuple[str, str]
 
@@ -134,14 +135,25 @@ def set_scores(rows: Rows) -> Rows:
     return with_images(scores, SCORE)
 
 
+_ASKED: Recent[dict[tuple, tuple[Rows, int]]] = Recent(dict)  # `in_and_out` is asked about one table many times
+
+
 def in_and_out(rows: Rows, systems: Iterable[str]) -> tuple[Rows, int]:
     """Like `set_scores`, of the sets `IN` and `OUT`; and over how many shifts, which all of `systems` have, `OUT` is.
 
     Runs of `systems` that were asked about no shift have no `OUT` and take none from the others. Other systems have one
     where they were asked about all these shifts: they lend their variances.
     """
+    systems = tuple(systems)
+    known = _ASKED.kept([rows])
+    if (key := (id(rows), systems)) not in known:
+        known[key] = _in_and_out(rows, systems)
+    return known[key]
+
+
+def _in_and_out(rows: Rows, systems: tuple[str, ...]) -> tuple[Rows, int]:
     own_systems(rows)
-    means = mean_shifted(measured_by(rows, "out_of_distribution"), list(systems))
+    means = mean_shifted(measured_by(rows, "out_of_distribution"), systems)
     parts = [picked(rows, IN_DOMAIN).assign(set=IN), means.assign(set=OUT)]
     found = pd.concat(parts, ignore_index=True).assign(metric="accuracy")
     count = int(means["sets"].max()) if len(means) else 0

@@ -112,13 +112,13 @@ def parts_answer(rows: Rows) -> str:
     if not any(found.values()):
         return UNTOLD
     told = [
-        f"{_SHOWN[effect]}: {listed([f'{part} ({listed(list(own))})' for part, own in found[effect].items()])}"
+        _said(effect, [f"{part} ({listed(list(own))})" for part, own in found[effect].items()])
         for effect in ("helps", "hurts")
         if found[effect]
     ]
     if not told:
         return "No part of it is shown to help or to hurt on the mean of the shifts."
-    return f"Of its parts, on the mean of the shifts, {'; '.join(told)}; no other is shown to do either."
+    return f"On the mean of the shifts, {', and '.join(told)}. No other part is shown to help or to hurt."
 
 
 def _homes(rows: Rows) -> dict[str, Rows]:
@@ -148,11 +148,11 @@ def relicv2_answer(rows: Rows) -> str:
     first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
     found = _parts(homes)
     told = [
-        f"{words}: {listed([f'{part} ({_each(own)})' for part, own in found[effect].items()])}"
-        for effect, words in _SHOWN.items()
-        if found[effect]
+        _said(effect, [f"{part} ({_each(own)})" for part, own in parts.items()])
+        for effect, parts in found.items()
+        if parts
     ]
-    second = f"Of its parts, in points on the mean of the shifts, {'; '.join(told)}." if told else ""
+    second = f"In points on the mean of the shifts, {'; '.join(told)}." if told else ""
     return f"{first} {second}".strip() or UNTOLD
 
 
@@ -184,9 +184,17 @@ def standing(found: Mapping[str, Estimate]) -> str:
     return "; ".join(f"{begin} {listed(own)}" for begin, own in parts.items() if own)
 
 
-_SHOWN = {  # `_effect` -> what is said of it
-    "helps": "shown to help", "hurts": "shown to hurt", "equal": no_effect(MARGIN), "undecided": "undecided",
-}  # fmt: skip
+_SHOWN = {  # `_effect` -> what is said of one part, and of several
+    "helps": ("is shown to help", "are shown to help"),
+    "hurts": ("is shown to hurt", "are shown to hurt"),
+    "equal": (f"has {no_effect(MARGIN)}", f"have {no_effect(MARGIN)}"),
+    "undecided": ("is undecided", "are undecided"),
+}
+
+
+def _said(effect: str, parts: list[str]) -> str:
+    """Key of `_SHOWN`, and the parts of the method that have it: a is shown to help; a and b are shown to help."""
+    return f"{listed(parts)} {_SHOWN[effect][len(parts) > 1]}"
 
 
 def _effect(gap: Interval) -> str:

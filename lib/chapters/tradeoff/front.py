@@ -68,7 +68,7 @@ def trade_off(results: Results, scope: str) -> Figure:
         caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, means over "
         f"seeds. {_attacks_told(panels)} {intervals_told('Crosses', first['low'])}The larger a marker, the more "
         f"passes an image took in training{_teachers_told(panels)}. "
-        f"{constant_told(constant(rows))}{_fronts_told(panels)} {scope}",
+        f"{constant_told(constant(rows))}{_lines_told(panels)} {scope}",
         alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
@@ -113,17 +113,23 @@ def _teachers_told(panels: Mapping[str, Rows]) -> str:
     return f" (the teacher of {listed(list(taught))} is not counted)" if taught else ""
 
 
-def _fronts_told(panels: Mapping[str, Rows]) -> str:
-    """What the lines are, and who is on them."""
-    told, broken = [], ""
-    for words, points in panels.items():
-        everyone, *without = map(named, _fronts(points))
-        told.append(f"Under {words} it has {everyone}" + "".join(f", and the broken line {names}" for names in without))
-        broken = "; broken line: the same of systems without labels" if without else broken
+def _lines_told(panels: Mapping[str, Rows]) -> str:
+    """What the lines are; the data beside the figure say who is on them."""
+    without = any(len(_fronts(points)) > 1 for points in panels.values())
     return (
         "Full line: the Pareto front of the means, of systems that no other equals in both accuracies and beats in one"
-        f"{broken}. {'. '.join(told)}."
+        + ("; broken line: the same of systems without labels." if without else ".")
     )
+
+
+def _fronts_told(panels: Mapping[str, Rows]) -> str:
+    """Who is on the lines, for those who cannot see them."""
+    told = []
+    for words, points in panels.items():
+        everyone, *without = map(named, _fronts(points))
+        lines = f"Under {words} the full line has {everyone}"
+        told.append(lines + "".join(f", and the broken line {names}" for names in without))
+    return f"{'. '.join(told)}."
 
 
 def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kept: float | None) -> Drawing:

@@ -141,7 +141,7 @@ def _best(rows: pd.DataFrame) -> str:
     return (
         f"Of {len(own)} ways to train without labels and against an adversary, "
         + led([PLAN.title(name) for name in keep], "keeps most", "keep most")
-        + f", {_levels(rows, keep, cell)}{_excess(rows, keep, cell)}; on clean images "
+        + f", {_levels(rows, keep, cell)}{_excess(rows, keep, cell)}. On clean images "
         + ("it is the best as well" if same else led([PLAN.title(name) for name in best], "is the best", "are ahead"))
         + f", with {_levels(rows, best, CLEAN_CELL)}."
     )
