@@ -181,7 +181,7 @@ CHANGES = {
     "a name, in its place": lambda rows: rows.loc.__setitem__((0, "method"), "b"),
     "a number that was none": lambda rows: rows.iloc.__setitem__((0, list(rows).index("level")), 3.0),
     "another column": lambda rows: rows.insert(0, "shift", "fog"),
-    "no row": lambda rows: rows.drop(index=[0], inplace=True),
+    "other rows": lambda rows: rows.__setitem__("seed", rows["seed"][::-1].to_numpy()),
 }
 
 

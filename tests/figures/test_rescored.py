@@ -61,7 +61,7 @@ def test_words_of_the_figure(figure):
         assert caveat in figure.caption
     assert rescored.ranking_flip(figure.data) in figure.caption
     bundle = figure._repr_mimebundle_()
-    assert "<details>" in bundle["text/html"] and "nan" not in figure._table()
+    assert '<details class="data">' in bundle["text/html"] and "nan" not in figure._table()
     assert figure.picture() == rescored.rescored_ranks().picture()
 
 

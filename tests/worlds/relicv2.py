@@ -111,6 +111,6 @@ SAID = {
     "crops-words": Said(COUNTED), "segmentation-words": Said(r"ahead of|behind", 2),
     "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
     "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
-    "answer-parts": Said(r"^Of its parts"), "gap-words": Said(r"(larger|smaller) than"),
+    "answer-parts": Said(r"^On the mean of the shifts"), "gap-words": Said(r"(larger|smaller) than"),
     "removal-words": Said(r"removal (helps|hurts)|masks beat|beat learned", 2),
 }  # fmt: skip
