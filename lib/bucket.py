@@ -5,9 +5,9 @@ writes there is sent to the bucket at once, in the same order, so that the recor
 others have sent is fetched when a run's lease is taken, and the lease is in the bucket itself (see `lib.leases`). The
 bucket is what counts: whoever holds the lease makes his folder like it.
 
-An object is called as the file and, behind a last dot, by the first `LETTERS` of the SHA-256 of its bytes. So a listing
-tells what has changed, no moment has half a file, and an object that was cut short or altered is never believed: what
-it belongs to is computed again, with a sentence on stderr.
+An object has the name of its file and, behind a last dot, the first `LETTERS` of the SHA-256 of its bytes. So a listing
+tells what has changed, no file is ever there by half, and an object that was cut short or altered is never believed:
+what it belongs to is computed again, with a sentence on stderr.
 """
 
 from __future__ import annotations
@@ -314,7 +314,7 @@ def _connected(url: str, pid: int) -> tuple[Any, str]:
 
 @contextlib.contextmanager
 def _told(*let: type[Exception]) -> Iterator[None]:
-    """A context whose errors, but for those that it is to `let` through, are told in one sentence."""
+    """A context whose errors are told in one sentence, except those that it is to `let` through."""
     try:
         yield
     except (BadInput, *let):

@@ -104,7 +104,7 @@ def _plus(one: Contrast, other: Contrast) -> Contrast:
 
 
 def estimates(contrasts: Mapping[Key, Contrast], kept: Kept | None = None) -> dict[Key, Estimate]:
-    """All of them. What `kept` holds of tables is not looked up again; pass one to several calls on the same tables."""
+    """All of them. What `kept` holds of tables is not looked up again; None: what the tables asked about last have."""
     if kept is None:
         kept = _RECENT.kept(rows for contrast in contrasts.values() for _, rows, _ in contrast.parts)
     return {words: _estimate(contrast, kept) for words, contrast in contrasts.items()}

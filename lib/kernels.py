@@ -1,8 +1,8 @@
 """Kernels of a book's notebooks: they are reached by files, and begin with their imports behind them.
 
-What a notebook of this book imports takes six seconds of a core, and a book has seventeen. On Linux each process that
-executes notebooks keeps a server (`multiprocessing`'s "forkserver") that has imported it once and computed nothing;
-kernels are forks of it, as clean as new interpreters. Elsewhere they are interpreters of their own.
+To import what a notebook of this book needs takes seconds of a core. On Linux each process that executes notebooks
+keeps a server (`multiprocessing`'s "forkserver") that has imported it once and computed nothing; kernels are forks of
+it, as clean as new interpreters. Elsewhere they are interpreters of their own.
 """
 
 from __future__ import annotations

@@ -174,6 +174,7 @@ def clone(tmp_path_factory):
         if (paths.ROOT / name).is_file():
             (home / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(paths.ROOT / name, home / name)
+    assert not list(paths.RESULTS.glob("*/quick"))  # rows of the sizes that are cut here would not be found
     cut(home, CUTS)
     live = [path for path in (home / "notebooks").glob("*.ipynb") if LIVE[0] in path.read_text()]
     assert len(live) >= 4  # of pages that fit something to scenes

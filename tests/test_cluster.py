@@ -139,3 +139,16 @@ def test_one_node_hands_its_words_on(tmp_path):
     done = subprocess.run(words, env=os.environ | {"PYTHON": str(tmp_path / "python")}, capture_output=True, text=True)
     given = done.stdout.split()
     assert given[:3] == ["-m", "lib.runs", "campaign"] and given[-3:] == words[2:]
+
+
+@pytest.mark.parametrize(("column", "gpus", "bandwidth", "message"), [(1, 8, 200e9, 0.05e-3), (2, 64, 25e9, 0.1e-3)])
+def test_the_model_on_paper_follows_from_its_assumptions(column, gpus, bandwidth, message):
+    """1,200 views a second and GPU, two views of 512 images, 25.6 million weights, 53 layers of batch norm."""
+    lines = re.findall(r"^\|.*\|$", (ROOT / "pages" / "reproduce.md").read_text(), re.M)
+    start = lines.index("| | 8 GPUs | 64 GPUs |")
+    told = [float(re.sub(r"[^\d.]", "", line.split("|")[column + 1])) for line in lines[start + 2 : start + 8]]
+    views = 2 * 512 / gpus
+    compute, gradients, norms = views / 1200, 2 * 4 * 25.6e6 / bandwidth, 2 * 53 * message
+    step = compute + gradients + norms
+    found = [views, 1e3 * compute, 1e3 * gradients, 1e3 * norms, 100 * compute / step, views / 2 / step]
+    assert told == pytest.approx(found, rel=0.01, abs=0.55)

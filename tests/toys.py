@@ -32,6 +32,20 @@ class Points(Encoder):
         return self.last(F.relu(self.bn(self.first(places))))
 
 
+@dataclasses.dataclass(frozen=True)
+class OfFeatures:
+    """A measure of 20 images in a moment, whose number the encoder decides; how it becomes `rows` is a test's own."""
+
+    name: str
+
+    @property
+    def identity(self):
+        return f"{self.name}(images=20)#1"
+
+    def value(self, subject):
+        return float(subject.features("test").mean())
+
+
 def small_settings(name, **changes):
     """Of the method `name`, with small heads."""
     settings = METHODS[name].settings()

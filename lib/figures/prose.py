@@ -107,6 +107,17 @@ def listed(words: list[str]) -> str:
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
 
 
+def verb_once(phrases: list[str]) -> str:
+    """`listed`, without the verb, which is the first word, where the phrase before has the same.
+
+    >>> verb_once(["gains 2 points here", "gains 3 points there", "changes by 1 point", "changes by 0 points"])
+    'gains 2 points here, 3 points there, changes by 1 point and by 0 points'
+    """
+    verbs = [phrase.partition(" ")[0] for phrase in phrases]
+    again = [verb == before for verb, before in zip(verbs, ["", *verbs], strict=False)]
+    return listed([phrase.partition(" ")[2] if same else phrase for phrase, same in zip(phrases, again, strict=True)])
+
+
 def span(values: list[float]) -> str:
     """The range of some percentages in words: "41 to 45 %", or "41 %" where they agree."""
     low, high = f"{min(values):.0f}", f"{max(values):.0f}"

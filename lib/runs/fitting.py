@@ -91,7 +91,7 @@ def look_through(data: Split) -> None:
 def untrained(config: RunConfig, data: Split, teacher: nn.Module | None = None) -> nn.Module:
     """The method before training, with the views of the run; `train` is what sends it to a device and normalises.
 
-    Views are of 32 pixels, as they are written; of data whose name asks for a size, "photographs@224", of that size.
+    Views are of 32 pixels, as they are written; of data whose name asks for a size, `photographs@224`, of that size.
     """
     with torch.random.fork_rng():
         torch.manual_seed(config.seed)  # decides the initial weights, and nothing else

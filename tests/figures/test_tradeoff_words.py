@@ -218,7 +218,7 @@ def test_the_best_by_hand(results, texts):
 def test_crops_and_costs_by_hand(texts):
     """55 and 44, 32 and 23; 55 and 52, 32 and 30, for 6 x 8 x 6 passes and 2 x 8 x 3; 55 and 42, 32 and 22."""
     assert bare(texts["answer-crops"]) == (
-        "Crops of all sizes, beside patches, gain 11.0 points on clean images and gain 9.0 points under PGD."
+        "Crops of all sizes, beside patches, gain 11.0 points on clean images and 9.0 points under PGD."
     )
     assert bare(texts["answer-cost"]) == (
         "CF-AMC-SSL less PGD training of the same method with as many updates, which costs 6.0 times its passes: 3.0 "
@@ -309,10 +309,10 @@ def test_neighbours_by_hand(texts):
         "under AutoAttack. Beside TRADES, ProFeAT is apart by 2.0 points on clean images (undecided), apart by 0.0"
     )
     assert bare(texts["dropped-words"]) == (
-        "Of its negatives, SimCLR under PGD at 1/255 gains 4.0 points without likely false ones, gains 10.0 points "
+        "Of its negatives, SimCLR under PGD at 1/255 gains 4.0 points without likely false ones, 10.0 points "
         "without those of the same class and changes by 0.0 points without as many at random (no effect beyond ±2). "
         "Of its negatives, SimCLR on corrupted images changes by 0.0 points without likely false ones (no effect "
-        "beyond ±2), changes by 0.0 points without those of the same class (no effect beyond ±2) and changes by 0.0 "
+        "beyond ±2), by 0.0 points without those of the same class (no effect beyond ±2) and by 0.0 "
         "points without as many at random (no effect beyond ±2)."
     )
     errors = {"simclr dropped": 35.0, "simclr dropped random": 50.0}

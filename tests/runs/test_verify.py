@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy import stats
+from toys import OfFeatures
 
 from lib import images, paths
 from lib.chapters import verify as command
@@ -19,18 +20,9 @@ from lib.runs.published import Published
 from lib.runs.systems import RANDOM, SIMCLR
 
 
-@dataclasses.dataclass(frozen=True)
-class Toy:
-    """Numbers that the encoder decides."""
-
-    name: str
-
-    @property
-    def identity(self):
-        return f"{self.name}(images=20)#1"
-
+class Toy(OfFeatures):
     def rows(self, subject):
-        value = float(subject.features("test").mean())
+        value = self.value(subject)
         return as_rows(
             [number(shift, "distance", value + len(shift), 20, level, standard_error=0.5)
              for shift, level in ((CLEAN, Level(math.nan, "")), ("fog", Level(3, SEVERITY)))]

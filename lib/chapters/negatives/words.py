@@ -44,7 +44,7 @@ from lib.chapters.negatives.plan import PLAN
 from lib.chapters.negatives.published import ge2021
 from lib.contrasts import estimates, of_cell, picked
 from lib.figures.levels import pair_gaps, paired, tally
-from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, foremost, listed, lower, mark, verb_once
 from lib.figures.systems_look import pgd_name
 from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
@@ -142,14 +142,7 @@ def _both(rows: Rows, arm: str, other: str, words: str) -> str:
     gaps = {"on clean images": clean, f"out of domain, {over}": outside}
     told = read_together({where: gap for where, gap in gaps.items() if gap})
     parts = [moved(gap, where) for where, gap in told.items()]
-    return f"{words} {' and '.join(_without_verb(parts))}." if parts else ""
-
-
-def _without_verb(parts: list[str]) -> list[str]:
-    """Of parts that begin alike the verb stands in the first one only, and what it changes by in each."""
-    begin = "changes by"
-    return [part.removeprefix("changes ") if before.startswith(begin) else part
-            for before, part in zip(["", *parts], parts, strict=False)]  # fmt: skip
+    return f"{words} {verb_once(parts)}." if parts else ""
 
 
 def out_of_domain_gap(rows: Rows, arm: str, plain: str) -> tuple[Estimate | None, int]:

@@ -49,7 +49,7 @@ from lib.contrasts import picked
 from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, tally
-from lib.figures.prose import UNTOLD, by_sign, by_verdict, listed, lower, mark
+from lib.figures.prose import UNTOLD, by_sign, by_verdict, listed, lower, mark, verb_once
 from lib.measures import Estimate, Interval, read_together
 from lib.measures.rows import Rows
 from lib.verdicts import MARGIN, no_effect
@@ -166,8 +166,7 @@ def _like_for_like(rows: Rows) -> str:
     scores, count = in_and_out(rows, pair)
     gaps = read_together(pair_gaps(scores, [pair], (IN, OUT)))
     words = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
-    told = [beside(gap, words[name]) for (*_, name), gap in gaps.items()]
-    return " and ".join([*told[:1], *(part.removeprefix("is ") for part in told[1:])])
+    return verb_once([beside(gap, words[name]) for (*_, name), gap in gaps.items()]) if gaps else ""
 
 
 def beside(gap: Interval, where: str) -> str:

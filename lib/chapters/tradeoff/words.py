@@ -12,7 +12,7 @@ from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
 from lib.controls import constant
-from lib.figures.prose import UNTOLD, by_sign, by_verdict, foremost, leaders, led, listed, mark
+from lib.figures.prose import UNTOLD, by_sign, by_verdict, foremost, leaders, led, listed, mark, verb_once
 from lib.figures.style import spaced
 from lib.figures.systems_look import pgd_name
 from lib.measures import read_together
@@ -186,7 +186,7 @@ def _crops(rows: pd.DataFrame) -> str:
         f"{by_sign(gap, 'gain {} points', 'lose {} points', 'differ by {} points')} {where}{mark(gap)}"
         for where, gap in zip(("on clean images", "under PGD"), gaps.values(), strict=True)
     ]
-    return f"Crops of all sizes, beside patches, {listed(told)}."
+    return f"Crops of all sizes, beside patches, {verb_once(told)}."
 
 
 def _cost(results: Results) -> str:
@@ -293,7 +293,7 @@ def _adversarial_probe(rows: pd.DataFrame) -> str:
     ]
     return (
         f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
-        f"{listed(moves)}."
+        f"{verb_once(moves)}."
         + (" Part of what looks like a fragile encoder is a fragile probe." if gains["under PGD"].sign > 0 else "")
     )
 
@@ -382,7 +382,7 @@ def _dropped(rows: pd.DataFrame) -> str:
             for words, gap in read_together(estimates(gaps)).items()
         ]
         under = "on corrupted images" if fewer else f"under {place}"
-        told += [f"Of its negatives, SimCLR {under} {listed(parts)}."] if parts else []
+        told += [f"Of its negatives, SimCLR {under} {verb_once(parts)}."] if parts else []
     return " ".join(told) or UNTOLD
 
 
