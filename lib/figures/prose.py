@@ -99,12 +99,23 @@ def led(names: Sequence[str], alone: str, together: str) -> str:
     >>> led(["A"], "keeps most", "keep most"), led(["A", "B"], "keeps most", "keep most")
     ('A keeps most', 'A and B, which are not told apart, keep most')
     """
-    return f"{names[0]} {alone}" if len(names) == 1 else f"{listed(list(names))}, which are not told apart, {together}"
+    return f"{names[0]} {alone}" if len(names) == 1 else f"{titled(names)}, which are not told apart, {together}"
 
 
 def listed(words: list[str]) -> str:
     """a; a and b; a, b and c."""
     return " and ".join(filter(None, (", ".join(words[:-1]), words[-1]))) if words else "none"
+
+
+def titled(titles: Sequence[str]) -> str:
+    """`listed`, with semicolons where a title holds a comma.
+
+    >>> titled(["SimCLR", "ACL", "DeACL"]), titled(["SimCLR, free", "ACL", "DeACL"])
+    ('SimCLR, ACL and DeACL', 'SimCLR, free; ACL and DeACL')
+    """
+    if not any("," in title for title in titles):
+        return listed(list(titles))
+    return " and ".join(filter(None, ("; ".join(titles[:-1]), titles[-1])))
 
 
 def verb_once(phrases: list[str]) -> str:

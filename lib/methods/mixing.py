@@ -150,8 +150,8 @@ def mixed_contrast(mixed: Tensor, ones: Tensor, others: Tensor, share: Tensor, t
 
     .. math:: \lambda \, \mathrm{NT\text{-}Xent}(m, z) + (1 - \lambda) \, \mathrm{NT\text{-}Xent}(m, z')
 
-    where z are the `ones` and z' the partners among the `others`. Both have the same negatives, but for order, where
-    the two are the same: the softmax of a mixed image has then soft targets.
+    where z are the `ones` and z' the partners among the `others`. Both have the same negatives, except for their order,
+    where the two are the same: the softmax of a mixed image has then soft targets.
     """
     check_batch(mixed)
     return share * nt_xent(mixed, ones, temperature) + (1 - share) * nt_xent(mixed, partners(others), temperature)

@@ -257,7 +257,7 @@ def test_fronts_are_told_and_in_the_data(shown):
         assert set(own.loc[own["on that without labels"], "system"]) == set(without)
     assert (
         "Under AutoAttack the full line has TRADES; Supervised, PGD; Supervised, free and Supervised, and the broken "
-        "line ACL; DeACL and SimCLR." in figure.alt
+        "line ACL, DeACL and SimCLR." in figure.alt
     )
     assert "the Pareto front" in figure.caption and "broken line: the same of systems without labels" in figure.caption
 

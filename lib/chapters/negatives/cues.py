@@ -37,7 +37,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed, tally
 from lib.figures.marks import DOTTED, apart, bands, borders, dot_of, dots, legend_above
-from lib.figures.prose import listed, lower, number, written
+from lib.figures.prose import lower, number, titled, written
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, system_look
 from lib.measures import Interval
@@ -179,7 +179,7 @@ def texture_reliance(rows: Rows, scope: str) -> Figure:
         caption="Accuracy by class, on textures that were made of test images and on the images themselves; the class "
         f"that is told best by its texture on average stands at the top. Dotted: chance. {bars_told(table)}{scope}",
         alt="Charts of dots: accuracy in percent by class, on textures and on clean images. On textures, of "
-        f"{listed([PLAN.title(name) for name in systems])}: "
+        f"{titled([PLAN.title(name) for name in systems])}: "
         + "; ".join(
             f"{name} " + ", ".join(f"{mean:.0f}" for mean in own["mean"])
             for name, own in on.groupby("class", sort=False)

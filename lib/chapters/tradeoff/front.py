@@ -28,7 +28,7 @@ from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.marks import constant_line, constant_told
-from lib.figures.prose import listed
+from lib.figures.prose import titled
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
@@ -110,7 +110,7 @@ def _teachers_told(panels: Mapping[str, Rows]) -> str:
         for name in points.index
         if hasattr(METHODS[SYSTEMS[name].method].build, "teacher")
     )
-    return f" (the teacher of {listed(list(taught))} is not counted)" if taught else ""
+    return f" (the teacher of {titled(list(taught))} is not counted)" if taught else ""
 
 
 def _lines_told(panels: Mapping[str, Rows]) -> str:

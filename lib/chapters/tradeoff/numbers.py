@@ -10,6 +10,7 @@ import pandas as pd
 from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.contrasts import levels, picked
 from lib.errors import BadInput
+from lib.figures.prose import titled
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN, Rows
 from lib.methods import METHODS
@@ -96,8 +97,7 @@ def uses_labels(name: str) -> bool:
 
 def named(names: Sequence[str]) -> str:
     """Titles, which hold commas, in words."""
-    titles = [PLAN.title(name) for name in names]
-    return " and ".join(filter(None, ("; ".join(titles[:-1]), titles[-1])))
+    return titled([PLAN.title(name) for name in names])
 
 
 def intervals_told(what: str, low: pd.Series) -> str:
