@@ -7,6 +7,7 @@ it, as clean as new interpreters. Elsewhere they are interpreters of their own.
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import sys
@@ -19,7 +20,11 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_client.provisioning import KernelProvisionerFactory, LocalProvisioner
 from traitlets import default
 
-IMPORTED = ("ipykernel.kernelapp", "torch", "pandas", "seaborn", "lib.figures", "lib.runs")  # before any fork
+# Before any fork. PyTorch asks for its compiler as the first optimiser is made: three seconds of a core.
+IMPORTED = (
+    "ipykernel.kernelapp", "matplotlib.backends.backend_agg", "matplotlib.backends.backend_svg", "myst_nb", "pandas",
+    "seaborn", "torch", "torch._dynamo", "torchvision", "lib.chapters", "lib.figures", "lib.runs",
+)  # fmt: skip
 BACKEND = "module://matplotlib_inline.backend_inline"  # matplotlib reads it as it is imported, before a kernel sets it
 FORKED = "withstand-forked"
 
@@ -67,6 +72,8 @@ def _kernel(connection: str, environment: dict[str, str], folder: str | None) ->
     os.environ |= environment
     if folder:
         os.chdir(folder)
+    gc.freeze()  # what was imported before the fork is no garbage, and need not be searched for any
+    gc.set_threshold(20_000, 20, 20)
     sys.argv = ["ipykernel_launcher"]
     IPKernelApp.launch_instance(["-f", connection, f"--IPKernelApp.parent_handle={os.getppid()}"])
 

@@ -34,7 +34,8 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SEEN = """() => {
   const found = [], main = document.querySelector('main') || document.body;
   for (const image of document.images)
-    if (!image.complete || !image.naturalWidth) found.push('an image that is not loaded: ' + image.src.slice(0, 120));
+    if (image.loading !== 'lazy' && (!image.complete || !image.naturalWidth))
+      found.push('an image that is not loaded: ' + image.src.slice(0, 120));
   const over = document.documentElement.scrollWidth - window.innerWidth;
   if (over > 1) {
     const sticksOut = (own) => own.getBoundingClientRect().right > window.innerWidth + 1;
@@ -65,6 +66,14 @@ FACTS = """() => {
   };
 }"""
 NAMES = ("description", "og:title", "og:description", "og:type", "og:site_name")
+
+# Images that wait for their reader, such as those of closed tabs, which are no part of what a page weighs at first.
+WAITING = """async () => {
+  const waiting = [...document.images].filter(image => image.loading === 'lazy');
+  for (const image of waiting) image.loading = 'eager';
+  const told = (image) => 'an image that is not loaded: ' + image.src.slice(0, 120);
+  return (await Promise.all(waiting.map(image => image.decode().then(() => null, () => told(image))))).filter(Boolean);
+}"""
 
 # How wide figures are drawn, each tab opened for its own.
 FIGURES = """() => [...document.querySelectorAll('article figure img, article .figure img')].map(image => {
@@ -213,6 +222,7 @@ def _looked_at(page, book, home, looks):
     faults = []
     if looks is not None:
         page.evaluate(_axe())
+    page.add_style_tag(content="*, ::before, ::after { transition: none !important }")  # see `_in_mode`
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
         page.evaluate(SETTLED)
@@ -221,6 +231,7 @@ def _looked_at(page, book, home, looks):
             own = page.evaluate(SEEN) if mode == MODES[0] else []
             own += [] if looks is None else _inaccessible(page, width, mode, looks)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
+    faults += page.evaluate(WAITING)
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
     return facts, faults
@@ -241,9 +252,8 @@ def _inaccessible(page, width, mode, looks):
 
 
 def _in_mode(page, mode):
-    """In a mode at once: colours that fade from one to the other are those of neither."""
+    """In a mode at once, since nothing fades: colours on their way from one to the other are those of neither."""
     page.emulate_media(color_scheme=mode, reduced_motion="reduce")
-    page.add_style_tag(content="*, ::before, ::after { transition: none !important }")
     page.evaluate("mode => { document.documentElement.dataset.theme = mode }", mode)
 
 

@@ -21,8 +21,8 @@ from lib.runs import Study
 NOTEBOOKS = paths.ROOT / "notebooks"
 PAGES = [name for name in (*PLANS, *(f"{plan}{DETAILS}" for plan in PLANS)) if (NOTEBOOKS / f"{name}.ipynb").exists()]
 ELSEWHERE = {"lib.training", "lib.images", "lib.shifts.saliency", "lib.measures", "lib.precision"}  # of live cells
-IMAGES = ("mask_quality_table", "background_sheet", "saliency_failures", "_sheet(image)", "diagram", "provenance",
-          "tuning")  # fmt: skip
+IMAGES = ("mask_quality_table", "background_sheet", "swapped_sheet", "saliency_failures", "_sheet(image)", "diagram",
+          "provenance", "tuning")  # fmt: skip
 
 
 def cells(page):
