@@ -288,9 +288,10 @@ def agreement(board: Board) -> Figure:
         text.set_text(text.get_text() if known else "–")
     settle(drawing)
     sentence = (
-        f"Do axes order systems alike? Rank correlations times 100 on {board.title}, of each pair of axes over the "
-        "systems that have both, turned so that more is better everywhere: 100 is the same order, -100 the opposite. "
-        f"A dash where fewer than {FEWEST} systems have both. The data hold intervals, which count each family once."
+        f"Do axes order systems alike? Rank correlations times 100 on {board.title}, over the systems that have both, "
+        "turned so that more is better everywhere: 100 is the same order, -100 the opposite. "
+        f"A dash stands where fewer than {FEWEST} systems have both. The data hold intervals, which count each "
+        "family once."
     )
     return Figure(drawing, "fig-agreement", sentence, "Matrix of rank correlations of axes.", pd.DataFrame(lines))
 

@@ -200,7 +200,7 @@ def test_forest_by_hand(rows):
         ):  # fmt: skip
             line = data.loc[other, words].astype(float)
             assert np.allclose(line, [gap, gap - width, gap + width]), (other, words)
-    assert f"of 5 differences{AT_ONCE}, above zero: 0; below: 5; undecided: 0" in figure.caption
+    assert f"of 5 differences{AT_ONCE}, above zero: 0; below: 5; undecided: 0" in figure.notes
     panels = {axes.get_title(): axes for axes in figure.drawing.axes}
     assert [label.get_text() for label in panels["in domain"].get_yticklabels()][0] == "Supervised, same crops"
     shown = [line.get_xdata()[0] for line in panels["C-bar"].lines if line.get_marker() not in ("", "None", "|")]
@@ -215,7 +215,7 @@ def test_the_line_goes_through_the_controls(rows, unlaid):
         lost = SHIFTS["scenes"][shift]
         x = [skill(system) + seed for system in names for seed in (-1, 0, 1)]
         fitted = stats.linregress(logit(np.array(x) / 100), logit((np.array(x) - lost) / 100))
-        assert f"{fitted.slope:.2f} ({name})" in figure.caption
+        assert f"{fitted.slope:.2f} ({name})" in figure.notes
         above = np.mean([
             skill("relicv2") + seed - lost + 3
             - 100 * expit(fitted.intercept + fitted.slope * logit((skill("relicv2") + seed) / 100))
@@ -311,9 +311,9 @@ def test_segmentation_by_hand(rows):
     assert np.isclose(data["FCN head", "ReLICv2", SHAPES[2]], 30 + 8 + 3) and len(data) == 2 * 8 * (2 + len(SHAPES))
     mean = np.mean([skill(name) for name in SKILL if name != "random"]) / 2
     # Shapes lie a point apart; of 45 pairs those are told apart that lie 3.26 times 0.5 times the root of two apart.
-    assert f"finds best {SHAPES[-1]} ({mean + 10:.0f} %)" in figure.caption
+    assert f"finds best {SHAPES[-1]} ({mean + 10:.0f} %)" in figure.notes
     worst = listed([f"{SHAPES[place]} ({mean + 1 + place:.0f} %)" for place in range(3)])
-    assert f"worst {worst}, which are not told apart; on average over the trained" in figure.caption
+    assert f"worst {worst}, which are not told apart; on average over the trained" in figure.notes
     widths = [bar.get_width() for bar in figure.drawing.axes[0].patches]
     assert np.allclose(widths, [skill(name) / 2 for name in RELICV2 if name in SKILL])
 
