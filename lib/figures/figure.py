@@ -102,6 +102,9 @@ def _smallest_type(drawing: Drawing) -> float:
     return min((float(own.get_fontsize()) for own in words if own not in hidden), default=0.0)
 
 
+LEFT_OUT = "Left out, since what it needs is not published"
+
+
 def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **options: object) -> Figure | None:
     """The figure `name` that `make` draws of the arguments; or in its place an empty one whose caption says why.
 
@@ -114,7 +117,7 @@ def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **o
     except BadInput as error:
         for begun in set(plt.get_fignums()) - open_before:
             plt.close(begun)  # else Jupyter shows what was drawn before it stopped
-        caption = f"Left out, since what it needs is not published: {error}."
+        caption = f"{LEFT_OUT}: {error}."
     drawing, axes = plt.subplots(figsize=(3, 0.4))
     axes.set_axis_off()
     axes.text(0.5, 0.5, "left out: not published", ha="center", va="center")

@@ -147,8 +147,9 @@ def _hues_told(orders: Mapping[str, Tensor], query: int, apart: Tensor | None) -
     here = [f"{name} {own[query]:.0f}°" for name, own in means.items()]
     over_all = [f"{name} {_degrees(bootstrap_interval(own[None]))}" for name, own in means.items()]
     told = (
-        f"Means for this query: {', '.join(here)}, all other images {others[query]:.0f}°. "
-        f"Means over all {number:,} images as queries, with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two images {others.mean():.0f}°. "
+        f"Means for this query: {', '.join(here)}, all other images {others[query]:.0f}°. Means over all {number:,} "
+        f"images as queries, with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two images "
+        f"{others.mean():.0f}°. "
     )
     return told, {name: f"{name}: hues {own[query]:.0f}° away on average" for name, own in means.items()}
 
