@@ -181,7 +181,7 @@ def without_empty_sections(cells: list) -> list:
         shown += [str(output.get("data", output)) for cell in section for output in cell.get("outputs", ())]
         if shown and all(UNTOLD in own or LEFT_OUT in own for own in shown):
             label, words = _TITLE.match(section[0].source).groups()
-            kept.append(nbformat.v4.new_markdown_cell(f"{label}*{words}* {UNTOLD}"))
+            kept.append(nbformat.v4.new_markdown_cell(f"{label}*{words}.* {UNTOLD}".replace("?.*", "?*")))
         else:
             kept += section
     return kept

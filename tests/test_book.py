@@ -146,7 +146,7 @@ def test_a_section_without_results_is_a_line():
     cells = [words, text("(b)=\n## Empty\n\n{glue:text}`a` Words."), figure, text("More.\n\n## Words\n\nAlone."),
              text("## Half\n\n{glue:text}`a`"), number]  # fmt: skip
     kept = [cell.source for cell in book.without_empty_sections(cells)]
-    assert kept == ["glue", f"(b)=\n*Empty* {UNTOLD}", "## Words\n\nAlone.", "## Half\n\n{glue:text}`a`", "x"]
+    assert kept == ["glue", f"(b)=\n*Empty.* {UNTOLD}", "## Words\n\nAlone.", "## Half\n\n{glue:text}`a`", "x"]
 
 
 INTERVAL = re.compile(r"\[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
