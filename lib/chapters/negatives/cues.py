@@ -234,7 +234,7 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-cues",
         caption="Accuracy of a probe of whole images on versions of the test images: shuffled in squares (1: whole), "
-        "with slow or with fast changes across the image alone, as silhouettes or edges, "
+        "with slow or with fast changes alone, as silhouettes or edges, "
         f"in other colours or styles, and on the negatives themselves. {bars_told(shown)}"
         + "".join(f"Dotted: chance, {value:.0f} %. " for value in chance)
         + scope,
