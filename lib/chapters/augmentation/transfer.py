@@ -445,10 +445,8 @@ def _drawn_arms(panels: Sequence[_Panel]) -> set[tuple[str, str]]:
 
 
 def _a_dot(panels: Sequence[_Panel]) -> str:
-    return (
-        f"A dot is one of {len(_drawn_arms(panels))} encoders. Above a panel stand Spearman's ρ and Pearson's r, with "
-        "95 % intervals. "
-    )
+    count = len(_drawn_arms(panels))
+    return f"A dot is one of {count} encoders. Above a panel stand Spearman's ρ and Pearson's r, with 95 % intervals. "
 
 
 def _of_dots(panels: Sequence[_Panel]) -> str:
