@@ -133,11 +133,58 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
             )  # fmt: skip
     except papermill.PapermillExecutionError as error:
         raise BadInput(f"{notebook.name} stopped in cell {error.cell_index}: {error.evalue}") from None
+    executed.cells = without_empty_sections(executed.cells)
     for cell in executed.cells:
         if "injected-parameters" in cell.metadata.get("tags", []):
             cell.metadata.tags.append("hide-input")
     papermill.iorw.write_ipynb(executed, str(target))
     return f"{notebook.name}: executed in {time.monotonic() - started:.0f} s"
+
+
+_SECTION = re.compile(r"(?<!\)=\n)^(?=(?:\([\w-]+\)=\n)*## )", re.M)
+_TITLE = re.compile(r"((?:\([\w-]+\)=\n)*)## (.*)")
+_GLUED = re.compile(r"\{glue:\w*\}`([^`]*)`")
+
+
+def without_empty_sections(cells: list) -> list:
+    """The cells of an executed notebook, and a line in the place of each section of which nothing is measured.
+
+    Empty is a section that shows something, in outputs or in glued words, and of all of it that it was not measured or
+    not published. Its label stays, since other pages may lead there.
+    """
+    import nbformat
+
+    from lib.figures.figure import LEFT_OUT
+    from lib.figures.prose import UNTOLD
+
+    glued = {
+        output.metadata.scrapbook.name: str(output.data)
+        for cell in cells
+        for output in cell.get("outputs", ())
+        if "scrapbook" in output.get("metadata", {})
+    }
+    split = []
+    for cell in cells:
+        parts = [part for part in _SECTION.split(cell.source) if part] if cell.cell_type == "markdown" else []
+        if len(parts) > 1:
+            split += [nbformat.v4.new_markdown_cell(part.strip()) for part in parts]
+        else:
+            split.append(cell)
+    sections: list[list] = [[]]
+    for cell in split:
+        if cell.cell_type == "markdown" and _TITLE.match(cell.source):
+            sections.append([])
+        sections[-1].append(cell)
+    kept = list(sections[0])
+    for section in sections[1:]:
+        shown = [glued.get(name, "") for cell in section for name in _GLUED.findall(cell.source)]
+        shown += [str(output.get("data", output)) for cell in section for output in cell.get("outputs", ())]
+        if shown and all(UNTOLD in own or LEFT_OUT in own for own in shown):
+            label, words = _TITLE.match(section[0].source).groups()
+            kept.append(nbformat.v4.new_markdown_cell(f"{label}*{words}.* {UNTOLD}".replace("?.*", "?*")))
+        else:
+            kept += section
+    return kept
 
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:

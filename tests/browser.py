@@ -30,8 +30,9 @@ HEAVIEST, SHARED, MOST_NODES = 1.5e6, 2.5e6, 8_000  # bytes of a page's own and 
 SEARCH = ("genindex.html", "search.html", "py-modindex.html")  # pages of the builder, which nobody describes
 CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 
-# A page's own faults, at the width and in the mode that it has.
-SEEN = """() => {
+# A page's own faults, at the width and in the mode that it has. On a desktop no table but the data behind a figure is
+# wider than its text; on a phone some scroll.
+SEEN = """(WIDE_ENOUGH) => {
   const found = [], main = document.querySelector('main') || document.body;
   for (const image of document.images)
     if (image.loading !== 'lazy' && (!image.complete || !image.naturalWidth))
@@ -42,6 +43,13 @@ SEEN = """() => {
     const last = [...(document.querySelector('article') ?? main).querySelectorAll('*')].filter(sticksOut).pop();
     const named = last ? `, for <${last.tagName.toLowerCase()} class="${last.className}">` : '';
     found.push(`${over} px to scroll sideways${named}`);
+  }
+  for (const table of WIDE_ENOUGH ? main.querySelectorAll('table') : []) {
+    let box = table.parentElement;
+    while (box !== main && !/auto|scroll/.test(getComputedStyle(box).overflowX)) box = box.parentElement;
+    const wider = table.offsetWidth && !table.closest('details.data') ? box.scrollWidth - box.clientWidth : 0;
+    const words = table.textContent.trim().replace(/\\s+/g, ' ').slice(0, 60);
+    if (wider > 1 && box !== main) found.push(`a table ${wider} px wider than its text: ${words}`);
   }
   for (const formula of main.querySelectorAll('.math'))
     if (!formula.querySelector('mjx-container') || formula.querySelector('mjx-merror'))
@@ -228,7 +236,7 @@ def _looked_at(page, book, home, looks):
         page.evaluate(SETTLED)
         for mode in MODES:
             _in_mode(page, mode)
-            own = page.evaluate(SEEN) if mode == MODES[0] else []
+            own = page.evaluate(SEEN, width == WIDE) if mode == MODES[0] else []
             own += [] if looks is None else _inaccessible(page, width, mode, looks)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
     faults += page.evaluate(WAITING)

@@ -21,6 +21,8 @@ from lib.chapters import __main__ as chapters_command
 from lib.chapters.severity.__main__ import README_FIGURE, drawing
 from lib.errors import BadInput
 from lib.figures import standing_words
+from lib.figures.figure import LEFT_OUT
+from lib.figures.prose import UNTOLD
 from lib.figures.reading import PACE
 from lib.runs import PRESETS, Study
 from lib.runs.plan import all_systems, configs_of, datasets_of
@@ -101,15 +103,50 @@ def test_budgets_count_what_is_read_and_seen():
 def check_budgets(page, taught=0):
     """Of a chapter's built page: its length, its figures, its answer, its code and the time that it asks for. Cells
     that are `taught` are read as text is."""
+    assert long_captions(page) == [], "a caption is long"
     assert len(told_in(page)) <= PROSE and shown_in(page) <= FIGURES and len(open_code(page)) == taught
     article = BeautifulSoup(page, "html.parser").find("article")
     (answer,) = [own.get_text() for own in article.find_all("p") if own.get_text().startswith("Answer.")]
     assert 5 < len(answer.split()) - 1 <= ANSWER
     (minutes,) = re.findall(r"Reading the text takes about (\d+) minutes", article.get_text())
-    assert int(minutes) * PACE == pytest.approx(len(told_in(page, "figure")), rel=0.15, abs=PACE)
+    assert int(minutes) * PACE == pytest.approx(len(told_in(page, "figure", "details.data")), rel=0.15, abs=PACE)
     for list_of in article.select("section#exercises > ol"):
         exercises = list_of.find_all("li", recursive=False)
         assert exercises and all(own.select("details") for own in exercises), "every exercise has a hidden solution"
+
+
+CAPTION = 60  # words of one caption: a phone shows as many in eight to ten lines
+
+
+def long_captions(page):
+    """The captions of a built page with too many words."""
+    article = BeautifulSoup(page, "html.parser").find("article")
+    told = [own.get_text(" ") for own in article.find_all("figcaption")]
+    return [text for text in told if sum(any(map(str.isalnum, word)) for word in text.split()) > CAPTION]
+
+
+def test_captions_that_are_too_long_are_found():
+    page = "<article><figure><figcaption>{}</figcaption></figure><p>{}</p></article>"
+    long, longest = "word " * 61, "word – " * 60
+    assert long_captions(page.format(long, "")) == [long] and long_captions(page.format(longest, long)) == []
+    with pytest.raises(AssertionError, match="a caption"):
+        check_budgets(page.format(long, ""))
+
+
+def test_a_section_without_results_is_a_line():
+    """With its label; one that has a result of several stays whole, and so does one that shows nothing at all."""
+    new = nbformat.v4
+    glue = {"output_type": "display_data", "data": {"text/plain": repr(UNTOLD)}, "metadata": {}}
+    words = new.new_code_cell("glue", outputs=[nbformat.from_dict(glue | {"metadata": {"scrapbook": {"name": "a"}}})])
+    number, figure = (
+        new.new_code_cell("x", outputs=[nbformat.from_dict(glue | {"data": {"text/plain": text}})])
+        for text in ("5.0", f"{LEFT_OUT}: rows have none.")
+    )
+    text = new.new_markdown_cell
+    cells = [words, text("(b)=\n## Empty\n\n{glue:text}`a` Words."), figure, text("More.\n\n## Words\n\nAlone."),
+             text("## Half\n\n{glue:text}`a`"), number]  # fmt: skip
+    kept = [cell.source for cell in book.without_empty_sections(cells)]
+    assert kept == ["glue", f"(b)=\n*Empty.* {UNTOLD}", "## Words\n\nAlone.", "## Half\n\n{glue:text}`a`", "x"]
 
 
 INTERVAL = re.compile(r"\[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
@@ -239,7 +276,7 @@ def test_published_book_is_whole(clone, tmp_path):
         assert escape(standing_words(results), quote=False) in page.replace("’", "'")
         assert ("Stale in part" in page) == results.stale
     for own in (html / "notebooks").glob("*.html"):
-        assert crowded(own.read_text()) == [], own.name
+        assert crowded(own.read_text()) == [] == long_captions(own.read_text()), own.name
     for name in CHAPTERS:
         taught = 2 if name == "methods" else 0  # how a method is added
         check_budgets((html / "notebooks" / f"{name}.html").read_text(), taught)

@@ -56,6 +56,10 @@ PLANTED = {
     "late image": ('<img alt="A line." loading="lazy" src="hollow.svg" hidden>', "an image that is not loaded: "),
     "wide": ('<div style="width: 1400px">wide</div>', 'px to scroll sideways, for <div class="">'),
     "narrow": ('<div style="width: 500px">wide for a phone</div>', 'for <div class=""> (at 390 px, light)'),
+    "broad table": (
+        f'<div style="overflow-x: auto; width: 600px"><table><tr>{"<td>a_long_word_here</td>" * 12}</tr></table></div>',
+        "px wider than its text: a_long_word_here",
+    ),
     "formula": (r'<span class="math">\(x^2\)</span>', r"a formula that is not rendered: \(x^2\)"),
     "button": ('<button type="button"></button>', "button-name (critical"),
     "pale": ('<p style="color: #bbb; background: #fff">pale</p>', "color-contrast (serious, 1 times)"),

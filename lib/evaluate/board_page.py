@@ -26,26 +26,26 @@ from lib.measures.statistics import correlation
 
 FEWEST = 5  # systems that two columns share, or nothing is drawn of them
 MOST_PLOTS = 6
+MOST_COLUMNS = 6  # numbers of a table that is no wider than a page's text
 # Okabe and Ito's, for families in their order; entries are black stars.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#8A6D00", "#999999", "#004B77", "#A34700")
 MARKERS = "osv^PdXD<>"
 
 STYLE = """<style>
 .board { overflow: auto; max-height: min(85vh, 52rem); margin: .8rem 0; }
-.board table { border-collapse: separate; border-spacing: 0; font-size: .85em; font-variant-numeric: tabular-nums; }
-.board :is(th, td) { padding: .2em .6em; text-align: left; vertical-align: top;
+.board table { border-collapse: separate; border-spacing: 0; font-size: .8em; font-variant-numeric: tabular-nums; }
+.board :is(th, td) { padding: .2em .4em; text-align: left; vertical-align: top;
   border-bottom: 1px solid var(--pst-color-border, #ccc); }
 .board thead th { position: sticky; top: 0; z-index: 2; background: var(--pst-color-background, #fff);
-  min-width: 8.5rem; font-weight: 600; line-height: 1.3; }
+  font-weight: 600; line-height: 1.3; }
 .board tbody th { position: sticky; left: 0; z-index: 1; background: var(--pst-color-background, #fff);
-  min-width: 7.5rem; max-width: 13rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; }
+  min-width: 6.5rem; max-width: 13rem; font-weight: 400; line-height: 1.3; overflow-wrap: anywhere; }
 .board tr.entry th { font-weight: 700; }
 .board .of { display: block; color: var(--pst-color-text-muted, #666); font-size: .85em; font-weight: 400;
   overflow-wrap: anywhere; }
 .board button { all: unset; cursor: pointer; } .board button:focus-visible { outline: 2px solid; }
 .board [aria-sort=ascending] button::after { content: " \\2191"; }
 .board [aria-sort=descending] button::after { content: " \\2193"; }
-.board td { white-space: nowrap; }
 </style>"""
 
 # Makes headings buttons that sort, and shows a field that filters; without it the table is as it stands.
@@ -82,12 +82,41 @@ document.querySelectorAll('.board:not([data-live])').forEach(box => {
 
 def table(board: Board) -> HTML:
     """A line a system, a column a number with its interval, the best of the first column first; and the CSV of it."""
-    heads = "".join(_head(column) for column in board.columns)
-    lines = "".join(_line(board, key) for key in board.best_first())
-    return HTML(
-        f'{STYLE}<div class="board"><table><thead><tr><th scope="col">system</th><th scope="col">family</th>'
-        f"{heads}</tr></thead><tbody>{lines}</tbody></table></div>{download(board)}{SCRIPT}"
+    first, *others = _parts(board)
+    told = "".join(_part(board, places) for places in others)
+    further = f"<details><summary>Further numbers of this board</summary>{told}</details>" if told else ""
+    return HTML(f"{STYLE}{_part(board, first)}{further}{_measures(board)}{download(board)}{SCRIPT}")
+
+
+def _parts(board: Board) -> list[list[int]]:
+    """The columns in tables that are no wider than a page's text: first one of each axis, then what is left."""
+    places = list(range(len(board.columns)))
+    if len(places) <= MOST_COLUMNS:
+        return [places]
+    first = sorted({board.columns[place].axis: place for place in reversed(places)}.values())[:MOST_COLUMNS]
+    rest = [place for place in places if place not in first]
+    return [first, *(rest[start : start + MOST_COLUMNS] for start in range(0, len(rest), MOST_COLUMNS))]
+
+
+def _part(board: Board, places: Sequence[int]) -> str:
+    """A table of some columns of a board, with the systems that have a number in one of them."""
+    heads = "".join(_head(board.columns[place]) for place in places)
+    held = [key for key in board.best_first() if any((key, place) in board.numbers for place in places)]
+    lines = "".join(_line(board, key, places) for key in held)
+    return (
+        f'<div class="board"><table><thead><tr><th scope="col">system</th>{heads}</tr></thead><tbody>{lines}</tbody>'
+        "</table></div>"
     )
+
+
+def _measures(board: Board) -> str:
+    """Which measure, with its settings, gave each column."""
+    told = "".join(
+        f"<li>{html.escape(column.title)}, {html.escape(axis_title(column.axis))}: <code>{html.escape(column.measure)}"
+        "</code></li>"
+        for column in board.columns
+    )
+    return f"<details><summary>How each number is measured</summary><ul>{told}</ul></details>"
 
 
 def shown(board: Board, several: Sequence[Board]) -> HTML:
@@ -107,18 +136,17 @@ def _head(column: Column) -> str:
     better = "more" if column.more_is_better else "less"
     return (
         f'<th scope="col" data-more="{int(column.more_is_better)}">{html.escape(column.words)} '
-        f'({html.escape(column.unit)})<span class="of">{html.escape(axis_title(column.axis))}; {better} is better; '
-        f"{html.escape(column.measure)}</span></th>"
+        f'({html.escape(column.unit)})<span class="of">{better} is better</span></th>'
     )
 
 
-def _line(board: Board, key: str) -> str:
+def _line(board: Board, key: str, places: Sequence[int]) -> str:
     member = board.members[key]
     kind = ' class="entry"' if member.origin == AN_ENTRY else ""
     seeds = f", {member.runs} runs" if member.runs > 1 else ""
     note = f"; {member.note}" if member.note else ""
     cells = []
-    for place in range(len(board.columns)):
+    for place in places:
         number = board.numbers.get((key, place))
         if number is None:
             cells.append('<td data-value="">–</td>')
@@ -126,8 +154,8 @@ def _line(board: Board, key: str) -> str:
             words = html.escape(str(number)).replace(", ", ",&nbsp;")
             cells.append(f'<td data-value="{number.mean:.6f}">{words}</td>')
     return (
-        f'<tr{kind}><th scope="row">{html.escape(member.title)}<span class="of">{member.origin}{seeds}'
-        f"{html.escape(note)}</span></th><td>{html.escape(member.family)}</td>{''.join(cells)}</tr>"
+        f'<tr{kind}><th scope="row">{html.escape(member.title)}<span class="of">{html.escape(member.family)}; '
+        f"{member.origin}{seeds}{html.escape(note)}</span></th>{''.join(cells)}</tr>"
     )
 
 
@@ -288,9 +316,10 @@ def agreement(board: Board) -> Figure:
         text.set_text(text.get_text() if known else "–")
     settle(drawing)
     sentence = (
-        f"Do axes order systems alike? Rank correlations times 100 on {board.title}, of each pair of axes over the "
-        "systems that have both, turned so that more is better everywhere: 100 is the same order, -100 the opposite. "
-        f"A dash where fewer than {FEWEST} systems have both. The data hold intervals, which count each family once."
+        f"Do axes order systems alike? Rank correlations times 100 on {board.title}, over the systems that have both, "
+        "turned so that more is better everywhere: 100 is the same order, -100 the opposite. "
+        f"A dash stands where fewer than {FEWEST} systems have both. The data hold intervals, which count each "
+        "family once."
     )
     return Figure(drawing, "fig-agreement", sentence, "Matrix of rank correlations of axes.", pd.DataFrame(lines))
 

@@ -3,7 +3,7 @@
 from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
 from lib.figures.figure import Figure, Slider, Tabs, also, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
-from lib.figures.prose import running, scope, systems_scope
+from lib.figures.prose import running, scope
 from lib.figures.reading import minutes
 from lib.figures.stale import standing, standing_words
 from lib.figures.tables import (
@@ -39,7 +39,6 @@ __all__ = [
     "stacked_tables",
     "standing",
     "standing_words",
-    "systems_scope",
     "systems_table",
     "table",
     "transform_sheet",

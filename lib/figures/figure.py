@@ -31,8 +31,9 @@ class Figure:
     """A drawing and its words, all computed from the same rows.
 
     In the book it becomes a numbered figure that `{numref}` finds by `name`; in plain Jupyter the
-    same drawing with the same words. `caption` is one paragraph of MyST, `alt` is plain text.
-    Drawings of lines are shown as SVG; set `pixels` for drawings made of photographs.
+    same drawing with the same words. `caption` is one paragraph of MyST, at most 60 words with the
+    scope; what else is to say of it are the `notes`, plain text above the data in their fold, as
+    `alt` is plain text. Drawings of lines are shown as SVG; set `pixels` for drawings made of photographs.
     """
 
     drawing: Drawing
@@ -41,6 +42,7 @@ class Figure:
     alt: str
     data: pd.DataFrame
     pixels: bool = False
+    notes: str = ""
 
     def __post_init__(self) -> None:
         plt.close(self.drawing)  # else Jupyter shows it a second time, without alternative text
@@ -55,7 +57,7 @@ class Figure:
     @cached_property
     def _shown(self) -> tuple[str, str]:
         """The drawing as a data URI, and the table behind it: made once for the book and for other readers."""
-        return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self.data, self.name)
+        return _uri(self.picture(), "png" if self.pixels else "svg+xml"), _behind(self.data, self.name, self.notes)
 
     def myst(self) -> str:
         picture, table = self._shown
@@ -100,6 +102,9 @@ def _smallest_type(drawing: Drawing) -> float:
     return min((float(own.get_fontsize()) for own in words if own not in hidden), default=0.0)
 
 
+LEFT_OUT = "Left out, since what it needs is not published"
+
+
 def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **options: object) -> Figure | None:
     """The figure `name` that `make` draws of the arguments; or in its place an empty one whose caption says why.
 
@@ -112,7 +117,7 @@ def shown(name: str, make: Callable[..., Figure | None], *arguments: object, **o
     except BadInput as error:
         for begun in set(plt.get_fignums()) - open_before:
             plt.close(begun)  # else Jupyter shows what was drawn before it stopped
-        caption = f"Left out, since what it needs is not published: {error}."
+        caption = f"{LEFT_OUT}: {error}."
     drawing, axes = plt.subplots(figsize=(3, 0.4))
     axes.set_axis_off()
     axes.text(0.5, 0.5, "left out: not published", ha="center", va="center")
@@ -143,12 +148,14 @@ def csv_link(data: pd.DataFrame, name: str, words: str, float_format: str | None
     return f'<a download="{html.escape(name)}.csv" href="data:text/csv;base64,{rows}">{html.escape(words)}</a>'
 
 
-def _behind(data: pd.DataFrame, name: str) -> str:
-    """The data in a fold; of a long table the first rows, and all of them as a file to be saved."""
-    table = _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
+def _behind(data: pd.DataFrame, name: str, notes: str = "") -> str:
+    """Notes and data in a fold; of a long table the first rows, and all of them as a file to be saved."""
+    table = f"<p>{html.escape(notes.strip())}</p>\n" if notes.strip() else ""
+    table += _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
     if len(data) > MOST_ROWS:
         table += f"\n<p>{csv_link(data, name, f'All {len(data)} rows as CSV')}</p>"
-    return f'<details class="data"><summary>Data behind this figure</summary>\n{table}\n</details>'
+    title = f"{'Notes and data' if notes.strip() else 'Data'} behind this figure"
+    return f'<details class="data"><summary>{title}</summary>\n{table}\n</details>'
 
 
 @dataclass(frozen=True)

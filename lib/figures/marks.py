@@ -53,7 +53,7 @@ def constant_line(axes: Axes, kept: float | None, upright: bool = False) -> None
 
 def constant_told(kept: float | None, line: str = "Dotted across") -> str:
     """What the line is, in a caption."""
-    return "" if kept is None else f"{line}: what a constant answer keeps under any attack, {kept:.0f} %. "
+    return "" if kept is None else f"{line}: a constant answer, {kept:.0f} %. "
 
 
 def dots(axes: Axes, table: Rows, at: Iterable[float], look: Mapping, flat: bool = False, line: bool = False) -> None:

@@ -16,25 +16,49 @@ from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, UNDECIDED, no_effec
 
 
 def scope(results: Results, dataset: str | None = None) -> str:
-    """What the numbers of a page stand on, for captions; of a page with several data sets, those of one of them."""
+    """What the numbers of a page stand on, for captions; of a page with several data sets, those of one of them.
+
+    Short, since it stands below every figure: the rest is `foundations`, at the top of a page.
+    """
     records = [record for record in results.records if dataset in (None, record["config"]["dataset"])]
-    epochs = max(record["config"]["training"]["epochs"] for record in records)
-    return told_scope(results, records, f"{epochs} epochs, ")
+    sets = listed(list(dict.fromkeys(record["config"]["dataset"] for record in records)))
+    stale = _stale(results, {record["config"]["dataset"] for record in records})
+    return f"Preset {results.preset}: {sets}, {_seeds(records)}{STALE * stale}."
 
 
-def told_scope(results: Results, records: list[dict], length: str) -> str:
-    """Preset, data, encoder and seeds of `records`; `length` says how long they were trained, with a comma behind."""
-    config, data = records[0]["config"], records[0]["data"]
+# Which rows these are, and why, is told at the top of a page: see `lib.figures.stale`.
+STALE = ", stale in part"
+
+
+def _seeds(records: Sequence[Mapping]) -> str:
     seeds = len({record["config"]["seed"] for record in records})
-    return (
-        f"Preset {results.preset}: {data['source']}, {config['encoder']}, {data['train_images']:,} training images, "
-        f"{length}{seeds} {'seed' if seeds == 1 else 'seeds'}."
-        + (STALE if _stale(results, {record["config"]["dataset"] for record in records}) else "")
-    )
+    return f"{seeds} {'seed' if seeds == 1 else 'seeds'}"
 
 
-# Which rows these are, and why, is a paragraph of its own: see `lib.figures.stale`.
-STALE = " Stale in part, as the top of this page says: of an older protocol or recipe than this code's."
+def foundations(results: Results) -> str:
+    """What the numbers of a page stand on, whole: images, encoder, length of training and seeds of each data set."""
+    told = []
+    for dataset in dict.fromkeys(record["config"]["dataset"] for record in results.records):
+        records = [record for record in results.records if record["config"]["dataset"] == dataset]
+        data, encoders = records[0]["data"], dict.fromkeys(record["config"]["encoder"] for record in records)
+        told.append(
+            f"{data['source']}, {listed(list(encoders))}, {data['train_images']:,} training images, "
+            f"{_length(results, records)}, {_seeds(records)}"
+        )
+    return f"Preset {results.preset}: {'; '.join(told)}."
+
+
+def _length(results: Results, records: Sequence[Mapping]) -> str:
+    """How long `records` were trained: by passes where systems of different kinds are compared, else by epochs."""
+    passes = [
+        record["passes"] / record["data"]["train_images"]
+        for record in records
+        if results.systems and results.systems[record["system"]].role in COMPARED and "passes" in record
+    ]
+    if passes:
+        return f"about {sum(passes) / len(passes):.0f} passes of each"
+    epochs = max(record["config"]["training"]["epochs"] for record in records)
+    return f"{epochs} epoch{'s' * (epochs != 1)}"
 
 
 def _stale(results: Results, datasets: set[str]) -> bool:
@@ -136,17 +160,6 @@ def span(values: list[float]) -> str:
 
 
 UNTOLD = "The runs of this page have not measured this."
-
-
-def systems_scope(results: Results) -> str:
-    """What the numbers of a page stand on, for captions."""
-    passes = [
-        record["passes"] / record["data"]["train_images"]
-        for record in results.records
-        if results.systems[record["system"]].role in COMPARED and "passes" in record
-    ]
-    budget = f"about {sum(passes) / len(passes):.0f} passes of each, " if passes else ""
-    return told_scope(results, results.records, budget)
 
 
 NONE = "–"  # in a table, what was not measured

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 
 from IPython.display import HTML
 
-from lib.figures.prose import listed
+from lib.figures.prose import foundations, listed
 from lib.methods import METHODS
 from lib.runs import Results
 from lib.runs.published import Standing
@@ -18,11 +18,15 @@ DIFFERING = ("dataset", "encoder", "augmentation", "differing")  # what else tel
 
 
 def standing(results: Results) -> HTML:
-    """The sentences of `standing_words`, for the top of a page: folded, where they name runs, since they are long."""
-    words = html.escape(standing_words(results), quote=False)
+    """What all figures of a page stand on, and the sentences of `standing_words`, for the top of a page.
+
+    These are folded, where they name runs, since they are long.
+    """
+    words, on = (html.escape(own, quote=False) for own in (standing_words(results), foundations(results)))
+    told = f"<p>{words}</p>"
     if any(_told(results)):
-        return HTML(f'<details class="standing"><summary>{SOME}</summary><p>{words}</p></details>')
-    return HTML(f"<p>{words}</p>")
+        told = f'<details class="standing"><summary>{SOME}</summary>{told}</details>'
+    return HTML(f'<p class="standing">{on}</p>{told}')
 
 
 def standing_words(results: Results) -> str:

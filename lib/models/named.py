@@ -1,10 +1,10 @@
-"""Encoders by name: whatever trained network there is, behind one door, with the preprocessing of its own source.
+"""Encoders by name: whatever trained network there is, behind one door, with the preprocessing of its own source::
 
     timm:resnet50.a1_in1k               a network of timm
     torchvision:resnet50:IMAGENET1K_V2  of torchvision, with the default weights where none are named
     hf:facebook/dinov2-base             a vision model of transformers, on the hub or in a local folder
     onnx:network.onnx                   a file of ONNX, without gradients
-    weights.pth@resnet50_224            a file of weights in one of `lib.models.LAYOUTS`, and the encoder that it fits
+    weights.pth@resnet50_224            a file of weights in one of lib.models.LAYOUTS, and the encoder that it fits
     weights.pth@timm:resnet50           a file of weights for a network of timm
     package.module:function             anybody's network
     small:simclr                        this book's own

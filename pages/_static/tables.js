@@ -56,6 +56,13 @@ function wide(table, columns) {
   return least > PHONE;
 }
 
+// As small and as broken as it has to be to stand within the text.
+function fitted(table) {
+  for (const way of ["many", "most", "broken"]) {
+    if (table.offsetWidth > table.parentElement.clientWidth) table.classList.add(way);
+  }
+}
+
 function savable(table, name) {
   const link = document.createElement("a");
   const quoted = (cell) => `"${cell.textContent.trim().replaceAll('"', '""')}"`;
@@ -81,6 +88,7 @@ document.addEventListener("DOMContentLoaded", () => {
     if (wide(table, heads.length)) carded(table, heads, body);
     table.classList.toggle("many", heads.length > 7);
     table.classList.toggle("most", heads.length > 10);
+    fitted(table);
     if (body.rows.length > 3) savable(table, `${page}_table_${place + 1}`);
   });
 });

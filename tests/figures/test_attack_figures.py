@@ -93,10 +93,10 @@ def test_dots_of_attacks_are_means_of_the_rows(shown):
 def test_words_about_attacks(shown):
     figure = shown[0]
     # PGD-2 less PGD: 6, 4, 6, 4.
-    assert "PGD-2, the default of a public script, leaves 5.0 points more than PGD-20 on average. " in figure.caption
+    assert "PGD-2, the default of a public script, leaves 5.0 points more than PGD-20 on average. " in figure.notes
     # AutoAttack takes 22, 23, 26, 23 of the clean accuracy on its images, PGD 20, 20, 25, 21 on its own.
     expected = "AutoAttack takes 2.0 points more than PGD-20, each counted from the clean accuracy on its own images "
-    assert expected + "(200 and 500). " in figure.caption
+    assert expected + "(200 and 500). " in figure.notes
     # One point fewer on CF-AMC-SSL, with 2.8 over images: by chance.
     assert "Square, which sees no gradient, is shown to leave fewer than PGD-20 on none: no sign" in figure.caption
     assert "SimCLR, PGD 36.0 (PGD-2) to 29.5 (APGD); " in figure.alt and "SimCLR 5" not in figure.alt
@@ -111,11 +111,11 @@ def test_words_about_square_and_equal_images(rows, unlaid):
     )
     caption = attacks.attack_strength(lowered, "").caption
     assert "on EMP-SSL, crops, PGD: a sign" in caption
-    assert "than PGD-20. " in attacks.attack_strength(rows.assign(images=1_000), "").caption
+    assert "than PGD-20. " in attacks.attack_strength(rows.assign(images=1_000), "").notes
 
 
 def test_words_about_zero_gradients(rows, unlaid):
-    assert "gradient of cross-entropy" not in attacks.attack_strength(rows, "").caption
+    assert "gradient of cross-entropy" not in attacks.attack_strength(rows, "").notes
     of_some = [(name, share) for name, share in (("simclr pgd", 0.0), ("cf-amc-ssl", 3.0), ("simclr", 90.0))]
     lines = [
         (ROBUST, "none", 0.0, "zero gradient", scale * share, 0.1, 500, seed, name)
@@ -123,9 +123,9 @@ def test_words_about_zero_gradients(rows, unlaid):
     ]  # fmt: skip
     with_zeros = pd.concat([rows, unfolded(pd.DataFrame(lines, columns=COLUMNS))])
     told = "zero for 0.0 to 3.0 % of the images, by system, and for 1.5 % on average. "
-    assert told in attacks.attack_strength(with_zeros, "").caption
+    assert told in attacks.attack_strength(with_zeros, "").notes
     none = with_zeros.assign(value=with_zeros["value"].where(with_zeros["metric"] != "zero gradient", 0.0))
-    assert "cross-entropy is zero for no image. " in attacks.attack_strength(none, "").caption
+    assert "cross-entropy is zero for no image. " in attacks.attack_strength(none, "").notes
 
 
 def test_attacks_that_are_missing(rows, unlaid):
@@ -199,13 +199,13 @@ def test_dots_of_read_outs(shown):
 
 
 def test_words_about_read_outs(shown):
-    caption, alt = shown[1].caption, shown[1].alt
+    notes, alt = shown[1].notes, shown[1].alt
     # Adversarial less standard: clean -4 -1 -3 -2 -4, attacked 4 3 2 2 1; head less standard: -2 -1 and -4 0.
-    assert "on average: adversarial probe \N{MINUS SIGN}2.8 clean and +2.4 attacked; " in caption
-    assert "probe on the head \N{MINUS SIGN}1.5 clean and \N{MINUS SIGN}2.0 attacked. " in caption
+    assert "on average: adversarial probe \N{MINUS SIGN}2.8 clean and +2.4 attacked; " in notes
+    assert "probe on the head \N{MINUS SIGN}1.5 clean and \N{MINUS SIGN}2.0 attacked. " in notes
     # Per view less through crops: -11 -8 -8.
-    assert "the first leaves 9.0 points fewer on average. " in caption
-    assert "Probes are tested on the first 500 test images, aggregations on the first 128. " in caption
+    assert "the first leaves 9.0 points fewer on average. " in notes
+    assert "Probes are tested on the first 500 test images, aggregations on the first 128. " in notes
     assert "adversarial probe 58.8 clean, 33.2 attacked; " in alt  # (66+49+57+60+62)/5 and (6+33+42+39+46)/5
     assert "aggregated crops 63.5 clean, 29.0 attacked per view, 38.5 attacked through crops" in alt
     assert "of 5 systems" in alt
@@ -579,7 +579,7 @@ def test_a_constant_answer_stands_beside_what_is_attacked(rows):
         lines = [line for axes in draw(ours, "").drawing.axes for line in axes.lines]
         found = [line.get_xdata() for line in lines if line.get_gid() == "constant answer"]
         assert found and all(list(ends) == [10, 10] for ends in found)
-        assert "Dotted: what a constant answer keeps under any attack, 10 %. " in draw(ours, "").caption
+        assert "Dotted: a constant answer, 10 %. " in draw(ours, "").caption
         assert "constant answer" not in draw(unknown, "").caption
     last = robustness_table(ours).iloc[-1]
     assert last["system"] == "a constant answer" and set(last[1:]) == {"10.0", "–"}

@@ -114,7 +114,7 @@ def test_missing_augmentations_may_be_nan(rows, shown, unlaid):
     for draw in (invariance.invariance_map, real_views):
         figure = draw(as_nan, "Scope.")
         (same,) = (other for other in shown.values() if other.name == figure.name)
-        assert (figure.alt, figure.caption) == (same.alt, same.caption)
+        assert (figure.alt, figure.notes) == (same.alt, same.notes)
     references = rows[rows["augmentation"].isna()]
     for one in (references, references.assign(augmentation=np.nan)):  # a column of numbers
         assert list(invariance.factor_map(one, "").data)[2:] == ["Supervised", "Random weights"]
@@ -126,7 +126,7 @@ def test_one_seed_is_drawn_without_intervals(rows, unlaid):
         assert not re.search("nan", figure.alt + figure.caption + figure._table())
         assert not any(word in column for column in figure.data for word in ("low", "high"))
         if name in ("curves", "views"):
-            assert "not told apart for" in figure.caption and "higher" not in figure.caption
+            assert "not told apart for" in figure.notes and "higher" not in figure.notes
 
 
 def test_what_is_missing_is_left_out_and_nothing_is_refused(rows, unlaid):
@@ -135,7 +135,7 @@ def test_what_is_missing_is_left_out_and_nothing_is_refused(rows, unlaid):
     assert invariance.parts_map(references, "") is None
     for function in (real_views, erasure_bars):
         figure = function(references, "")
-        assert set(figure.data["encoder"]) == {"Supervised", "Random weights"} and "against" not in figure.caption
+        assert set(figure.data["encoder"]) == {"Supervised", "Random weights"} and "against" not in figure.notes
     rotation = rows[rows["shift"] == "rotation"]
     assert "Random weights" in similarity_curves(rotation[rotation["augmentation"].isna()], "").alt
     alone = similarity_curves(rotation[rotation["method"] == "simclr"], "", method="simclr")
@@ -203,7 +203,7 @@ def test_invariance_map_by_a_loop(rows, shown):
     for column, title in enumerate(TITLES.values()):
         assert f"{title} {both[0][column]:.0f} and {both[1][column]:.0f}" in figure.alt
     best = [f"{list(TITLES.values())[own.argmax()]} ({own.max():.0f})" for own in both]
-    assert f"transforms of a kind: spatial {best[0]}" in figure.caption and f"; appearance {best[1]}" in figure.caption
+    assert f"transforms of a kind: spatial {best[0]}" in figure.notes and f"; appearance {best[1]}" in figure.notes
     assert "Blue and bold: 8 of 144 cells, below zero." in figure.caption
 
 
@@ -228,11 +228,11 @@ def test_parts_in_the_order_of_the_augmentations(rows, shown):
     means = check_map(shown["parts"], rows, list(TRANSFORMS), "whitened similarity", arms)
     crop = list(TRANSFORMS).index("resized_crop")
     pair = [means[crop, list(AUGMENTATIONS).index(name)] for name in ("default", "no crop")]
-    assert f"crop {pair[0]:.0f} and {pair[1]:.0f} (resized crop); flip" in shown["parts"].caption
+    assert f"crop {pair[0]:.0f} and {pair[1]:.0f} (resized crop); flip" in shown["parts"].notes
     jitter = [list(TRANSFORMS).index(name) for name in ("brightness", "contrast", "saturation", "hue")]
     pair = [means[jitter, list(AUGMENTATIONS).index(name)].mean() for name in ("default", "no jitter")]
     words = f"jitter {pair[0]:.0f} and {pair[1]:.0f} (brightness, contrast, saturation and hue); grey"
-    assert words in shown["parts"].caption
+    assert words in shown["parts"].notes
 
 
 def test_no_parts_no_map(rows, unlaid):
@@ -241,7 +241,7 @@ def test_no_parts_no_map(rows, unlaid):
     assert invariance.parts_map(rows, "", method="simclr") is None
     one = rows[rows["augmentation"].isin([*THREE, "only blur"])]
     figure = invariance.parts_map(one, "")
-    assert list(figure.data)[2:] == [*THREE, "only blur"] and "itself does" not in figure.caption
+    assert list(figure.data)[2:] == [*THREE, "only blur"] and "itself does" not in figure.notes
 
 
 def test_factor_map_by_a_loop(rows, shown):
@@ -255,7 +255,7 @@ def test_factor_map_by_a_loop(rows, shown):
     below = (np.round(means) < 0).sum()
     assert below and f"Blue and bold: {below} of 128 cells, below zero." in figure.caption
     place = means[-3:].mean(axis=0)
-    assert f"place {list(TITLES.values())[place.argmax()]} ({whole(place.max())})" in figure.caption
+    assert f"place {list(TITLES.values())[place.argmax()]} ({whole(place.max())})" in figure.notes
     assert f"SimCLR, default object hue ({means[:, 0].max():.0f})" in figure.alt
 
 
@@ -328,8 +328,8 @@ def test_recipes_are_told_apart_by_their_difference(shift_of_spatial, words):
         for recipe, value in (("spatial", 50.0 + more + seed), ("appearance", 52.0 - seed)):
             lines += [("moco_v2", seed, recipe, "rotation", angle, "whitened similarity along", value, 0.5)
                       for angle in (90.0, 180.0)]  # fmt: skip
-    caption = similarity_curves(unfolded(pd.DataFrame(lines, columns=COLUMNS)), "").caption
-    assert f"on average over the settings,{AT_ONCE}: {words}" in caption
+    notes = similarity_curves(unfolded(pd.DataFrame(lines, columns=COLUMNS)), "").notes
+    assert f"on average over the settings,{AT_ONCE}: {words}" in notes
 
 
 # Real views
@@ -405,9 +405,9 @@ def test_sentence_on_views_names_sets():
     cells = []
     for name, of_spatial in ((("coil", ""), 60.0), (("scenes", "azimuth"), 20.0), (("scenes", "light colour"), 40.0)):
         cells += [("spatial", name, of_spatial, 0.0, 0.1)] * 3 + [("appearance", name, 40.0, 0.0, 0.1)] * 3
-    assert real_views(views_of(cells), "Scope.").caption.endswith(
+    assert real_views(views_of(cells), "Scope.").notes.endswith(
         f"{AT_ONCE}: higher for azimuth (COIL); lower for azimuth (scenes); no effect beyond ±5 for light "
-        "colour (scenes). Scope."
+        "colour (scenes). "
     )
 
 
@@ -448,7 +448,7 @@ def test_erasure_by_a_loop(rows, shown):
             words = figure.alt.split(f"{MOCO[arm]}: ")[1].split(";")[0]
             assert f"{what} {whole(means[-2])} to {whole(means[-1])}" in words
         overall.append(f"{what} {whole(np.mean(means[::2]))} to {whole(np.mean(means[1::2]))}")
-    assert f"before and after: {overall[0]}, {overall[1]} and {overall[2]}." in figure.caption
+    assert f"before and after: {overall[0]}, {overall[1]} and {overall[2]}." in figure.notes
     assert "A guessed shape is right in 10 %." in figure.caption
 
 

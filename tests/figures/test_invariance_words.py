@@ -125,7 +125,7 @@ def test_the_sheet_of_transforms_shows_each_as_torchvision_does():
 def test_a_map_names_the_highest_that_are_told_apart():
     """Seeds lie 1 to either side: 30 points are shown; of equal ones nobody is named alone."""
     values = {("spatial", name): 80.0 for name in TRAINED_FOR["spatial"]}
-    caption = invariance_map(rows(values, seeds=3), "").caption
-    assert "spatial MoCo v2, spatial (81); appearance MoCo v2, default (51), MoCo v2, spatial (51) and" in caption
-    assert caption.endswith("MoCo v2, appearance (51), which are not told apart. ")
-    assert "spatial MoCo v2, spatial (79), MoCo v2, default (49)" in invariance_map(rows(values, seeds=1), "").caption
+    notes = invariance_map(rows(values, seeds=3), "").notes
+    assert "spatial MoCo v2, spatial (81); appearance MoCo v2, default (51), MoCo v2, spatial (51) and" in notes
+    assert notes.endswith("MoCo v2, appearance (51), which are not told apart.")
+    assert "spatial MoCo v2, spatial (79), MoCo v2, default (49)" in invariance_map(rows(values, seeds=1), "").notes

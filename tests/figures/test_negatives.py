@@ -487,4 +487,4 @@ def test_a_constant_answer_is_drawn_beside_attacked_negatives(rows):
     figure = negatives_under_attack(rows, "")
     found = [line for axes in figure.drawing.axes for line in axes.lines if line.get_gid() == "constant answer"]
     assert len(found) == 3 and all(list(line.get_ydata()) == [10, 10] for line in found)
-    assert "Dotted across: what a constant answer keeps under any attack, 10 %. " in figure.caption
+    assert "Dotted across: a constant answer, 10 %. " in figure.caption

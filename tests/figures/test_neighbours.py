@@ -133,7 +133,7 @@ def test_images_in_another_order_have_the_same_figure(encoders, scenes, hues, sh
     assert np.allclose(other.data["hue distance (degrees)"], shown.data["hue distance (degrees)"])
     for ours, theirs in zip(shown.drawing.axes, other.drawing.axes, strict=True):
         assert np.array_equal(ours.get_images()[0].get_array(), theirs.get_images()[0].get_array())
-    here, there = (figure.caption.split("Means over all")[0] for figure in (shown, other))
+    here, there = (figure.notes.split("Means over all")[0] for figure in (shown, other))
     assert here == there
 
 
@@ -149,8 +149,8 @@ def test_hues_are_compared_round_the_wheel():
 
 def test_hues_of_one_query_and_of_all(encoders, scenes, hues, shown):
     any_two = np.mean([degrees(a, b) for a, b in combinations(hues, 2)])
-    here, over_all = shown.caption.split("Means over all")
-    assert f"any two images {any_two:.0f}°. Scope." in over_all and over_all.startswith(" 40 images as queries")
+    here, over_all = shown.notes.split("Means over all")
+    assert f"any two images {any_two:.0f}°. " in over_all and over_all.startswith(" 40 images as queries")
     rest = np.mean([degrees(hues[3], hues[number]) for number in range(COUNT) if number != 3])
     assert f"all other images {rest:.0f}°. " in here
     means = {}
@@ -300,7 +300,7 @@ def test_what_is_read_in_words(read):
     assert f"x: before training 0.0 [{MINUS}1.4, 0.0]; spatial 3.0 [1.0, 5.0]" in read.alt
     means = {factor: [own[factor].mean for own in READ.values()] for factor in ("object_hue", "x")}
     hue, x = (f"{round(min(own))} to {round(max(own))}".replace("-", MINUS) for own in means.values())
-    assert f"From the lowest to the highest of the 5 encoders, R² is object hue {hue} and x {x}. " in read.caption
+    assert f"From the lowest to the highest of the 5 encoders, R² is object hue {hue} and x {x}. " in read.notes
     lines = read.data.set_index(["encoder", "factor"])
     assert lines.loc[("only crop", "object hue"), "R² (%)"] == 62 and len(lines) == 10
 
@@ -317,7 +317,7 @@ def test_words_of_what_is_read_do_not_overlap(read):
 
 def test_one_encoder_and_unknown_ends():
     alone = read_before_after({"Random weights": {"background_hue": Interval(5, math.nan, math.nan)}}, "Scope.")
-    assert alone.alt.endswith("wall hue: Random weights 5.0.") and "lowest" not in alone.caption
+    assert alone.alt.endswith("wall hue: Random weights 5.0.") and "lowest" not in alone.notes
     assert list(alone.data) == ["encoder", "factor", "R² (%)"] and alone.picture().startswith(b"<?xml")
     assert alone.drawing.axes[0].containers[0][0].get_color() == LOOK["random"]["color"]
 

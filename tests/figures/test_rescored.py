@@ -58,8 +58,8 @@ def test_words_of_the_figure(figure):
     assert figure.name == "fig-rescored" and "\n" not in figure.caption
     assert "SimCLR: 8, 7, 4 and 4" in figure.alt and "DINO: 4, 4, 8 and 8" in figure.alt
     for caveat in ("probably measured without normalisation", "two protocols", "another pipeline", "no interval"):
-        assert caveat in figure.caption
-    assert rescored.ranking_flip(figure.data) in figure.caption
+        assert caveat in figure.caption + figure.notes
+    assert rescored.ranking_flip(figure.data) in figure.notes
     bundle = figure._repr_mimebundle_()
     assert '<details class="data">' in bundle["text/html"] and "nan" not in figure._table()
     assert figure.picture() == rescored.rescored_ranks().picture()

@@ -271,11 +271,11 @@ def test_round_ticks(span, ticks):
 
 def test_calibration_without_bias_where_rows_have_it(rows, shown, unlaid):
     """Older rows have none, and the caption says what that means."""
-    assert "biased upwards" in shown["calibration"].caption and "Expected" in shown["calibration"].caption
+    assert "biased upwards" in shown["calibration"].notes and "Expected" in shown["calibration"].caption
     own = rows[rows["metric"] == "calibration error"]
     newer = pd.concat([rows, own.assign(metric="debiased calibration error", value=own["value"] / 2)])
     figure = robustness.calibration_by_severity(newer, "")
-    assert "biased upwards" not in figure.caption and figure.caption.startswith("Root mean square calibration error")
+    assert "biased upwards" not in figure.notes and figure.caption.startswith("Root mean square calibration error")
     before = shown["calibration"].data.set_index(["method", "severity"])["mean"]
     assert np.allclose(figure.data.set_index(["method", "severity"])["mean"], before / 2)
 
@@ -376,7 +376,7 @@ def test_rank_chart_draws_the_ranks(rows, shown):
         ranks = 1 + (np.array(others) < values).sum(axis=0)
         assert list(line.get_ydata()) == list(table.loc[METHODS[method].title]) == list(ranks)
         assert line.get_color() == LOOK[method]["color"]
-    assert robustness.rank_sentence(rows) in figure.caption
+    assert robustness.rank_sentence(rows) in figure.notes
 
 
 def test_neighbours_told_apart_by_hand():

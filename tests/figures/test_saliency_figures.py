@@ -178,7 +178,7 @@ def test_failures_are_the_images_with_the_least_iou():
             "elsewhere" if min(missed, wrong) > 0.5 else "too little" if missed > wrong else "too much"
         )
     assert np.array_equal(shown(figure)[0], test.images[worst[0]].permute(1, 2, 0))
-    assert "Scenes: the objects of the images shown fill" in figure.caption and "shadow" in figure.caption
+    assert "Scenes: the objects of the images shown fill" in figure.notes and "shadow" in figure.notes
     assert_readable(figure)
 
 

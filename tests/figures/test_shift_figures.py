@@ -119,7 +119,7 @@ def test_pooled_by_hand():
 def test_references_alone_are_described_as_what_they_are(unlaid):
     rows = made_up(methods=("supervised", "random"))
     figure = error_along_severity(rows, "")
-    assert "the mean over the methods (" in figure.caption and "elf-supervised" not in figure.caption
+    assert "the mean over the methods (" in figure.notes and "elf-supervised" not in figure.notes
     assert "error of the methods is" in raw_input_sentences(rows)["raw-cost"]
     with pytest.raises(BadInput, match="no method with the metric"):
         error_along_severity(rows[rows["metric"] == "error"], "")
@@ -140,7 +140,7 @@ def test_lines_along_severity(rows, drawn):
         (strip,) = figure.drawing.axes[place + 2].get_lines()  # two panels a row
         assert np.allclose(strip.get_ydata(), [CURVES[name](s) for s in LEVELS])
     assert "saturate from" in figure.alt and "gaussian noise from" in figure.alt
-    assert "9 severities" in figure.caption and "SimCLR, BYOL and Barlow Twins" in figure.caption
+    assert "9 severities" in figure.caption and "SimCLR, BYOL and Barlow Twins" in figure.notes
 
 
 def test_the_alternative_text_tells_the_dip(rows, drawn):

@@ -19,7 +19,7 @@ from lib.chapters.tradeoff.claims import DEFENDED
 from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.contrasts import level
 from lib.figures import tables
-from lib.figures.prose import UNTOLD, systems_scope
+from lib.figures.prose import UNTOLD, foundations, scope
 from lib.measures import Interval
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.runs import Results
@@ -176,7 +176,7 @@ def test_one_system_alone(name):
     for preset, seeds in (("small", (0, 1)), ("small", (0,)), ("quick", (0, 1))):
         alone = made_up(preset, [name], seeds)
         check(told_of(alone))
-        assert systems_scope(alone)
+        assert scope(alone) and foundations(alone)
 
 
 @pytest.mark.parametrize("seeds", [(0,), (0, 1)])
@@ -334,14 +334,12 @@ def test_machines_by_hand(texts):
 
 def test_the_scope_by_hand(results):
     """Of the systems compared 12 cost 48 passes, ACL 42, DeACL and TRADES 49: 47.7 on average."""
-    assert systems_scope(results) == (
+    assert foundations(results) == (
         "Preset small: made up, resnet10_narrow, 5,000 training images, about 48 passes of each, 3 seeds."
     )
     stale = dataclasses.replace(made_up("quick", ["random", "cf-amc-ssl 2 views"], (0,)), stale=True)
-    assert systems_scope(stale) == (
-        "Preset quick: made up, resnet10_narrow, 5,000 training images, 1 seed. Stale in part, as the top of "
-        "this page says: of an older protocol or recipe than this code's."
-    )
+    assert foundations(stale) == "Preset quick: made up, resnet10_narrow, 5,000 training images, 4 epochs, 1 seed."
+    assert scope(results).endswith(", 3 seeds.") and scope(stale).endswith(", 1 seed, stale in part.")
 
 
 def test_what_a_page_shows_by_hand(results):

@@ -155,13 +155,13 @@ def test_fusion_dots_in_words(shown, scored):
     near, far = (int((shown_to & (np.argmin(p, axis=1) == side)).sum()) for side in (0, 1))
     assert 0 < near < len(HERE) and 0 < far
     expected = f"three recipes, or less than 1 point below, on {near} of {len(HERE)} tasks, and to be farther below on"
-    assert f"{expected} {far}. " in figure.caption
+    assert f"{expected} {far}. " in figure.notes
     averages = {pair: np.mean([scored[task, pair] for task in HERE], axis=0) for pair in OWN}
     error, degrees = student(averages, OWN[3], OWN[4], 0.6, scale=lambda share: 1.0)
     half, gaps = stats.t.ppf(0.975, degrees) * error, averages[OWN[3]] - averages[OWN[4]]
     interval = f"{gaps.mean():.1f} [{gaps.mean() - half:.1f}, {gaps.mean() + half:.1f}]"
     words = f"averaged over the {len(HERE)} tasks, in points: less three defaults {interval}. "
-    assert words in figure.caption
+    assert words in figure.notes
     gap = means["x", OWN[2]] - means["x", OWN[0]]
     line = next(part for part in figure.alt.split("; ") if part.startswith("scenes: x:"))
     assert (
@@ -171,10 +171,10 @@ def test_fusion_dots_in_words(shown, scored):
 
 def test_fusion_dots_with_recipes_missing(rows, shown):
     fewer = transfer.fusion_dots(rows, "Scope.", "simclr")
-    assert fewer.name == "fig-fusion-simclr" and "three" not in fewer.caption.replace("three recipes", "")
+    assert fewer.name == "fig-fusion-simclr" and "three" not in fewer.notes.replace("three recipes", "")
     assert [text.get_text() for text in fewer.drawing.legends[0].get_texts()] == list(RECIPES)
     two = transfer.fusion_dots(rows[rows["augmentation"].isin(["default", "spatial"])], "Scope.")
-    assert "Fusion" not in two.caption and set(two.data["augmentation"]) == {"default", "spatial"}
+    assert "Fusion" not in two.notes and set(two.data["augmentation"]) == {"default", "spatial"}
     one_kind = transfer.fusion_dots(rows[rows["metric"] != "linear R2"], "Scope.")
     assert len(panels_of(one_kind)) == 1
     more = pd.concat([rows, rows[rows["augmentation"] == "spatial"].assign(augmentation="only crop")])
@@ -212,7 +212,7 @@ def test_rank_dots(rows, scored, method):
     assert np.ptp(bar.get_xdata()) == pytest.approx(apart, abs=0.002) and set(bar.get_ydata()) == {len(pairs)}
     p = stats.friedmanchisquare(*means.T).pvalue
     told = "below 0.01" if p < 0.01 else f"= {p:.2f}"
-    assert f"gives p {told};" in figure.caption and f"difference of {apart:.1f} apart" in figure.caption
+    assert f"gives p {told}." in figure.notes and f"difference of {apart:.1f} apart" in figure.caption
     assert list(figure.data["average rank"]) == pytest.approx(sorted(ranks.values()))
 
 
@@ -332,7 +332,7 @@ def test_scores_against_an_invariance_with_parts_missing(rows):
     assert [axes.get_title() for axes in panels_of(figure)] == ["scenes: object hue", "scenes: x"]
     few = transfer.invariance_against_score(rows[rows["method"].isin(["supervised", "random"])], "S.", "hue", ("x",))
     assert "too few" in panels_of(few)[0].texts[0].get_text() and "scenes: x: too few encoders" in few.alt
-    assert "recipes are" not in few.caption
+    assert "recipes are" not in few.notes
     for transform, task in (("hue", "pacs-art"), ("rotation", "x")):
         without = rows[~((rows["shift"] == "rotation") & (rows["metric"] == "whitened similarity"))]
         with pytest.raises(BadInput, match=f"no whitened similarity under {transform}"):
@@ -386,4 +386,4 @@ def test_one_seed_is_drawn_without_bars(rows):
     ):  # fmt: skip
         assert not re.search(r"nan", figure.alt + figure.caption)
         assert figure.picture().startswith(b"<?xml")
-    assert "over tasks, each" in transfer.rank_dots(first, "").caption
+    assert "over tasks. Two" in transfer.rank_dots(first, "").caption

@@ -2,7 +2,7 @@
 
 import pandas as pd
 from shorthand import unfolded
-from worlds.said import COUNTED, Said
+from worlds.said import Said
 
 from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
 from lib.images.scenes import SHAPES
@@ -104,11 +104,8 @@ def without(rows, measure):
 
 # Sentence: what of it asserts a difference of systems (see test_no_effect.py)
 SAID = {
-    "in-domain-words": Said(r"ahead of|behind"),
-    "ood-words": Said(r"points (ahead|behind)|(ahead|behind) on [1-9]|ahead of|behind (?!on )[a-zA-Z]", 3),
     "ablation-words": Said(r"Shown to"),
-    "saliency-words": Said(r"removal (helps|hurts)|masks beat|beat learned", 2),
-    "crops-words": Said(COUNTED), "segmentation-words": Said(r"ahead of|behind", 2),
+    "segmentation-words": Said(r"ahead of|behind", 2),
     "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
     "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
     "answer-parts": Said(r"^On the mean of the shifts"), "gap-words": Said(r"(larger|smaller) than"),

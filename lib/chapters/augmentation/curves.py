@@ -68,8 +68,8 @@ def similarity_curves(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         drawing,
         name="fig-similarity-curves",
         caption=f"{WHAT}, along the parameter of each transform that has one. Bands are 95 % intervals over seeds and "
-        f"images. {chance(chosen_arms(rows, WHITENED, needed=False), means)}"
-        f"{spatial_against_appearance(runs, method, spaced, ' on average over the settings')}{scope}",
+        f"images. {chance(chosen_arms(rows, WHITENED, needed=False), means)}{scope}",
+        notes=spatial_against_appearance(runs, method, spaced, " on average over the settings"),
         alt=f"{len(names)} line charts of whitened similarity against the parameter of a transform. Mean over the "
         f"settings: {numbers_by_line(means, [spaced(name) for name in names])}.",
         data=_wide(table, arms),

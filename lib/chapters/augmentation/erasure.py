@@ -79,8 +79,8 @@ def erasure_bars(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         name="fig-erasure",
         caption="What can be read from all features of scenes (open dots) and after a linear projection, fitted on "
         "other scenes, that removes the object's hue from them (full dots). Lines are 95 % intervals over seeds and "
-        f"scenes. A guessed shape is right in {100 / len(SHAPES):.0f} %. Mean over the encoders, before and after: "
-        f"{_both(table)}. {scope}",
+        f"scenes. A guessed shape is right in {100 / len(SHAPES):.0f} %. {scope}",
+        notes=f"Mean over the encoders, before and after: {_both(table)}.",
         alt="Three dot charts of what is read from features before and after the object's hue is removed, in percent. "
         + "; ".join(f"{arm(*one)}: {_both(table[is_arm(table, one)])}" for one in arms)
         + ".",

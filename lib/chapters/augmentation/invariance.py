@@ -98,8 +98,8 @@ def invariance_map(rows: Rows, scope: str) -> Figure:
         _map(means, [spaced(name) for name in means.index], columns, KINDS, _by_method(means)),
         name="fig-invariance-map",
         caption=f"{WHAT}, averaged over the settings of a transform, images and seeds; the darker, the less features "
-        f"move. {chance(chosen, means)}{_below_zero(means)}The highest means over the transforms of a kind: "
-        f"{_highest(chosen, means, KINDS)}. {scope}",
+        f"move. {chance(chosen, means)}{_below_zero(means)}{scope}",
+        notes=f"The highest means over the transforms of a kind: {_highest(chosen, means, KINDS)}.",
         alt=f"Table of {len(means)} transforms by {len(columns)} encoders, coloured by whitened similarity. "
         f"{_by_kind(means, columns)}",
         data=_with_groups(means, columns, "transform", KINDS),
@@ -125,8 +125,8 @@ def parts_map(rows: Rows, scope: str, method: str = METHOD) -> Figure | None:
         ),
         name="fig-parts-map",
         caption=f"{WHAT}, for {title(method)} trained with each of {len(columns)} augmentations, averaged over the "
-        f"settings of a transform, images and seeds. {chance(chosen, means)}{_below_zero(means)}"
-        f"{_own_changes(means.set_axis(columns, axis='columns'))}{scope}",
+        f"settings of a transform, images and seeds. {_below_zero(means)}{scope}",
+        notes=f"{chance(chosen, means)}{_own_changes(means.set_axis(columns, axis='columns'))}",
         alt=f"Table of {len(means)} transforms by {len(columns)} augmentations of {title(method)}, coloured by "
         f"whitened similarity. {_by_kind(means, columns)}",
         data=_with_groups(means, columns, "transform", KINDS),
@@ -147,8 +147,9 @@ def factor_map(rows: Rows, scope: str, name: str = "fig-factor-map") -> Figure:
         name=name,
         caption=f"Which of {len(means)} causes of a scene a ridge regression reads from frozen features: R² in percent "
         "on held-out scenes, mean over seeds; 100 is each value exactly, 0 no better than their mean. "
-        f"{_below_zero(means)}The highest means over the factors of a group: "
-        f"{_highest(chosen, means, FACTOR_GROUPS, 'subset')}. {scope}",
+        f"{_below_zero(means)}{scope}",
+        notes="The highest means over the factors of a group: "
+        f"{_highest(chosen, means, FACTOR_GROUPS, 'subset')}.",
         alt=f"Table of {len(means)} factors of scenes by {len(columns)} encoders, coloured by linear R². The largest "
         "number of each column: "
         + "; ".join(f"{column} {cause(own.idxmax())} ({number(own.max())})"

@@ -65,8 +65,8 @@ def nearest_neighbours(
         _draw(shown, query, {name: order[query].tolist() for name, (order, _) in found.items()}, titles, apart),
         name="fig-live-neighbours",
         caption=f"One image (framed) and, for each encoder, the {count} nearest of the {len(images) - 1:,} others, "
-        "from near to far. Near is the cosine of features less their mean over all images: the mean is what images "
-        f"share. {told}{scope}".strip(),
+        f"from near to far by the cosine of features. {'' if apart is None else BENEATH}{scope}".strip(),
+        notes=f"The cosine is that of features less their mean over all images, which is what images share. {told}",
         alt=f"Image {query} and its {count} nearest others, a line an encoder, with the cosine of features"
         + (". " if apart is None else " and the distance of hues. ")
         + " ".join(
@@ -134,8 +134,11 @@ def _lines(name: str, order: Tensor, cosines: Tensor, query: int, apart: Tensor 
     return pd.DataFrame(lines)
 
 
+BENEATH = "Beneath: how far a hue is from the query's, round the wheel of colours (at most 180°). "
+
+
 def _hues_told(orders: Mapping[str, Tensor], query: int, apart: Tensor | None) -> tuple[str, dict[str, str]]:
-    """Sentences for the caption, and a title for each line; names alone where there are no hues."""
+    """Sentences for the notes, and a title for each line; names alone where there are no hues."""
     if apart is None:
         return "", {name: name for name in orders}
     number = len(apart)
@@ -144,9 +147,9 @@ def _hues_told(orders: Mapping[str, Tensor], query: int, apart: Tensor | None) -
     here = [f"{name} {own[query]:.0f}°" for name, own in means.items()]
     over_all = [f"{name} {_degrees(bootstrap_interval(own[None]))}" for name, own in means.items()]
     told = (
-        "Beneath: how far a hue is from the query's, round the wheel of colours (at most 180°). Means for this query: "
-        f"{', '.join(here)}, all other images {others[query]:.0f}°. Means over all {number:,} images as queries, "
-        f"with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two images {others.mean():.0f}°. "
+        f"Means for this query: {', '.join(here)}, all other images {others[query]:.0f}°. Means over all {number:,} "
+        f"images as queries, with 95 % bootstrap intervals over queries: {', '.join(over_all)}, any two images "
+        f"{others.mean():.0f}°. "
     )
     return told, {name: f"{name}: hues {own[query]:.0f}° away on average" for name, own in means.items()}
 
@@ -240,7 +243,8 @@ def read_before_after(found: Mapping[str, Mapping[str, Interval]], scope: str) -
         name="fig-live-read",
         caption="What a linear regression reads from the features of the encoders above: R² in percent on held-out "
         "images; 100 is each value exactly, 0 no better than their mean. Lines are 95 % intervals over images. "
-        f"{_spans(found)}{scope}".strip(),
+        f"{scope}".strip(),
+        notes=_spans(found),
         alt=f"Dot chart of the linear R² of {listed([cause(factor) for factor in factors])}, in percent. "
         + " ".join(f"{cause(factor)}: {_numbers(found, factor)}." for factor in factors),
         data=data,

@@ -157,7 +157,8 @@ def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         name=f"fig-fusion-{_slug(method)}",
         caption=f"What {title(method)} encoders score beside that of the default recipe, task by task, in percentage "
         "points (accuracy, or R² where a number is read from features). Bars are 95 % intervals over seeds and "
-        f"images. {_what_they_are(held)}{_near_best(found, method)}{_beside_size(own, method)}{scope}",
+        f"images. {scope}",
+        notes=f"{_what_they_are(held)}{_near_best(found, method)}{_beside_size(own, method)}",
         alt=f"Chart of dots: scores on {sum(heights)} tasks less those of the default recipe, in points. "
         + "; ".join(
             f"{task_title(task)}: "
@@ -274,10 +275,11 @@ def rank_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         drawing,
         name=f"fig-task-ranks-{_slug(method)}",
         caption=f"Ranks of the {title(method)} encoders by their scores, averaged over {len(tasks)} tasks. Bars are "
-        f"95 % bootstrap intervals over tasks{' and seeds' if seeds > 1 else ''}, each of one encoder by itself. "
-        f"Friedman's test that all are alike gives p {_p_value(p)}; two of them differ, at 5 % for all pairs at once, "
-        f"where their ranks are at least the critical difference of {apart:.1f} apart (Nemenyi's; "
-        f"{{cite:t}}`demsar2006`). {scope}",
+        f"95 % bootstrap intervals over tasks{' and seeds' if seeds > 1 else ''}. Two encoders differ where "
+        f"their ranks are at least the critical difference of {apart:.1f} apart (Nemenyi's; {{cite:t}}`demsar2006`). "
+        f"{scope}",
+        notes=f"Friedman's test that all are alike gives p {_p_value(p)}. The critical difference is one at 5 % for "
+        "all pairs at once; each interval is of one encoder by itself.",
         alt=f"Chart of dots: ranks averaged over {len(tasks)} tasks. "
         + "; ".join(f"{words[i]} {ranks[place].mean:.1f}" for i, place in enumerate(order))
         + f". Critical difference {apart:.1f}.",
@@ -333,7 +335,8 @@ def invariance_against_score(rows: Rows, scope: str, transform: str, tasks: Sequ
         _draw_panels(panels),
         name=f"fig-score-by-{_slug(transform)}",
         caption=f"What encoders score against how alike their features of an image stay under {spaced(transform)}: "
-        f"the cosine of whitened features, 100 % for an encoder that does not see it. {_a_dot(panels)} {scope}",
+        f"the cosine of whitened features, 100 % for an encoder that does not see it. {_a_dot(panels)}{scope}",
+        notes=_of_dots(panels),
         alt=f"Scatter charts of scores against the whitened similarity under {spaced(transform)}, a panel a "
         f"task. {_correlations_told(panels)}",
         data=_data(panels, "task", f"similarity under {spaced(transform)}", "score"),
@@ -360,10 +363,10 @@ def invariance_against_robustness(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_panels(panels),
         name="fig-robustness-by-invariance",
-        caption="What corruptions cost against how alike an encoder's features of an image stay under the like "
-        "transform. Cost: the probe's error averaged over severities less the clean error, in percentage points; who "
-        "errs more on clean images has less to lose. Similarity: the cosine of whitened features. "
-        f"{_a_dot(panels)} {scope}",
+        caption="What corruptions cost, in percentage points, against how alike an encoder's features of an image "
+        f"stay under the like transform. {_a_dot(panels)}{scope}",
+        notes="Cost is the probe's error averaged over severities less the clean error; who errs more on clean images "
+        f"has less to lose. Similarity is the cosine of whitened features. {_of_dots(panels)}",
         alt="Scatter charts of the points lost to a corruption against the whitened similarity under the like "
         f"transform, a panel a corruption. {_correlations_told(panels)}",
         data=_data(panels, "corruption", "similarity under the transform", "points lost"),
@@ -437,14 +440,22 @@ def _name_axes(drawing: Drawing, cells: Sequence[plt.Axes], panels: Sequence[_Pa
             axes.yaxis.label.set_fontsize(10)
 
 
+def _drawn_arms(panels: Sequence[_Panel]) -> set[tuple[str, str]]:
+    return {pair for panel in panels for pair in zip(panel.points["method"], panel.points["augmentation"], strict=True)}
+
+
 def _a_dot(panels: Sequence[_Panel]) -> str:
-    arms = {pair for panel in panels for pair in zip(panel.points["method"], panel.points["augmentation"], strict=True)}
+    count = len(_drawn_arms(panels))
+    return f"A dot is one of {count} encoders. Above a panel stand Spearman's ρ and Pearson's r, with 95 % intervals. "
+
+
+def _of_dots(panels: Sequence[_Panel]) -> str:
+    arms = _drawn_arms(panels)
     methods = [method for method in ORDER if any(name == method and recipe for name, recipe in arms)]
+    recipes = f"; recipes are those of {listed([title(method) for method in methods])}" if methods else ""
     return (
-        f"A dot is the mean over seeds of one of {len(arms)} encoders"
-        + (f"; recipes are those of {listed([title(method) for method in methods])}" if methods else "")
-        + ". Above a panel: Spearman's ρ and Pearson's r over encoders, "
-        "with 95 % intervals for which encoders of one method count once; they differ in more than this invariance."
+        f"A dot is a mean over seeds{recipes}. For the intervals encoders of one method count once; encoders differ in "
+        "more than this invariance."
     )
 
 

@@ -65,7 +65,8 @@ def real_views(rows: Rows, scope: str, method: str = METHOD) -> Figure:
         name="fig-real-views",
         caption="How alike views of one object are to an encoder while one cause changes: whitened similarity, in "
         "percent of the way from any two images of the set to the same image twice. Lines are 95 % intervals over "
-        f"seeds, each with both of its own, and objects. {told}{scope}",
+        f"seeds and objects. {scope}",
+        notes=f"Each seed has both references of its own. {told}",
         alt=f"Dot chart of {len(sets)} sets of views by {len(arms)} encoders, in percent. "
         f"{numbers_by_line(means, sets)}.",
         data=encoders(table),

@@ -34,7 +34,8 @@ def arms_forest(rows: Rows, scope: str) -> Figure:
         _draw_forest(table, sets),
         name="fig-arms",
         caption="What patch and texture negatives add to the accuracy of a method, in percentage points, a panel a "
-        f"test set. {bars_told(table)}{tally(gaps.values())} {scope}",
+        f"test set. {bars_told(table)}{scope}",
+        notes=tally(gaps.values()),
         alt="Charts of dots: percentage points gained by negatives, a panel a test set. "
         + "; ".join(
             f"{name}: " + ", ".join(f"{PLAN.title(line.system)} {signed(line.mean)}" for line in own.itertuples())

@@ -72,8 +72,8 @@ def shape_bias_figure(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-shape-bias",
         caption="Shape bias: where shape and texture are at odds, the percentage for shape among the decisions for one "
-        f"of the two. {'Dotted: random weights. ' * ('random' in systems)}{bars_told(table)}"
-        f"{f'What negatives add: {lower(tally(gaps.values()))} ' if gaps else ''}{scope}",
+        f"of the two. {'Dotted: random weights. ' * ('random' in systems)}{bars_told(table)}{scope}",
+        notes=f"What negatives add: {lower(tally(gaps.values()))}" if gaps else "",
         alt="Charts of dots: shape bias in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}: "
@@ -112,10 +112,11 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-bias-robustness",
-        caption="Mean corruption error against shape bias, a dot a trained system, means over seeds; small dots differ "
-        f"from a large one in alpha or queue alone. Above: Spearman's ρ over {count} systems, with a 95 % "
-        "interval for which variants of one method count once; below zero, those that decide more by shape err less. "
-        f"Systems differ in more than this bias. {scope}",
+        caption="Mean corruption error against shape bias, a dot a trained system; small dots differ from a large one "
+        f"in alpha or queue alone. Above: Spearman's ρ over {count} systems, with a 95 % interval; below zero, those "
+        f"that decide more by shape err less. {scope}",
+        notes="Dots are means over seeds. For the interval variants of one method count once; systems differ in more "
+        "than this bias.",
         alt="Scatter charts of mean corruption error against shape bias, in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}, {told[name]}: "
@@ -232,8 +233,8 @@ def cue_curves(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-cues",
-        caption="Accuracy, of a probe that was fitted on whole images, on versions of the test images: shuffled in "
-        "squares (1: whole), with slow or with fast changes across the image alone, as silhouettes or edges, "
+        caption="Accuracy of a probe of whole images on versions of the test images: shuffled in squares (1: whole), "
+        "with slow or with fast changes alone, as silhouettes or edges, "
         f"in other colours or styles, and on the negatives themselves. {bars_told(shown)}"
         + "".join(f"Dotted: chance, {value:.0f} %. " for value in chance)
         + scope,

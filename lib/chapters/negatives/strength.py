@@ -49,7 +49,8 @@ def alpha_curve(rows: Rows, scope: str) -> Figure:
         name="fig-alpha",
         caption="What patch and texture negatives add to the accuracy of MoCo v2 on clean images and out of domain, "
         "in percentage points, against alpha, the factor of their similarity. "
-        f"{bars_told(table)}{tally(gaps.values())} {scope}",
+        f"{bars_told(table)}{scope}",
+        notes=tally(gaps.values()),
         alt="Charts of percentage points gained against alpha. "
         + told(named.assign(line=named["negatives"] + ", " + named["set"]), "alpha", "line")
         + ".",

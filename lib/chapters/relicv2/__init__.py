@@ -5,6 +5,7 @@ from lib.chapters.relicv2.claims import CLAIMS, HEADLINE, PAPER, RELICV2_CONTROL
 from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
+from lib.chapters.relicv2.gains import ahead_table, crops_table, effective_table, masks_table
 from lib.chapters.relicv2.mistaken import mistaken_words
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
 from lib.chapters.relicv2.plan import PLAN
@@ -29,11 +30,15 @@ __all__ = [
     "RELICV2_PREDICTIONS",
     "ablation_forest",
     "agreed",
+    "ahead_table",
     "background_reliance_figure",
     "background_sheet",
+    "crops_table",
     "effective_robustness_of_systems",
+    "effective_table",
     "in_domain_table",
     "mask_quality_table",
+    "masks_table",
     "mistaken_words",
     "ood_forest",
     "ood_table",

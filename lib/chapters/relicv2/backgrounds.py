@@ -76,9 +76,10 @@ def background_reliance_figure(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-background",
         caption="Accuracy on parts of test scenes, and the background gap: accuracy on objects before walls of their "
-        "own class less that before walls of another. Left, walls are drawn without regard to the class; right, each "
-        f"class has walls of its own, in the images that the probe was fitted on too. Dotted: chance, {chance:.0f} "
-        f"%. {bars_told(both)}{scope}",
+        "own class less that before others. Left, any class has any wall; right, each has its own. "
+        f"Dotted: chance, {chance:.0f} %. {bars_told(both)}{scope}",
+        notes="Left, walls are drawn without regard to the class; right, each class has walls of its own, in the "
+        "images that the probe was fitted on too.",
         alt="Charts of dots: accuracy in percent on parts of scenes, and the background gap in points, by system. "
         + "; ".join(
             f"{world}, {part}: "
@@ -130,7 +131,8 @@ def segmentation_bars(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-segmentation",
         caption="Which class a pixel is of, read from frozen features by a linear head and by a small network (FCN): "
-        f"mean intersection over union on test scenes. {bars_told(means)}{class_sentence(rows)}{scope}",
+        f"mean intersection over union on test scenes. {bars_told(means)}{scope}",
+        notes=class_sentence(rows),
         alt="Bar charts of mean intersection over union in percent. "
         + "; ".join(
             f"{HEAD_WORDS[head]}: "

@@ -75,11 +75,9 @@ def _relicv2(axes: Axes) -> None:
 
 _RELICV2 = Diagram(
     _relicv2,
-    "The loss of ReLICv2. Large crops go through the network and its slow copy, small ones through the network alone; "
-    "now and then a large crop comes from the image without its background. p says which image a crop is taken for, "
-    "by its similarity to another crop of its image and to crops of other images; p' says the same with the two crops "
-    "exchanged. The loss wants the right answer, and the same answer twice. The bar stops the gradient of one side. "
-    "It is summed over all pairs of a crop and a large crop.",
+    "The loss of ReLICv2, summed over all pairs of a crop and a large crop. p says which image a crop is taken for, by "
+    "its similarity to other crops; p' says the same with the two crops exchanged. The loss wants the right answer, "
+    "and the same answer twice. The bar stops the gradient of one side.",
     "an image becomes two small crops and two large crops, one without background, which is black. All go through the "
     "encoder and head; the large ones also go through a slow copy of both, drawn dashed. Both lead to two sets of "
     "bars, p and p', which a row of cells named other images also feeds. p leads to a box named contrast and to a box "

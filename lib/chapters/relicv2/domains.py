@@ -100,8 +100,8 @@ def ood_forest(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-ood",
         caption="Accuracy of ReLICv2 less that of other systems, in percentage points, a panel a test set: right of "
-        f"zero ReLICv2 is ahead. {_first(systems)}{bars_told(table)}"
-        f"{counted}{_of_pacs(sets)}{scope}",
+        f"zero ReLICv2 is ahead. {_first(systems)}{bars_told(table)}{scope}",
+        notes=f"{counted}{_of_pacs(sets)}",
         alt="Charts of dots: percentage points that ReLICv2 is ahead of another system, a panel a test set. "
         + "; ".join(
             f"{words.get(name, name)}: "

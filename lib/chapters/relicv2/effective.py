@@ -21,6 +21,9 @@ from lib.figures.style import use_style
 from lib.figures.systems_look import system_look
 from lib.measures.rows import Rows
 
+LINE = "Line: least squares through the controls; how far a system lies above it is its effective robustness. "
+NO_LINE = f"No line: these rows hold fewer than {FEWEST_CONTROLS} controls. "
+
 
 def effective_robustness_of_systems(rows: Rows, scope: str) -> Figure:
     """A panel for corruptions and one each for natural shifts: accuracy under the shift against that in domain.
@@ -35,9 +38,10 @@ def effective_robustness_of_systems(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-effective",
-        caption="Accuracy under a shift against accuracy in domain, a dot a system, mean over seeds, on logit axes (as "
-        f"in Taori et al. 2020). {_line_told(table, lines, controls)}"
+        caption="Accuracy under a shift against accuracy in domain, a dot a system, on logit axes. "
+        f"{LINE if lines else NO_LINE}"
         f"{f'Dotted, where in view: chance, {chance:.0f} %. ' if chance else ''}{_bars_of_main(table)}{scope}",
+        notes=f"Dots are means over seeds, on axes as in Taori et al. 2020. {_line_told(table, lines, controls)}",
         alt="Scatter charts of accuracy under a shift against accuracy in domain, in percent. "
         + "; ".join(_told_of(name, table[table["set"] == name], name in lines) for name in sets)
         + ".",
@@ -52,12 +56,12 @@ def _chance(rows: Rows) -> float | None:
 
 def _line_told(table: Rows, lines: Mapping[str, tuple[float, float]], controls: Sequence[str]) -> str:
     if not lines:
-        return f"No line: these rows hold fewer than {FEWEST_CONTROLS} controls. "
+        return ""
     slopes = listed([f"{slope:.2f} ({name})" for name, (slope, _) in lines.items()])
     off = max(scatter_of_controls(table, name) for name in lines)
     return (
-        f"Line: least squares on the logits of the runs of {listed([named_in_text(name) for name in controls])}, with "
-        f"slope {slopes}. How many points a system lies above it is its effective robustness, to be judged beside the "
+        f"The line is fitted to the logits of the runs of {listed([named_in_text(name) for name in controls])}, with "
+        f"slope {slopes}. The height of a system above it is to be judged beside the "
         f"controls, which lie up to {off:.1f} points off the line through the others of them. Its intervals hold the "
         "line's own error. "
     )

@@ -75,12 +75,10 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-ablations",
-        caption="What is changed in ReLICv2, a line a change: accuracy of the changed system less that of ReLICv2, or "
-        "in the last group of ReLICv2 that loses the background of "
-        f"{SYSTEMS[REMOVED].settings['removed']:g} of its large crops, in percentage points. Left of zero, the change "
-        f"costs points. {outside}"
-        f"{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{bars_told(table)}"
-        f"{tally(found.values())} {scope}",
+        caption="What a change of ReLICv2 gains, in percentage points of accuracy: left of zero, it costs points. The "
+        f"last group is compared with ReLICv2 that loses {SYSTEMS[REMOVED].settings['removed']:g} of its backgrounds. "
+        f"{bars_told(table)}{scope}",
+        notes=f"{outside}{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{tally(found.values())}",
         alt=f"Charts of dots: percentage points gained by a change. {_gains(table, places, words)}.",
         data=data_of(named, "points gained", PLAN.title),
     )

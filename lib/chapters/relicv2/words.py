@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from lib.chapters.relicv2.backgrounds import class_sentence
-from lib.chapters.relicv2.claims import SHIFTED
 from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, SETTING_WORDS, mean_words, named_in_text, variant
 from lib.chapters.relicv2.numbers import (
     GAP,
@@ -18,11 +17,9 @@ from lib.chapters.relicv2.numbers import (
     IN,
     LIKE_FOR_LIKE,
     MEAN,
-    NEIGHBOURS,
     OTHERS,
     OURS,
     OUT,
-    PACS,
     REMOVED,
     WORLDS,
     Pair,
@@ -30,21 +27,16 @@ from lib.chapters.relicv2.numbers import (
     background_differences,
     background_gaps,
     default,
-    effective,
-    extended,
-    gaps_to_others,
     in_and_out,
-    in_domain_levels,
     own_systems,
     part_levels,
-    scatter_of_controls,
     segmentation_gaps,
     segmentation_levels,
     sweep_gaps,
     sweep_levels,
     sweeps,
 )
-from lib.chapters.relicv2.plan import CROPPED, SYSTEMS
+from lib.chapters.relicv2.plan import SYSTEMS
 from lib.contrasts import picked
 from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
@@ -88,11 +80,6 @@ def relicv2_words(rows: Rows) -> dict[str, str]:
 def relicv2_details(rows: Rows) -> dict[str, str]:
     """The words that the notebook of details shows, of the rows of one data set."""
     return {
-        "in-domain-words": in_domain_words(rows),
-        "ood-words": ood_words(rows),
-        "effective-words": effective_words(rows),
-        "saliency-words": saliency_words(rows),
-        "crops-words": crops_words(rows),
         "sweep-words": sweep_words(rows),
         "background-words": background_words(rows),
         "segmentation-words": segmentation_words(rows),
@@ -201,83 +188,6 @@ def _effect(gap: Interval) -> str:
     return by_verdict(gap, *_SHOWN)
 
 
-def in_domain_words(rows: Rows) -> str:
-    """What ReLICv2 reaches in domain, and whom it is ahead of and behind there."""
-    table = in_domain_levels(rows)
-    own = table[table["system"] == OURS]
-    told = [
-        f"{found} % by {'the linear probe' if read == IN else NEIGHBOURS}"
-        for read, found in zip(own["read"], intervals(own), strict=True)
-    ]
-    if not told:
-        return UNTOLD
-    gaps = {named_in_text(other): gap for (_, other, name), gap in gaps_to_others(rows).items() if name == IN}
-    beside_others = f" In points of the probe it is {standing(gaps)}." if gaps else ""
-    return f"In domain ReLICv2 reaches {listed(told)}.{beside_others}"
-
-
-def ood_words(rows: Rows) -> str:
-    """In how many shifts ReLICv2 is ahead of supervision like for like, and how it stands beside the others."""
-    found = gaps_to_others(rows)
-    sentences = []
-    shifts = {name: gap for (_, other, name), gap in found.items() if other == LIKE_FOR_LIKE and name in SHIFTED}
-    if shifts:
-        _, count = in_and_out(rows, (OURS, LIKE_FOR_LIKE))
-        mean = found.get((OURS, LIKE_FOR_LIKE, OUT))
-        together = read_together(shifts | ({OUT: mean} if mean else {}))
-        mean = together.pop(OUT, None)
-        told = f"{beside(mean, f'on the {mean_words(count)}')}; by shift it is" if mean else "is"
-        sentences.append(f"Beside {named_in_text(LIKE_FOR_LIKE)}, ReLICv2 {told} {_by_shift(together)}.")
-    others = {
-        named_in_text(other): gap for (_, other, name), gap in found.items() if other != LIKE_FOR_LIKE and name == OUT
-    }
-    if others:
-        sentences.append(f"On the mean of the shifts it is {standing(others)}.")
-    pacs = {name: gap for (_, other, name), gap in found.items() if other == LIKE_FOR_LIKE and name in PACS}
-    if pacs:
-        by_shift = _by_shift(read_together(pacs))
-        sentences.append(f"On PACS, with a probe that was fitted on photographs, it is {by_shift}.")
-    return " ".join(sentences) or UNTOLD
-
-
-def _by_shift(gaps: Mapping[str, Estimate]) -> str:
-    """ahead on 1 (a), behind on 1 (b), within ±2 points on 1 (c) and undecided on 1 (d) of 4"""
-    parts = []
-    begins = ("ahead on", "behind on", f"within ±{MARGIN:g} points on", "undecided on")
-    for effect, begin in zip(_SHOWN, begins, strict=True):
-        own = [name for name, gap in gaps.items() if _effect(gap) == effect]
-        if own or effect != "equal":
-            parts.append(f"{begin} {len(own)}" + (f" ({', '.join(own)})" if own else ""))
-    return f"{listed(parts)} of {len(gaps)}"
-
-
-def effective_words(rows: Rows) -> str:
-    """How far above the line through the controls ReLICv2 lies, beside how far off it these lie themselves."""
-    table, lines = effective(rows)
-    sentences = []
-    for name in lines:
-        own = table[(table["set"] == name) & (table["system"] == OURS)]
-        if own.empty:
-            continue
-        line = own.iloc[0]
-        above, off = Interval(line["above"], line["above_low"], line["above_high"]), scatter_of_controls(table, name)
-        sentences.append(
-            f"On {name} ReLICv2 lies {_height(above)}, where controls lie up to {off:.1f} points off the line through "
-            "the others"
-            + (
-                ", and outside of their accuracies in domain, where the line is extended."
-                if extended(table, name)
-                else "."
-            )
-        )
-    return " ".join(sentences) or UNTOLD
-
-
-def _height(above: Interval) -> str:
-    place = by_sign(above, "{} points above", "{} points below", "{} points from")
-    return f"{place} the line through the controls{mark(above)}"
-
-
 def ablation_words(rows: Rows) -> str:
     """Which changes of ReLICv2 are shown to cost or to gain, where."""
     found, count = ablation_gaps(rows)
@@ -296,42 +206,26 @@ def ablation_words(rows: Rows) -> str:
     return " ".join(filter(None, [f"What is changed in ReLICv2, less ReLICv2: {lower(tally(gaps.values()))}", *told]))
 
 
-def saliency_words(rows: Rows) -> str:
-    """What learned masks have over none, over those of other images and over exact ones."""
-    sentences = [
-        f"Backgrounds removed from {share:g} of the large crops by learned masks gain, in points: "
-        f"{'; '.join(told)}. {' '.join(verdicts)}".strip()
-        for share, told, verdicts in _removals(rows)
-    ]
-    return " ".join(sentences) or UNTOLD
-
-
 def removal_words(rows: Rows) -> str:
-    """Whether removing helps and whether it matters what is removed, without the numbers of `saliency_words`."""
+    """Whether removing helps and whether it matters what is removed."""
     sentences = [
         f"With backgrounds removed from {share:g} of the large crops, "
         f"{'; '.join(lower(verdict).rstrip('.') for verdict in verdicts)}."
-        for share, _, verdicts in _removals(rows)
-        if verdicts
+        for share, verdicts in _removals(rows)
     ]
     return " ".join(sentences) or UNTOLD
 
 
-def _removals(rows: Rows) -> Iterator[tuple[float, list[str], list[str]]]:
-    """For each share of crops without background: that share, what learned masks gain over what, and what it shows."""
+def _removals(rows: Rows) -> Iterator[tuple[float, list[str]]]:
+    """For each share of crops without background: that share, and what learned masks gain there, in words."""
     for share, (base, others) in MASKS.items():
-        pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
+        pairs = [(base, name) for name in others]
         scores, count = in_and_out(rows, (base, *others))
-        gaps = read_together(pair_gaps(scores, pairs.values(), (IN, OUT)))
+        gaps = read_together(pair_gaps(scores, pairs, (IN, OUT)))
         where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
-        told = [
-            f"over {words} {listed([f'{gaps[*pair, name]} {where[name]}{mark(gaps[*pair, name])}' for name in here])}"
-            for words, pair in pairs.items()
-            if (here := [name for name in (IN, OUT) if (*pair, name) in gaps])
-        ]
+        told = list(filter(None, (_what_helps(gaps, base, others, name, words) for name, words in where.items())))
         if told:
-            verdicts = [_what_helps(gaps, base, others, name, words) for name, words in where.items()]
-            yield share, told, list(filter(None, verdicts))
+            yield share, told
 
 
 def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, where: str) -> str:
@@ -348,24 +242,6 @@ def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, wher
         f"what is removed has {no_effect(MARGIN)} points", "whether it matters what is removed is undecided",
     )  # fmt: skip
     return f"{where[0].upper()}{where[1:]}: {helps}, {matters}."
-
-
-def crops_words(rows: Rows) -> str:
-    """What two large and two small crops have over other numbers, at equal passes."""
-    pairs = [(OURS, name) for name in CROPPED]
-    own = "{} large and {} small".format(default("large"), default("small"))
-    found, counts = {}, {}
-    for pair in pairs:
-        scores, counts[pair[1]] = in_and_out(rows, pair)
-        found |= pair_gaps(scores, [pair], (IN, OUT))
-    every, told = read_together(found), []
-    for name, (large, small) in CROPPED.items():
-        where = {IN: "in domain", OUT: f"on the {mean_words(counts[name])}"}
-        parts = [f"{gap} {where[at]}{mark(gap)}" for (_, less, at), gap in every.items() if less == name]
-        told += [f"over {large} large and {small} small {listed(parts)}"] if parts else []
-    if not told:
-        return UNTOLD
-    return f"At equal passes, {own} crops gain, in points: {'; '.join(told)}. {tally(every.values())}"
 
 
 def sweep_words(rows: Rows) -> str:

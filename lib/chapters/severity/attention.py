@@ -70,8 +70,9 @@ def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruptio
         drawing,
         name="fig-attention",
         caption=f"One image, clean and under {shift} at severities 1 to 5, and where encoders look in it: the "
-        "brighter, the more, on a scale of each map's own. A tick and a green, full frame mark a right prediction, a "
-        f"cross and an orange, broken frame a wrong one. {scope}".strip(),
+        "brighter, the more. A tick and a green frame mark a right prediction, a cross and a broken, orange one a "
+        f"wrong. {scope}".strip(),
+        notes="Each map has a scale of its own.",
         alt=f"Grid of heat maps over one image, clean and under {shift} at severities 1 to 5. "
         + " ".join(_words(title, part) for title, part in data.groupby("method", sort=False)),
         data=data,

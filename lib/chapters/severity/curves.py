@@ -187,7 +187,7 @@ def attention_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
         name="fig-attention-shift",
         caption="How alike are the attention maps of a clean and of a corrupted image: 100 times their Pearson "
         "correlation, averaged over images. Bands are 95 % intervals over seeds and images. The broken grey line is "
-        f"the same for the clean maps of two different images, averaged over methods ({control:.0f} %). {scope}",
+        f"that of two different clean images, averaged over methods ({control:.0f} %). {scope}",
         alt=f"Line charts of the similarity of attention maps against severity 1 to 5 for {len(names)} corruptions. "
         "Mean over the methods at severity 5: "
         + ", ".join(f"{spaced(name)} {strongest.xs(name, level='shift').mean():.0f} percent" for name in names)

@@ -69,9 +69,10 @@ def error_along_severity(rows: pd.DataFrame, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-along-severity",
-        caption=f"Error at {levels} severities from 1 to 5, the whole ones marked: {named(rows, ALONG)}. Bands are "
-        "95 % intervals over seeds and images. The grey strips, on one scale in all panels, show the distance of "
-        f"the images from the clean ones, 100 (1 \N{MINUS SIGN} SSIM), in which no encoder has a part. {scope}",
+        caption=f"Error at {levels} severities from 1 to 5, the whole ones marked. Bands are 95 % intervals over seeds "
+        "and images. The grey strips, on one scale in all panels, show the distance of the images from the clean ones, "
+        f"100 (1 \N{MINUS SIGN} SSIM). {scope}",
+        notes=f"Lines: {named(rows, ALONG)}. No encoder has a part in the distance of images.",
         alt=f"Line charts of error against severity from 1 to 5 for {len(names)} corruptions, with the distance of the "
         f"images beneath. Mean over the {kind(rows, ALONG)}: {'; '.join(_shape(mean, name) for name in names)}.",
         data=_along(lines, distances),
@@ -118,9 +119,10 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
         drawing,
         name="fig-along-distance",
         caption="The errors of {numref}`fig-along-severity` against the distance of the images from the clean ones, "
-        f"100 (1 \N{MINUS SIGN} SSIM): {named(rows, ALONG)}. Points are joined in order of distance; the darker, the "
-        "severer. Where a line only rises, images are the harder the farther they are. Under each name, Spearman's "
-        f"rank correlation ρ of that mean error with severity and with distance. {scope}",
+        f"100 (1 \N{MINUS SIGN} SSIM); the darker, the severer. Where a line only rises, images are the harder the "
+        f"farther they are. Under each name stands Spearman's ρ of the mean error with severity and distance. {scope}",
+        notes=f"Points are of {named(rows, ALONG)}, and joined in order of distance. Rank correlations are of that "
+        "mean.",
         alt=f"Charts of error against the distance of the images for {len(names)} corruptions. "
         f"{monotony_sentence(rows)}",
         data=_along(lines, distances),

@@ -164,8 +164,9 @@ def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
         drawing,
         name="fig-raw-input",
         caption=f"Error against severity, averaged over the {len(CORRUPTIONS)} corruptions, with the normalisation "
-        f"that the encoders were trained with (full lines) and on raw pixels (broken lines): {named(rows, RAW)}. "
+        f"that the encoders were trained with (full lines) and on raw pixels (broken lines). "
         f"Bands are 95 % intervals over seeds and images. {scope}",
+        notes=f"Lines: {named(rows, RAW)}.",
         alt="Line chart of error against severity 0 to 5. "
         + "; ".join(f"{line}, {words}: from {first:.0f} to {last:.0f} percent"
                     for (line, words), (first, last) in zip(ends.index, ends.to_numpy(), strict=True))

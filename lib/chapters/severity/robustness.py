@@ -184,10 +184,12 @@ def effective_robustness(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-effective-robustness",
         caption=f"Accuracy averaged over the {len(CORRUPTIONS)} corruptions and five severities against accuracy on "
-        "clean images, a point a run, on logit axes (as in Taori et al. 2020). Full line: least squares on the "
-        f"logits of all {len(runs)} runs, with slope {line[0]:.2f}{_slope_without_control(runs)}. Effective "
-        "robustness is a method's height in points above such a line through the other methods alone, and says how it "
-        f"stands among those here and nothing about others. Broken line: as many right as on clean images. {scope}",
+        f"clean images, a point a run, on logit axes. Full line: least squares on all {len(runs)} "
+        f"runs, with slope {line[0]:.2f}{_slope_without_control(runs)}. Broken line: as many right as on clean images. "
+        f"{scope}",
+        notes="Axes are as in Taori et al. 2020, and the line is fitted to logits. Effective robustness is a method's "
+        "height in points above such a line through the other methods alone, and says how it stands among those here "
+        "and nothing about others.",
         alt=f"Scatter chart of accuracy on corrupted against accuracy on clean images for {len(runs)} runs, with a "
         f"line of slope {line[0]:.2f} on logit axes. Mean height above the line of the other methods in points: "
         + "; ".join(
@@ -239,8 +241,9 @@ def calibration_by_severity(rows: Rows, scope: str) -> Figure:
         drawing,
         name="fig-calibration",
         caption=f"{what.capitalize()} of the probe ({BINS} bins of confidence) against severity: of clean "
-        f"images, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. {BIAS[metric]}"
-        f"Bands are 95 % intervals over seeds and images. {scope}",
+        f"images, then the mean over the {len(CORRUPTIONS)} corruptions, each with bins of its own. Bands are "
+        f"95 % intervals over seeds and images. {scope}",
+        notes=BIAS[metric],
         alt=f"Line chart of the probe's {what} against severity 0 to 5. "
         + "; ".join(f"{title(m)} goes from {clean[m]:.0f} to {e:.0f} percent"
                     for m, e in zip(strongest["method"], strongest["mean"], strict=True))
@@ -331,7 +334,8 @@ def rank_stability(rows: Rows, scope: str) -> Figure | None:
         drawing,
         name="fig-ranks",
         caption=f"The {len(methods)} methods without labels, ranked by {ranks.shape[1]} summaries, means over seeds; "
-        f"1 is the lowest. {rank_sentence(rows)} {_told_apart(rows, scores)} {scope}",
+        f"1 is the lowest. {_told_apart(rows, scores)} {scope}",
+        notes=rank_sentence(rows),
         alt=f"Chart of ranks by {listed(list(ranks))}. "
         + "; ".join(f"{title(method)}: {listed([str(rank) for rank in line])}" for method, line in ranks.iterrows())
         + ".",

@@ -37,6 +37,7 @@ Cell = tuple[str, float | None, str]  # shift, level (None where there is none) 
 AMPLIFIED = 8  # times, on the slider: 16/255 fills the range, and smaller ones show how much smaller they are
 
 
+FILLED = "Aggregation is attacked in every crop by itself (hollow) or in the image (filled). "
 DOTS = "Dotted"  # what the line of a constant answer is called where there is no other
 
 
@@ -184,9 +185,10 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
         _draw_strengths(table, systems, words, constant(rows)),
         name="fig-attacks",
         caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
-        f"dot is a mean over seeds. {constant_told(constant(rows), DOTS)}{_weak_told(found, systems, words['pgd'])}"
-        f"{_auto_told(rows, found, systems, words['pgd'])}{_square_told(rows, found, systems, words['pgd'])}"
-        f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}{scope}",
+        f"dot is a mean over seeds. {constant_told(constant(rows), DOTS)}"
+        f"{_square_told(rows, found, systems, words['pgd'])}{scope}",
+        notes=f"{_weak_told(found, systems, words['pgd'])}{_auto_told(rows, found, systems, words['pgd'])}"
+        f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}",
         alt=f"Chart of dots: accuracy in percent at {AT}/255, from the attack that leaves most to the one that leaves "
         "least. "
         + "; ".join(f"{PLAN.title(name)} {_ends(table[table['system'] == name], words)}" for name in systems)
@@ -307,8 +309,8 @@ def probe_comparison(rows: Rows, scope: str) -> Figure:
         name="fig-probes",
         caption="Accuracy of frozen encoders by what reads their features, on clean images and attacked at "
         f"{AT}/255 through all that reads. {'Bars are 95 % intervals over seeds and images. ' * _repeated(table)}"
-        f"{constant_told(constant(rows), DOTS)}{_images_told(table)}"
-        f"{_beside_standard(table)}{_views_told(table)}{scope}",
+        f"{constant_told(constant(rows), DOTS)}{FILLED * bool(_views_told(table))}{scope}",
+        notes=f"{_images_told(table)}{_beside_standard(table)}{_views_told(table)}",
         alt=f"Chart of dots: accuracy in percent of {len(systems)} systems by read-out, clean and attacked. Means over "
         f"the systems that have it: {_means_told(table)}.",
         data=_readable(table),

@@ -72,7 +72,8 @@ def crops_sweep(results: Results, scope: str) -> Figure:
         name="fig-crops",
         caption="Accuracy of EMP-SSL under free training against the number of views of an image, crops or patches: on "
         f"clean images, and under {pgd_name(results.rows)} at {AT}/255. {intervals_told('Bars', table['clean low'])}"
-        f"{constant_told(constant(results.rows))}{_sweep_costs_told(table)} {scope}",
+        f"{constant_told(constant(results.rows))}{scope}",
+        notes=_sweep_costs_told(table),
         alt="Line charts of accuracy on clean images and under PGD against the number of views. "
         + "; ".join(told(own) for _, own in table.groupby("crop", sort=False))
         + ".",
@@ -154,10 +155,10 @@ def cost_of_training(results: Results, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-cost",
-        caption="What training under attack costs and brings: accuracy on clean images (hollow) and under "
-        f"{pgd_name(results.rows)} at {AT}/255 (filled). {_links_told(table)}"
-        f"{intervals_told('Bars', table['clean low'])}{constant_told(constant(results.rows))}"
-        f"{_free_less_pgd(results.rows, table)}{scope}",
+        caption=f"Accuracy on clean images (hollow) and under {pgd_name(results.rows)} at {AT}/255 (filled), by what "
+        f"training costs. {_links_told(table)}{intervals_told('Bars', table['clean low'])}"
+        f"{constant_told(constant(results.rows))}{scope}",
+        notes=_free_less_pgd(results.rows, table),
         alt="Scatter charts of accuracy against passes of an image and against updates of the weights. "
         + "; ".join(
             f"{line.family}, {line.training}: {line.clean:.0f} percent clean and {line.pgd:.0f} by PGD for "
@@ -191,11 +192,11 @@ def _links_told(table: Rows) -> str:
     told = [
         words
         for words, other in (
-            ("arrows lead to PGD with about as many updates", longer), ("dotted lines lead to free training", free)
+            ("arrows lead to PGD at equal updates", longer), ("dotted lines lead to free training", free)
         )
         if any({same, other} <= own for own in held)
     ]  # fmt: skip
-    return f"From PGD with about as many passes as free training, {listed(told)}. " if told else ""
+    return f"From PGD at equal passes, {listed(told)}. " if told else ""
 
 
 def _draw_family(axes: Axes, own: Rows, x: pd.Series) -> None:

@@ -30,11 +30,15 @@ from lib.figures.figure import Figure
 from lib.figures.marks import constant_line, constant_told
 from lib.figures.prose import titled
 from lib.figures.style import settle, use_style
-from lib.figures.systems_look import pgd_name, system_look
+from lib.figures.systems_look import kind_look, pgd_name, system_look
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import Rows
 from lib.methods import METHODS
 from lib.runs import Results
+
+SPOKEN_OF = ("cf-amc-ssl", "acl", "trades", "random")  # wherever they lie: the paper's, and what no legend tells
+ATTACKS = {"pgd": "PGD", "free": "free", "fgsm": "FGSM"}
+NOWHERE = np.empty((0, 2))  # no marks
 
 
 def pareto_front(points: Rows) -> list:
@@ -65,10 +69,12 @@ def trade_off(results: Results, scope: str) -> Figure:
     return Figure(
         _draw_trade_off(panels, passes, constant(rows)),
         name="fig-trade-off",
-        caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, means over "
-        f"seeds. {_attacks_told(panels)} {intervals_told('Crosses', first['low'])}The larger a marker, the more "
-        f"passes an image took in training{_teachers_told(panels)}. "
-        f"{constant_told(constant(rows))}{_lines_told(panels)} {scope}",
+        caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, its colour "
+        f"the method's. {intervals_told('Crosses', first['low'])}{constant_told(constant(rows))}{_lines_told(panels)} "
+        f"{scope}",
+        notes=f"Markers are means over seeds. {_attacks_told(panels)} The larger a marker, the more passes an image "
+        f"took in training{_teachers_told(panels)}. On the front are systems that no other equals in both accuracies "
+        f"and beats in one. Named are those on a line, {named(SPOKEN_OF)}.",
         alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
@@ -116,10 +122,7 @@ def _teachers_told(panels: Mapping[str, Rows]) -> str:
 def _lines_told(panels: Mapping[str, Rows]) -> str:
     """What the lines are; the data beside the figure say who is on them."""
     without = any(len(_fronts(points)) > 1 for points in panels.values())
-    return (
-        "Full line: the Pareto front of the means, of systems that no other equals in both accuracies and beats in one"
-        + ("; broken line: the same of systems without labels." if without else ".")
-    )
+    return "Full line: the Pareto front" + ("; broken line: that of systems without labels." if without else ".")
 
 
 def _fronts_told(panels: Mapping[str, Rows]) -> str:
@@ -137,16 +140,18 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kep
     drawing, cells = plt.subplots(
         len(panels), 1, figsize=(5.2, 0.9 + 3.9 * len(panels)), sharex=True, squeeze=False, layout="constrained"
     )
-    scale = WIDEST_AREA / max(1.0, *(passes.get(name, 0) for points in panels.values() for name in points.index))
+    shown = {name: passes.get(name, 0) for points in panels.values() for name in points.index}
+    scale = WIDEST_AREA / max(1.0, *shown.values())
+    areas = {name: max(LEAST_AREA, scale * own) for name, own in shown.items()}
     for axes, (words, points) in zip(cells.flat, panels.items(), strict=True):
         for name, line in points.iterrows():
             own = system_look(SYSTEMS[name])
             axes.errorbar(line["clean mean"], line["mean"], linestyle="none", color=own["color"], elinewidth=0.8,
-                          alpha=0.45, zorder=2, xerr=[[line["clean mean"] - line["clean low"]],
+                          alpha=0.3, zorder=2, xerr=[[line["clean mean"] - line["clean low"]],
                                                      [line["clean high"] - line["clean mean"]]],
                           yerr=[[line["mean"] - line["low"]], [line["high"] - line["mean"]]])  # fmt: skip
-            axes.scatter(line["clean mean"], line["mean"], s=max(LEAST_AREA, scale * passes.get(name, 0)),
-                         **_filling(own), marker=own["marker"], linewidths=1.2, zorder=3, gid=name)  # fmt: skip
+            axes.scatter(line["clean mean"], line["mean"], s=areas[name], **_filling(own), marker=own["marker"],
+                         linewidths=1.2, zorder=3, gid=name)  # fmt: skip
         constant_line(axes, kept)
         axes.margins(0.1)
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")
@@ -156,13 +161,15 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kep
     for axes, points in zip(cells.flat, panels.values(), strict=True):
         for front, linestyle in zip(_fronts(points), ("-", (0, (4, 2))), strict=False):
             axes.plot(*_steps(axes, points.loc[front]), color="#333333", linewidth=0.9, linestyle=linestyle, zorder=1)
-    shown = {name for points in panels.values() for name in points.index}
-    handles = _sizes({name: passes.get(name, 0) for name in shown}, scale)
-    drawing.legend(handles=handles, title="passes an image", loc="outside lower center", ncols=len(handles),
-                   frameon=False, fontsize=10, title_fontsize=10, handletextpad=0.2)  # fmt: skip
+    kinds = dict.fromkeys(system.attack.kind for name, system in SYSTEMS.items() if name in shown and system.attack)
+    keys = {"passes an image": _sizes(shown, scale),
+            "trained against": [_key(ATTACKS[kind], kind_look(kind)["marker"]) for kind in kinds]}  # fmt: skip
+    for place, (words, handles) in zip(("left", "right"), keys.items(), strict=True):
+        drawing.legend(handles=handles, title=words, loc=f"outside lower {place}", ncols=len(handles), frameon=False,
+                       fontsize=10, title_fontsize=10, handletextpad=0.2, columnspacing=1)  # fmt: skip
     settle(drawing)
     for axes, points in zip(cells.flat, panels.values(), strict=True):
-        _label_points(axes, points)
+        _label_points(axes, points, areas)
     return drawing
 
 
@@ -186,15 +193,19 @@ def _sizes(passes: Mapping[str, float], scale: float) -> list[Line2D]:
     shown = {words: max(LEAST_AREA, scale * float(words)) for words in ends}
     if len(trained) < len(passes):
         shown = {"none": LEAST_AREA} | shown
-    return [
-        Line2D([], [], linestyle="none", marker="o", color="#555555", markersize=np.sqrt(area), markeredgewidth=0,
-               label=words)
-        for words, area in shown.items()
-    ]  # fmt: skip
+    return [_key(words, "o", np.sqrt(area)) for words, area in shown.items()]
 
 
-def _label_points(axes: Axes, points: Rows) -> None:
-    """Write systems' titles beside their points in a settled drawing, with a thin line where one is far off."""
+def _key(words: str, marker: object, size: float = 7) -> Line2D:
+    return Line2D([], [], linestyle="none", marker=marker, color="#555555", markersize=size, markeredgewidth=0,
+                  label=words)  # fmt: skip
+
+
+def _label_points(axes: Axes, points: Rows, areas: Mapping[str, float]) -> None:
+    """Write titles beside the points that are on a front or SPOKEN_OF, in a settled drawing, with a thin line where one
+    is far off. Titles of all would lie on each other; the data and the alternative text name the rest."""
+    whole, chosen = points, {*SPOKEN_OF, *sum(_fronts(points), [])}
+    points = points[points.index.isin(chosen)]
     unit = 72 / axes.figure.dpi  # pixels -> points of the page, which hold at any resolution
     marks = unit * axes.transData.transform(points[["clean mean", "mean"]])
     sizes = []
@@ -202,11 +213,14 @@ def _label_points(axes: Axes, points: Rows) -> None:
         text = axes.text(0, 0, PLAN.title(name), fontsize=9.5)
         sizes.append(unit * text.get_window_extent().size)
         text.remove()
-    corners = [np.stack(_steps(axes, points.loc[front]), axis=1) for front in _fronts(points)]
+    corners = [np.stack(_steps(axes, whole.loc[front]), axis=1) for front in _fronts(whole)]
     steps = [np.linspace(line[:-1], line[1:], 20).reshape(-1, 2) for line in corners]
-    faint = unit * axes.transData.transform(np.concatenate([_crosses(points), *steps]))
+    faint = unit * axes.transData.transform(np.concatenate([_crosses(whole), *steps]))
     low, high = unit * axes.get_window_extent().get_points()
-    corners = free_places(marks, np.array(sizes), low + 3, high - 3, faint)
+    others = whole.drop(index=points.index)
+    bare = unit * axes.transData.transform(others[["clean mean", "mean"]])
+    reach = np.array([max(5.0, np.sqrt(areas[name]) / 2 + 1) for name in (*points.index, *others.index)])
+    corners = free_places(marks, np.array(sizes), low + 3, high - 3, faint, bare, reach)
     for (name, point), mark, size, corner in zip(points.iterrows(), marks, sizes, corners, strict=True):
         offset = corner + (0, size[1] / 2) - mark
         right = offset[0] > 0
@@ -229,18 +243,21 @@ def _crosses(points: Rows) -> np.ndarray:
 
 
 def free_places(
-    marks: np.ndarray, sizes: np.ndarray, low: np.ndarray, high: np.ndarray, faint: np.ndarray
-) -> np.ndarray:
+    marks: np.ndarray, sizes: np.ndarray, low: np.ndarray, high: np.ndarray, faint: np.ndarray,
+    bare: np.ndarray = NOWHERE, reach: np.ndarray | float = 5.0,
+) -> np.ndarray:  # fmt: skip
     """Lower left corners (N, 2) of boxes of `sizes` (N, 2) beside `marks` (N, 2), all in points of the page.
 
     From the top mark down, each box takes the nearest place between the corners `low` and `high` (2,) that covers no
     other box and, if it can be, no mark, no line from a mark to its box, and few of the dots `faint` (K, 2). Then each
-    chooses again, twice, now that it knows all others.
+    chooses again, twice, now that it knows all others. Marks without a box are `bare` (M, 2), and `reach` (N + M,) is
+    half the side of each mark.
     """
     ups, acrosses = np.arange(-240, 241, 6.0), np.array([7.0, 20, 40, 70])
     up, across = (np.tile(part.ravel(), 2) for part in np.meshgrid(ups, acrosses))
     sides = np.repeat([1, -1], len(up) // 2)
-    spots = np.concatenate([marks - 5, marks + 5], axis=1)  # left, bottom, right, top
+    covered, half = np.concatenate([marks, bare]), np.reshape(reach, (-1, 1))
+    spots = np.concatenate([covered - half, covered + half], axis=1)  # left, bottom, right, top
     boxes, lines = np.full((len(marks), 4), np.inf), np.full((len(marks), 8, 2), np.inf)  # nowhere
     downwards = np.argsort(-marks[:, 1], kind="stable")
     for own in np.tile(downwards, 3):

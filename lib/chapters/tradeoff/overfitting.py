@@ -49,9 +49,8 @@ def overfitting_monitor(results: Results, scope: str) -> Figure:
         _draw_courses(shown),
         name="fig-monitor",
         caption=f"Accuracy on {ATTACKED} validation images in the course of training under attack, by ridge regression "
-        f"on features. Thin lines are seeds, thick ones their means. {told} "
-        + (f"Watched as well, but not drawn: {named(hidden)}. " if hidden else "")
-        + scope,
+        f"on features. Thin lines are seeds, thick ones their means. {scope}",
+        notes=told + (f" Watched as well, but not drawn: {named(hidden)}." if hidden else ""),
         alt="Line charts of accuracy against epoch, a panel a system. At the end, in percent: "
         + "; ".join(
             f"{PLAN.title(name)} " + ", ".join(f"{end[column]:.0f} {words}" for column, (words, _) in COURSES.items())

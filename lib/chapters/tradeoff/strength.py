@@ -43,12 +43,11 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_curves(panels, banded, chance, at),
         name="fig-epsilon",
-        caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), of encoders trained under "
-        f"attack and of references, means over seeds. Names are in the order at {at:g}. "
+        caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), means over seeds. "
+        f"Names are in the order at {at:g}. "
         + (intervals_told(f"Bands{whose}", table["low"]) if banded else "")
         + "".join(
-            f"Dotted: a constant answer, which no attack changes, and chance, {value:.0f} %, "
-            "below which an adversary can push. "
+            f"Dotted: a constant answer and chance, {value:.0f} %, below which an adversary can push. "
             for value in chance
         )
         + scope,
