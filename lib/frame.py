@@ -42,7 +42,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("config-inited", _placed)
     app.connect("builder-inited", _images_in_files)
     app.connect("env-updated", _previewed)
-    app.connect("doctree-resolved", _loaded_when_opened)
     app.connect("html-page-context", _framed, priority=900)  # the last to touch a page
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -86,18 +85,6 @@ def _glued(notebook: Path) -> dict[str, dict[str, str]]:
         for own in outputs
         if "scrapbook" in own.get("metadata", {})
     }
-
-
-def _loaded_when_opened(app: Sphinx, document: nodes.document, name: str) -> None:
-    """Images in tabs that are closed at first wait for their reader."""
-    from docutils import nodes
-    from sphinx_design.tabs import sd_tab_input
-
-    for tabs in list(document.findall(nodes.container)):
-        for own, _, content in zip(tabs.children, tabs.children[1:], tabs.children[2:], strict=False):
-            if isinstance(own, sd_tab_input) and not own["checked"]:  # then its label, then what the tab shows
-                for image in content.findall(nodes.image):
-                    image["loading"] = "lazy"
 
 
 def _framed(app: Sphinx, name: str, template: str, context: dict, doctree: nodes.document | None) -> None:

@@ -35,8 +35,7 @@ CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 SEEN = """(WIDE_ENOUGH) => {
   const found = [], main = document.querySelector('main') || document.body;
   for (const image of document.images)
-    if (image.loading !== 'lazy' && (!image.complete || !image.naturalWidth))
-      found.push('an image that is not loaded: ' + image.src.slice(0, 120));
+    if (!image.complete || !image.naturalWidth) found.push('an image that is not loaded: ' + image.src.slice(0, 120));
   const over = document.documentElement.scrollWidth - window.innerWidth;
   if (over > 1) {
     const sticksOut = (own) => own.getBoundingClientRect().right > window.innerWidth + 1;
@@ -74,14 +73,6 @@ FACTS = """() => {
   };
 }"""
 NAMES = ("description", "og:title", "og:description", "og:type", "og:site_name")
-
-# Images that wait for their reader, such as those of closed tabs, which are no part of what a page weighs at first.
-WAITING = """async () => {
-  const waiting = [...document.images].filter(image => image.loading === 'lazy');
-  for (const image of waiting) image.loading = 'eager';
-  const told = (image) => 'an image that is not loaded: ' + image.src.slice(0, 120);
-  return (await Promise.all(waiting.map(image => image.decode().then(() => null, () => told(image))))).filter(Boolean);
-}"""
 
 # How wide figures are drawn, each tab opened for its own.
 FIGURES = """() => [...document.querySelectorAll('article figure img, article .figure img')].map(image => {
@@ -239,7 +230,6 @@ def _looked_at(page, book, home, looks):
             own = page.evaluate(SEEN, width == WIDE) if mode == MODES[0] else []
             own += [] if looks is None else _inaccessible(page, width, mode, looks)
             faults += [f"{fault} (at {width} px, {mode})" for fault in own]
-    faults += page.evaluate(WAITING)
     for url, shown in page.evaluate(FIGURES):
         faults += _small_type(book, url, shown)
     return facts, faults

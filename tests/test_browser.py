@@ -53,7 +53,6 @@ PLANTED = {
     "elsewhere": ('<img alt="A line." src="https://example.org/line.png">', "asks for https://example.org/line.png"),
     "image": ('<img alt="A line." src="nowhere.png">', "asks for nowhere.png, which is not there"),
     "hollow image": ('<img alt="A line." src="hollow.svg">', "an image that is not loaded: "),
-    "late image": ('<img alt="A line." loading="lazy" src="hollow.svg" hidden>', "an image that is not loaded: "),
     "wide": ('<div style="width: 1400px">wide</div>', 'px to scroll sideways, for <div class="">'),
     "narrow": ('<div style="width: 500px">wide for a phone</div>', 'for <div class=""> (at 390 px, light)'),
     "broad table": (

@@ -41,11 +41,6 @@ FOLDS = (
     '<details class="data"><summary>Data behind this figure</summary><p>many rows</p></details>'
     "<details><summary>Solution</summary><p>four</p></details>"
 )
-# Two of its three drawings are in tabs.
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 9 9"/>'
-DRAWN = f"data:image/svg+xml;base64,{b64encode(SVG).decode()}"
-TABS = "".join(f"````{{tab-item}} {own}\n```{{image}} {DRAWN}\n:alt: {own}\n```\n````\n" for own in ("open", "closed"))
-TABS = f"`````{{tab-set}}\n{TABS}`````\n\n```{{image}} {DRAWN}\n:alt: without\n```\n"
 TOC = "format: jb-book\nroot: index\nparts:\n- chapters:\n"
 TOC += "".join(f"  - file: {name}\n" for name in ("pages/fog", "pages/boxes", "notebooks/claims"))
 PNG = b"\x89PNG what a cell glued"
@@ -67,7 +62,7 @@ def built(tmp_path_factory):
     (home / "_toc.yml").write_text(TOC)
     (home / "index.md").write_text("# Withstand\n\nDoes an encoder that nobody has told anything still work in fog?\n")
     (home / "pages" / "fog.md").write_text(PAGE)
-    (home / "pages" / "boxes.md").write_text(f"{BOX}\n{TABLE}\n\n{FOLDS}\n\n{TABS}")
+    (home / "pages" / "boxes.md").write_text(f"{BOX}\n{TABLE}\n\n{FOLDS}\n")
     executed = nbformat.v4.new_notebook(cells=[nbformat.v4.new_markdown_cell("# Claims"), nbformat.v4.new_code_cell()])
     executed.cells[1].outputs = [
         glued("verdicts", {"text/plain": "Bars of verdicts, one a <paper>."}),
@@ -147,12 +142,6 @@ def test_a_page_loads_no_script_of_icons(built):
         assert not [own["src"] for own in page(built, name).select("script[src]") if "fontawesome" in own["src"]]
     assert len(page(built, "search").select("form.bd-search input")) == 2
     assert len(page(built, "search").select("#search-input")) == 1
-
-
-def test_an_image_in_a_closed_tab_is_loaded_as_it_is_opened(built):
-    images = page(built, "pages/boxes").select("article img")
-    loading = [(own["alt"], own.get("loading")) for own in images]
-    assert loading == [("open", None), ("closed", "lazy"), ("without", None)]
 
 
 def test_what_is_mended():

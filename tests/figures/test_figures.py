@@ -99,13 +99,13 @@ def test_tabs_hold_every_figure_once(sheets):
 
 
 def test_the_contact_sheet_shows_every_corruption_as_it_is(sheets):
-    assert list(sheets) == [f"severity {severity}" for severity in range(1, 6)]
-    sheet = sheets["severity 4"]
+    assert list(sheets) == ["severity 1", "severity 3", "severity 5"]
+    sheet = sheets["severity 3"]
     assert list(sheet.data["corruption"]) == ["clean", *EVERY]
     shown = [axes.images[0].get_array() for axes in sheet.drawing.axes if axes.images]
     for name, image in zip(EVERY, shown[1:], strict=True):
-        assert np.array_equal(image, corrupted_alike(PICTURE[None], name, 4)[0].permute(1, 2, 0).numpy()), name
-    change = (corrupted_alike(PICTURE[None], "fog", 4).float() - PICTURE.float()).abs().mean().item()
+        assert np.array_equal(image, corrupted_alike(PICTURE[None], name, 3)[0].permute(1, 2, 0).numpy()), name
+    change = (corrupted_alike(PICTURE[None], "fog", 3).float() - PICTURE.float()).abs().mean().item()
     assert sheet.data.set_index("corruption").iloc[:, 0]["fog"] == pytest.approx(change)
 
 
