@@ -173,7 +173,8 @@ def check(figure):
     assert not figure.data.isna().all().any(), "a column of the data holds nothing"
     bundle = figure._repr_mimebundle_()
     assert bundle["text/markdown"].startswith("```{figure} data:image/") and figure.caption in bundle["text/markdown"]
-    assert all('<details class="data"><summary>Data behind this figure' in text for text in bundle.values())
+    fold = f'<details class="data"><summary>{"Notes and data" if figure.notes.strip() else "Data"} behind this figure'
+    assert all(fold in text for text in bundle.values())
     assert base64.b64encode(figure.picture()).decode() in bundle["text/html"]  # the same drawing has the same bytes
 
 

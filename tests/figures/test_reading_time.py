@@ -7,6 +7,7 @@ import pytest
 
 from lib import figures, paths
 from lib.chapters import PLANS
+from lib.figures.prose import foundations
 from lib.figures.reading import PACE, minutes, words
 from lib.figures.stale import SOME, standing_words
 from lib.runs import Study
@@ -39,7 +40,8 @@ def test_minutes_are_those_of_text_and_of_what_is_glued(tmp_path, monkeypatch):
 def test_runs_that_are_stale_are_folded_and_all_else_is_said():
     results = Study(PLANS["severity_degradation"], seeds=[0]).results()
     sound = replace(results, standings=[])
-    assert figures.standing(sound).data == f"<p>{standing_words(sound)}</p>"
+    on = f'<p class="standing">{foundations(results)}</p>'
+    assert figures.standing(sound).data == f"{on}<p>{standing_words(sound)}</p>"
     if standing_words(results) != standing_words(sound):
         folded = figures.standing(results).data
-        assert folded.startswith('<details class="standing">') and f"<summary>{SOME}</summary>" in folded
+        assert folded.startswith(f'{on}<details class="standing">') and f"<summary>{SOME}</summary>" in folded
