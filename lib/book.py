@@ -144,21 +144,21 @@ def _execute(notebook: Path, target: Path, parameters: dict, threads: int) -> st
 _SECTION = re.compile(r"(?<!\)=\n)^(?=(?:\([\w-]+\)=\n)*## )", re.M)
 _TITLE = re.compile(r"((?:\([\w-]+\)=\n)*)## (.*)")
 _GLUED = re.compile(r"\{glue:\w*\}`([^`]*)`")
+_OF_PARTS = re.compile(r"\*\*[^*]*\*\*|<strong>.*?</strong>|<[^>]*>|'")  # titles of data sets, tags, and quotes
 
 
 def without_empty_sections(cells: list) -> list:
     """The cells of an executed notebook, and a line in the place of each section of which nothing is measured.
 
-    Empty is a section that shows something, in outputs or in glued words, and of all of it that it was not measured or
-    not published. Its label stays, since other pages may lead there.
+    Empty is a section that shows something, in outputs or in glued words, and says of all of it, for every data set,
+    that it was not measured or not published. Its label stays, since other pages may lead there.
     """
     import nbformat
 
-    from lib.figures.figure import LEFT_OUT
     from lib.figures.prose import UNTOLD
 
     glued = {
-        output.metadata.scrapbook.name: str(output.data)
+        output.metadata.scrapbook.name: output
         for cell in cells
         for output in cell.get("outputs", ())
         if "scrapbook" in output.get("metadata", {})
@@ -177,14 +177,28 @@ def without_empty_sections(cells: list) -> list:
         sections[-1].append(cell)
     kept = list(sections[0])
     for section in sections[1:]:
-        shown = [glued.get(name, "") for cell in section for name in _GLUED.findall(cell.source)]
-        shown += [str(output.get("data", output)) for cell in section for output in cell.get("outputs", ())]
-        if shown and all(UNTOLD in own or LEFT_OUT in own for own in shown):
+        shown = [glued.get(name, {}) for cell in section for name in _GLUED.findall(cell.source)]
+        shown += [output for cell in section for output in cell.get("outputs", ())]
+        if shown and not any(map(_tells, shown)):
             label, words = _TITLE.match(section[0].source).groups()
             kept.append(nbformat.v4.new_markdown_cell(f"{label}*{words}.* {UNTOLD}".replace("?.*", "?*")))
         else:
             kept += section
     return kept
+
+
+def _tells(output: dict) -> bool:
+    """Whether an output says more than that something is not there."""
+    from lib.figures.figure import LEFT_OUT
+    from lib.figures.prose import UNTOLD
+
+    kinds = {kind.removeprefix("application/papermill.record/"): own for kind, own in output.get("data", {}).items()}
+    text = next((kinds[kind] for kind in ("text/markdown", "text/html", "text/plain") if kind in kinds), None)
+    if text is None:
+        return True  # an image, or what a cell printed
+    if drawn := text.count("{figure}"):
+        return text.count(LEFT_OUT) < drawn
+    return bool(_OF_PARTS.sub("", text).replace(UNTOLD, "").strip()) and LEFT_OUT not in text
 
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:

@@ -35,7 +35,7 @@ COLAB = "colab"  # the branch whose notebooks install what they need: see lib.co
 
 
 def setup(app: Sphinx) -> dict[str, bool]:
-    gc.disable()  # millions of nodes live until the end: to search them for garbage takes a third of a build's time
+    gc.disable()  # millions of nodes live until the end: to search them for garbage takes a third of Sphinx's time
     app.connect("build-finished", lambda app, error: gc.enable())
     app.add_config_value("book_repository", "", "html")
     app.add_config_value("preview_alt", "", "")  # set by `_previewed`

@@ -149,6 +149,21 @@ def test_a_section_without_results_is_a_line():
     assert kept == ["glue", f"(b)=\n*Empty.* {UNTOLD}", "## Words\n\nAlone.", "## Half\n\n{glue:text}`a`", "x"]
 
 
+@pytest.mark.parametrize(("data", "empty"), [
+    ({"text/html": f"<p><strong>a</strong></p><p>{UNTOLD}</p><p><strong>b</strong></p><p>{UNTOLD}</p>"}, True),
+    ({"text/html": f"<p><strong>a</strong></p><p>{UNTOLD}</p><strong>b</strong><table><td>5</td></table>"}, False),
+    ({"text/markdown": f"**a.** {UNTOLD}\n\n**b.** {UNTOLD}", "text/plain": "<Markdown object>"}, True),
+    ({"text/markdown": f"**a.** {UNTOLD}\n\n**b.** It gains 2 points.", "text/plain": "<Markdown object>"}, False),
+    ({"text/markdown": "```{figure} data:\n" + LEFT_OUT, "text/html": "<p></p>"}, True),
+    ({"text/markdown": "```{figure} data:\n" + LEFT_OUT + "\n```{figure} data:\nGains."}, False),
+    ({"image/png": "iVBO"}, False),
+])  # fmt: skip
+def test_a_section_stays_where_one_data_set_has_results(data, empty):
+    output = nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})
+    cells = [nbformat.v4.new_markdown_cell("## Own"), nbformat.v4.new_code_cell("x", outputs=[output])]
+    assert (len(book.without_empty_sections(cells)) == 1) == empty
+
+
 INTERVAL = re.compile(r"\[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
 
 

@@ -26,7 +26,7 @@ def standing(results: Results) -> HTML:
     told = f"<p>{words}</p>"
     if any(_told(results)):
         told = f'<details class="standing"><summary>{SOME}</summary>{told}</details>'
-    return HTML(f'<p class="standing">{on}</p>{told}')
+    return HTML(f'<p class="standing">{on}</p>{told}' if results.records else told)
 
 
 def standing_words(results: Results) -> str:

@@ -20,6 +20,7 @@ LETTERS = 0.7  # of the height of a box of words: what is above and below may to
 def check_words(figure: Figure) -> None:
     """Caption, alternative text and data are there, and every number in them is one."""
     assert re.fullmatch(r"fig-[a-z0-9-]+", figure.name), figure.name
+    assert not re.search(r"[`{]", figure.notes), f"notes are plain text: {figure.notes}"
     for words in (figure.alt, figure.caption, figure.notes):
         for name in ENCODERS:  # which are named as one writes them
             words = words.replace(name, "encoder")

@@ -15,7 +15,6 @@ from lib.chapters.relicv2.numbers import (
     default,
     effective,
     extended,
-    gaps_to_others,
     in_and_out,
     scatter_of_controls,
 )
@@ -24,44 +23,28 @@ from lib.chapters.relicv2.words import MASK_WORDS, MASKS
 from lib.errors import BadInput
 from lib.figures.levels import pair_gaps
 from lib.figures.prose import NONE, mark
-from lib.measures import Estimate, Interval, read_together
+from lib.measures import Interval, read_together
 from lib.measures.rows import Rows
 
 
 def ahead_table(rows: Rows) -> Rows:
     """A line another system: how many points ReLICv2 is ahead of it, in domain and on the mean of the shifts."""
-    found = gaps_to_others(rows)
-    gaps = read_together({key: gap for key, gap in found.items() if key[2] in (IN, OUT)})
-    lines = {named_in_text(other): (OURS, other) for other in OTHERS}
-    return _beside("ReLICv2 less", lines, gaps, in_and_out(rows, (OURS, *OTHERS))[1])
+    return _held(_less("ReLICv2 less", rows, OURS, {named_in_text(other): other for other in OTHERS}))
 
 
 def masks_table(rows: Rows) -> Rows:
     """A line a share of crops without background and what learned masks are compared with there: points gained."""
     tables = []
     for share, (base, others) in MASKS.items():
-        pairs = {words: (base, name) for words, name in zip(MASK_WORDS, others, strict=True)}
-        scores, count = in_and_out(rows, (base, *others))
-        gaps = read_together(pair_gaps(scores, pairs.values(), (IN, OUT)))
-        if gaps:
-            own = _beside("learned masks less", pairs, gaps, count)
-            own.insert(0, "share removed", f"{share:g}")
-            tables.append(own)
-    if not tables:
-        raise BadInput("these rows hold no system whose backgrounds are kept, or removed by other masks")
-    return pd.concat(tables, ignore_index=True)
+        own = _less("learned masks less", rows, base, dict(zip(MASK_WORDS, others, strict=True)))
+        tables.append(own.assign(**{"share removed": f"{share:g}"})[["share removed", *own]])
+    return _held(pd.concat(tables, ignore_index=True))
 
 
 def crops_table(rows: Rows) -> Rows:
     """A line another number of crops, at equal passes: what our number gains beside it."""
-    names = {f"{large} large and {small} small": (OURS, name) for name, (large, small) in CROPPED.items()}
-    found: dict[tuple[str, str, str], Estimate] = {}
-    counts = {}
-    for pair in names.values():
-        scores, counts[pair] = in_and_out(rows, pair)
-        found |= pair_gaps(scores, [pair], (IN, OUT))
-    own = f"{default('large')} large and {default('small')} small less"
-    return _beside(own, names, read_together(found), max(counts.values()))
+    others = {f"{large} large and {small} small": name for name, (large, small) in CROPPED.items()}
+    return _held(_less(f"{default('large')} large and {default('small')} small less", rows, OURS, others))
 
 
 def effective_table(rows: Rows) -> Rows:
@@ -79,18 +62,25 @@ def effective_table(rows: Rows) -> Rows:
     return pd.DataFrame(told)
 
 
-def _beside(
-    words: str, lines: Mapping[str, tuple[str, str]], gaps: Mapping[tuple[str, str, str], Interval], count: int
-) -> Rows:
-    """The `gaps` of each of `lines`, in domain and on the mean of `count` shifts; BadInput where there is none."""
-    columns = {IN: "in domain", OUT: mean_words(count)}
-    held = {name: pair for name, pair in lines.items() if any((*pair, place) in gaps for place in columns)}
-    if not held:
-        raise BadInput(f"these rows hold none of the differences of {words} another")
+def _less(words: str, rows: Rows, base: str, others: Mapping[str, str]) -> Rows:
+    """Points of `base` less each of `others` (title -> system), in domain and on the mean of the shifts of all."""
+    scores, count = in_and_out(rows, (base, *others.values()))
+    gaps = read_together(pair_gaps(scores, [(base, name) for name in others.values()], (IN, OUT)))
+    columns = {IN: "in domain (points)", OUT: f"{mean_words(count)} (points)"}
     return pd.DataFrame(
-        {words: name} | {f"{column} (points)": _cell(gaps, (*pair, place)) for place, column in columns.items()}
-        for name, pair in held.items()
+        [
+            {words: title} | {column: _cell(gaps, (base, name, place)) for place, column in columns.items()}
+            for title, name in others.items()
+            if any((base, name, place) in gaps for place in columns)
+        ],
+        columns=[words, *columns.values()],
     )
+
+
+def _held(table: Rows) -> Rows:
+    if table.empty:
+        raise BadInput("these rows hold none of the differences of this table")
+    return table
 
 
 def _cell(gaps: Mapping[tuple[str, str, str], Interval], key: tuple[str, str, str]) -> str:

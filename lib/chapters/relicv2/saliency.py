@@ -231,7 +231,7 @@ def saliency_failures(count: int = 300, shown: int = 6) -> Figure:
         name="fig-saliency-failures",
         caption=f"Where masks fail: of about {count} images of a set, those {shown} whose learned masks agree least "
         "with the known ones. What is found rests on the assumption that the frame shows background, and on colour: "
-        f"shadows, holes and objects that fill their image speak against it.",
+        "shadows, holes and objects that fill their image speak against it.",
         notes=" ".join(told),
         alt=f"Sheet of {shown} images for each of {listed(list(sets))}: image, known and found mask. "
         + " ".join(

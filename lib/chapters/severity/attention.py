@@ -70,8 +70,8 @@ def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruptio
         drawing,
         name="fig-attention",
         caption=f"One image, clean and under {shift} at severities 1 to 5, and where encoders look in it: the "
-        "brighter, the more. A tick and a green frame mark a right prediction, a cross and a broken, orange one a "
-        f"wrong. {scope}".strip(),
+        "brighter, the more. A tick and a green frame mark a right prediction, a cross and a broken orange frame a "
+        f"wrong one. {scope}".strip(),
         notes="Each map has a scale of its own.",
         alt=f"Grid of heat maps over one image, clean and under {shift} at severities 1 to 5. "
         + " ".join(_words(title, part) for title, part in data.groupby("method", sort=False)),

@@ -119,8 +119,8 @@ def error_along_distance(rows: pd.DataFrame, scope: str) -> Figure:
         drawing,
         name="fig-along-distance",
         caption="The errors of {numref}`fig-along-severity` against the distance of the images from the clean ones, "
-        f"100 (1 \N{MINUS SIGN} SSIM); the darker, the severer. Where a line only rises, images are the harder the "
-        f"farther they are. Under each name stands Spearman's ρ of the mean error with severity and distance. {scope}",
+        f"100 (1 \N{MINUS SIGN} SSIM); the darker, the severer. Where a line only rises, farther images are "
+        f"harder. Under each name stands Spearman's ρ of the mean error with severity and distance. {scope}",
         notes=f"Points are of {named(rows, ALONG)}, and joined in order of distance. Rank correlations are of that "
         "mean.",
         alt=f"Charts of error against the distance of the images for {len(names)} corruptions. "

@@ -164,7 +164,7 @@ def raw_by_severity(rows: pd.DataFrame, scope: str) -> Figure:
         drawing,
         name="fig-raw-input",
         caption=f"Error against severity, averaged over the {len(CORRUPTIONS)} corruptions, with the normalisation "
-        f"that the encoders were trained with (full lines) and on raw pixels (broken lines). "
+        "that the encoders were trained with (full lines) and on raw pixels (broken lines). "
         f"Bands are 95 % intervals over seeds and images. {scope}",
         notes=f"Lines: {named(rows, RAW)}.",
         alt="Line chart of error against severity 0 to 5. "

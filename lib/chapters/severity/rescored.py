@@ -56,7 +56,7 @@ def rescored_ranks(published: Published | None = None) -> Figure:
         drawing,
         name="fig-rescored",
         caption=f"The {len(ranks)} models of Chhipa et al. (2023), ranked by four summaries of the errors that they "
-        f"published (1: lowest). Thick lines: the last self-supervised ResNet-50 by mean error and by "
+        "published (1: lowest). Thick lines: the last self-supervised ResNet-50 by mean error and by "
         "degradation. There is one checkpoint a model and no interval.",
         notes=f"{ranking_flip(found)} Mean error, RmCE and degradation are over 19 corruptions, relative mCE over the "
         "benchmark's 15. The clean errors are quoted from model zoos, which measured them on normalised pixels, while "

@@ -192,11 +192,11 @@ def _links_told(table: Rows) -> str:
     told = [
         words
         for words, other in (
-            ("arrows lead to PGD at equal updates", longer), ("dotted lines lead to free training", free)
+            ("arrows lead to PGD at about equal updates", longer), ("dotted lines lead to free training", free)
         )
         if any({same, other} <= own for own in held)
     ]  # fmt: skip
-    return f"From PGD at equal passes, {listed(told)}. " if told else ""
+    return f"From PGD at about equal passes, {listed(told)}. " if told else ""
 
 
 def _draw_family(axes: Axes, own: Rows, x: pd.Series) -> None:

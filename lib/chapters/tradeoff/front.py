@@ -74,7 +74,7 @@ def trade_off(results: Results, scope: str) -> Figure:
         f"{scope}",
         notes=f"Markers are means over seeds. {_attacks_told(panels)} The larger a marker, the more passes an image "
         f"took in training{_teachers_told(panels)}. On the front are systems that no other equals in both accuracies "
-        f"and beats in one. Named are those on a line, {named(SPOKEN_OF)}.",
+        f"and beats in one. Named are those on a line, {named([name for name in SPOKEN_OF if name in first.index])}.",
         alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
@@ -162,8 +162,8 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kep
         for front, linestyle in zip(_fronts(points), ("-", (0, (4, 2))), strict=False):
             axes.plot(*_steps(axes, points.loc[front]), color="#333333", linewidth=0.9, linestyle=linestyle, zorder=1)
     kinds = dict.fromkeys(system.attack.kind for name, system in SYSTEMS.items() if name in shown and system.attack)
-    keys = {"passes an image": _sizes(shown, scale),
-            "trained against": [_key(ATTACKS[kind], kind_look(kind)["marker"]) for kind in kinds]}  # fmt: skip
+    attacks = [_key(ATTACKS.get(kind, kind), kind_look(kind)["marker"]) for kind in kinds]
+    keys = {"passes an image": _sizes(shown, scale), "trained against": attacks}
     for place, (words, handles) in zip(("left", "right"), keys.items(), strict=True):
         drawing.legend(handles=handles, title=words, loc=f"outside lower {place}", ncols=len(handles), frameon=False,
                        fontsize=10, title_fontsize=10, handletextpad=0.2, columnspacing=1)  # fmt: skip

@@ -47,7 +47,7 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
         f"Names are in the order at {at:g}. "
         + (intervals_told(f"Bands{whose}", table["low"]) if banded else "")
         + "".join(
-            f"Dotted: a constant answer and chance, {value:.0f} %, below which an adversary can push. "
+            f"Dotted: a constant answer and chance, {value:.0f} %, below which an adversary can push an encoder. "
             for value in chance
         )
         + scope,
