@@ -63,7 +63,7 @@ def test_grey_is_the_image_s_luma(grids):
 def test_words_and_data(grids):
     figure = attention_grid(grids, "glass_blur", "Scope.")
     assert figure.name == "fig-attention" and figure.pixels
-    assert "glass blur" in figure.caption and figure.caption.endswith("Scope.") and "\n" not in figure.caption
+    assert "glass blur" in figure.caption and "\n" not in figure.caption and figure.notes.startswith("Scope. Each map")
     maps = grids["SimCLR"][1].numpy()
     correlations = [100 * np.corrcoef(maps[0].flatten(), heat.flatten())[0, 1] for heat in maps]
     assert "SimCLR: right predictions clean, 1, 4;" in figure.alt

@@ -37,7 +37,7 @@ def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruptio
 
     `grids` has for each method's title uint8 images (6, 3, H, W), the same for all methods, their maps (6, H, W) in
     [0, 1], and whether each prediction is right (6,). Each map is drawn over the grey image, so that all colour is
-    heat. `scope` says in words what the maps are of, for the caption.
+    heat. `scope` says in words what the maps are of, for the notes under the figure.
     """
     images = _shared_images(grids)
     use_style()
@@ -71,8 +71,8 @@ def attention_grid(grids: Mapping[str, tuple[Tensor, Tensor, Tensor]], corruptio
         name="fig-attention",
         caption=f"One image, clean and under {shift} at severities 1 to 5, and where encoders look in it: the "
         "brighter, the more. A tick and a green frame mark a right prediction, a cross and a broken orange frame a "
-        f"wrong one. {scope}".strip(),
-        notes="Each map has a scale of its own.",
+        "wrong one.",
+        notes=f"{scope} Each map has a scale of its own.".strip(),
         alt=f"Grid of heat maps over one image, clean and under {shift} at severities 1 to 5. "
         + " ".join(_words(title, part) for title, part in data.groupby("method", sort=False)),
         data=data,
