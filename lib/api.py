@@ -6,6 +6,7 @@ them it lists by their first letters, `<!-- files of lib.measures, a to i -->`.
 
 from __future__ import annotations
 
+import dataclasses
 import importlib
 import pkgutil
 import re
@@ -54,6 +55,26 @@ def tables(lines: list[str]) -> None:
     lines[:] = found
 
 
+def unsaid(thing: object, lines: list[str]) -> None:
+    """Take out, in place, what a dataclass says of itself where nobody wrote a docstring: its signature once more."""
+    if (
+        dataclasses.is_dataclass(thing)
+        and isinstance(thing, type)
+        and lines
+        and lines[0].startswith(f"{thing.__name__}(")
+    ):
+        lines.clear()
+
+
+def nameable(signature: str | None) -> str | None:
+    """A signature with "..." for each default that has no name to print, which Python would not read either.
+
+    >>> nameable("(key: ~collections.abc.Callable = <function Plan.<lambda>>, names: dict = <factory>, least: int = 2)")
+    '(key: ~collections.abc.Callable = ..., names: dict = ..., least: int = 2)'
+    """
+    return signature and re.sub(r"(?<== )<(?:[^<>]|<[^<>]*>)*>", "...", signature)
+
+
 def _line(cells: list[str]) -> list[str]:
     return [f"   {' ' if place else '*'} - {cell}" for place, cell in enumerate(cells)]
 
@@ -68,6 +89,10 @@ def unaddressed(tree: nodes.document) -> None:
 def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("source-read", _fill)
     app.connect("autodoc-process-docstring", lambda app, what, name, thing, options, lines: tables(lines))
+    app.connect("autodoc-process-docstring", lambda app, what, name, thing, options, lines: unsaid(thing, lines))
+    app.connect(
+        "autodoc-process-signature", lambda app, what, name, thing, options, given, back: (nameable(given), back)
+    )
     app.connect("doctree-read", lambda app, tree: unaddressed(tree))
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 

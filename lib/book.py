@@ -34,6 +34,8 @@ FAULTS = {
     "an empty glued value": re.compile(r'<span class="pasted-text">\s*</span>'),
     "an image without alternative text": re.compile(r'<img(?![^>]*\balt="[^"]+")[^>]*>'),
     "an image whose alternative text is a file name": re.compile(r'\balt="[^"]*(?:[0-9a-f]{32}|\.(?:png|svg))[^"]*"'),
+    "an object where its name belongs": re.compile(r'class="pre">(?:&lt;(?:function|factory)\b|~collections)'),
+    "what torch says of any module": re.compile("Define the computation performed at every call"),
 }
 
 DETAILS = "_details"  # how the name of a notebook ends that holds the protocol and the long tables of another one

@@ -38,6 +38,8 @@ QUIETLY = ("--no-progress-bar", "--start-timeout", "3600")  # seconds that a ker
     ('<img src="a.png">', "without alternative text"),
     ('<img alt="" src="a.png">', "without alternative text"),
     ('<img alt="../_images/0123456789abcdef0123456789abcdef01234567.png" src="a.png">', "is a file name"),
+    ('<span class="default_value"><span class="pre">&lt;function</span> mean&gt;</span>', "its name belongs"),
+    ("<p>Define the computation performed at every call.</p>", "torch says"),
 ])  # fmt: skip
 def test_faults_are_found(tmp_path, html, fault):
     (tmp_path / "_toc.yml").write_text("format: jb-book\nroot: index\nparts:\n- chapters:\n  - file: a/b\n")

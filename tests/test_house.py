@@ -1,13 +1,14 @@
 """The house: how large its parts may be, which room may lean on which, and that no general room knows a question."""
 
 import ast
+import dataclasses
 import functools
 import re
 from pathlib import Path
 
 import pytest
 
-from lib.api import ROOM, modules, tables
+from lib.api import ROOM, modules, tables, unsaid
 from lib.chapters import PLANS
 from lib.methods import METHODS
 
@@ -220,3 +221,19 @@ def test_tables_of_docstrings_become_those_of_the_book():
     tables(lines)
     table = [".. list-table::", "   :header-rows: 1", "", "   * - a", "     - b", "   * - 1", "     - "]
     assert lines == ["Head.", "", *table, "", "End."]
+
+
+def test_a_dataclass_that_says_nothing_of_itself_has_no_signature_in_its_text():
+    @dataclasses.dataclass
+    class Silent:
+        width: "int" = 3
+
+    class Plain:
+        """Plain(of itself)"""
+
+    told = Silent.__doc__.splitlines()
+    assert told[0].startswith("Silent(width: 'int' = 3)")
+    for thing, left in ((Silent, []), (Plain, ["Plain(of itself)"])):
+        lines = thing.__doc__.splitlines()
+        unsaid(thing, lines)
+        assert lines == left

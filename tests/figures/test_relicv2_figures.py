@@ -352,7 +352,7 @@ def test_sentences_by_hand(rows):
     width = half("relicv2", more="relicv2 no invariance")
     assert f"no invariance loss, in domain ({told(-3, width)})" in found["ablation-words"]
     assert "gradient not stopped, in domain (0" not in found["ablation-words"]
-    assert "share without background 2.1 in domain" in found["sweep-words"]
+    assert "share without background 2.1 in domain" in sweep_curves(rows, "").notes
     assert "gap of ReLICv2 is 8.0 [" in found["background-words"]
     gaps = {name: 11 - extra(name) for name in RELICV2 if RELICV2[name].role != "sweep"}
     width = half_width(gaps, "relicv2", same, 0.75, scale=lambda share: 1.0)
@@ -362,14 +362,22 @@ def test_sentences_by_hand(rows):
         found["background-words"].split("; ")[0] + "; it is smaller than that of supervision with the same crops, "
         "plain supervision, SimCLR, BYOL, DINO and ReLIC."
     )
-    asked = [name for name in RELICV2 if RELICV2[name].role not in ("sweep", "ablation")]
-    width = half_width({name: skill(name) / 2 for name in asked}, "relicv2", "byol sgd", IMAGE_ERROR)
-    assert f"BYOL by {told(3, width)}" in found["segmentation-words"]
+    reached = [skill("relicv2") / 2 + more for more in (0, 8)]
+    assert re.fullmatch(
+        rf"ReLICv2 reaches an mIoU of {reached[0]:.1f} \[.*\] % with the linear head and {reached[1]:.1f} \[.*\] % with "
+        r"the FCN head\.", found["segmentation-words"],
+    )  # fmt: skip
+
+
+GAINS = (
+    gains.ahead_table, gains.crops_table, gains.effective_table, gains.masks_table, gains.segmentation_table,
+    gains.sweep_table,
+)  # fmt: skip
 
 
 def test_tables_of_gains_by_hand(rows):
     same, own = "supervision with the same crops", {}
-    for make in (gains.ahead_table, gains.crops_table, gains.effective_table, gains.masks_table):
+    for make in GAINS:
         own[make] = make(rows)
         with pytest.raises(BadInput):
             make(rows[:0])
@@ -380,6 +388,12 @@ def test_tables_of_gains_by_hand(rows):
     assert ahead.loc[same, "mean of 5 shifts (points)"] == told(-3, half("supervised same crops", outside))
     crops = own[gains.crops_table].set_index("2 large and 2 small less")
     assert crops.loc["2 large and 0 small", "in domain (points)"] == told(2.5, half("relicv2 2+0"))
+    asked = [name for name in RELICV2 if RELICV2[name].role not in ("sweep", "ablation")]
+    width = half_width({name: skill(name) / 2 for name in asked}, "relicv2", "byol sgd", IMAGE_ERROR)
+    pixels = own[gains.segmentation_table].set_index("ReLICv2 less")
+    assert pixels.loc["BYOL", "linear head (points of mIoU)"] == told(3, width)
+    swept = own[gains.sweep_table].set_index(["setting", "value"])
+    assert swept.loc[("temperature", "0.05"), "less ours"] == "0.1"
     masks = own[gains.masks_table]
     assert list(masks["share removed"]) == ["0.1"] * 3 + ["0.6"] * 3
     assert list(masks["learned masks less"][:3]) == ["backgrounds kept", "masks of other images", "exact masks"]

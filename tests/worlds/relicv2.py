@@ -105,7 +105,6 @@ def without(rows, measure):
 # Sentence: what of it asserts a difference of systems (see test_no_effect.py)
 SAID = {
     "ablation-words": Said(r"Shown to"),
-    "segmentation-words": Said(r"ahead of|behind", 2),
     "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
     "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
     "answer-parts": Said(r"^On the mean of the shifts"), "gap-words": Said(r"(larger|smaller) than"),

@@ -5,7 +5,14 @@ from lib.chapters.relicv2.claims import CLAIMS, HEADLINE, PAPER, RELICV2_CONTROL
 from lib.chapters.relicv2.diagram import relicv2_diagram
 from lib.chapters.relicv2.domains import in_domain_table, ood_forest, ood_table
 from lib.chapters.relicv2.effective import effective_robustness_of_systems
-from lib.chapters.relicv2.gains import ahead_table, crops_table, effective_table, masks_table
+from lib.chapters.relicv2.gains import (
+    ahead_table,
+    crops_table,
+    effective_table,
+    masks_table,
+    segmentation_table,
+    sweep_table,
+)
 from lib.chapters.relicv2.mistaken import mistaken_words
 from lib.chapters.relicv2.parts import ablation_forest, sweep_curves
 from lib.chapters.relicv2.plan import PLAN
@@ -53,7 +60,9 @@ __all__ = [
     "saliency_sheet",
     "segmentation_bars",
     "segmentation_sheet",
+    "segmentation_table",
     "sweep_curves",
+    "sweep_table",
     "swapped_sheet",
     "swept",
 ]

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import pandas as pd
 
-from lib.chapters.relicv2.figures import mean_words, named_in_text
+from lib.chapters.relicv2.figures import HEAD_WORDS, SETTING_WORDS, mean_words, named_in_text
 from lib.chapters.relicv2.numbers import (
+    HEADS,
     IN,
     OTHERS,
     OURS,
@@ -17,6 +18,10 @@ from lib.chapters.relicv2.numbers import (
     extended,
     in_and_out,
     scatter_of_controls,
+    segmentation_gaps,
+    sweep_gaps,
+    sweep_levels,
+    sweeps,
 )
 from lib.chapters.relicv2.plan import CROPPED
 from lib.chapters.relicv2.words import MASK_WORDS, MASKS
@@ -62,6 +67,33 @@ def effective_table(rows: Rows) -> Rows:
     return pd.DataFrame(told)
 
 
+def sweep_table(rows: Rows) -> Rows:
+    """A line a value of a setting that no source gives, other than ours: what it gains beside ours."""
+    count, gaps = sweep_levels(rows)[1], read_together(sweep_gaps(rows))
+    places = {IN: "in domain (points)", OUT: f"{mean_words(count)} (points)"}
+    ours = {setting: value for setting, own in sweeps(rows).items() for value, name in own.items() if name == OURS}
+    lines = [
+        {"setting": SETTING_WORDS[setting], "value": value, "less ours": ours[setting]}
+        | {column: _cell(gaps, (setting, value, place)) for place, column in places.items()}
+        for setting, value in dict.fromkeys((setting, value) for setting, value, _ in gaps)
+    ]
+    return _held(pd.DataFrame(lines))
+
+
+def segmentation_table(rows: Rows) -> Rows:
+    """A line another system: how many points of mIoU ReLICv2 is ahead of it, by each head."""
+    found = segmentation_gaps(rows)
+    heads = [head for head in HEADS if any(its == head for _, its in found)]
+    by_head = [read_together({key: gap for key, gap in found.items() if key[1] == head}) for head in heads]
+    gaps = {key: gap for own in by_head for key, gap in own.items()}
+    lines = [
+        {"ReLICv2 less": named_in_text(other)}
+        | {f"{HEAD_WORDS[head]} (points of mIoU)": _cell(gaps, (other, head)) for head in heads}
+        for other in dict.fromkeys(other for other, _ in gaps)
+    ]
+    return _held(pd.DataFrame(lines))
+
+
 def _less(words: str, rows: Rows, base: str, others: Mapping[str, str]) -> Rows:
     """Points of `base` less each of `others` (title -> system), in domain and on the mean of the shifts of all."""
     scores, count = in_and_out(rows, (base, *others.values()))
@@ -83,5 +115,5 @@ def _held(table: Rows) -> Rows:
     return table
 
 
-def _cell(gaps: Mapping[tuple[str, str, str], Interval], key: tuple[str, str, str]) -> str:
+def _cell(gaps: Mapping[tuple, Interval], key: tuple) -> str:
     return f"{gaps[key]}{mark(gaps[key])}" if key in gaps else NONE

@@ -140,6 +140,7 @@ def sweep_curves(rows: Rows, scope: str) -> Figure:
         caption="Accuracy of ReLICv2 in domain and averaged over the shifts, a panel a setting of which the sources "
         f"say nothing; shaded: our choice. All systems were trained for about as many passes. {bars_told(table)}"
         f"{scope}",
+        notes=_spans_told(table, words),
         alt="Charts of accuracy in percent against the values of a setting. "
         + "; ".join(
             f"{setting}: " + ", ".join(f"{line.mean:.1f} with {line.value}" for line in own.itertuples())
@@ -148,6 +149,18 @@ def sweep_curves(rows: Rows, scope: str) -> Figure:
         + f". All in domain; ours are {listed([_default(setting) for setting in settings])}.",
         data=data_of(named, "accuracy", PLAN.title),
     )
+
+
+def _spans_told(table: Rows, words: Mapping[str, str]) -> str:
+    """How far apart the means of a setting's values lie."""
+    ranges = table.groupby(["setting", "set"], sort=False)["mean"].agg(lambda means: means.max() - means.min())
+    where = {name: "in domain" if name == IN else f"on the {words[name]}" for name in words}
+    told = [
+        f"{SETTING_WORDS[setting]} {listed([f'{ranges[setting, name]:.1f} {where[name]}' for name in own])}"
+        for setting in table["setting"].unique()
+        if (own := [name for name in where if (setting, name) in ranges])
+    ]
+    return f"The means of all values of a setting span, in points: {'; '.join(told)}."
 
 
 def _default(setting: str) -> str:

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 
-from lib.chapters.relicv2.backgrounds import class_sentence
-from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, SETTING_WORDS, mean_words, named_in_text, variant
+from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, mean_words, named_in_text, variant
 from lib.chapters.relicv2.numbers import (
     GAP,
     HEADS,
@@ -30,7 +29,6 @@ from lib.chapters.relicv2.numbers import (
     in_and_out,
     own_systems,
     part_levels,
-    segmentation_gaps,
     segmentation_levels,
     sweep_gaps,
     sweep_levels,
@@ -245,31 +243,19 @@ def _what_helps(gaps: Mapping, base: str, others: Iterable[str], name: str, wher
 
 
 def sweep_words(rows: Rows) -> str:
-    """How far the means of a sweep range beside the interval of our choice, and which values differ from it."""
+    """How wide the interval of our choice is, and how many other values of a sweep differ from it."""
     table, count = sweep_levels(rows)
     if table.empty:
         return UNTOLD
     where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
     ours = table[table["system"] == OURS].drop_duplicates("set").set_index("set")
-    ranges = table.groupby(["setting", "set"], sort=False)["mean"].agg(lambda means: means.max() - means.min())
-    told = [
-        f"{SETTING_WORDS[setting]} {listed([f'{ranges[setting, name]:.1f} {where[name]}' for name in own])}"
-        for setting in table["setting"].unique()
-        if (own := [name for name in where if (setting, name) in ranges])
-    ]
-    sentences = [f"The means of all values span, in points: {'; '.join(told)}."]
+    sentences = []
     widths = (ours["high"] - ours["low"]).dropna()
     if len(widths):
         wide = [f"{width:.1f} {where[name]}" for name, width in widths.items()]
         sentences.append(f"The interval of our choice is as wide as {listed(wide)}, in points.")
     gaps = read_together(sweep_gaps(rows))
-    decided = [
-        f"{SETTING_WORDS[setting]} {value} {where[name]} ({gap})"
-        for (setting, value, name), gap in gaps.items()
-        if gap.sign
-    ]
-    sentences.append(f"Other values less our choice: {lower(tally(gaps.values()))}")
-    return " ".join([*sentences, *([f"Decided: {'; '.join(decided)}."] if decided else [])])
+    return " ".join([*sentences, f"Other values less our choice: {lower(tally(gaps.values()))}"])
 
 
 def gap_words(rows: Rows) -> str:
@@ -339,13 +325,7 @@ def _of_removal(rows: Rows, world: str) -> list[str]:
 
 
 def segmentation_words(rows: Rows) -> str:
-    """What ReLICv2's features say of single pixels beside the others', and which shape is found best."""
-    table, gaps = segmentation_levels(rows), segmentation_gaps(rows)
-    own = picked(table, {"system": OURS, "of": MEAN}).set_index("head")
-    sentences = []
-    for head in HEADS:
-        if head in own.index:
-            against = {named_in_text(other): gap for (other, its), gap in gaps.items() if its == head}
-            reached = f"With the {HEAD_WORDS[head]} ReLICv2 reaches an mIoU of {intervals(own.loc[[head]])[0]} %"
-            sentences.append(f"{reached}; it is {standing(against)}." if against else f"{reached}.")
-    return " ".join(filter(None, [*sentences, class_sentence(rows).strip()])) or UNTOLD
+    """How well a pixel's class is read from ReLICv2's features."""
+    own = picked(segmentation_levels(rows), {"system": OURS, "of": MEAN}).set_index("head")
+    told = [f"{intervals(own.loc[[head]])[0]} % with the {HEAD_WORDS[head]}" for head in HEADS if head in own.index]
+    return f"ReLICv2 reaches an mIoU of {listed(told)}." if told else UNTOLD
