@@ -40,6 +40,7 @@ EQUAL_UPDATES = named(ACCURACY_ROBUSTNESS, "ahead-at-equal-updates")
 MORE_CROPS = named(ACCURACY_ROBUSTNESS, "more-crops")
 BUYS = named(ROBUSTNESS_CONTROLS, "buys-robustness")
 CONSTANT = named(ROBUSTNESS_CONTROLS, "above-constant")
+NEARBY = named(ROBUSTNESS_CONTROLS, "above-constant-nearby")
 COSTS = named(ROBUSTNESS_CONTROLS, "costs-clean")
 NOT_MASKED = named(ROBUSTNESS_CONTROLS, "no-masking")
 NO_REFUGE = named(ROBUSTNESS_CONTROLS, "aggregation-no-refuge")
@@ -61,6 +62,7 @@ DROPPED_ATTACKED = named(NEIGHBOURS, "dropped-buy-robustness-attacked")
 NO_CHANCE_ATTACKED = named(NEIGHBOURS, "dropped-attacked-beat-chance")
 COLUMNS = ["method", "encoder", "seed", "system", "shift", "of", "metric", "value", "standard_error"]
 AUTO, PGD, CLEAN = ("autoattack", 8, "accuracy"), ("pgd", 8, "accuracy"), ("none", 0, "accuracy")
+AUTO_NEARBY = ("autoattack", 2, "accuracy")
 SQUARE, TWO = ("square", 8, "accuracy"), ("pgd-2", 8, "accuracy")
 ROBUSTLY = ("pgd", 8, "accuracy of the adversarial probe")
 WEAK = ("pgd", 1, "accuracy")
@@ -116,7 +118,7 @@ def cells_of(system):
     """What is measured of a system, by its role."""
     role, method = SYSTEMS[system].role, SYSTEMS[system].method
     cells = [CLEAN, PGD, ("pgd", 4, "accuracy"), SQUARE, TWO]
-    cells += [WEAK, AUTO] if role != "sweep" else []
+    cells += [WEAK, AUTO, AUTO_NEARBY] if role != "sweep" else []
     if role in ("main", "yardstick", "ablation"):
         cells += [ROBUSTLY, *(error(shift) for shift in (CLEAN_SHIFT, *FOGS, *FINES, "snow", "all"))]
         if method == "emp_ssl":
@@ -154,12 +156,12 @@ def test_claims_speak_of_what_there_is():
         stands_for = {"acl": "simclr", "deacl": "simclr", "profeat": "simclr", "trades": "supervised"}
         assert stands_for.get(first.method, first.method) == second.method, robust
     assert {*chapter_claims.DIM, *chapter_claims.FINE} <= set(MEASURED)
-    assert len({claim.statement for claim in ALL}) == len(ALL) == 28
+    assert len({claim.statement for claim in ALL}) == len(ALL) == 29
 
 
 def test_claims_hold_where_they_are_true(true):
     table = verdicts(ALL, true)
-    assert list(table["verdict"]) == ["holds"] * 28
+    assert list(table["verdict"]) == ["holds"] * 29
     assert not table.isna().any().any() and not table.map(lambda text: "nan" in str(text)).any().any()
 
 
@@ -181,6 +183,7 @@ def test_claims_hold_where_they_are_true(true):
     (BUYS, "acl", PGD, 1, "PGD, ACL less SimCLR"),
     (BUYS, "supervised", AUTO, 60, "AutoAttack, "),
     (CONSTANT, "trades", AUTO, 9, "AutoAttack, TRADES less a constant answer"),
+    (NEARBY, "trades", AUTO_NEARBY, 9, "AutoAttack at 2/255, TRADES less a constant answer"),
     (COSTS, "trades", CLEAN, 90, "clean, Supervised less TRADES"),
     (NOT_MASKED, "deacl", SQUARE, 10, "DeACL, Square less PGD"),
     (NO_REFUGE, "cf-amc-ssl", aggregated("pgd through known crops", "crops"), 60, "CF-AMC-SSL, probe less aggregated"),
@@ -239,7 +242,7 @@ def test_what_is_within_the_noise_is_undecided(true):
     place = (1 + cells.map(list(dict.fromkeys(cells)).index)) * (1 + true["system"].map(names.index))
     spread = true.assign(value=true["value"] + 40 * place * (true["seed"] - 1))
     for data in (true.assign(standard_error=90.0), spread, true[true["seed"] == 0]):
-        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 28
+        assert [verdict.verdict for verdict in judged(ALL, data)] == ["undecided"] * 29
     one = judge(CROPS, true[true["seed"] == 0])
     assert np.isnan(one.difference.low) and "nan" not in str(one.difference)
 
@@ -276,7 +279,7 @@ def test_a_measure_that_is_missing_leaves_its_contrasts_out(true):
     """In class there is no AutoAttack, no aggregation and no corruption; the rest decides."""
     quick = true[true["metric"].eq("accuracy") & ~true["shift"].eq("autoattack")]
     tested = [judge(claim, quick).verdict for claim in ALL]
-    expected = {PROBE_CLEAN, PROBE_ATTACKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE, FEWER_ERRORS}
+    expected = {NEARBY, PROBE_CLEAN, PROBE_ATTACKED, NO_REFUGE, ROBUST_PROBE, DIM, FINE, FEWER_ERRORS}
     assert [claim for claim, verdict in zip(ALL, tested, strict=True) if verdict == "not tested"] == [
         claim for claim in ALL if claim in expected
     ]

@@ -8,7 +8,7 @@ from lib.measures.accuracy import Accuracy
 from lib.measures.adversarial_probe import AdversarialProbe
 from lib.measures.aggregation import Aggregation
 from lib.measures.attention import AttentionShift
-from lib.measures.auto_attack import AutoAttackAccuracy
+from lib.measures.auto_attack import AutoAttackAccuracy, AutoAttackCurve
 from lib.measures.background import BackgroundReliance
 from lib.measures.corruption_error import CorruptionError
 from lib.measures.cue_accuracy import CueAccuracy
@@ -48,11 +48,10 @@ from lib.measures.synthetic_invariance import SyntheticInvariance
 
 __all__ = [
     "COLUMNS", "Accuracy", "AdversarialProbe", "Aggregation", "AttentionShift", "AutoAttackAccuracy",
-    "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "DivergenceRadius", "Downstream", "Estimate",
-    "Handed", "Interval",
-    "NaturalShift", "NegativeSimilarity", "OutOfDistribution", "OutOfDomain", "Pool", "Probe", "RawInput",
-    "ReadOut", "RealInvariance", "RobustAccuracy", "Segmentation", "SeverityCurve", "ShapeBias", "Subject",
-    "SyntheticInvariance",
+    "AutoAttackCurve", "BackgroundReliance", "Classifier", "CorruptionError", "CueAccuracy", "DivergenceRadius",
+    "Downstream", "Estimate", "Handed", "Interval", "NaturalShift", "NegativeSimilarity", "OutOfDistribution",
+    "OutOfDomain", "Pool", "Probe", "RawInput", "ReadOut", "RealInvariance", "RobustAccuracy",
+    "Segmentation", "SeverityCurve", "ShapeBias", "Subject", "SyntheticInvariance",
     "adversarial_monitor", "bootstrap_interval", "estimate", "extract", "fit_probe",
     "interval", "is_share", "knn_predict", "load_encoder", "neighbour_monitor", "pooled", "proportion_interval",
     "read_together",

@@ -34,7 +34,7 @@ from lib.chapters.tradeoff import attacks
 from lib.chapters.tradeoff.plan import SYSTEMS
 from lib.chapters.tradeoff.published import ghofrani2025
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
-from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
+from lib.chapters.tradeoff.tables import auto_attack_table, published_table, quirk_table, robustness_table
 from lib.errors import BadInput
 from lib.figures.figure import Slider
 from lib.figures.systems_look import system_look
@@ -323,6 +323,22 @@ def test_published_systems_are_what_they_say():
             assert system.attack.kind == ("free" if "Free" in theirs else "pgd")
             assert system.method == ("simclr" if "SimCLR" in theirs else "emp_ssl")
             assert "Patch" in theirs or system.settings.get("crop", "crop") == "crop"
+
+
+def test_auto_attack_table(rows):
+    """A second radius, of two systems, with ten points more at each seed: those have a line, and a constant answer."""
+    own = rows[(rows["shift"] == "autoattack") & (rows["metric"] == "accuracy")]
+    nearby = own[own["system"].isin(["simclr", "deacl"])]
+    both = pd.concat([rows, nearby.assign(level=2.0, value=nearby["value"] + 10)]).assign(dataset="cifar10")
+    table = auto_attack_table(both).set_index("system")
+    assert list(table.columns) == ["2/255 (%)", "8/255 (%)"] and list(table.index[:2]) == ["SimCLR", "DeACL"]
+    assert table.loc["a constant answer"].tolist() == ["10.0", "10.0"]
+    for name, title in (("simclr", "SimCLR"), ("deacl", "DeACL")):
+        line = [float(cell.split(" ")[0]) for cell in table.loc[title]]
+        mean = own[own["system"] == name]["value"].mean()
+        assert line == pytest.approx([mean + 10, mean], abs=0.051)
+    with pytest.raises(BadInput, match="AutoAttack at several radii"):
+        auto_attack_table(rows)
 
 
 def test_robustness_table(rows):

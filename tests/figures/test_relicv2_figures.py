@@ -364,8 +364,8 @@ def test_sentences_by_hand(rows):
     )
     reached = [skill("relicv2") / 2 + more for more in (0, 8)]
     assert re.fullmatch(
-        rf"ReLICv2 reaches an mIoU of {reached[0]:.1f} \[.*\] % with the linear head and {reached[1]:.1f} \[.*\] % with "
-        r"the FCN head\.", found["segmentation-words"],
+        rf"ReLICv2 reaches an mIoU of {reached[0]:.1f} \[.*\] % with the linear head and {reached[1]:.1f} \[.*\] % "
+        r"with the FCN head\.", found["segmentation-words"],
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from lib.measures import (
     AdversarialProbe,
     Aggregation,
     AutoAttackAccuracy,
+    AutoAttackCurve,
     RobustAccuracy,
     Subject,
     aggregation,
@@ -113,6 +114,7 @@ def scenes(monkeypatch, tmp_path_factory):
 MEASURES = (
     RobustAccuracy(images=12, epsilons=(1, 8), steps=3, restarts=1),
     AutoAttackAccuracy(images=3),
+    AutoAttackCurve(images=3, epsilons=(1, 8)),
     AdversarialProbe(train_images=40, images=12, steps=2, rounds=2),
     Aggregation(images=6, crops=4, train_images=30),
 )
@@ -126,7 +128,7 @@ def value(rows, shift, severity, metric):
 
 @pytest.fixture
 def package(request, measure) -> None:
-    if isinstance(measure, AutoAttackAccuracy):
+    if isinstance(measure, (AutoAttackAccuracy, AutoAttackCurve)):
         request.getfixturevalue("short_auto_attack")
 
 
@@ -289,6 +291,20 @@ def test_auto_attack_of_a_linear_model_is_exact_and_at_most_pgd(blobs, short_aut
     assert 0 < value(rows, "autoattack", 2, "accuracy") <= 100 * pgd_left.double().mean().item()
 
 
+def test_a_curve_of_auto_attack_is_one_attack_a_radius(blobs, short_auto_attack):
+    subject, epsilons = blobs(classes=4), (1, 2, 4)
+    rows = AutoAttackCurve(images=40, epsilons=epsilons).rows(subject)
+    test, classifier = subject.split("test", 40), Classifier(subject.encoder, subject.probe)
+    found = [value(rows, "autoattack", epsilon, "accuracy") for epsilon in epsilons]
+    alive = [survivors(classifier, test.images, test.labels, epsilon) for epsilon in epsilons]
+    assert found == pytest.approx([100 * own.double().mean().item() for own in alive]) and found[0] > found[-1]
+    alone = [
+        value(AutoAttackAccuracy(40, epsilon).rows(subject), "autoattack", epsilon, "accuracy") for epsilon in (2, 4)
+    ]
+    assert found[1:] == pytest.approx(alone)
+    assert set(rows["shift"]) == {"autoattack"}  # their accuracy without an attack is the other measure's to tell
+
+
 def test_auto_attack_where_pgd_leaves_nothing(blobs, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyautoattack", None)  # nothing is left to ask it about
     rows = AutoAttackAccuracy(images=10, epsilon=200).rows(blobs(classes=4))
@@ -424,7 +440,8 @@ def test_rows_are_the_same_twice(blobs, measure, package):
 def test_identities_tell_measures_apart():
     measures = [
         *MEASURES, RobustAccuracy(), RobustAccuracy(epsilons=(1, 2)), RobustAccuracy(restarts=1), AutoAttackAccuracy(),
-        AutoAttackAccuracy(epsilon=4), AdversarialProbe(), AdversarialProbe(rounds=1), Aggregation(),
+        AutoAttackAccuracy(epsilon=4), AutoAttackCurve(), AutoAttackCurve(epsilons=(4,)), AdversarialProbe(),
+        AdversarialProbe(rounds=1), Aggregation(),
         Aggregation(crop="crop"), Aggregation(samples=2),
     ]  # fmt: skip
     assert len({measure.identity for measure in measures}) == len(measures)
@@ -438,6 +455,8 @@ def test_bad_input():
         RobustAccuracy(restarts=0)
     with pytest.raises(BadInput, match="epsilons are one or more"):
         AutoAttackAccuracy(epsilon=-1)
+    with pytest.raises(BadInput, match="epsilons are one or more"):
+        AutoAttackCurve(epsilons=(4, 2))
     with pytest.raises(BadInput, match="rounds is a whole number of at least 1, not 0"):
         AdversarialProbe(rounds=0)
     with pytest.raises(BadInput, match="unknown crop 'tile'; allowed: patch, crop"):

@@ -18,7 +18,7 @@ from lib.chapters.tradeoff.overfitting import overfitting_monitor, seconds_table
 from lib.chapters.tradeoff.plan import PLAN
 from lib.chapters.tradeoff.sheets import epsilon_slider, perturbation_sheet
 from lib.chapters.tradeoff.strength import robust_by_epsilon
-from lib.chapters.tradeoff.tables import published_table, quirk_table, robustness_table
+from lib.chapters.tradeoff.tables import auto_attack_table, published_table, quirk_table, robustness_table
 from lib.chapters.tradeoff.words import (
     lengthened,
     quirky,
@@ -39,6 +39,7 @@ __all__ = [
     "QUIRKS",
     "ROBUSTNESS_CONTROLS",
     "attack_strength",
+    "auto_attack_table",
     "cost_of_training",
     "crops_sweep",
     "defended",

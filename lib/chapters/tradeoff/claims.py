@@ -37,6 +37,9 @@ WEAKLY = {f"PGD at {WEAK_CELL['level']}/255": WEAK_CELL}
 MEAN_ERROR: dict[str, dict[str, object]] = {"corruptions": {**CORRUPTED, "shift": ALL}}
 
 
+NEARBY = 2  # 255ths: a quarter of the radius of training
+
+
 DEFENDED = {  # system trained under attack: the same method without
     "simclr pgd": "simclr", "simclr free": "simclr", "acl": "simclr", "deacl": "simclr", "profeat": "simclr",
     "emp crops pgd": "emp crops", "cf-amc-ssl": "emp crops",
@@ -73,6 +76,17 @@ def _above_constant(rows: pd.DataFrame) -> Contrasts:
         f"{words}, {PLAN.title(name)} less a constant answer": of_cell(rows, cell | {"system": name}) - kept
         for name in defended(rows)
         for words, cell in ATTACKED_CELLS.items()
+        if kept is not None and has(rows, name, cell)
+    }
+
+
+def _above_constant_nearby(rows: pd.DataFrame) -> Contrasts:
+    """The same of AutoAttack within the smallest radius at which it was run, which is far below that of training."""
+    kept, cell = constant(rows), AUTO_CELL | {"level": NEARBY}
+    return {
+        f"AutoAttack at {NEARBY}/255, {PLAN.title(name)} less a constant answer": of_cell(rows, cell | {"system": name})
+        - kept
+        for name in defended(rows)
         if kept is not None and has(rows, name, cell)
     }
 
@@ -204,6 +218,9 @@ ROBUSTNESS_CONTROLS = (
     Claim("above-constant",
           "What it leaves under attack is more than a constant answer keeps, which no attack changes.", "ours",
           _above_constant),
+    Claim("above-constant-nearby",
+          f"Within {NEARBY}/255, a quarter of the radius of training, what it leaves under AutoAttack is more than a "
+          "constant answer keeps.", "ours", _above_constant_nearby),
     Claim("costs-clean",
           "It costs clean accuracy.", "Tsipras et al.", _costs_clean),
     Claim("no-masking",

@@ -11,6 +11,7 @@ from lib.measures import (
     AdversarialProbe,
     Aggregation,
     AutoAttackAccuracy,
+    AutoAttackCurve,
     CorruptionError,
     RobustAccuracy,
     SyntheticInvariance,
@@ -129,6 +130,7 @@ def _measures(preset: Preset) -> list:
     return [
         RobustAccuracy(images),
         AutoAttackAccuracy(hardest),
+        AutoAttackCurve(hardest),
         AdversarialProbe(),
         Aggregation(crop="crop"),
         Aggregation(crop="patch"),

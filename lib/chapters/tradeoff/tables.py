@@ -138,6 +138,26 @@ def robustness_table(rows: Rows) -> Rows:
     return _told(lines, [*accuracies, transformed, attacked], f"of systems of the roles {' and '.join(COMPARED)}")
 
 
+def auto_attack_table(rows: Rows) -> Rows:
+    """A line a system that AutoAttack was run on at several radii: accuracy in percent at each, with its interval.
+
+    The last line is of a constant answer, on data whose classes are known. Raises BadInput where rows hold fewer radii.
+    """
+    own = rows[(rows["shift"] == "autoattack") & (rows["metric"] == "accuracy")]
+    radii = sorted(own["level"].unique())
+    found = levels_at(rows, [("autoattack", radius, "accuracy") for radius in radii])
+    words = {radius: f"{radius:g}/255 (%)" for radius in radii}
+    lines = [
+        {"system": PLAN.title(name)}
+        | {words[radius]: found.get((name, "autoattack", radius, "accuracy")) for radius in radii}
+        for name in compared(rows)
+        if sum((name, "autoattack", radius, "accuracy") in found for radius in radii) > 1
+    ]
+    if lines and (kept := constant(rows)) is not None:
+        lines.append({"system": CONSTANT} | dict.fromkeys(words.values(), f"{kept:.1f}"))
+    return _told(lines, list(words.values()), "of AutoAttack at several radii")
+
+
 def _with_corrupted_accuracy(rows: Rows) -> Rows:
     """Rows in which the accuracy on corrupted images stands for the error, of means over severities alone."""
     error = (rows["metric"] == "error") & (rows["level_unit"] == MEAN_SEVERITY)
