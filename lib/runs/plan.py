@@ -47,7 +47,8 @@ class Plan:
     A plan may compare `systems` by their names instead of methods, and `systems_in_class` in the quick preset.
     `elsewhere` are those that it compares on other data sets than scenes; where they are named, a preset of another
     data set has scenes as well. `scale` is what it makes of a preset, and `less` what it leaves of the measures for a
-    system.
+    system. `further` says of a preset, a data set and a system how many seeds it has, where these are more than the
+    preset's: those seeds are published when a campaign has them, and pages do not wait for them.
     """
 
     name: str
@@ -66,6 +67,7 @@ class Plan:
     less: Callable[[list, System], list] = lambda measures, system: measures
     unread: Callable[[pd.DataFrame], pd.Series] = lambda rows: rows["metric"].isna()
     also: tuple[Part, ...] = ()
+    further: Mapping[tuple[str, str, str], int] = field(default_factory=dict)
 
     def title(self, system: str) -> str:
         """Of one of its systems. Raises BadInput for a name that is none."""
@@ -127,12 +129,17 @@ def grid(
 
 
 def runs_of(
-    plan: Plan, preset: str, chosen: Sequence[str], seeds: Sequence[int] | None = None, dataset: str | None = None
+    plan: Plan,
+    preset: str,
+    chosen: Sequence[str],
+    seeds: Sequence[int] | None = None,
+    dataset: str | None = None,
+    further: bool = False,
 ) -> list[tuple[str | None, RunConfig]]:
     """The runs of those of a plan's systems, or of methods, that are `chosen`, each with the name of its system.
 
     On each data set of the plan, except systems that it does not compare there. A system that a preset makes equal to
-    one before it is left out.
+    one before it is left out. Of the preset's seeds, where none are named, and with `further` the plan's further ones.
     """
     scale = plan.scale(PRESETS[one_of(preset, PRESETS, "preset")])
     if plan.systems:
@@ -146,7 +153,9 @@ def runs_of(
         systems = [(None, system) for system in _systems_of_methods(plan, scale, chosen, dataset)]
     found: dict[RunConfig, str | None] = {}
     for name, system in systems:
-        for seed in scale.seeds if seeds is None else seeds:
+        most = plan.further.get((preset, system.dataset or scale.dataset, name or ""), 0) if further else 0
+        own = (*scale.seeds, *range(len(scale.seeds), most)) if seeds is None else seeds
+        for seed in own:
             found.setdefault(config_of(system, scale, seed), name)
     return [(name, config) for config, name in found.items()]
 

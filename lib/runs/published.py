@@ -46,12 +46,13 @@ class Standing:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A run that a page wants, and what it wants to know of it."""
+    """A run that a page wants, and what it wants to know of it; of a `further` seed, if it is there."""
 
     config: RunConfig
     measures: Sequence
     system: str | None = None
     title: str | None = None
+    further: bool = False
 
 
 @dataclass(frozen=True)
@@ -215,12 +216,13 @@ def _current(plan: Plan, preset: str) -> frozenset[str]:
     """The identities of all runs that a plan wants in a preset."""
     if preset not in PRESETS:
         return frozenset()
-    runs = runs_of(plan, preset, all_systems(plan) or plan.methods)
+    runs = runs_of(plan, preset, all_systems(plan) or plan.methods, further=True)
     return frozenset(identity(config) for _, config in runs)
 
 
 def unbalanced(wanted: Sequence[Wanted], found: Sequence[Found | None]) -> list[bool]:
-    """Of each run, whether it, or the same with another seed, is not published: a page compares equal seeds."""
+    """Of each run, whether it, or the same with another seed that is not a further one, is not published: a page
+    compares equal seeds, and further ones beside them."""
     apart = [identity(replace(one.config, seed=0)) for one in wanted]
-    missing = {name for name, hit in zip(apart, found, strict=True) if hit is None}
-    return [name in missing for name in apart]
+    missing = {name for name, one, hit in zip(apart, wanted, found, strict=True) if hit is None and not one.further}
+    return [name in missing or hit is None for name, hit in zip(apart, found, strict=True)]

@@ -135,16 +135,20 @@ class Study:
         return largest_published(self.plan) if self.preset == PUBLISHED else self.preset
 
     def wanted(self) -> list[Wanted]:
-        """The study's runs, each with its measures and its system."""
-        return self._wanted(self._scale())
+        """The study's runs, further seeds among them, each with its measures and its system."""
+        return self._wanted(self._scale(), further=True)
 
-    def _wanted(self, preset: str) -> list[Wanted]:
+    def _wanted(self, preset: str, further: bool = False) -> list[Wanted]:
         """The study's runs, each with its measures and its system; None where methods are compared."""
-        named = runs_of(self.plan, preset, self.systems or self.methods, self.seeds, self.dataset)
+        chosen = self.systems or self.methods
+        plain = {config for _, config in runs_of(self.plan, preset, chosen, self.seeds, self.dataset)}
         wanted = [
-            Wanted(config, measures_of(self.plan, preset, system), system, system and self.plan.title(system))
-            for system, config in named
-        ]
+            Wanted(
+                config, measures_of(self.plan, preset, system), system, system and self.plan.title(system),
+                config not in plain,
+            )
+            for system, config in runs_of(self.plan, preset, chosen, self.seeds, self.dataset, further)
+        ]  # fmt: skip
         return list({identity(one.config): one for one in wanted}.values())
 
     @classmethod
@@ -163,9 +167,9 @@ class Study:
         A page of published rows shows what is published: what is not, is left out and said there (see `standings`).
         """
         preset = self._scale()
-        wanted = self._wanted(preset)
         if self.preset == PUBLISHED and not self.recompute:
-            return self._published(preset, wanted)
+            return self._published(preset, self._wanted(preset, further=True))
+        wanted = self._wanted(preset)
         found = [None] * len(wanted) if self.recompute else find(self.plan, wanted)
         missing = {identity(one.config): one for one, hit in zip(wanted, found, strict=True) if hit is None}
         if not missing:
@@ -190,7 +194,7 @@ class Study:
         left_out = [
             Standing(one.config, one.system, one.title, published=hit is not None, left_out=True)
             for one, hit, out in zip(wanted, found, without, strict=True)
-            if out
+            if out and not (one.further and hit is None)
         ]
         return self._told(preset, [hit for hit, out in zip(found, without, strict=True) if not out], left_out=left_out)
 

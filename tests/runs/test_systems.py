@@ -18,7 +18,7 @@ from lib.chapters.relicv2.plan import IN_SHORT as RELICV2_IN_SHORT
 from lib.chapters.relicv2.plan import SYSTEMS as RELICV2
 from lib.chapters.tradeoff.plan import SYSTEMS as ATTACKED
 from lib.errors import BadInput
-from lib.figures import standing_words
+from lib.figures import scope, standing_words
 from lib.methods import METHODS, views_of
 from lib.runs import PRESETS, Study, publish, published, store, study
 from lib.runs.campaign import ROLES
@@ -310,8 +310,9 @@ def measured(preset, system=None):
 
 
 def test_what_is_measured_by_role():
-    everything = ["robust_accuracy", "auto_attack_accuracy", "adversarial_probe", "aggregation_of_crops",
-                  "aggregation_of_patches", "corruption_error", "synthetic_invariance"]  # fmt: skip
+    everything = ["robust_accuracy", "auto_attack_accuracy", "auto_attack_curve", "adversarial_probe",
+                  "aggregation_of_crops", "aggregation_of_patches", "corruption_error",
+                  "synthetic_invariance"]  # fmt: skip
     without = [name for name in everything if not name.startswith("aggregation")]
     attacked = everything[:2]
     for name, system in ATTACKED.items():
@@ -478,6 +479,30 @@ def test_of_the_study_s_own_systems_those_are_shown_that_are_published_with_all_
         )
 
 
+def test_further_seeds_are_shown_where_they_are_and_not_waited_for(results, monkeypatch):
+    plan = dataclasses.replace(PLAN, further={("quick", "scenes", "simclr"): 5, ("small", "cifar10", "random"): 9})
+    wanted = Study(plan, "quick").wanted()
+    assert [(one.system, one.config.seed) for one in wanted if one.further] == [("simclr", 3), ("simclr", 4)]
+    (records, rows), (more, their_rows) = made_up(IN_CLASS, seeds=(0, 1, 2)), made_up(["simclr"], seeds=[3])
+    both = pd.concat([rows, their_rows], ignore_index=True)
+    store.write_published(results / NAME / "quick", records + more, both)
+    found = Study(plan).results()
+    assert found.rows.groupby("system")["seed"].nunique().to_dict() == {
+        name: 3 + (name == "simclr") for name in IN_CLASS
+    }
+    assert not any(one.left_out for one in found.standings) and "none is left out" in standing_words(found)
+    assert scope(found) == "Preset quick: scenes, 3 to 4 seeds."
+    monkeypatch.setattr(study.engine, "compute", None)  # nobody who trains a preset waits for them either
+    assert set(Study(plan, preset="quick").results().rows["seed"]) == {0, 1, 2}
+    assert set(Study(plan, seeds=[0, 1]).results().rows["seed"]) == {0, 1}
+    first = configs_of_systems(PLAN, "quick", ["simclr"], [0])["simclr", 0].key("0" * 64)
+    store.write_published(
+        results / NAME / "quick", [own for own in records + more if own["key"] != first], both[both["run"] != first]
+    )
+    published.forget()
+    assert "simclr" not in set(Study(plan).results().rows["system"])  # with a seed of the preset its further ones go
+
+
 def test_a_system_that_is_not_published_is_left_out_by_name(results):
     store.write_published(results / NAME / "quick", *made_up(IN_CLASS))
     found = Study(PLAN, systems=["simclr", "acl"], seeds=[0, 1]).results()
@@ -499,7 +524,7 @@ def test_what_is_missing_is_computed_with_the_measures_of_its_system(results, mo
     systems = ["simclr", "acl", "cf-amc-ssl", "cf-amc-ssl 2 views"]
     found = Study(PLAN, preset="small", systems=systems, seeds=[0]).results()
     assert {name: len(kinds) for name, kinds in asked_of.items()} == {
-        "acl": 5, "cf-amc-ssl": 7, "cf-amc-ssl 2 views": 1
+        "acl": 6, "cf-amc-ssl": 8, "cf-amc-ssl 2 views": 1
     }  # fmt: skip
     assert asked_of["cf-amc-ssl 2 views"] == ["robust_accuracy"]
     assert list(found.rows["system"].unique()) == ["simclr", "cf-amc-ssl", "acl", "cf-amc-ssl 2 views"]
