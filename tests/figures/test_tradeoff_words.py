@@ -171,6 +171,16 @@ def test_in_class_by_hand():
     assert texts["answer-cost"].startswith("CF-AMC-SSL less free training of SimCLR at equal passes: 13.0")
 
 
+def test_what_is_kept_in_a_smaller_ball(results):
+    """By hand: at 30 % all of them are above a constant answer's 10; one at 9 is not, and one at 10.4 not shown."""
+    own = results.rows[(results.rows["shift"] == "autoattack") & (results.rows["metric"] == "accuracy")]
+    for exceptions, told in (({}, "13"), ({"trades": 9.0, "acl": 10.4}, "11"), (dict.fromkeys(SYSTEMS, 5.0), "none")):
+        values = own["system"].map(lambda name, low=exceptions: low.get(name, 30.0)) + own["seed"] - 1
+        both = pd.concat([results.rows, own.assign(level=2.0, value=values)], ignore_index=True)
+        found = told_of(dataclasses.replace(results, rows=both.assign(dataset="cifar10")))["answer-without"]
+        assert found.endswith(f" 10 %. Within 2/255, {told} of 13 systems trained under attack keep more than that.")
+
+
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_one_system_alone(name):
     for preset, seeds in (("small", (0, 1)), ("small", (0,)), ("quick", (0, 1))):

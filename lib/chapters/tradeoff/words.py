@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
-from lib.chapters.tradeoff.claims import CELLS, DEFENDED, MEAN_ERROR, WEAKLY, between, defended, within
+from lib.chapters.tradeoff.claims import CELLS, DEFENDED, MEAN_ERROR, NEARBY, WEAKLY, between, defended, within
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
@@ -117,8 +117,18 @@ def _without(rows: pd.DataFrame) -> str:
     most = max(mean(rows, system, cell) for system in others)
     return (
         f"Without an adversary in training no encoder keeps more than {most:.1f} % of the images under {name} at "
-        f"8/255{_constant_told(rows)}."
+        f"8/255{_constant_told(rows)}.{_nearby(rows)}"
     )
+
+
+def _nearby(rows: pd.DataFrame) -> str:
+    """How many systems trained under attack are above a constant answer in a smaller ball; empty if none was asked."""
+    kept, cell = constant(rows), AUTO_CELL | {"level": NEARBY}
+    gaps = [level(rows, cell | {"system": name}) - (kept or 0) for name in defended(rows) if has(rows, name, cell)]
+    if kept is None or not gaps:
+        return ""
+    above = sum(gap.sign > 0 for gap in gaps)
+    return f" Within {NEARBY}/255, {above or 'none'} of {_systems(gaps)} trained under attack keep more than that."
 
 
 def _best(rows: pd.DataFrame) -> str:
