@@ -180,6 +180,9 @@ def test_what_is_kept_in_a_smaller_ball(results):
         found = told_of(dataclasses.replace(results, rows=both.assign(dataset="cifar10")))["answer-without"]
         assert found.endswith(f" 10 %. Within 2/255, {told} of 13 systems trained under attack keep more than that.")
 
+    once = both[(both["level"] != 2) | (both["shift"] != "autoattack") | (both["seed"] == 0)].assign(dataset="cifar10")
+    assert "Within 2" not in told_of(dataclasses.replace(results, rows=once))["answer-without"]  # of one seed
+
 
 @pytest.mark.parametrize("name", SYSTEMS)
 def test_one_system_alone(name):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import pandas as pd
@@ -124,11 +125,13 @@ def _without(rows: pd.DataFrame) -> str:
 def _nearby(rows: pd.DataFrame) -> str:
     """How many systems trained under attack are above a constant answer in a smaller ball; empty if none was asked."""
     kept, cell = constant(rows), AUTO_CELL | {"level": NEARBY}
-    gaps = [level(rows, cell | {"system": name}) - (kept or 0) for name in defended(rows) if has(rows, name, cell)]
+    found = [level(rows, cell | {"system": name}) - (kept or 0) for name in defended(rows) if has(rows, name, cell)]
+    gaps = [gap for gap in found if not math.isnan(gap.low)]  # of one seed nothing can be shown
     if kept is None or not gaps:
         return ""
     above = sum(gap.sign > 0 for gap in gaps)
-    return f" Within {NEARBY}/255, {above or 'none'} of {_systems(gaps)} trained under attack keep more than that."
+    keep = "keep" if len(gaps) > 1 else "keeps"
+    return f" Within {NEARBY}/255, {above or 'none'} of {_systems(gaps)} trained under attack {keep} more than that."
 
 
 def _best(rows: pd.DataFrame) -> str:
