@@ -4,11 +4,11 @@
     python -m benchmarks.minutes --arms '["lightly", "narrow, 4 epochs"]' --minutes 30
     python -m benchmarks.minutes --arms '["narrow, 1 epoch"]' --images 2000 --minutes 1 --to trial.csv   # a trial
 
-Every arm is SimCLR on all training images of CIFAR-10 and is judged alike, on validation images. Ours differ in
-encoder, length and batch, by the recipe of `lib.runs.recipes`; a cosine schedule needs its end, so each length is a
-training of its own. The peer is lightly's benchmark on CIFAR-10, put together from lightly's own parts as its
-docs/source/getting_started/benchmarks/cifar10_benchmark.py has it: ResNet-18, batches of 128, SGD at 0.06, a cosine
-over 200 epochs, views by torchvision's transforms. It is stopped after so many `--minutes`.
+Every arm is SimCLR on all training images of CIFAR-10 and is judged alike, on validation images, before the first
+update as well. Ours differ in encoder, length and batch, by the recipe of `lib.runs.recipes`; a cosine schedule needs
+its end, so each length is a training of its own. The peer is lightly's benchmark on CIFAR-10, put together from
+lightly's own parts as its docs/source/getting_started/benchmarks/cifar10_benchmark.py has it: ResNet-18, batches of
+128, SGD at 0.06, a cosine over 200 epochs, views by torchvision's transforms. It is stopped after so many `--minutes`.
 
 The clock counts the processor's time of training and views, so that other programs do not, and stands still while
 neighbours are counted. One thread, and no workers of a DataLoader: what is compared is one core. An arm that has ended
@@ -43,7 +43,7 @@ from lib.errors import BadInput, one_of
 from lib.images import Split, load
 from lib.measures import extract
 from lib.measures.knn import knn_predict
-from lib.runs import RunConfig, fit
+from lib.runs import RunConfig, fit, untrained
 from lib.runs.engine import commit, device_name
 from lib.runs.study import Study, as_list
 
@@ -96,7 +96,7 @@ class Clock:
 
     def look(self, encoder: nn.Module, seen: int) -> None:
         """Count neighbours after so many images, off the clock, and go on."""
-        self.seconds += time.process_time() - self.started
+        self.seconds += (time.process_time() - self.started) * (seen > 0)  # what was made before is no training
         accuracy, error = self.judge(encoder)
         line = self.facts | {"images": seen, "minutes": round(self.seconds / 60, 3), "knn": accuracy, "error": error}
         print(f"{self.facts['arm']}: {seen:,} images, {line['minutes']:.1f} min, kNN {accuracy:.1f} %", flush=True)
@@ -122,6 +122,8 @@ def ours(name: str, arm: Arm, data: Split, judge: Callable, config: RunConfig) -
     clock, each = Clock(name, arm.encoder, arm, data, judge), len(data.images) // arm.batch_size * arm.batch_size
     passed = 0
 
+    clock.look(untrained(config, data).encoder, 0)
+
     def after_epoch(method: nn.Module) -> dict[str, float]:
         nonlocal passed
         passed += 1
@@ -144,7 +146,7 @@ class Standardised(nn.Module):
 
 
 def lightly(data: Split, judge: Callable, most: float, recipe: Lightly | None = None) -> list[dict]:
-    """Its training for `most` minutes, judged after a quarter, a half and all of them."""
+    """Its training for `most` minutes, judged before it and after a quarter, a half and all of them."""
     recipe = recipe or Lightly()
     torch.manual_seed(0)
     backbone = nn.Sequential(*list(ResNetGenerator("resnet-18").children())[:-1], nn.AdaptiveAvgPool2d(1), nn.Flatten())
@@ -155,6 +157,7 @@ def lightly(data: Split, judge: Callable, most: float, recipe: Lightly | None = 
     views = Pictures(data.images, SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0))
     loader = DataLoader(views, recipe.batch_size, shuffle=True, drop_last=True)
     clock, seen, mark = Clock(PEER, "ResNet-18", recipe, data, judge), 0, most / 4
+    clock.look(backbone, seen)
     for _ in range(recipe.epochs):
         for pair in loader:
             first, second = (head(backbone(view)) for view in pair)
@@ -189,7 +192,7 @@ def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.minutes", description=__doc__.splitlines()[0])
     names = (*ARMS, PEER)
     parser.add_argument("--arms", help=f"a list, of: {', '.join(names)}")
-    parser.add_argument("--minutes", type=float, default=40.0, help="after which lightly's training is stopped")
+    parser.add_argument("--minutes", type=float, default=120.0, help="after which lightly's training is stopped")
     parser.add_argument("--images", type=int, help="a trial with the first so many training images")
     parser.add_argument("--to", type=Path, default=minutes.FILE, help="the file that lines are added to")
     arguments = parser.parse_args(words)

@@ -22,6 +22,7 @@ LINES = pd.read_csv(
 "narrow, 2 epochs",resnet10_narrow,128,2,89856,3.0,44.0,1.1,5000,2000,a CPU,abc
 "narrow, 2 epochs, batches of 64",resnet10_narrow,64,2,89856,4.0,46.0,1.1,5000,2000,a CPU,abc
 "wider, 1 epoch",resnet10,128,1,44928,6.0,45.0,1.1,5000,2000,a CPU,abc
+lightly,ResNet-18,128,200,0,0.0,26.0,1.0,5000,2000,a CPU,abc
 lightly,ResNet-18,128,200,3840,10.0,30.0,1.0,5000,2000,a CPU,abc
 lightly,ResNet-18,128,200,7680,20.0,42.0,1.0,5000,2000,a CPU,abc
 """
@@ -48,13 +49,17 @@ def test_the_figure_has_ends_of_ours_and_the_way_of_the_peer():
     assert shown == {1.5: 40.0, 3.0: 44.0, 4.0: 46.0, 6.0: 45.0, 10.0: 30.0, 20.0: 42.0}
     assert "narrow ResNet-10: 40 percent after 1.5, 44 percent after 3.0 and 46 percent after 4.0" in figure.alt
     assert [text.get_text() for text in figure.drawing.axes[0].texts] == ["64"]  # the other batch, beside its dot
+    assert figure.notes.endswith("Before training ResNet-18 (lightly): 26 %.")
     with pytest.raises(BadInput, match=r"benchmarks\.minutes"):
         minutes.minutes_bought(LINES[:0])
 
 
 def test_the_words_follow_the_lines():
     told = minutes.minutes_told(LINES).data
-    assert "knows 42 % of the validation images after 20 minutes. Ours knows as many after 3.0 minutes, 7 times" in told
+    assert (
+        "knows 42 % of the validation images after 20 minutes, and 26 % before any. Ours knows as many after 3.0 minutes, 7 times"
+        in told
+    )
     assert "The most that was reached is 46 %, by a narrow ResNet-10 after 4 minutes." in told
     assert "None of ours" in minutes.minutes_told(LINES[LINES["knn"] <= 42]).data
     assert "lightly" not in minutes.minutes_told(LINES[LINES["arm"] != "lightly"]).data
@@ -104,19 +109,19 @@ whole = bench.knn_predict
 
 
 def test_the_clock_stands_still_while_neighbours_are_counted(monkeypatch):
-    now = iter([0.0, 60.0, 1000.0, 1030.0, 2000.0])
+    now = iter([0.0, 5.0, 40.0, 100.0, 1000.0, 1030.0, 2000.0])
     monkeypatch.setattr(bench.time, "process_time", lambda: next(now))
     clock = bench.Clock("arm", "encoder", bench.Arm("resnet10", 2), None, lambda encoder: (50.0, 1.0))
-    clock.look(None, 10)
-    clock.look(None, 20)
-    assert [(line["images"], line["minutes"]) for line in clock.lines] == [(10, 1.0), (20, 1.5)]
+    for seen in (0, 10, 20):
+        clock.look(None, seen)
+    assert [(line["images"], line["minutes"]) for line in clock.lines] == [(0, 0.0), (10, 1.0), (20, 1.5)]
 
 
 def test_lightly_s_training_is_judged_on_its_way(mine):
     data = load("mine", "train")
     judge = lambda encoder: (float(encoder(torch.zeros(2, 3, 32, 32)).shape[1]), 1.0)  # noqa: E731
     lines = bench.lightly(data, judge, 1e-9, bench.Lightly(batch_size=8, epochs=1))
-    assert [(line["images"], line["knn"]) for line in lines] == [(8, 512.0), (16, 512.0), (24, 512.0)]
+    assert [(line["images"], line["knn"]) for line in lines] == [(0, 512.0), (8, 512.0), (16, 512.0), (24, 512.0)]
 
 
 def test_an_arm_of_ours_from_end_to_end(tmp_path, monkeypatch, mine):
@@ -128,7 +133,7 @@ def test_an_arm_of_ours_from_end_to_end(tmp_path, monkeypatch, mine):
     assert bench.main(words) == 0
     lines = minutes.read(path)
     trained = len(load("mine", "train").images) // 8 * 8
-    assert list(lines["images"]) == [trained, 2 * trained] and (lines["minutes"].diff().dropna() > 0).all()
+    assert list(lines["images"]) == [0, trained, 2 * trained] and (lines["minutes"].diff().dropna() > 0).all()
     assert bench.main(words) == 2  # it is there already
     assert bench.main(["--arms", '["none"]', "--to", str(path)]) == 2
     assert bench.main(["--minutes", "-1", "--to", str(path)]) == 2

@@ -67,12 +67,18 @@ def compared(lines: pd.DataFrame) -> dict[str, float | str]:
     return {"mark": mark, "arm": arm, "ours": times[0], "peer": times[1], "ratio": round(times[1] / times[0], 1)}
 
 
+def before(lines: pd.DataFrame) -> dict[str, float]:
+    """What each encoder knew before its training, in percent, where that was judged."""
+    return lines[lines["images"] == 0].groupby("encoder", sort=False)["knn"].mean().to_dict()
+
+
 def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
     """A dot a training of ours, where its schedule ends, and lightly's on its way: accuracy against minutes."""
     lines = read() if lines is None else lines
     if lines.empty:
         raise BadInput("nothing was timed: `python -m benchmarks.minutes` does")
-    table = pd.concat([ends(lines[lines["arm"] != PEER]), lines[lines["arm"] == PEER]], ignore_index=True)
+    begun = lines[lines["images"] > 0]
+    table = pd.concat([ends(begun[begun["arm"] != PEER]), begun[begun["arm"] == PEER]], ignore_index=True)
     use_style()
     drawing, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
     for encoder, own in table.groupby("encoder", sort=False):
@@ -107,7 +113,8 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
         "SimCLR was trained. A dot of ours is a training to the end of its schedule; lightly's benchmark is judged on "
         "its way. Hollow: other batches, with their size. Bars: 95 % intervals over images.",
         notes=f"{first['queries']:,} validation images are asked about {first['bank']:,} training images. One seed an "
-        f"arm. {first['device']}, float32 neighbours; the clock counts the processor's time of training and views.",
+        f"arm. {first['device']}, float32 neighbours; the clock counts the processor's time of training and views."
+        + "".join(f" Before training {NAMES[encoder]}: {own:.0f} %." for encoder, own in before(lines).items()),
         alt="Accuracy against minutes, a line an encoder. " + "; ".join(told) + ".",
         data=table[["arm", "encoder", "batch_size", "epochs", "images", "minutes", "knn", "error"]].rename(
             columns={"batch_size": "batch", "knn": "kNN accuracy (%)", "error": "standard error"}
@@ -121,12 +128,12 @@ def minutes_told(lines: pd.DataFrame | None = None) -> Markdown:
     if lines.empty:
         return Markdown("Nothing was timed: `python -m benchmarks.minutes` does.")
     found, ours = compared(lines), ends(lines[lines["arm"] != PEER])
-    best = ours.loc[ours["knn"].idxmax()]
+    best, knew = ours.loc[ours["knn"].idxmax()], before(lines[lines["arm"] == PEER]).get("ResNet-18", math.nan)
     sentences = []
     if math.isfinite(found["peer"]):  # type: ignore[arg-type]
         sentences.append(
             f"On one core, lightly's benchmark knows {found['mark']:.0f} % of the validation images after "
-            f"{found['peer']:.0f} minutes."
+            f"{found['peer']:.0f} minutes{'' if math.isnan(knew) else f', and {knew:.0f} % before any'}."
         )
         sentences.append(
             f"Ours knows as many after {found['ours']:.1f} minutes, {found['ratio']:.0f} times as soon: the encoder is "
