@@ -69,7 +69,8 @@ def compared(lines: pd.DataFrame) -> dict[str, float | str]:
 
 def before(lines: pd.DataFrame) -> dict[str, float]:
     """What each encoder knew before its training, in percent, where that was judged."""
-    return lines[lines["images"] == 0].groupby("encoder", sort=False)["knn"].mean().to_dict()
+    known = lines[lines["images"] == 0].groupby("encoder", sort=False)["knn"].mean()
+    return {str(encoder): float(accuracy) for encoder, accuracy in known.items()}
 
 
 def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
