@@ -13,7 +13,7 @@ from matplotlib.ticker import FixedLocator, NullLocator, StrMethodFormatter
 from lib import leases, paths
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import UNTOLD, listed
 from lib.figures.style import settle, use_style
 
 FILE = paths.RESULTS / "methods" / "minutes.csv"
@@ -127,7 +127,7 @@ def minutes_told(lines: pd.DataFrame | None = None) -> Markdown:
     """How soon ours reaches what lightly's benchmark does, and what the longest of ours reaches, in sentences."""
     lines = read() if lines is None else lines
     if lines.empty:
-        return Markdown("Nothing was timed: `python -m benchmarks.minutes` does.")
+        return Markdown(UNTOLD)
     found, ours = compared(lines), ends(lines[lines["arm"] != PEER])
     best, knew = ours.loc[ours["knn"].idxmax()], before(lines[lines["arm"] == PEER]).get("ResNet-18", math.nan)
     sentences = []
