@@ -53,6 +53,10 @@ SEEN = """(WIDE_ENOUGH) => {
   for (const formula of main.querySelectorAll('.math'))
     if (!formula.querySelector('mjx-container') || formula.querySelector('mjx-merror'))
       found.push('a formula that is not rendered: ' + formula.textContent.trim().slice(0, 60));
+  for (const formula of /\\/api\\//.test(location.pathname) ? [] : main.querySelectorAll('div.math mjx-container')) {
+    const wider = formula.scrollWidth - formula.clientWidth;  // docstrings are not written for a phone
+    if (wider > 1) found.push(`a formula ${wider} px wider than the text: ${formula.closest('[id]')?.id}`);
+  }
   return found;
 }"""
 

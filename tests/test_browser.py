@@ -59,6 +59,11 @@ PLANTED = {
         f'<div style="overflow-x: auto; width: 600px"><table><tr>{"<td>a_long_word_here</td>" * 12}</tr></table></div>',
         "px wider than its text: a_long_word_here",
     ),
+    "wide formula": (
+        '<div class="math" id="wide"><mjx-container style="display: block; overflow-x: auto; width: 200px">'
+        '<div style="width: 250px">x</div></mjx-container></div>',
+        "a formula 50 px wider than the text: wide",
+    ),
     "formula": (r'<span class="math">\(x^2\)</span>', r"a formula that is not rendered: \(x^2\)"),
     "button": ('<button type="button"></button>', "button-name (critical"),
     "pale": ('<p style="color: #bbb; background: #fff">pale</p>', "color-contrast (serious, 1 times)"),
