@@ -197,7 +197,7 @@ def verdicts(claims: Sequence[Claim], rows: pd.DataFrame, chapter: Sequence[Clai
     found = {verdict.claim.name: verdict for verdict in judged([*claims, *_others(chapter, claims)], rows)}
     lines = [found[claim.name] for claim in claims if found[claim.name].tested]
     table = pd.DataFrame([_line(verdict) for verdict in lines], columns=list(COLUMNS))
-    return table if table["published"].any() else table.drop(columns="published")
+    return table.drop(columns=[name for name in ("of its cells", "published") if not table[name].any()])
 
 
 COLUMNS = (
