@@ -130,8 +130,8 @@ def _nearby(rows: pd.DataFrame) -> str:
     if kept is None or not gaps:
         return ""
     above = sum(gap.sign > 0 for gap in gaps)
-    keep = "keep" if len(gaps) > 1 else "keeps"
-    return f" Within {NEARBY}/255, {above or 'none'} of {_systems(gaps)} trained under attack {keep} more than that."
+    told = f"{above or 'none'} of the {len(gaps)} trained under attack that were asked"
+    return f" Within {NEARBY}/255, {told} are shown to keep more than that."
 
 
 def _best(rows: pd.DataFrame) -> str:
