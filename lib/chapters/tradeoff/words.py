@@ -130,8 +130,7 @@ def _nearby(rows: pd.DataFrame) -> str:
     if kept is None or not gaps:
         return ""
     above = sum(gap.sign > 0 for gap in gaps)
-    told = f"{above or 'none'} of the {len(gaps)} trained under attack that were asked"
-    return f" Within {NEARBY}/255, {told} are shown to keep more than that."
+    return f" Within {NEARBY}/255, {above or 'none'} of the {len(gaps)} asked that trained under attack keep more."
 
 
 def _best(rows: pd.DataFrame) -> str:
