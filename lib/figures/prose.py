@@ -30,18 +30,18 @@ def scope(results: Results, dataset: str | None = None) -> str:
 STALE = ", stale in part"
 
 
-WHOSE = ("dataset", "method", "encoder", "augmentation", "settings", "train_images")  # of a run, whatever its recipe
+WHOSE = ("dataset", "method", "encoder", "augmentation")  # of a run, whatever its recipe was
 
 
 def _seeds(records: Sequence[Mapping]) -> str:
-    """3 seeds, or where some runs have further ones: 3 to 12 seeds"""
+    """3 seeds, or where some runs have further ones: 3–12 seeds"""
     seeds: dict[tuple, set] = {}
     for record in records:
         config = record["config"]
-        whose = record.get("system"), *(str(config.get(name)) for name in WHOSE)
+        whose = (config["dataset"], name) if (name := record.get("system")) else tuple(map(config.get, WHOSE))
         seeds.setdefault(whose, set()).add(config["seed"])
     least, most = (choose(map(len, seeds.values())) for choose in (min, max))
-    return f"{most} seed{'s' * (most != 1)}" if least == most else f"{least} to {most} seeds"
+    return f"{most} seed{'s' * (most != 1)}" if least == most else f"{least}–{most} seeds"
 
 
 def foundations(results: Results) -> str:

@@ -491,7 +491,7 @@ def test_further_seeds_are_shown_where_they_are_and_not_waited_for(results, monk
         name: 3 + (name == "simclr") for name in IN_CLASS
     }
     assert not any(one.left_out for one in found.standings) and "none is left out" in standing_words(found)
-    assert scope(found) == "Preset quick: scenes, 3 to 4 seeds."
+    assert scope(found) == "Preset quick: scenes, 3–4 seeds."
     monkeypatch.setattr(study.engine, "compute", None)  # nobody who trains a preset waits for them either
     assert set(Study(plan, preset="quick").results().rows["seed"]) == {0, 1, 2}
     assert set(Study(plan, seeds=[0, 1]).results().rows["seed"]) == {0, 1}
