@@ -38,17 +38,17 @@ from torch.utils.data import DataLoader
 from benchmarks import report
 from benchmarks.views import Pictures
 from lib.chapters.methods import minutes
-from lib.chapters.methods.plan import PLAN
 from lib.errors import BadInput, one_of
 from lib.images import Split, load
 from lib.measures import extract
 from lib.measures.knn import knn_predict
-from lib.runs import RunConfig, fit, untrained
+from lib.models.encoder import IMAGENET
+from lib.runs import PRESETS, fit, untrained
 from lib.runs.engine import commit, device_name
-from lib.runs.study import Study, as_list
+from lib.runs.plan import grid
+from lib.runs.study import as_list
 
 BANK, QUERIES = 5_000, 2_000  # the first training and the first validation images
-PEER = "lightly"
 
 
 @dataclass(frozen=True)
@@ -85,9 +85,9 @@ class Lightly:
 class Clock:
     """Seconds of the processor in training, and what the encoder knew after how many of them."""
 
-    def __init__(self, arm: str, encoder: str, recipe: Arm | Lightly, data: Split, judge: Callable) -> None:
+    def __init__(self, arm: str, encoder: str, recipe: Arm | Lightly, judge: Callable) -> None:
         self.facts = {"arm": arm, "encoder": encoder, "batch_size": recipe.batch_size, "epochs": recipe.epochs}
-        self.data, self.judge = data, judge
+        self.judge = judge
         self.seconds, self.lines, self.started = 0.0, [], time.process_time()
 
     def spent(self) -> float:
@@ -114,14 +114,12 @@ def judged(encoder: nn.Module, bank: Split, queries: Split, prepare: Callable | 
     return round(100 * right, 2), round(100 * math.sqrt(right * (1 - right) / len(queries.labels)), 3)
 
 
-def ours(name: str, arm: Arm, data: Split, judge: Callable, config: RunConfig) -> list[dict]:
-    config = replace(
-        config, encoder=arm.encoder, train_images=None,
-        training=replace(config.training, epochs=arm.epochs, batch_size=arm.batch_size, warmup_epochs=arm.epochs / 10),
-    )  # fmt: skip
-    clock, each = Clock(name, arm.encoder, arm, data, judge), len(data.images) // arm.batch_size * arm.batch_size
+def ours(name: str, arm: Arm, data: Split, judge: Callable) -> list[dict]:
+    """The recipe in use, whose rate goes with the batch, judged before it and after each epoch."""
+    scale = replace(PRESETS["medium"], encoder=arm.encoder, epochs=arm.epochs, batch_size=arm.batch_size)
+    (config,) = grid(scale, ["simclr"], [0])
+    clock, each = Clock(name, arm.encoder, arm, judge), len(data.images) // arm.batch_size * arm.batch_size
     passed = 0
-
     clock.look(untrained(config, data).encoder, 0)
 
     def after_epoch(method: nn.Module) -> dict[str, float]:
@@ -138,10 +136,7 @@ class Standardised(nn.Module):
     """As lightly's transform ends, which divides by ImageNet's deviations."""
 
     def forward(self, images: torch.Tensor) -> torch.Tensor:
-        mean, deviation = (
-            torch.tensor(values, device=images.device).view(3, 1, 1)
-            for values in ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-        )
+        mean, deviation = (torch.tensor(values, device=images.device).view(3, 1, 1) for values in IMAGENET)
         return (images - mean) / deviation
 
 
@@ -156,7 +151,7 @@ def lightly(data: Split, judge: Callable, most: float, recipe: Lightly | None = 
     falling = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, recipe.epochs)
     views = Pictures(data.images, SimCLRTransform(input_size=32, cj_strength=0.5, gaussian_blur=0.0))
     loader = DataLoader(views, recipe.batch_size, shuffle=True, drop_last=True)
-    clock, seen, mark = Clock(PEER, "ResNet-18", recipe, data, judge), 0, most / 4
+    clock, seen, mark = Clock(minutes.PEER, "ResNet-18", recipe, judge), 0, most / 4
     clock.look(backbone, seen)
     for _ in range(recipe.epochs):
         for pair in loader:
@@ -178,19 +173,17 @@ def lightly(data: Split, judge: Callable, most: float, recipe: Lightly | None = 
 
 def race(name: str, data: Split, bank: Split, queries: Split, most: float) -> pd.DataFrame:
     """The lines of one arm, as `lib.chapters.methods.minutes` reads them."""
-    if name == PEER:
+    if name == minutes.PEER:
         lines = lightly(data, functools.partial(judged, bank=bank, queries=queries, prepare=Standardised()), most)
     else:
-        (wanted,) = Study(PLAN, "medium", methods=["simclr"], seeds=[0], recompute=True).wanted()
-        judge = functools.partial(judged, bank=bank, queries=queries)
-        lines = ours(name, ARMS[name], data, judge, wanted.config)
+        lines = ours(name, ARMS[name], data, functools.partial(judged, bank=bank, queries=queries))
     facts = {"bank": len(bank.images), "queries": len(queries.images), "commit": commit()}
     return pd.DataFrame(lines).assign(device=device_name(torch.device("cpu")), **facts)[list(minutes.COLUMNS)]
 
 
 def main(words: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.minutes", description=__doc__.splitlines()[0])
-    names = (*ARMS, PEER)
+    names = (*ARMS, minutes.PEER)
     parser.add_argument("--arms", help=f"a list, of: {', '.join(names)}")
     parser.add_argument("--minutes", type=float, default=120.0, help="after which lightly's training is stopped")
     parser.add_argument("--images", type=int, help="a trial with the first so many training images")

@@ -110,7 +110,7 @@ whole = bench.knn_predict
 def test_the_clock_stands_still_while_neighbours_are_counted(monkeypatch):
     now = iter([0.0, 5.0, 40.0, 100.0, 1000.0, 1030.0, 2000.0])
     monkeypatch.setattr(bench.time, "process_time", lambda: next(now))
-    clock = bench.Clock("arm", "encoder", bench.Arm("resnet10", 2), None, lambda encoder: (50.0, 1.0))
+    clock = bench.Clock("arm", "encoder", bench.Arm("resnet10", 2), lambda encoder: (50.0, 1.0))
     for seen in (0, 10, 20):
         clock.look(None, seen)
     assert [(line["images"], line["minutes"]) for line in clock.lines] == [(0, 0.0), (10, 1.0), (20, 1.5)]
@@ -121,6 +121,17 @@ def test_lightly_s_training_is_judged_on_its_way(mine):
     judge = lambda encoder: (float(encoder(torch.zeros(2, 3, 32, 32)).shape[1]), 1.0)  # noqa: E731
     lines = bench.lightly(data, judge, 1e-9, bench.Lightly(batch_size=8, epochs=1))
     assert [(line["images"], line["knn"]) for line in lines] == [(0, 512.0), (8, 512.0), (16, 512.0), (24, 512.0)]
+
+
+@pytest.mark.parametrize(("batch", "rate"), [(64, 0.05), (256, 0.2)])
+def test_the_rate_goes_with_the_batch(mine, monkeypatch, batch, rate):
+    """SimCLR's 0.2 for a batch of 256, and a tenth of the epochs to rise."""
+    asked = []
+    monkeypatch.setattr(bench, "fit", lambda config, *given, **options: asked.append(config))
+    bench.ours("arm", bench.Arm("resnet10_narrow", 4, batch), load("mine", "train"), lambda encoder: (0.0, 0.0))
+    (config,) = asked
+    assert config.training.learning_rate == pytest.approx(rate) and config.training.batch_size == batch
+    assert config.training.warmup_epochs == pytest.approx(0.4) and config.train_images is None
 
 
 def test_an_arm_of_ours_from_end_to_end(tmp_path, monkeypatch, mine):

@@ -7,8 +7,6 @@ import numpy as np
 import pandas as pd
 import pytest
 from contract import check_apart, check_words
-from hypothesis import given
-from hypothesis import strategies as st
 from scipy import stats
 from scipy.special import expit, logit
 from shorthand import half_width, told, told_share
@@ -27,7 +25,6 @@ from lib.figures.levels import AT_ONCE
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.systems_look import system_look
 from lib.images.scenes import SHAPES
-from lib.measures import estimate
 
 BYOL = RELICV2["byol sgd"].title
 
@@ -462,13 +459,6 @@ def test_sentences_without_relicv2(rows, unlaid):
     assert all(told_of(others).values()) and relicv2_words.relicv2_answer(others) == UNTOLD
     with pytest.raises(BadInput, match="this figure needs"):
         relicv2.ood_forest(others, "")
-
-
-@given(st.lists(st.tuples(st.floats(-5, 5), st.floats(0.1, 3)), min_size=1, max_size=8))
-def test_everyone_stands_somewhere(pairs):
-    gaps = {f"system{place};": estimate(mean, error, 16) for place, (mean, error) in enumerate(pairs)}
-    words = relicv2_words.standing(gaps)
-    assert all(words.count(name) == 1 for name in gaps) and "[-" not in re.split("undecided|within", words)[0]
 
 
 def test_answers_of_shifts_that_two_systems_share(rows):

@@ -178,7 +178,7 @@ def test_what_is_kept_in_a_smaller_ball(results):
         values = own["system"].map(lambda name, low=exceptions: low.get(name, 30.0)) + own["seed"] - 1
         both = pd.concat([results.rows, own.assign(level=2.0, value=values)], ignore_index=True)
         found = told_of(dataclasses.replace(results, rows=both.assign(dataset="cifar10")))["answer-without"]
-        kept = f"{told} of the 13 asked that trained under attack keep more."
+        kept = f"{told} of 13 encoders attacked in training are shown to keep more."
         assert found.endswith(f"keeps 10 %. Within 2/255, {kept}")
 
     once = both[(both["level"] != 2) | (both["shift"] != "autoattack") | (both["seed"] == 0)].assign(dataset="cifar10")

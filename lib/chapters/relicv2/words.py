@@ -40,7 +40,7 @@ from lib.controls import CHANCE
 from lib.figures.datasets import TITLES
 from lib.figures.levels import intervals, pair_gaps, tally
 from lib.figures.prose import UNTOLD, by_sign, by_verdict, listed, lower, mark, verb_once
-from lib.measures import Estimate, Interval, read_together
+from lib.measures import Interval, read_together
 from lib.measures.rows import Rows
 from lib.verdicts import MARGIN, no_effect
 
@@ -157,15 +157,6 @@ def _like_for_like(rows: Rows) -> str:
 def beside(gap: Interval, where: str) -> str:
     """is 1.2 [0.4, 2.0] points ahead in domain"""
     return f"{by_sign(gap, 'is {} points ahead', 'is {} points behind', 'differs by {} points')} {where}{mark(gap)}"
-
-
-def standing(found: Mapping[str, Estimate]) -> str:
-    """ahead of a by 1.2 [0.4, 2.0]; behind b by ...; within ±2 points of c (...); undecided against d (...)"""
-    parts: dict[str, list[str]] = {"ahead of": [], "behind": [], f"within ±{MARGIN:g} points of": [],
-                                   "undecided against": []}  # fmt: skip
-    for words, gap in read_together(found).items():
-        parts[by_verdict(gap, *parts)].append(words + by_verdict(gap, " by {}", " by {}", " ({})", " ({})"))
-    return "; ".join(f"{begin} {listed(own)}" for begin, own in parts.items() if own)
 
 
 _SHOWN = {  # `_effect` -> what is said of one part, and of several

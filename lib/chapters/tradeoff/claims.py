@@ -38,6 +38,7 @@ MEAN_ERROR: dict[str, dict[str, object]] = {"corruptions": {**CORRUPTED, "shift"
 
 
 NEARBY = 2  # 255ths: a quarter of the radius of training
+NEARBY_CELL = AUTO_CELL | {"level": NEARBY}
 
 
 DEFENDED = {  # system trained under attack: the same method without
@@ -68,27 +69,20 @@ def _costs_clean(rows: pd.DataFrame) -> Contrasts:
     return between(rows, [(plain, robust) for robust, plain in DEFENDED.items()], {"clean": CLEAN_CELL})
 
 
-def _above_constant(rows: pd.DataFrame) -> Contrasts:
+def _above_constant(cells: dict[str, dict[str, object]]) -> Callable[[pd.DataFrame], Contrasts]:
     """What each defended system keeps under attack above what a constant answer keeps: one class for every image, which
     no attack changes. Nothing of data whose classes are not known."""
-    kept = constant(rows)
-    return {
-        f"{words}, {PLAN.title(name)} less a constant answer": of_cell(rows, cell | {"system": name}) - kept
-        for name in defended(rows)
-        for words, cell in ATTACKED_CELLS.items()
-        if kept is not None and has(rows, name, cell)
-    }
 
+    def contrasts(rows: pd.DataFrame) -> Contrasts:
+        kept = constant(rows)
+        return {
+            f"{words}, {PLAN.title(name)} less a constant answer": of_cell(rows, cell | {"system": name}) - kept
+            for name in defended(rows)
+            for words, cell in cells.items()
+            if kept is not None and has(rows, name, cell)
+        }
 
-def _above_constant_nearby(rows: pd.DataFrame) -> Contrasts:
-    """The same of AutoAttack within the smallest radius at which it was run, which is far below that of training."""
-    kept, cell = constant(rows), AUTO_CELL | {"level": NEARBY}
-    return {
-        f"AutoAttack at {NEARBY}/255, {PLAN.title(name)} less a constant answer": of_cell(rows, cell | {"system": name})
-        - kept
-        for name in defended(rows)
-        if kept is not None and has(rows, name, cell)
-    }
+    return contrasts
 
 
 def _no_masking(rows: pd.DataFrame) -> Contrasts:
@@ -217,10 +211,10 @@ ROBUSTNESS_CONTROLS = (
           lambda rows: between(rows, list(DEFENDED.items()), ATTACKED_CELLS), every=True),
     Claim("above-constant",
           "What it leaves under attack is more than a constant answer keeps, which no attack changes.", "ours",
-          _above_constant),
+          _above_constant(ATTACKED_CELLS)),
     Claim("above-constant-nearby",
           f"Within {NEARBY}/255, a quarter of the radius of training, what it leaves under AutoAttack is more than a "
-          "constant answer keeps.", "ours", _above_constant_nearby),
+          "constant answer keeps.", "ours", _above_constant({f"AutoAttack at {NEARBY}/255": NEARBY_CELL})),
     Claim("costs-clean",
           "It costs clean accuracy.", "Tsipras et al.", _costs_clean),
     Claim("no-masking",

@@ -8,7 +8,17 @@ from collections.abc import Sequence
 import pandas as pd
 
 from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
-from lib.chapters.tradeoff.claims import CELLS, DEFENDED, MEAN_ERROR, NEARBY, WEAKLY, between, defended, within
+from lib.chapters.tradeoff.claims import (
+    CELLS,
+    DEFENDED,
+    MEAN_ERROR,
+    NEARBY,
+    NEARBY_CELL,
+    WEAKLY,
+    between,
+    defended,
+    within,
+)
 from lib.chapters.tradeoff.numbers import WATCHED
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
@@ -124,13 +134,16 @@ def _without(rows: pd.DataFrame) -> str:
 
 def _nearby(rows: pd.DataFrame) -> str:
     """How many systems trained under attack are above a constant answer in a smaller ball; empty if none was asked."""
-    kept, cell = constant(rows), AUTO_CELL | {"level": NEARBY}
-    found = [level(rows, cell | {"system": name}) - (kept or 0) for name in defended(rows) if has(rows, name, cell)]
-    gaps = [gap for gap in found if not math.isnan(gap.low)]  # of one seed nothing can be shown
-    if kept is None or not gaps:
+    if (kept := constant(rows)) is None:
+        return ""
+    asked = [name for name in defended(rows) if has(rows, name, NEARBY_CELL)]
+    gaps = [level(rows, NEARBY_CELL | {"system": name}) - kept for name in asked]
+    gaps = [gap for gap in gaps if not math.isnan(gap.low)]  # of one seed nothing can be shown
+    if not gaps:
         return ""
     above = sum(gap.sign > 0 for gap in gaps)
-    return f" Within {NEARBY}/255, {above or 'none'} of the {len(gaps)} asked that trained under attack keep more."
+    told = f"{above or 'none'} of {len(gaps)} encoders attacked in training"
+    return f" Within {NEARBY}/255, {told} are shown to keep more."
 
 
 def _best(rows: pd.DataFrame) -> str:
