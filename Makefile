@@ -3,7 +3,7 @@
 #   make test                                  the tests; OPTIONS="--precision bf16 --order reversed": see tests/conftest.py
 # and five more:
 #   make check                                 lint, format and types
-#   make quick                                 a book of its own, every number computed now -> _build/quick/html
+#   make quick                                 a book of its own, every number computed now, of two seeds -> _build/quick/html
 #   make book PRESET=quick DATASET=my_images   the same for any preset and data set
 #   make verify                                a published run computed once more, row by row; OPTIONS="--seed 3 --minutes 5"
 #   make lock                                  pins anew after a change in pyproject.toml
@@ -29,7 +29,7 @@ else
 endif
 
 quick: .venv/ready
-	$(BIN)/python -m lib.book --preset quick
+	$(BIN)/python -m lib.book --preset quick --seeds '[0, 1]'
 
 test: .venv/ready
 	OMP_NUM_THREADS=$(OMP_NUM_THREADS) $(BIN)/python -m pytest -n auto --maxprocesses 8 --dist worksteal $(OPTIONS)

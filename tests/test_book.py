@@ -194,12 +194,12 @@ CUTS = {
     },
     "lib/training/masks.py": {"\nTRAINED_ON = 5_000 ": "\nTRAINED_ON = 240 ", "\nBATCHES = 100 ": "\nBATCHES = 10 "},
     "lib/runs/presets.py": {
-        "            2_000,\n            300,\n": "            400,\n            60,\n",
+        "            2_000,\n            200,\n": "            400,\n            60,\n",
         "            epochs=4,\n": "            epochs=1,\n",
-        "            passes=24,\n": "            passes=4,\n",
+        "            passes=12,\n": "            passes=4,\n",
     },
     "lib/chapters/tradeoff/plan.py": {
-        "[RobustAccuracy(100, (2, 8), 10, 1), SyntheticInvariance(100, 4)]": (
+        "[RobustAccuracy(60, (2, 8), 10, 1), SyntheticInvariance(60, 4)]": (
             "[RobustAccuracy(20, (2, 8), 3, 1), SyntheticInvariance(20, 4)]"
         ),
     },

@@ -335,8 +335,8 @@ def test_sizes_of_what_is_measured_by_hand():
         return [measure.identity.split("#")[0] for measure in measures_of(PLAN, preset)]
 
     assert identities("quick") == [
-        "robust_accuracy(images=100, epsilons=2 8, steps=10, restarts=1)",
-        "synthetic_invariance(images=100, parameters=4)",
+        "robust_accuracy(images=60, epsilons=2 8, steps=10, restarts=1)",
+        "synthetic_invariance(images=60, parameters=4)",
     ]
     small = identities("small")
     assert small[:2] == [
