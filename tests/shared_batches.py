@@ -1,6 +1,7 @@
 """Trainings of three steps by one, two and four processes: `python tests/shared_batches.py FOLDER` computes them all.
 
-Processes are forked from one that has imported everything and computed nothing. Numbers are float64 throughout, losses
+Processes are forked from one that has imported everything, the compiler that PyTorch asks for with the first optimiser
+and what heads are made of among it, and computed nothing. Numbers are float64 throughout, losses
 too, which are in float32 otherwise: what differs then is a mistake and no rounding. What each world of processes comes
 to is in `FOLDER/<processes>.pt`: by case the gradients after each step, the history, the checksums of the views of each
 step, and the state at the end.
@@ -16,8 +17,10 @@ import traceback
 import types
 from pathlib import Path
 
+import lightly.models.modules.heads  # noqa: F401
 import numpy as np
 import torch
+import torch._dynamo  # noqa: F401
 import torch.distributed as dist
 from shorthand import own_set
 from toys import Points, small_settings

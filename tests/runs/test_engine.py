@@ -206,6 +206,7 @@ _HISTORY = [{"seconds": 1.0, "images_per_second": 1.0, "peak_memory_mib": 1.0}]
 
 CHILD = """
 import itertools, os, signal, sys
+import lightly.models.modules.heads, torch._dynamo  # before any fork, what the first training imports
 from lib import images
 images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
 sys.path.insert(0, sys.argv[1])

@@ -99,6 +99,7 @@ def test_a_time_limit_at_every_step_changes_nothing(name, tmp_path, monkeypatch)
 KILLED = dataclasses.replace(PLAN, precision="fp32")  # a child does not know what "auto" is in these tests
 CHILD = """
 import itertools, os, signal, sys, torch
+import lightly.models.modules.heads, torch._dynamo  # before any fork, what the first training imports
 from pathlib import Path
 sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
 from test_trainer import KILLED, data, fresh
