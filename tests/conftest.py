@@ -8,6 +8,7 @@ The suite can be run under other conditions, which must not matter to it (`make 
 """
 
 import gc
+import inspect
 import os
 import random
 from pathlib import Path
@@ -16,7 +17,8 @@ import pytest
 import torch
 from shorthand import own_set
 
-from lib import images
+from lib import files, images
+from lib.images import scenes
 
 DATA = os.environ.get("WITHSTAND_DATA")
 
@@ -60,6 +62,27 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "runs"))
     monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("WITHSTAND_DATA", raising=False)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def rendered_once(tmp_path_factory):
+    """Scenes of the data set, by all that they depend on, for all test processes: every test has a cache of its own, and
+    to render them anew for each took a tenth of the suite's time. Tests of the renderer itself call it by its name."""
+    true, home = scenes.render, tmp_path_factory.getbasetemp()
+    home = (home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "rendered"
+
+    def render(count, *given, **named):
+        asked = inspect.signature(true).bind(count, *given, **named)
+        asked.apply_defaults()
+        path = home / f"{' '.join(map(str, asked.arguments.values()))}.pt"
+        if not path.exists():
+            found = true(count, *given, **named)
+            files.write(path, lambda file: torch.save((found.images, found.masks, found.factors), file))
+        return scenes.Scenes(*torch.load(path))
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(scenes, "render", render)
+        yield
 
 
 @pytest.fixture
