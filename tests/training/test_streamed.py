@@ -212,9 +212,8 @@ def test_two_processes_that_torchrun_starts_share_the_files(folder, tmp_path):
     environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": os.pathsep.join((str(tests), str(tests.parent)))}
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
     command += [str(tests / "streamed_world.py"), str(tmp_path)]
-    for how in ("held", "streamed"):
-        done = subprocess.run([*command, how], env=environment, capture_output=True, text=True, timeout=300)
-        assert done.returncode == 0, done.stderr
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr
     assert (tmp_path / "said.txt").read_text().endswith(" is damaged")
     held, streamed = (torch.load(tmp_path / f"{how}.pt", weights_only=True) for how in ("held", "streamed"))
     assert held["key"] == streamed["key"] and streamed["device"].endswith(", 2 processes")
