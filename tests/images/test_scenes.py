@@ -1,5 +1,6 @@
 """The embedded data set: what is drawn, what is recorded, and that the two agree."""
 
+import functools
 import math
 
 import numpy as np
@@ -12,6 +13,7 @@ from sklearn.neighbors import KNeighborsClassifier
 
 from lib.errors import BadInput
 from lib.images import scenes
+from lib.images import load
 from lib.images.scenes import FACTORS, SHAPES, SHIFTS, SPLITS, draw_factors, render, render_factors
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
@@ -33,10 +35,15 @@ def factors(count=1, **values):
     return {name: value.long() if FACTORS[name].whole else value.float() for name, value in middle.items()}
 
 
+@functools.cache
+def forty_two(size, textured):
+    return render(42, seed=5, size=size, textured=textured)
+
+
 @settings(max_examples=15, deadline=None)
 @given(start=st.integers(0, 30), count=st.integers(1, 12), size=st.sampled_from([16, 32, 33]), textured=st.booleans())
 def test_an_image_has_the_same_bits_in_every_batch(start, count, size, textured):
-    whole = render(42, seed=5, size=size, textured=textured)
+    whole = forty_two(size, textured)
     part = render(count, seed=5, size=size, start=start, textured=textured)
     chosen = slice(start, start + count)
     assert torch.equal(part.images, whole.images[chosen]) and torch.equal(part.masks, whole.masks[chosen])
@@ -218,18 +225,19 @@ def test_objects_are_in_the_image_and_visible():
 
 
 def test_raw_pixels_say_little_and_not_nothing():
-    train, test = render(2000), render(300, split="test")
+    train, test = load("scenes", "train", 1000), load("scenes", "test", 300)
     knn = KNeighborsClassifier(10).fit(train.images.flatten(1).numpy(), train.labels.numpy())
     accuracy = knn.score(test.images.flatten(1).numpy(), test.labels.numpy())
     assert 0.15 < accuracy < 0.5
 
 
 def test_a_small_encoder_reads_the_shape_and_unseen_causes_confuse_it():
-    images = render(2_000, textured=True)
-    tests = {split: render(300, split=split, textured=True) for split in SPLITS[2:]}
+    images = render(1_000, textured=True)
+    unseen = ("test-conflict", "test-light", "test-pose")
+    tests = {split: render(300, split=split, textured=True) for split in ("test", *unseen)}
     torch.manual_seed(0)
     method = build_method("supervised", build_encoder("resnet10_narrow"), METHODS["supervised"].settings(), classes=10)
-    plan = Training(epochs=8, batch_size=64, optimiser="adamw", learning_rate=0.003, weight_decay=0.05)
+    plan = Training(epochs=8, batch_size=32, optimiser="adamw", learning_rate=0.003, weight_decay=0.05)
     train(method, images.images, images.labels, plan, seed=0, progress=False)
 
     def accuracy(images):
@@ -238,8 +246,8 @@ def test_a_small_encoder_reads_the_shape_and_unseen_causes_confuse_it():
         return (found == images.labels).float().mean().item()
 
     found = {split: accuracy(images) for split, images in tests.items()}
-    assert found["test"] > 0.7  # 0.84 where this was measured; under other causes 0.66, 0.43 and 0.20
-    for split in ("test-conflict", "test-light", "test-pose"):
+    assert found["test"] > 0.7  # 0.81 where this was measured; under other causes 0.65, 0.37 and 0.19
+    for split in unseen:
         assert 0.1 < found[split] < found["test"] - 0.08, found
 
 
