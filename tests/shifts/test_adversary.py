@@ -368,9 +368,9 @@ ATTACKS = {
 
 @pytest.mark.parametrize("name", ATTACKS)
 @pytest.mark.parametrize("raises", [False, True])
-def test_an_attack_changes_nothing(small, name, raises):
+def test_an_attack_changes_nothing(small, name, raises, request):
     if name == "auto_attack":
-        pytest.importorskip("pyautoattack")
+        request.getfixturevalue("short_auto_attack")  # all of its parts, each of a few steps
     images, before = pictures(), traces(small)
     grad = small.body[-1].weight.grad
     with held(small), torch.no_grad():
