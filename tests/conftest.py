@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from forked import Forks
 from shorthand import own_set
 
 from lib import files, images
@@ -45,6 +46,8 @@ def pytest_collection_finish(session):
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+    if any("forks" in item.fixturenames for item in session.items):
+        session.config.forks = Forks()  # before any test has computed something
 
 
 @pytest.fixture(autouse=True, scope="session")
@@ -66,8 +69,8 @@ def own_folders(tmp_path, monkeypatch):
 
 @pytest.fixture(autouse=True, scope="session")
 def rendered_once(tmp_path_factory):
-    """Scenes of the data set, by all that they depend on, for all test processes: every test has a cache of its own, and
-    to render them anew for each took a tenth of the suite's time. Tests of the renderer itself call it by its name."""
+    """Scenes of the data set, by all that they depend on, for all test processes: every test has a cache of its own,
+    and would render them anew. Tests of the renderer itself have imported it by its name, and call the true one."""
     true, home = scenes.render, tmp_path_factory.getbasetemp()
     home = (home.parent if "PYTEST_XDIST_WORKER" in os.environ else home) / "rendered"
 
@@ -119,6 +122,12 @@ def short_auto_attack(monkeypatch):
         return whole(self, *arguments, **options)
 
     monkeypatch.setattr(package.AutoAttack, "run_standard_evaluation", run)
+
+
+@pytest.fixture(scope="session")
+def forks(request):
+    """Processes of a test's own: see `forked`."""
+    return request.config.forks
 
 
 @pytest.fixture

@@ -1,10 +1,9 @@
-"""Trainings of three steps by one, two and four processes: `python tests/shared_batches.py FOLDER` computes them all.
+"""Trainings of three steps by one, two and four processes: `compute_all` computes them, in a process of its own.
 
-Processes are forked from one that has imported everything, the compiler that PyTorch asks for with the first optimiser
-and what heads are made of among it, and computed nothing. Numbers are float64 throughout, losses
-too, which are in float32 otherwise: what differs then is a mistake and no rounding. What each world of processes comes
-to is in `FOLDER/<processes>.pt`: by case the gradients after each step, the history, the checksums of the views of each
-step, and the state at the end.
+Processes are forked from one that has imported everything and computed nothing (`forked`). Numbers are float64
+throughout, losses too, which are in float32 otherwise: what differs then is a mistake and no rounding. What each world
+of processes comes to is in `FOLDER/<processes>.pt`: by case the gradients after each step, the history, the checksums
+of the views of each step, and the state at the end.
 """
 
 import datetime
@@ -15,12 +14,9 @@ import socket
 import sys
 import traceback
 import types
-from pathlib import Path
 
-import lightly.models.modules.heads  # noqa: F401
 import numpy as np
 import torch
-import torch._dynamo  # noqa: F401
 import torch.distributed as dist
 from shorthand import own_set
 from toys import Points, small_settings
@@ -193,11 +189,9 @@ def resumed(folder, processes):
     torch.save(found, folder / "1.pt")
 
 
-if __name__ == "__main__":
+def compute_all(folder):
     torch.set_default_dtype(torch.float64)
     torch.Tensor.float = torch.Tensor.double
-    torch.set_num_threads(1)
-    folder = Path(sys.argv[1])
     in_processes(folder, 1, work, list(cases()))
     in_processes(folder, 2, work, list(cases()))
     in_processes(folder, 1, resumed)

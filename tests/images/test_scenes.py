@@ -12,9 +12,8 @@ from scipy import stats
 from sklearn.neighbors import KNeighborsClassifier
 
 from lib.errors import BadInput
-from lib.images import scenes
-from lib.images import load
-from lib.images.scenes import FACTORS, SHAPES, SHIFTS, SPLITS, draw_factors, render, render_factors
+from lib.images import load, scenes
+from lib.images.scenes import FACTORS, SHAPES, SHIFTS, draw_factors, render, render_factors
 from lib.methods import METHODS, build_method
 from lib.models import build_encoder
 from lib.training import Training, train

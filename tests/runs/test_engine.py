@@ -5,8 +5,6 @@ import json
 import os
 import resource
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -18,7 +16,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from lib import images
+from lib import files, images
 from lib.errors import BadInput
 from lib.measures import Accuracy, extract
 from lib.measures.rows import as_rows, number
@@ -204,41 +202,34 @@ def test_time_limit_stops_cleanly_and_the_next_call_goes_on(monkeypatch):
 
 _HISTORY = [{"seconds": 1.0, "images_per_second": 1.0, "peak_memory_mib": 1.0}]
 
-CHILD = """
-import itertools, os, signal, sys
-import lightly.models.modules.heads, torch._dynamo  # before any fork, what the first training imports
-from lib import images
-images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
-sys.path.insert(0, sys.argv[1])
-from test_engine import config
-from lib.measures import Accuracy
-from lib.runs import compute
-replace, calls = os.replace, itertools.count(1)
-def compute_until_killed(file):
+
+def few_scenes():
+    images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
+
+
+def computed_until_killed(file):
+    """A run, killed before it puts the `file`-th file in its place, counted from 1."""
+    few_scenes()
+    replace, calls = os.replace, itertools.count(1)
+
     def killed(*arguments):
         if next(calls) == file:
             os.kill(os.getpid(), signal.SIGKILL)
         replace(*arguments)
+
     os.replace = killed
-    print(compute([config("byol")], [Accuracy()], progress=False)[0][0]["key"], flush=True)
-for line in sys.stdin:  # a process each, forked where nothing has run yet: to import anew takes most of the time
-    child = os.fork()
-    if child == 0:
-        compute_until_killed(int(line))
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+    print(compute([config("byol")], [Accuracy()], progress=False)[0][0]["key"])
 
 
-def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch, one_thread):
+def test_kill_9_anywhere_in_a_run_changes_nothing(tmp_path, monkeypatch, one_thread, forks):
     """Killed before the first file that it writes is in its place, then before the second one, and so on."""
     whole = compute([config("byol")], [Accuracy()], progress=False)
     key = whole[0][0]["key"]
     expected = (store.folder(key) / "weights.safetensors").read_bytes()
     monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
-    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__)]
-    done = subprocess.run(command, input="1\n2\n3\n4\n0\n", stdout=subprocess.PIPE, text=True, check=True)
-    assert done.stdout.split() == [*[str(-signal.SIGKILL)] * 4, key, "0"]
+    ended = [forks.call(computed_until_killed, file) for file in (1, 2, 3, 4, 0)]
+    assert [code for code, _ in ended] == [*[-signal.SIGKILL] * 4, 0], ended
+    assert ended[-1][1].split()[-1] == key
     assert (store.folder(key) / "weights.safetensors").read_bytes() == expected
     pd.testing.assert_frame_equal(compute([config("byol")], [Accuracy()], progress=False)[1], whole[1], atol=1e-6)
 
@@ -324,33 +315,27 @@ def test_two_students_share_a_teacher(trained):
     assert weights(records[0]) != weights(records[1])
 
 
-KILLED_AS_A_STUDENT = """
-import os, signal, sys
-from lib import images
-images.SCENES_BLOCK, images.SCENES_SIZE = 64, {"train": 64, "validation": 40, "test": 40}
-sys.path.insert(0, sys.argv[1])
-import torch
-torch.set_num_threads(int(sys.argv[2]))
-from test_engine import STUDENT, STUDENT_OF_ONE, attacked
-from lib.runs import compute, fitting
-true = fitting.train
-def train(method, *rest, **named):
-    if type(method).__name__ == "DeACL":
-        os.kill(os.getpid(), signal.SIGKILL)
-    return true(method, *rest, **named)
-fitting.train = train
-compute([attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)], [], progress=False)
-"""
+def killed_as_a_student():
+    few_scenes()
+    true = fitting.train
+
+    def train(method, *rest, **named):
+        if type(method).__name__ == "DeACL":
+            os.kill(os.getpid(), signal.SIGKILL)
+        return true(method, *rest, **named)
+
+    fitting.train = train
+    compute([attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)], [], progress=False)
 
 
-def test_killed_between_teacher_and_student_nothing_is_lost(tmp_path, monkeypatch, trained):
+def test_killed_between_teacher_and_student_nothing_is_lost(tmp_path, monkeypatch, trained, one_thread, forks):
     student = attacked("deacl", training=STUDENT, settings=STUDENT_OF_ONE)
     (whole,), _ = compute([student], [], progress=False)
     (teacher,), _ = compute([student.teacher()], [], progress=False)
     expected = weights(whole), weights(teacher)
     monkeypatch.setenv("WITHSTAND_RUNS", str(tmp_path / "killed"))
-    words = [sys.executable, "-c", KILLED_AS_A_STUDENT, os.path.dirname(__file__), str(torch.get_num_threads())]
-    assert subprocess.run(words, capture_output=True).returncode == -signal.SIGKILL
+    code, said = forks.call(killed_as_a_student)
+    assert code == -signal.SIGKILL, said
     assert store.load_record(teacher["key"]) and store.load_record(whole["key"]) is None
     trained.clear()
     (again,), _ = compute([student], [], progress=False)
@@ -459,27 +444,26 @@ def test_cut_rows_are_one_sentence(tmp_path, text):
         store.read_rows(path, store.COLUMNS)
 
 
-def test_a_full_disk_loses_nothing(tmp_path):
+def written_beyond_the_limit(path):
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
+    files.write_text(path, "before")
+    try:
+        files.write_text(path, "x" * 10_000)
+    except BadInput as error:
+        print(error)
+
+
+def test_a_full_disk_loses_nothing(tmp_path, forks):
     """A real limit on the size of files: the write fails in its middle, as on a full disk."""
     path = tmp_path / "kept.txt"
-    code = (
-        "import resource, signal, sys; signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
-        "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
-        "from pathlib import Path; from lib import files; from lib.errors import BadInput\n"
-        f"path = Path({str(path)!r}); files.write_text(path, 'before')\n"
-        "try: files.write_text(path, 'x' * 10_000)\n"
-        "except BadInput as error: print(error)\n"
-    )
-    assert resource.RLIMIT_FSIZE is not None
-    said = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert "could not be written" in said and "unchanged" in said
+    code, said = forks.call(written_beyond_the_limit, path)
+    assert code == 0 and "could not be written" in said and "unchanged" in said, said
     assert path.read_text() == "before" and list(tmp_path.iterdir()) == [path]
 
 
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="no /dev/full")
 def test_no_space_left_is_named(tmp_path):
-    from lib import files
-
     (tmp_path / "kept").write_text("before")
 
     def fill(_):
@@ -493,8 +477,6 @@ def test_no_space_left_is_named(tmp_path):
 
 def test_two_threads_may_write_one_file(tmp_path):
     """As two runs do that render the same scenes: both are served, and the file is whole."""
-    from lib import files
-
     both_are_open = threading.Barrier(2)
 
     def fill(content):

@@ -1,13 +1,8 @@
 """Two processes that share a batch compute what one computes with all of it; four what two do. See `shared_batches`."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 import torch
-from shared_batches import FOUR, RESUMED, UNGATHERED, cases
+from shared_batches import FOUR, RESUMED, UNGATHERED, cases, compute_all
 from test_trainer import data, fresh
 
 from lib import engines, world
@@ -19,14 +14,11 @@ CLOSE = 1e-9  # of float64, where 1e-5 is asked for: what differs is the order o
 
 
 @pytest.fixture(scope="module")
-def found(tmp_path_factory):
+def found(tmp_path_factory, forks):
     """By the number of processes what all cases came to, and the run of a command."""
-    folder, tests = tmp_path_factory.mktemp("shared"), Path(__file__).parent.parent
-    places = os.pathsep.join((str(tests), str(tests.parent)))
-    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": places}
-    command = [sys.executable, str(tests / "shared_batches.py"), str(folder)]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
-    assert done.returncode == 0, done.stderr
+    folder = tmp_path_factory.mktemp("shared")
+    code, said = forks.call(compute_all, folder)
+    assert code == 0, said
     names = (1, 2, 4, "commanded 1", "commanded 2")
     return {name: torch.load(folder / f"{name}.pt", weights_only=True) for name in names}
 

@@ -7,7 +7,6 @@ import json
 import math
 import os
 import signal
-import subprocess
 import sys
 import time
 
@@ -24,7 +23,7 @@ from lib.methods.removal import Removal, Removing
 from lib.methods.repulsion import Repelling
 from lib.models import build_encoder
 from lib.precision import precision_on
-from lib.training import Attack, OutOfTime, Training, train
+from lib.training import Attack, OutOfTime, Training, train, trainer
 from lib.training.optimisers import build_optimiser
 from lib.views import View, make_view
 
@@ -97,48 +96,36 @@ def test_a_time_limit_at_every_step_changes_nothing(name, tmp_path, monkeypatch)
 
 
 KILLED = dataclasses.replace(PLAN, precision="fp32")  # a child does not know what "auto" is in these tests
-CHILD = """
-import itertools, os, signal, sys, torch
-import lightly.models.modules.heads, torch._dynamo  # before any fork, what the first training imports
-from pathlib import Path
-sys.path[:0] = [sys.argv[1], os.path.dirname(sys.argv[1])]
-from test_trainer import KILLED, data, fresh
-from lib.training import train, trainer
-moments = {"step": (trainer, "learning_rate"), "saving": (torch, "save"), "saved": (os, "replace")}
-def train_until_killed(moment, call):
-    owner, name = moments[moment]
+MOMENTS = {"step": (trainer, "learning_rate"), "saving": (torch, "save"), "saved": (os, "replace")}
+
+
+def train_until_killed(moment, call, checkpoint):
+    owner, name = MOMENTS[moment]
     true, calls = getattr(owner, name), itertools.count(1)
+
     def killed(*arguments):
-        if next(calls) == int(call):
+        if next(calls) == call:
             if moment == "saving":
                 arguments[1].write(b"half")
                 arguments[1].flush()
             os.kill(os.getpid(), signal.SIGKILL)
         return true(*arguments)
+
     setattr(owner, name, killed)
-    train(fresh("byol", network=True), *data(), KILLED, 3, Path(sys.argv[2]), checkpoint_seconds=0, progress=False)
-for line in sys.stdin:  # a process each, forked where nothing has run yet: to import anew takes most of the time
-    child = os.fork()
-    if child == 0:
-        train_until_killed(*line.split())
-        os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
-"""
+    train(fresh("byol", network=True), *data(), KILLED, 3, checkpoint, checkpoint_seconds=0, progress=False)
 
 
-def test_kill_9_at_any_moment_changes_nothing(tmp_path, one_thread):
+def test_kill_9_at_any_moment_changes_nothing(tmp_path, one_thread, forks):
     """The child saves after every step, goes on from the one before it, and is killed in a step, in the middle of a
     checkpoint, and between the checkpoint and its name."""
     whole = digest(run(name="byol", plan=KILLED, network=True)[0])
     checkpoint = tmp_path / "checkpoint.pt"
-    command = [sys.executable, "-c", CHILD, os.path.dirname(__file__), str(checkpoint)]
     done = 0
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as children:
-        for moment, call in (("step", 2), ("saving", 3), ("saved", 3)):
-            print(moment, call, file=children.stdin, flush=True)
-            assert children.stdout.readline() == f"{-signal.SIGKILL}\n"
-            done += call - 1
-            assert torch.load(checkpoint, weights_only=True)["step"] == done
+    for moment, call in (("step", 2), ("saving", 3), ("saved", 3)):
+        code, said = forks.call(train_until_killed, moment, call, checkpoint)
+        assert code == -signal.SIGKILL, said
+        done += call - 1
+        assert torch.load(checkpoint, weights_only=True)["step"] == done
     method, history = run(checkpoint, "byol", KILLED, network=True)
     assert digest(method) == whole
     assert len(history) == PLAN.epochs
