@@ -73,6 +73,7 @@ def small(monkeypatch, tmp_path, tmp_path_factory):
     """A preset of seconds, and nothing published. Scenes are rendered once for all of these tests."""
     monkeypatch.setenv("WITHSTAND_CACHE", str(tmp_path_factory.getbasetemp() / "outcomes-scenes"))
     monkeypatch.setattr(images, "SCENES_BLOCK", 64)
+    monkeypatch.setattr("lib.shifts.textures.CACHED", 8)
     monkeypatch.setattr(images, "SCENES_SIZE", {"train": 64, "validation": COUNT, "test": COUNT})
     quick = dataclasses.replace(PRESETS["quick"], train_images=64, epochs=1, batch_size=32, seeds=(0, 1))
     monkeypatch.setitem(PRESETS, "quick", quick)
