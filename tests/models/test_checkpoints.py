@@ -3,6 +3,7 @@
 import argparse
 import collections
 import copy
+import functools
 import os
 import pickle
 
@@ -365,8 +366,13 @@ def small():
     return small_resnet()
 
 
+@functools.cache
+def untrained():
+    return build_encoder("resnet18")
+
+
 def loads(small, file, normalise=CIFAR10):
-    encoder = build_encoder("resnet18")
+    encoder = copy.deepcopy(untrained())  # to draw its weights anew would take most of the time
     report = load_checkpoint(encoder, file)
     assert len(report.matched) == 120 and not report.missing and same(encoder, small, normalise)
     return report
