@@ -7,6 +7,7 @@ its replicates. See `Contrast.estimate`, and `lib.measures.statistics.pooled` fo
 from __future__ import annotations
 
 import functools
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -18,7 +19,7 @@ from lib.errors import BadInput
 from lib.measures import Estimate, Pool, estimate, is_share, pooled
 from lib.measures.outcomes import Outcome
 from lib.measures.rows import cell_of
-from lib.measures.statistics import share_estimate, sum_of_variances
+from lib.measures.statistics import in_order, moments, share_estimate, sum_of_variances
 from lib.methods import METHODS
 from lib.paired import Part, over_images
 from lib.recent import Recent
@@ -206,6 +207,8 @@ class Kept:
     def __init__(self) -> None:
         self.tables: dict[int, pd.DataFrame] = {}
         self.columns: dict[tuple[int, str], np.ndarray] = {}
+        self.apart: dict[int, tuple[str, ...]] = {}
+        self.systems: dict[Hashable, dict[tuple, list[tuple]]] = {}
         self.places: dict[Hashable, Mapping[Hashable, list[int]]] = {}
         self.asked: dict[Hashable, int] = {}  # how often, before there is an index
         self.cells: dict[Hashable, dict[tuple, _Own]] = {}
@@ -219,6 +222,13 @@ class Kept:
             values = rows[name].fillna("") if name in SYSTEM else rows[name]
             self.columns[key] = values.to_numpy()
         return self.columns[key]
+
+    def telling(self, rows: pd.DataFrame) -> tuple[str, ...]:
+        """The columns of a table that tell systems apart."""
+        if id(rows) not in self.apart:
+            self.tables[id(rows)] = rows
+            self.apart[id(rows)] = tuple(name for name in SYSTEM if name in rows)
+        return self.apart[id(rows)]
 
     def picked(self, rows: pd.DataFrame, what: Cell) -> np.ndarray:
         """The places (n,) of the rows with the column values of `what`, None where there is none. An index is made of a
@@ -250,26 +260,27 @@ def _estimate(contrast: Contrast, kept: Kept) -> Estimate:
 
 
 def _components(contrast: Contrast, kept: Kept) -> Components:
-    columns = [name for name in SYSTEM if all(name in rows for _, rows, _ in contrast.parts)]
+    told = {kept.telling(rows) for _, rows, _ in contrast.parts} or {SYSTEM}
+    columns = tuple(name for name in SYSTEM if all(name in own for own in told))
     systems: dict[tuple, dict[Hashable, float]] = {}  # system: its cells, and what each weighs
     for weight, rows, cell in contrast.parts:
-        key, found = _everywhere(rows, cell, columns, kept)
-        weights = systems.setdefault(_picked(rows, cell, columns, found), {})
+        key = _everywhere(rows, cell, columns, kept)
+        weights = systems.setdefault(_picked(rows, cell, columns, key, kept), {})
         weights[key] = weights.get(key, 0.0) + weight
-    mean, parts, tested = contrast.plus, dict[tuple, OfSystem](), float("nan")
+    mean, parts, tested = contrast.plus, dict[tuple, OfSystem](), list[float]()
     for own, cells in systems.items():
         values, size = _by_seed(own, cells, kept), _size(own, cells, kept)
-        if not len(values):
+        if not values:
             raise BadInput(f"the cells of {' '.join(map(str, own))} share no seed")
         pool = _pool(cells, kept)
-        mean += float(values.mean())
-        spread = float(values.var(ddof=1)) if len(values) > 1 else np.nan
+        centre, spread = moments(values)
+        mean += centre
         drawn, _ = pool.moderated(spread / size**2, len(values) - 1)
         parts[own] = OfSystem(drawn * size**2, len(values), pool)
-        tested = float(np.fmin.reduce([tested, *(kept.cells[key][own].images for key in cells)]))
+        tested += [count for key in cells if (count := kept.cells[key][own].images) == count]
     return Components(
-        mean, tuple(columns), parts, _over_images(systems, kept), tested, contrast.error, contrast.degrees,
-        _share(contrast, systems, kept, mean),
+        mean, columns, parts, _over_images(systems, kept), min(tested, default=float("nan")), contrast.error,
+        contrast.degrees, _share(contrast, systems, kept, mean),
     )  # fmt: skip
 
 
@@ -286,10 +297,8 @@ def _share(
     return Share(slope, None if np.isnan(count) else count)
 
 
-def _everywhere(
-    rows: pd.DataFrame, cell: Cell, columns: Sequence[str], kept: Kept
-) -> tuple[Hashable, dict[tuple, _Own]]:
-    """A key of the cell whatever the system, and system -> its own, of those with one row a seed."""
+def _everywhere(rows: pd.DataFrame, cell: Cell, columns: Sequence[str], kept: Kept) -> Hashable:
+    """A key of the cell whatever the system, by which `kept` has system -> its own, of those with one row a seed."""
     what = {name: value for name, value in cell.items() if name not in columns}
     kept.tables[id(rows)] = rows
     key = (id(rows), *columns, *sorted((name, str(value)) for name, value in what.items()))
@@ -299,45 +308,70 @@ def _everywhere(
         places: dict[tuple, list[int]] = {}
         for place, name in enumerate(names):
             places.setdefault(name, []).append(place)
-        seeds, values, errors = (kept.column(rows, name)[chosen] for name in ("seed", "value", "standard_error"))
-        images = kept.column(rows, "images")[chosen].astype(float) if "images" in rows else np.full(len(chosen), np.nan)
+        seeds = kept.column(rows, "seed")[chosen].tolist()
+        values, errors = (
+            kept.column(rows, name)[chosen].astype(float).tolist() for name in ("value", "standard_error")
+        )
+        images = (
+            kept.column(rows, "images")[chosen].astype(float).tolist() if "images" in rows else [np.nan] * len(chosen)
+        )
         metrics = kept.column(rows, "metric")[chosen] if "metric" in rows else [""] * len(chosen)
         traced = all(name in rows for name in TRACED)
         lines = list(zip(*(kept.column(rows, name)[chosen] for name in TRACED), strict=True)) if traced else []
         kept.cells[key] = {
-            name: _Own(
-                dict(zip(seeds[own], values[own].astype(float), strict=True)),
-                float(np.sqrt(np.square(errors[own].astype(float)).mean())),
-                _slope(float(values[own].mean()) / 100, metrics[own[0]], float(images[own].mean())),
+            name: _one_a_seed(
+                {seeds[place]: values[place] for place in own},
+                [errors[place] for place in own],
+                [images[place] for place in own],
                 metrics[own[0]],
-                float(images[own].min()),
                 {seeds[place]: lines[place] for place in own} if traced else None,
             )
             for name, own in places.items()
-            if len(set(seeds[own])) == len(own)
+            if len({seeds[place] for place in own}) == len(own)
         }
-    return key, kept.cells[key]
+    return key
 
 
-def _picked(rows: pd.DataFrame, cell: Cell, columns: Sequence[str], found: Mapping[tuple, _Own]) -> tuple:
-    """The system that `cell` is of. Raises BadInput where it picks none, or more than one."""
-    wanted = {columns.index(name): value for name, value in cell.items() if name in columns}
-    own = [name for name in found if all(name[place] == value for place, value in wanted.items())]
+def _one_a_seed(
+    values: Mapping[Hashable, float],
+    errors: Sequence[float],
+    images: Sequence[float],
+    metric: str,
+    lines: Mapping[Hashable, tuple] | None,
+) -> _Own:
+    error, _ = moments([own * own for own in errors])
+    (mean, _), (tested, _) = moments(list(values.values())), moments(images)
+    fewest = tested if np.isnan(tested) else min(images)
+    return _Own(values, math.sqrt(error), _slope(mean / 100, metric, tested), metric, fewest, lines)
+
+
+def _picked(rows: pd.DataFrame, cell: Cell, columns: Sequence[str], key: Hashable, kept: Kept) -> tuple:
+    """The system that `cell` is of, with the `key` of `_everywhere`. Raises BadInput where it picks none or several."""
+    named = tuple(name for name in columns if name in cell)
+    if (key, named) not in kept.systems:
+        places = [columns.index(name) for name in named]
+        known: dict[tuple, list[tuple]] = {}
+        for system in kept.cells[key]:
+            known.setdefault(tuple(system[place] for place in places), []).append(system)
+        kept.systems[key, named] = known
+    own = kept.systems[key, named].get(tuple(cell[name] for name in named), [])
     if len(own) != 1:
         by_seed(rows, cell)  # which says what is wrong
         raise BadInput(f"{cell} picks rows of {len(own)} systems, not one")
     return own[0]
 
 
-def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> np.ndarray:
+def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list[float]:
     """The sum of a system's cells, one a seed (S,), of the seeds that all of them have."""
     own = [(weight, kept.cells[key][system].values) for key, weight in cells.items()]
-    return np.array([sum(weight * values[seed] for weight, values in own) for seed in _seeds(system, cells, kept)])
+    return [in_order(weight * values[seed] for weight, values in own) for seed in _seeds(system, cells, kept)]
 
 
 def _seeds(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list[Hashable]:
     """The seeds that all of a system's cells have."""
     first, *others = (kept.cells[key][system].values for key in cells)
+    if not others:
+        return list(first)
     return [seed for seed in first if all(seed in values for values in others)]
 
 
@@ -351,7 +385,7 @@ def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:
         values = {own: _by_seed(own, cells, kept) for own in systems}
         values = {own: found for own, found in values.items() if len(found) > 1}
         kept.pools[key] = pooled(
-            [found.var(ddof=1) / _size(own, cells, kept) ** 2 for own, found in values.items()],
+            [moments(found)[1] / _size(own, cells, kept) ** 2 for own, found in values.items()],
             [len(found) - 1 for found in values.values()],
         )
     return kept.pools[key]

@@ -67,8 +67,9 @@ def _columns(rows: pd.DataFrame) -> list[str]:
 def _sizes(rows: pd.DataFrame, power: float) -> dict[tuple, list[float]]:
     """(measure, metric) -> what is found of each pair, where systems differ; `rows` have one data set and encoder."""
     kept, sizes = Kept(), {}
+    names = list(rows[_columns(rows)].fillna("").itertuples(index=False, name=None))
     for what, cells in _cells(rows).items():
-        found = [_size(estimates(_neighbours(rows, *cell), kept).values(), power) for cell in cells]
+        found = [_size(estimates(_neighbours(rows, names, *cell), kept).values(), power) for cell in cells]
         sizes[what] = [size for size in found if size > 0] or [np.nan]
     return sizes
 
@@ -79,13 +80,16 @@ def _size(gaps: Iterable[Estimate], power: float) -> float:
     return float(np.sqrt(np.mean(np.square(found)))) if found else np.nan
 
 
-def _cells(rows: pd.DataFrame) -> dict[tuple, list[tuple[Cell, pd.Index]]]:
+def _cells(rows: pd.DataFrame) -> dict[tuple, list[tuple[Cell, np.ndarray]]]:
     """(measure, metric) -> `CELLS` of its cells in which not all numbers are the same, and where they stand."""
-    found: dict[tuple, list[tuple[Cell, pd.Index]]] = {}
-    for values, own in rows.groupby(list(CELL), sort=False, dropna=False):
-        cell = {name: None if pd.isna(value) else value for name, value in zip(CELL, values, strict=True)}
-        if np.ptp(own["value"]) > 1e-9 * abs(own["value"]).max():
-            found.setdefault((measure_name(values[0]), values[1]), []).append((cell, own.index))
+    found: dict[tuple, list[tuple[Cell, np.ndarray]]] = {}
+    groups = rows.groupby(list(CELL), sort=False, dropna=False).ngroup().to_numpy()
+    numbers, order = rows["value"].to_numpy(dtype=float), np.argsort(groups, kind="stable")
+    names = rows[list(CELL)].astype(object).where(rows[list(CELL)].notna(), None).to_numpy()
+    for places in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
+        if np.ptp(own := numbers[places]) > 1e-9 * abs(own).max():
+            cell = dict(zip(CELL, names[places[0]], strict=True))
+            found.setdefault((measure_name(cell["measure"]), cell["metric"]), []).append((cell, places))
     return {what: [cells[place] for place in _spread(len(cells))] for what, cells in found.items()}
 
 
@@ -94,9 +98,10 @@ def _spread(count: int) -> list[int]:
     return list(range(count)) if count <= CELLS else np.linspace(0, count - 1, CELLS).round().astype(int).tolist()
 
 
-def _neighbours(rows: pd.DataFrame, cell: Cell, places: pd.Index) -> Contrasts:
+def _neighbours(rows: pd.DataFrame, names: Sequence[tuple], cell: Cell, places: np.ndarray) -> Contrasts:
     """The differences in a cell of the first system and the second, the third and the fourth, and so on."""
-    systems = rows.loc[places, _columns(rows)].fillna("").drop_duplicates().to_dict("records")
+    columns = _columns(rows)
+    systems = [dict(zip(columns, own, strict=True)) for own in dict.fromkeys(names[place] for place in places)]
     pairs = zip(systems[::2], systems[1::2], strict=False)
     return {f"pair {number}": of_two(rows, cell | more, cell | less) for number, (more, less) in enumerate(pairs)}
 

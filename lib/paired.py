@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -42,11 +43,13 @@ def over_images(systems: Systems) -> float:
     kinds: dict[Hashable, list[Hashable]] = {}
     for key in dict.fromkeys(key for cells in systems.values() for key in cells):
         kinds.setdefault(_images([cells[key] for cells in systems.values() if key in cells]), []).append(key)
-    variances, weights = [], []
+    variances, weights = list[float](), []
     for images, keys in kinds.items():
         own = {name: {key: cells[key] for key in keys if key in cells} for name, cells in systems.items()}
         variances.append(_bound(own) if images is None else _paired(own))
         weights.append([sum(part.weight for part in cells.values()) for cells in own.values()])
+    if len(variances) == 1:
+        return math.sqrt(variances[0]) * math.sqrt(variances[0])
     signs = np.array(weights)
     agree = signs @ signs.T + np.outer(signs.sum(axis=1), signs.sum(axis=1)) > -1e-9
     errors = np.sqrt(variances)
@@ -55,10 +58,12 @@ def over_images(systems: Systems) -> float:
 
 def _images(parts: Sequence[Part]) -> Hashable:
     """What tells the images of a cell from those of others; None where they have no paired error."""
+    if any(part.outcomes is None for part in parts):
+        return None
     outcomes = [own for part in parts for own in part.outcomes or ()]
     sources = {b"" if own.sources is None else own.sources.tobytes() for own in outcomes}
     counts = {own.images for own in outcomes}
-    if any(part.outcomes is None for part in parts) or len(counts) != 1 or len(sources) != 1:
+    if len(counts) != 1 or len(sources) != 1:
         return None
     known = outcomes[0].sources
     if known is not None and (np.ptp(known.reshape(len(known), -1), axis=0) == 0).any():
@@ -97,13 +102,13 @@ def _bound(systems: Systems) -> float:
     opposite signs as if they did not go together at all: both err on the wide side. So the interval of a single cell
     has all of e, that of two cells of one system both, and that of two systems `PAIRED` of each.
     """
-    keys = list(dict.fromkeys(key for cells in systems.values() for key in cells))
-    errors = np.zeros((len(systems), len(keys)))
+    places = {key: place for place, key in enumerate(dict.fromkeys(key for own in systems.values() for key in own))}
+    errors = np.zeros((len(systems), len(places)))
     for line, cells in zip(errors, systems.values(), strict=True):
         for key, part in cells.items():
-            line[keys.index(key)] = part.weight * part.error
+            line[places[key]] = part.weight * part.error
 
     def joint(parts: np.ndarray) -> np.ndarray:
-        return np.clip(parts, 0, None).sum(axis=-1) ** 2 + np.clip(parts, None, 0).sum(axis=-1) ** 2
+        return np.maximum(parts, 0).sum(axis=-1) ** 2 + np.minimum(parts, 0).sum(axis=-1) ** 2
 
     return float((1 - PAIRED**2) * joint(errors.sum(axis=0)) + PAIRED**2 * joint(errors).sum())

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Hashable, Iterator
 from pathlib import Path
 
 from lib.errors import BadInput
@@ -27,6 +27,11 @@ def runs() -> Path:
     if url := bucket():
         return cache() / "buckets" / hashlib.sha256(url.encode()).hexdigest()[:16]
     return _to_be_made(_named("WITHSTAND_RUNS") or ROOT / "runs", "WITHSTAND_RUNS")
+
+
+def asked() -> tuple[Hashable, ...]:
+    """All that `runs` depends on but the disk, which a caller may keep what it found by."""
+    return ROOT, os.environ.get("WITHSTAND_RUNS"), os.environ.get("WITHSTAND_CACHE"), os.environ.get("HOME")
 
 
 def bucket() -> str | None:

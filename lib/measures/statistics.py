@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Hashable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Self, TypeVar
 
@@ -18,6 +19,7 @@ from lib.errors import BadInput
 
 LEVEL = 0.95
 _ROUNDING = 1e-6  # by which a mean of weighted outcomes may leave 0 to 100 percent
+_IN_ORDER = 8  # so many values NumPy no longer adds one after the other
 _MANY = 1e6  # degrees of freedom with which Student's t is a normal deviate
 FEWEST = 4  # pairs for a correlation: any three lie in order by chance once in three
 
@@ -339,6 +341,21 @@ def interval(
     over_images = special.ndtri(tail) * np.sqrt(np.mean(np.square(standard_errors)))
     half = float(np.hypot(over_seeds, over_images))
     return Interval(mean, mean - half, mean + half)
+
+
+def moments(values: Sequence[float]) -> tuple[float, float]:
+    """Mean and variance, NaN of a single value: NumPy's to the last bit, and of a few seeds in a tenth of its time."""
+    count = len(values)
+    if count >= _IN_ORDER:
+        return float(np.mean(values)), float(np.var(values, ddof=1))
+    mean = in_order(values) / count
+    squares = in_order([(value - mean) * (value - mean) for value in values])
+    return mean, squares / (count - 1) if count > 1 else float("nan")
+
+
+def in_order(values: Iterable[float]) -> float:
+    """Their sum, added one after the other, as NumPy does with fewer than eight; `sum` does otherwise since 3.12."""
+    return functools.reduce(operator.add, values, 0.0)
 
 
 def _wilson(share: float, count: float, z: float) -> tuple[float, float]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import bisect
 import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -42,7 +42,7 @@ def of_row(run: str, measure: str, cell: Cell, value: float) -> Outcome | None:
     the run was computed again elsewhere.
     """
     own = _fitting(_published(paths.RESULTS).get((run, measure), ()), cell, value)
-    return own or _fitting([_local(_path(run, measure))], cell, value)
+    return own or _fitting([_local(_place(run, measure, *paths.asked()))], cell, value)
 
 
 def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
@@ -57,7 +57,8 @@ def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
     lines = zip(rows["run"], rows["measure"], rows["value"], zip(*columns, strict=True), strict=True)
     for run, measure, value, line in lines:
         cell = cell_of(*line)
-        own = _fitting([_local(_path(run, measure)), *known.get((run, measure), ())], cell, value)
+        local = _local(_place(run, measure, *paths.asked()))
+        own = _fitting([local, *known.get((run, measure), ())], cell, value)
         if own is not None:
             found.setdefault((run, measure), {})[cell] = own
     if data := _short_enough(found, LONGEST if longest is None else longest):
@@ -69,12 +70,19 @@ def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
 
 def forget() -> None:
     """Read what is kept and published again, when it is asked for next."""
+    _place.cache_clear()
     _published.cache_clear()
     _local.cache_clear()
 
 
 def _path(key: str, measure: str) -> Path:
     return store.rows_path(key, measure).with_suffix(".bin")
+
+
+@functools.lru_cache(maxsize=4096)
+def _place(key: str, measure: str, *asked: Hashable) -> Path:
+    """The same for whoever reads, found once for all cells of a measure: it takes longer than all else about a cell."""
+    return _path(key, measure)
 
 
 def _fitting(several: Sequence[Outcomes], cell: Cell, value: float) -> Outcome | None:
