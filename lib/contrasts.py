@@ -370,9 +370,7 @@ def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list
 def _seeds(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list[Hashable]:
     """The seeds that all of a system's cells have."""
     first, *others = (kept.cells[key][system].values for key in cells)
-    if not others:
-        return list(first)
-    return [seed for seed in first if all(seed in values for values in others)]
+    return list(first) if not others else [seed for seed in first if all(seed in values for values in others)]
 
 
 def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:
@@ -381,7 +379,8 @@ def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:
     cells = {key: weight / unit for key, weight in cells.items()}
     key = frozenset(cells.items())
     if key not in kept.pools:
-        systems = set.intersection(*(set(kept.cells[cell]) for cell in cells))
+        first, *others = (kept.cells[cell] for cell in cells)
+        systems = [own for own in first if all(own in other for other in others)]  # a set's order is by chance
         values = {own: _by_seed(own, cells, kept) for own in systems}
         values = {own: found for own, found in values.items() if len(found) > 1}
         kept.pools[key] = pooled(
