@@ -73,6 +73,11 @@ class Published:
     record: dict
     rows: pd.DataFrame
 
+    @functools.cached_property
+    def tables(self) -> dict[str, pd.DataFrame]:
+        """Its rows by measures, whatever their protocol."""
+        return dict(list(self.rows.groupby(self.rows["measure"].map(lambda name: name.split("#")[0]), sort=False)))
+
 
 def find(plan: Plan, wanted: Sequence[Wanted], partly: bool = False) -> list[Found | None]:
     """The published run that answers each of `wanted`, or None. Each published run answers one of them.
@@ -151,13 +156,9 @@ def _answer(plan: Plan, published: Published, wanted: Wanted) -> Found | None:
     study, preset = published.place
     if recipe and (study != plan.name or identity(published.config) in _current(plan, preset)):
         return None
-    names = [name.split("#")[0] for name in published.rows["measure"]]
-    tables = {
-        measure.identity: published.rows[[name == measure.identity.split("#")[0] for name in names]]
-        for measure in wanted.measures
-    }
-    lacking = [name for name, table in tables.items() if table.empty]
-    if len(lacking) == len(tables):
+    asked = dict.fromkeys(measure.identity for measure in wanted.measures)
+    tables = {name: own for name in asked if (own := published.tables.get(name.split("#")[0])) is not None}
+    if not tables:
         return None
     older = [name for name, table in tables.items() if (table["measure"] != name).any()]
     standing = Standing(
@@ -167,10 +168,9 @@ def _answer(plan: Plan, published: Published, wanted: Wanted) -> Found | None:
         recipe,
         is_older(published.record, wanted.config),
         tuple(measure_name(name) for name in older),
-        tuple(measure_name(name) for name in lacking),
+        tuple(measure_name(name) for name in asked if name not in tables),
     )
-    rows = pd.concat([table for table in tables.values() if len(table)])
-    return Found(published.record, rows, standing)
+    return Found(published.record, pd.concat(tables.values()), standing)
 
 
 def is_older(record: dict, config: RunConfig) -> bool:
