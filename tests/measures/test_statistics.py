@@ -371,7 +371,7 @@ def test_coverage_of_levels_in_studies_like_ours(systems, images, deviation, dif
     """
     nodes, weights = np.polynomial.hermite_e.hermegauss(30)  # the true mean over seeds, which are normal on logits
     weights = weights / weights.sum()
-    generator, held, wide, trials = np.random.default_rng([systems, images]), 0, 0, 0
+    generator, studies = np.random.default_rng([systems, images]), []
     for _ in range(4000 // systems):
         heights = special.logit(generator.uniform(*accuracies, size=(systems, 1)) / 100)
         spread = deviation * np.exp(differing / 2 * generator.normal(size=(systems, 1)))
@@ -381,16 +381,20 @@ def test_coverage_of_levels_in_studies_like_ours(systems, images, deviation, dif
         luck = np.sqrt(LUCK) * per_image * generator.normal(size=(systems, 3))
         values, errors = (100 * (shares + kept + luck)).clip(0, 100), 100 * per_image
         truth = 100 * (special.expit(heights + spread * nodes) @ weights)
-        held += _holding(values, np.sqrt(1 - LUCK) * errors, images, truth)
-        wide += _holding(values, errors, images, truth)
-        trials += systems
-    assert 0.93 <= held / trials <= 0.97 and held <= wide
+        studies.append((values, errors, truth))
+    values, errors, truth = map(np.array, zip(*studies, strict=True))
+    held = _holding(values, np.sqrt(1 - LUCK) * errors, images, truth)
+    wide = _holding(values, errors, images, truth)
+    assert 0.93 <= held / truth.size <= 0.97 and held <= wide
 
 
 def _holding(values, errors, images, truth):
-    """How many intervals of G systems, (G, 3) each, hold the truth (G,)."""
-    lines = [(f"s{place}", seed, "accuracy", values[place, seed], errors[place, seed], images)
-             for place in range(len(values)) for seed in range(3)]  # fmt: skip
-    columns = ["system", "seed", "metric", "value", "standard_error", "images"]
-    found = levels(pd.DataFrame(lines, columns=columns), ["system"]).values()
-    return sum(own.low <= true <= own.high for own, true in zip(found, truth, strict=True))
+    """How many intervals of G systems in each of K studies, (K, G, 3), hold the truth (K, G). Each study is a cell of
+    one table: systems lend their variances to those of the same cell only."""
+    study, system, seed = (places.ravel() for places in np.indices(values.shape))
+    rows = pd.DataFrame({
+        "shift": study, "system": np.char.add("s", system.astype(str)), "seed": seed, "metric": "accuracy",
+        "value": values.ravel(), "standard_error": errors.ravel(), "images": images,
+    })  # fmt: skip
+    found = levels(rows, ["shift", "system"]).values()
+    return sum(own.low <= true <= own.high for own, true in zip(found, truth.ravel(), strict=True))
