@@ -268,7 +268,7 @@ def free_places(
         ways = marks[own] + np.linspace(0.2, 1, 8)[:, None, None] * (ends - marks[own])  # (8, places, 2)
         others, passed = np.delete(boxes, own, axis=0), np.delete(lines, own, axis=0).reshape(-1, 2)
         outside = (places[:, :2] < low).any(axis=1) | (places[:, 2:] > high).any(axis=1)
-        crossed = sum(_overlaps(np.tile(way, 2), others) for way in ways)
+        crossed = _overlaps(np.tile(ways.reshape(-1, 2), 2), others).reshape(len(ways), -1).sum(axis=0)
         cost = across + 1.2 * np.abs(up) + 1e4 * outside + 1e3 * _overlaps(places, others) + 60 * crossed
         cost += 60 * (_overlaps(places, spots) + _overlaps(places, np.tile(passed, 2)))
         best = np.argmin(cost + 2 * _overlaps(places, np.tile(faint, 2)))
@@ -278,8 +278,12 @@ def free_places(
 
 def _overlaps(boxes: np.ndarray, others: np.ndarray) -> np.ndarray:
     """How many of `others` (M, 4) each of `boxes` (N, 4) has a part of, by left, bottom, right and top: (N,)."""
-    mine, theirs = boxes[:, None], others[None]
-    return ((mine[..., :2] < theirs[..., 2:]) & (theirs[..., :2] < mine[..., 2:])).all(axis=-1).sum(axis=1)
+    left, bottom, right, top = np.ascontiguousarray(others.T)
+    mine = [side[:, None] for side in np.ascontiguousarray(boxes.T)]
+    shared = (mine[0] < right) & (left < mine[2])
+    shared &= mine[1] < top
+    shared &= bottom < mine[3]
+    return np.count_nonzero(shared, axis=1)
 
 
 def _trade_off_data(panels: Mapping[str, Rows], passes: Mapping[str, float]) -> Rows:
