@@ -51,10 +51,9 @@ def smallest_found(rows: pd.DataFrame, power: float = POWER) -> pd.DataFrame:
     """
     lines = []
     for within, own in rows.groupby(list(WITHIN), sort=False):
-        sizes = _sizes(own, power)
         for what, part in own.groupby([own["measure"].map(measure_name), "metric"], sort=False):
             seeds = part.groupby(_columns(part), sort=False, dropna=False)["seed"].nunique()
-            low, found, high = np.quantile(sizes.get(what, [np.nan]), [0.25, 0.5, 0.75]).tolist()
+            low, found, high = np.quantile(_sizes(part, power), [0.25, 0.5, 0.75]).tolist()
             images = part["images"].min(), part["images"].max()
             lines.append((*within, *what, len(seeds), seeds.min(), *images, found, low, high))
     return pd.DataFrame(lines, columns=list(COLUMNS))
@@ -64,14 +63,11 @@ def _columns(rows: pd.DataFrame) -> list[str]:
     return [name for name in SYSTEM if name in rows]
 
 
-def _sizes(rows: pd.DataFrame, power: float) -> dict[tuple, list[float]]:
-    """(measure, metric) -> what is found of each pair, where systems differ; `rows` have one data set and encoder."""
-    kept, sizes = Kept(), {}
-    names = list(rows[_columns(rows)].fillna("").itertuples(index=False, name=None))
-    for what, cells in _cells(rows).items():
-        found = [_size(estimates(_neighbours(rows, names, *cell), kept).values(), power) for cell in cells]
-        sizes[what] = [size for size in found if size > 0] or [np.nan]
-    return sizes
+def _sizes(rows: pd.DataFrame, power: float) -> list[float]:
+    """What is found in each cell, where systems differ; `rows` have one data set, encoder, measure and metric."""
+    kept, names = Kept(), list(rows[_columns(rows)].fillna("").itertuples(index=False, name=None))
+    found = [_size(estimates(_neighbours(rows, names, *cell), kept).values(), power) for cell in _cells(rows)]
+    return [size for size in found if size > 0] or [np.nan]
 
 
 def _size(gaps: Iterable[Estimate], power: float) -> float:
@@ -80,17 +76,16 @@ def _size(gaps: Iterable[Estimate], power: float) -> float:
     return float(np.sqrt(np.mean(np.square(found)))) if found else np.nan
 
 
-def _cells(rows: pd.DataFrame) -> dict[tuple, list[tuple[Cell, np.ndarray]]]:
-    """(measure, metric) -> `CELLS` of its cells in which not all numbers are the same, and where they stand."""
-    found: dict[tuple, list[tuple[Cell, np.ndarray]]] = {}
+def _cells(rows: pd.DataFrame) -> list[tuple[Cell, np.ndarray]]:
+    """`CELLS` of their cells in which not all numbers are the same, and where they stand."""
+    found: list[tuple[Cell, np.ndarray]] = []
     groups = rows.groupby(list(CELL), sort=False, dropna=False).ngroup().to_numpy()
     numbers, order = rows["value"].to_numpy(dtype=float), np.argsort(groups, kind="stable")
     names = rows[list(CELL)].astype(object).where(rows[list(CELL)].notna(), None).to_numpy()
     for places in np.split(order, np.flatnonzero(np.diff(groups[order])) + 1):
         if np.ptp(own := numbers[places]) > 1e-9 * abs(own).max():
-            cell = dict(zip(CELL, names[places[0]], strict=True))
-            found.setdefault((measure_name(cell["measure"]), cell["metric"]), []).append((cell, places))
-    return {what: [cells[place] for place in _spread(len(cells))] for what, cells in found.items()}
+            found.append((dict(zip(CELL, names[places[0]], strict=True)), places))
+    return [found[place] for place in _spread(len(found))]
 
 
 def _spread(count: int) -> list[int]:
