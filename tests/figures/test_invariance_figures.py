@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from matplotlib.colors import to_hex, to_rgba
 from matplotlib.container import ErrorbarContainer
 from scipy import stats
-from shorthand import cell, number_ends, share_ends, unfolded
+from shorthand import number_ends, share_ends, unfolded
 from worlds.invariance import COLUMNS, ONE_PARAMETER, SETS, THREE, made_up
 
 from lib.chapters.augmentation import invariance
@@ -58,14 +58,23 @@ def shown(rows):
 
 def values(rows, arm, shift, metric, level=0, subset=""):
     """The value of each seed and its standard error, by a loop."""
-    method, augmentation = arm
-    found = [
-        (line.value, line.standard_error)
-        for line in cell(rows[rows["metric"] == metric], shift, level, subset).itertuples()
-        if line.method == method
-        and (line.augmentation == augmentation or (augmentation is None and pd.isna(line.augmentation)))
-    ]  # fmt: skip
-    return np.array(found).T
+    return np.array(looped(rows).get((*arm, shift, metric, level, subset), [])).T
+
+
+LAST = []  # the table that was asked about last, and what was found in it
+
+
+def looped(rows):
+    """(method, augmentation, shift, metric, level (0: none), subset) -> (value, standard error) of each of its rows."""
+    if not LAST or LAST[0] is not rows:
+        found = {}
+        for line in rows.itertuples():
+            augmentation, level = (other if pd.isna(own) else own for own, other in
+                                   ((line.augmentation, None), (line.level, 0)))  # fmt: skip
+            key = (line.method, augmentation, line.shift, line.metric, level, line.subset)
+            found.setdefault(key, []).append((line.value, line.standard_error))
+        LAST[:] = rows, found
+    return LAST[1]
 
 
 def arms_in(rows):
