@@ -14,6 +14,7 @@ from lib.measures import is_share
 from lib.measures.corruption_error import ALL
 from lib.measures.robust_accuracy import AT
 from lib.measures.rows import CLEAN, MEAN_SEVERITY, measure_name, overall
+from lib.recent import remembered
 
 
 def near(found: Contrasts) -> Contrasts:
@@ -97,6 +98,7 @@ def measured_by(rows: pd.DataFrame, measure: str) -> pd.DataFrame:
     return rows[rows["measure"].map(measure_name) == measure]
 
 
+@remembered
 def out_of_domain(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of `OUT_OF_DOMAIN` in its order, named in a column "set"; all as accuracies, 100 less an error."""
     cells = [(shift, metric, name, sign) for name, (shift, metric, sign) in OUT_OF_DOMAIN.items()]
@@ -115,6 +117,7 @@ def in_sets(rows: pd.DataFrame, names: pd.DataFrame) -> pd.DataFrame:
     return found.sort_values("set", key=lambda sets: sets.map(order.index), kind="stable", ignore_index=True)
 
 
+@remembered
 def mean_out_of_domain(rows: pd.DataFrame, of: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a run: its mean accuracy over the sets of `out_of_domain`, all weighing the same; in "sets" their number.
 

@@ -22,7 +22,7 @@ from lib.measures.rows import cell_of
 from lib.measures.statistics import in_order, moments, share_estimate, sum_of_variances
 from lib.methods import METHODS
 from lib.paired import Part, over_images
-from lib.recent import Recent
+from lib.recent import Recent, remembered
 from lib.runs import outcomes
 
 Cell = dict[str, object]  # values of columns, which pick one row a seed
@@ -417,6 +417,7 @@ def _over_images(systems: Mapping[tuple, Mapping[Hashable, float]], kept: Kept) 
     return over_images(parts)
 
 
+@remembered
 def convolutional(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of runs with a residual network; `transformers` has the others."""
     return rows[~rows["encoder"].str.startswith("vit")]

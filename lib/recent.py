@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Hashable, Iterable
-from typing import Generic, TypeVar
+from typing import Concatenate, Generic, ParamSpec, TypeVar
 
 import pandas as pd
 from pandas.arrays import NumpyExtensionArray
 
 T = TypeVar("T")
+P = ParamSpec("P")
 
 
 class Recent(Generic[T]):
@@ -33,6 +35,7 @@ class Recent(Generic[T]):
         own = {id(rows): rows for rows in tables}
         if len(self._seen.keys() | own) > self.MOST or any(
             _places(rows, columns).items() - self._seen[number][2].items()
+            or (columns is None and len(rows.columns) < len(self._seen[number][2]))
             for number, rows in own.items()
             if number in self._seen
         ):
@@ -41,6 +44,25 @@ class Recent(Generic[T]):
             if number not in self._seen:
                 self._seen[number] = (rows, rows.copy(deep=False), _places(rows))
         return self._kept
+
+
+def remembered(function: Callable[Concatenate[pd.DataFrame, P], T]) -> Callable[Concatenate[pd.DataFrame, P], T]:
+    """A function of a table that is asked the same about it again and again, and works it out once.
+
+    What it gives is the same object each time, so that what is kept of it elsewhere is found again, and nobody may
+    change it.
+    """
+    recent: Recent[dict] = Recent(dict)
+
+    @functools.wraps(function)
+    def asked(rows: pd.DataFrame, *others: P.args, **none: P.kwargs) -> T:
+        known = recent.kept([rows])
+        key = (id(rows), *(tuple(own) if isinstance(own, list) else own for own in others), *none.items())
+        if key not in known:
+            known[key] = function(rows, *others, **none)
+        return known[key]
+
+    return asked
 
 
 def _places(rows: pd.DataFrame, columns: Iterable[Hashable] | None = None) -> dict[Hashable, int]:

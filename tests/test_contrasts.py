@@ -10,7 +10,7 @@ from lib.cells import mean_out_of_domain
 from lib.contrasts import difference, level, mean_of, of_cell, of_cells, of_two, picked
 from lib.errors import BadInput
 from lib.paired import PAIRED
-from lib.recent import Recent
+from lib.recent import Recent, remembered
 
 Z = 1.959964  # of a normal's 95 %
 
@@ -205,6 +205,23 @@ def test_a_table_that_was_changed_is_asked_anew(change):
     assert first[0] == first[3] and "nan" in first[0][2]
     CHANGES[change](rows)
     assert told(rows) == told(rows.copy()) != first[0]
+
+
+@pytest.mark.parametrize("change", [*CHANGES.values(), lambda rows: rows.pop("level")], ids=[*CHANGES, "no column"])
+def test_what_is_remembered_is_of_the_table_as_it_is(change):
+    rows = pd.DataFrame({"method": list("ab"), "seed": [0, 1], "value": [60.0, 61], "level": [np.nan, 1]})
+    worked_out = []
+
+    @remembered
+    def told(table, names):
+        worked_out.append(names)
+        return table.copy()
+
+    first = told(rows, ["a"])
+    assert told(rows, ["a"]) is first is not told(rows, ["b"])
+    change(rows)
+    assert told(rows, ["a"]).equals(rows) and not first.equals(rows)
+    assert worked_out == [["a"], ["b"], ["a"]]
 
 
 def test_more_tables_than_are_kept_are_each_their_own():

@@ -20,7 +20,14 @@ from lib.measures import (
     proportion_interval,
 )
 from lib.measures.rows import row
-from lib.measures.statistics import _inverse_trigamma, false_discovery, is_share, share_estimate, sum_of_variances
+from lib.measures.statistics import (
+    _inverse_trigamma,
+    false_discovery,
+    is_share,
+    moments,
+    share_estimate,
+    sum_of_variances,
+)
 from lib.paired import PAIRED
 
 
@@ -263,6 +270,13 @@ def test_false_discoveries_are_scipy_s(count):
     p = np.random.default_rng(count).random(count) ** 2
     assert false_discovery(p) == pytest.approx(stats.false_discovery_control(p))
     assert len(false_discovery([])) == 0
+
+
+@pytest.mark.parametrize("count", range(1, 13))
+def test_moments_are_numpy_s_to_the_last_bit(count):
+    for values in np.random.default_rng(count).lognormal(sigma=4, size=(500, count)):
+        mean, variance = moments(values.tolist())
+        assert mean == values.mean() and (variance == values.var(ddof=1) if count > 1 else math.isnan(variance))
 
 
 # Simulated studies, with the components of variance of our rows. Of an outcome with an accuracy of 40 %, V, parts

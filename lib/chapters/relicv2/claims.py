@@ -18,6 +18,7 @@ from lib.images.scenes import SHAPES
 from lib.measures.background import OTHER
 from lib.measures.corruption_error import ALL
 from lib.measures.rows import measure_name
+from lib.recent import remembered
 from lib.verdicts import Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
@@ -69,6 +70,7 @@ EARLIER = ("simclr", "byol sgd", "dino", "relic")  # without labels
 WHOLE = [name for name, system in SYSTEMS.items() if system.role in COMPARED and name != "random"]
 
 
+@remembered
 def shifted(rows: pd.DataFrame) -> pd.DataFrame:
     """The rows of `SHIFTED` in its order, named in a column "set": accuracies."""
     cells = [(*place, name) for name, place in SHIFTED.items()]
@@ -76,6 +78,7 @@ def shifted(rows: pd.DataFrame) -> pd.DataFrame:
     return in_sets(rows.assign(name=rows["measure"].map(measure_name)), names).drop(columns="name")
 
 
+@remembered
 def mean_shifted(rows: pd.DataFrame, of: Sequence[str] | None = None) -> pd.DataFrame:
     """One row a run: its mean over the sets of `shifted`, in all else like `mean_out_of_domain`."""
     return mean_of_sets(rows, shifted(rows), of)
