@@ -30,7 +30,7 @@ def runs() -> Path:
 
 
 def asked() -> tuple[Hashable, ...]:
-    """All that `runs` depends on but the disk, which a caller may keep what it found by."""
+    """All that `runs` depends on except the disk: what a caller may keep its findings by."""
     return ROOT, os.environ.get("WITHSTAND_RUNS"), os.environ.get("WITHSTAND_CACHE"), os.environ.get("HOME")
 
 
