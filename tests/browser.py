@@ -60,9 +60,11 @@ SEEN = """(WIDE_ENOUGH) => {
   return found;
 }"""
 
-# The theme makes what scrolls reachable by the keyboard a third of a second after a change of width.
-SETTLED = """() => new Promise(done =>
-  requestAnimationFrame(() => requestAnimationFrame(() => setTimeout(done, 500))))"""
+# The theme makes what scrolls reachable by the keyboard as a page is loaded, and a third of a second after a change of
+# width, of which axe asks.
+SETTLED = """(ms) => new Promise(done =>
+  requestAnimationFrame(() => requestAnimationFrame(() => ms ? setTimeout(done, ms) : done())))"""
+LATER = 500  # ms
 
 # What is the same at every width, to be compared with other pages or with files.
 FACTS = """() => {
@@ -86,8 +88,8 @@ FIGURES = """() => [...document.querySelectorAll('article figure img, article .f
 })"""
 
 # Of words that look alike on a ground of one colour, axe is asked about the first two of a book in each mode, which
-# `looks` counts from page to page: its rules of colours are slow.
-AXE = """async ([rules, looks]) => {
+# `looks` counts from page to page: its rules of colours are slow. They are asked for `within` what a selector names.
+AXE = """async ([rules, looks, within]) => {
   const grounds = new Map();
   const ground = (own) => {
     if (!own) return '';
@@ -106,7 +108,7 @@ AXE = """async ([rules, looks]) => {
     return (looks[look] = (looks[look] ?? 0) + 1) <= 2;
   };
   const asked = {resultTypes: ['violations'], preload: false, ...rules};  // without loads of its own
-  const where = rules.rules ? document : [...document.body.querySelectorAll('*')].filter(first);
+  const where = rules.rules ? document : [...document.body.querySelectorAll(within)].filter(first);
   if (where.length === 0) return [[], looks];
   const found = (await axe.run(rules.rules ? where : {include: where}, asked)).violations;
   const why = (node) => [...node.any, ...node.all, ...node.none][0]?.message.slice(0, 160) ?? '';
@@ -116,6 +118,7 @@ AXE = """async ([rules, looks]) => {
 }"""
 COLOURS = {"runOnly": ["color-contrast", "link-in-text-block"]}
 OTHERS = {"rules": {name: {"enabled": False} for name in COLOURS["runOnly"]}}
+AROUND = "body *:not(article *)"
 OF_WIDTHS = {"rules": {}, "runOnly": ["scrollable-region-focusable", "button-name", "link-name", "label"]}
 
 
@@ -228,7 +231,7 @@ def _looked_at(page, book, home, looks):
     page.add_style_tag(content="*, ::before, ::after { transition: none !important }")  # see `_in_mode`
     for width in (WIDE, NARROW):
         page.set_viewport_size({"width": width, "height": HEIGHT})
-        page.evaluate(SETTLED)
+        page.evaluate(SETTLED, LATER if width == NARROW and looks is not None else 0)
         for mode in MODES:
             _in_mode(page, mode)
             own = page.evaluate(SEEN, width == WIDE) if mode == MODES[0] else []
@@ -241,10 +244,10 @@ def _looked_at(page, book, home, looks):
 
 def _inaccessible(page, width, mode, looks):
     """What axe finds, each of its rules where it can find something else than before. Colours of an article are the
-    same at both widths: they are asked for in each mode once, beside those of what stands around it."""
+    same at both widths: they are asked for in each mode once; those of what stands around it on a phone as well."""
 
     def asked(rules):
-        faults, told = page.evaluate(AXE, [rules, looks[mode]])
+        faults, told = page.evaluate(AXE, [rules, looks[mode], "*" if width == WIDE else AROUND])
         looks[mode].update(told)
         return faults
 

@@ -67,7 +67,12 @@ PLANTED = {
     "formula": (r'<span class="math">\(x^2\)</span>', r"a formula that is not rendered: \(x^2\)"),
     "button": ('<button type="button"></button>', "button-name (critical"),
     "pale": ('<p style="color: #bbb; background: #fff">pale</p>', "color-contrast (serious, 1 times)"),
-    "dark": ('<p style="color: #333">dim in the dark</p>', "(at 390 px, dark)"),
+    "dark": ('<p style="color: #333">dim in the dark</p>', "(at 1280 px, dark)"),
+    "dim on a phone": (
+        "<style>@media (min-width: 600px) { .menu { display: none } }</style>"
+        '</article><nav class="menu" style="color: #333">dim in the dark, on a phone</nav><article>',
+        "(at 390 px, dark)",
+    ),
     "anchor": ('<a href="b.html#elsewhere">there</a>', "a link to nowhere: b.html#elsewhere"),
     "link": ('<a href="c.html">there</a>', "a link to nowhere: c.html"),
     "id": ('<p id="top-of-it">again</p>', "ids that stand twice: top-of-it"),
