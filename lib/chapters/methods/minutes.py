@@ -82,6 +82,7 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
     table = pd.concat([ends(begun[begun["arm"] != PEER]), begun[begun["arm"] == PEER]], ignore_index=True)
     use_style()
     drawing, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
+    other_batches = False
     for encoder, own in table.groupby("encoder", sort=False):
         look = LOOKS[encoder]
         common = own["batch_size"] == own["batch_size"].mode()[0]
@@ -89,6 +90,7 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
         axes.errorbar(line["minutes"], line["knn"], yerr=1.96 * line["error"], label=NAMES[encoder], markersize=6,
                       linewidth=1.4, elinewidth=1, **look)  # fmt: skip
         other = own[~common]
+        other_batches |= len(other) > 0
         axes.errorbar(other["minutes"], other["knn"], yerr=1.96 * other["error"], markersize=6, elinewidth=1,
                       markerfacecolor="none", **look | {"linestyle": "none"})  # fmt: skip
         for one in other.itertuples():
@@ -112,7 +114,7 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
         name="fig-minutes",
         caption="Accuracy of nearest neighbours on validation images of CIFAR-10 against the minutes of one core that "
         "SimCLR was trained. A dot of ours is a training to the end of its schedule; lightly's benchmark is judged on "
-        "its way. Hollow: other batches, with their size. Bars: 95 % intervals over images.",
+        "its way. " + "Hollow: other batches, with their size. " * other_batches + "Bars: 95 % intervals over images.",
         notes=f"{first['queries']:,} validation images are asked about {first['bank']:,} training images. One seed an "
         f"arm. {first['device']}, float32 neighbours; the clock counts the processor's time of training and views."
         + "".join(f" Before training {NAMES[encoder]}: {own:.0f} %." for encoder, own in before(lines).items()),
