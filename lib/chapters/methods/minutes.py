@@ -101,7 +101,7 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
     axes.xaxis.set_major_locator(FixedLocator([own for own in MARKS if low <= own <= high]))
     axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
     axes.xaxis.set_minor_locator(NullLocator())
-    axes.legend(loc="lower right", frameon=False)
+    axes.legend(loc="best", frameon=False)
     settle(drawing)
     first = lines.iloc[0]
     told = [

@@ -299,5 +299,5 @@ HEADLINE = Headline(
     holds="At this scale training under attack keeps more images right under attack than a constant answer would.",
     reversed="At this scale training under attack keeps fewer images right under attack than a constant answer would.",
     no_effect="At this scale training under attack keeps about as many images right as a constant answer would.",
-    undecided="At this scale it is not shown that training under attack keeps more right than a constant answer would.",
+    undecided="It is not shown that training under attack keeps more right at 8/255 than a constant answer would.",
 )
