@@ -370,7 +370,7 @@ def _by_seed(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list
 def _seeds(system: tuple, cells: Mapping[Hashable, float], kept: Kept) -> list[Hashable]:
     """The seeds that all of a system's cells have."""
     first, *others = (kept.cells[key][system].values for key in cells)
-    return list(first) if not others else [seed for seed in first if all(seed in values for values in others)]
+    return [seed for seed in first if all(seed in values for values in others)]
 
 
 def _pool(cells: Mapping[Hashable, float], kept: Kept) -> Pool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -49,7 +48,7 @@ def over_images(systems: Systems) -> float:
         variances.append(_bound(own) if images is None else _paired(own))
         weights.append([sum(part.weight for part in cells.values()) for cells in own.values()])
     if len(variances) == 1:
-        return math.sqrt(variances[0]) * math.sqrt(variances[0])
+        return variances[0]
     signs = np.array(weights)
     agree = signs @ signs.T + np.outer(signs.sum(axis=1), signs.sum(axis=1)) > -1e-9
     errors = np.sqrt(variances)

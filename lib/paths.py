@@ -29,8 +29,8 @@ def runs() -> Path:
     return _to_be_made(_named("WITHSTAND_RUNS") or ROOT / "runs", "WITHSTAND_RUNS")
 
 
-def asked() -> tuple[Hashable, ...]:
-    """All that `runs` depends on except the disk: what a caller may keep its findings by."""
+def environment() -> tuple[Hashable, ...]:
+    """What `runs` depends on except the disk: who keeps a path that it found keeps it for this environment."""
     return ROOT, os.environ.get("WITHSTAND_RUNS"), os.environ.get("WITHSTAND_CACHE"), os.environ.get("HOME")
 
 

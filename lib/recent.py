@@ -55,11 +55,11 @@ def remembered(function: Callable[Concatenate[pd.DataFrame, P], T]) -> Callable[
     recent: Recent[dict] = Recent(dict)
 
     @functools.wraps(function)
-    def asked(rows: pd.DataFrame, *others: P.args, **none: P.kwargs) -> T:
+    def asked(rows: pd.DataFrame, *others: P.args, **named: P.kwargs) -> T:
         known = recent.kept([rows])
-        key = (id(rows), *(tuple(own) if isinstance(own, list) else own for own in others), *none.items())
+        key = (id(rows), *(tuple(own) if isinstance(own, list) else own for own in others), *named.items())
         if key not in known:
-            known[key] = function(rows, *others, **none)
+            known[key] = function(rows, *others, **named)
         return known[key]
 
     return asked

@@ -88,7 +88,7 @@ FIGURES = """() => [...document.querySelectorAll('article figure img, article .f
 })"""
 
 # Of words that look alike on a ground of one colour, axe is asked about the first two of a book in each mode, which
-# `looks` counts from page to page: its rules of colours are slow. They are asked for `within` what a selector names.
+# `looks` counts from page to page: its rules of colours are slow. The selector `within` names the words it is about.
 AXE = """async ([rules, looks, within]) => {
   const grounds = new Map();
   const ground = (own) => {

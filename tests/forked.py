@@ -1,6 +1,6 @@
 """Processes of a test's own that begin at once: forks of one that has imported everything and computed nothing.
 
-Each test process keeps such a one, forked when its tests were collected (`fixture` in `conftest.py`), where one of them
+Each test process keeps such a one, forked when its tests were collected (`forks` in `conftest.py`), where one of them
 asks for it. A new interpreter would import for seven to twelve seconds of a core. On a machine with a GPU, which a
 forked process could not use, it is a new interpreter nevertheless.
 """

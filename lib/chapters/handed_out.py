@@ -24,7 +24,7 @@ from lib.runs.presets import PRESETS
 from lib.runs.systems import plain
 
 PHOTOGRAPHS = PRESETS["medium"]
-SCENES = replace(PRESETS["quick"], epochs=24, passes=24)
+SCENES = replace(PRESETS["quick"], epochs=24, passes=24)  # longer than a book that is to be quick can wait
 LICENCE = "MIT"
 
 _OF_METHODS = (

@@ -42,7 +42,7 @@ def of_row(run: str, measure: str, cell: Cell, value: float) -> Outcome | None:
     the run was computed again elsewhere.
     """
     own = _fitting(_published(paths.RESULTS).get((run, measure), ()), cell, value)
-    return own or _fitting([_local(_place(run, measure, *paths.asked()))], cell, value)
+    return own or _fitting([_here(run, measure)], cell, value)
 
 
 def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
@@ -57,8 +57,7 @@ def publish(home: Path, rows: pd.DataFrame, longest: int | None = None) -> None:
     lines = zip(rows["run"], rows["measure"], rows["value"], zip(*columns, strict=True), strict=True)
     for run, measure, value, line in lines:
         cell = cell_of(*line)
-        local = _local(_place(run, measure, *paths.asked()))
-        own = _fitting([local, *known.get((run, measure), ())], cell, value)
+        own = _fitting([_here(run, measure), *known.get((run, measure), ())], cell, value)
         if own is not None:
             found.setdefault((run, measure), {})[cell] = own
     if data := _short_enough(found, LONGEST if longest is None else longest):
@@ -79,9 +78,14 @@ def _path(key: str, measure: str) -> Path:
     return store.rows_path(key, measure).with_suffix(".bin")
 
 
+def _here(key: str, measure: str) -> Outcomes:
+    """What this machine keeps of a measure of a run."""
+    return _local(_place(key, measure, paths.environment()))
+
+
 @functools.lru_cache(maxsize=4096)
-def _place(key: str, measure: str, *asked: Hashable) -> Path:
-    """The same for whoever reads, found once for all cells of a measure: it takes longer than all else about a cell."""
+def _place(key: str, measure: str, environment: Hashable) -> Path:
+    """Where it lies, found once for all cells: to ask the disk for the folder takes longer than all else of a cell."""
     return _path(key, measure)
 
 

@@ -24,6 +24,7 @@ from lib.figures.levels import AT_ONCE
 from lib.figures.style import LOOK, RECIPE_LOOK
 from lib.images.objects import OBJECTS
 from lib.measures.read_out import READ
+from lib.recent import remembered
 from lib.shifts.transforms import TRANSFORMS
 from lib.views import AUGMENTATIONS
 
@@ -61,20 +62,16 @@ def values(rows, arm, shift, metric, level=0, subset=""):
     return np.array(looped(rows).get((*arm, shift, metric, level, subset), [])).T
 
 
-LAST = []  # the table that was asked about last, and what was found in it
-
-
+@remembered
 def looped(rows):
     """(method, augmentation, shift, metric, level (0: none), subset) -> (value, standard error) of each of its rows."""
-    if not LAST or LAST[0] is not rows:
-        found = {}
-        for line in rows.itertuples():
-            augmentation, level = (other if pd.isna(own) else own for own, other in
-                                   ((line.augmentation, None), (line.level, 0)))  # fmt: skip
-            key = (line.method, augmentation, line.shift, line.metric, level, line.subset)
-            found.setdefault(key, []).append((line.value, line.standard_error))
-        LAST[:] = rows, found
-    return LAST[1]
+    found = {}
+    for line in rows.itertuples():
+        augmentation, level = (other if pd.isna(own) else own for own, other in
+                               ((line.augmentation, None), (line.level, 0)))  # fmt: skip
+        key = (line.method, augmentation, line.shift, line.metric, level, line.subset)
+        found.setdefault(key, []).append((line.value, line.standard_error))
+    return found
 
 
 def arms_in(rows):

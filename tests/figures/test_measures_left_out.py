@@ -72,8 +72,8 @@ def run(page, results, monkeypatch):
 
 
 def asked_once(module, name, monkeypatch):
-    """A function of rows and plain values is asked once about the same rows: those of other measures than the one that
-    is left out."""
+    """A function of rows and plain values, which is not asked again about rows of the same values: whichever measure is
+    left out, most of the others are asked for the same."""
     function, known = getattr(module, name), {}
 
     def told(own):

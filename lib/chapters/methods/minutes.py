@@ -82,7 +82,6 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
     table = pd.concat([ends(begun[begun["arm"] != PEER]), begun[begun["arm"] == PEER]], ignore_index=True)
     use_style()
     drawing, axes = plt.subplots(figsize=(5.2, 3.6), layout="constrained")
-    other_batches = False
     for encoder, own in table.groupby("encoder", sort=False):
         look = LOOKS[encoder]
         common = own["batch_size"] == own["batch_size"].mode()[0]
@@ -90,7 +89,6 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
         axes.errorbar(line["minutes"], line["knn"], yerr=1.96 * line["error"], label=NAMES[encoder], markersize=6,
                       linewidth=1.4, elinewidth=1, **look)  # fmt: skip
         other = own[~common]
-        other_batches |= len(other) > 0
         axes.errorbar(other["minutes"], other["knn"], yerr=1.96 * other["error"], markersize=6, elinewidth=1,
                       markerfacecolor="none", **look | {"linestyle": "none"})  # fmt: skip
         for one in other.itertuples():
@@ -114,7 +112,9 @@ def minutes_bought(lines: pd.DataFrame | None = None) -> Figure:
         name="fig-minutes",
         caption="Accuracy of nearest neighbours on validation images of CIFAR-10 against the minutes of one core that "
         "SimCLR was trained. A dot of ours is a training to the end of its schedule; lightly's benchmark is judged on "
-        "its way. " + "Hollow: other batches, with their size. " * other_batches + "Bars: 95 % intervals over images.",
+        "its way. "
+        + "Hollow: other batches, with their size. " * (table["batch_size"].nunique() > 1)
+        + "Bars: 95 % intervals over images.",
         notes=f"{first['queries']:,} validation images are asked about {first['bank']:,} training images. One seed an "
         f"arm. {first['device']}, float32 neighbours; the clock counts the processor's time of training and views."
         + "".join(f" Before training {NAMES[encoder]}: {own:.0f} %." for encoder, own in before(lines).items()),
@@ -139,8 +139,8 @@ def minutes_told(lines: pd.DataFrame | None = None) -> Markdown:
             f"{found['peer']:.0f} minutes{'' if math.isnan(knew) else f', and {knew:.0f} % before any'}."
         )
         sentences.append(
-            f"Ours knows as many after {found['ours']:.1f} minutes, {found['ratio']:.0f} times as soon: the encoder is "
-            "smaller, and views are made for a whole batch at once."
+            f"Ours knows at least as many after {found['ours']:.1f} minutes, {found['ratio']:.0f} times as soon: the "
+            "encoder is smaller, and views are made for a whole batch at once."
             if math.isfinite(found["ours"])  # type: ignore[arg-type]
             else "None of ours was trained until it knew as many."
         )

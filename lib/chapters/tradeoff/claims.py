@@ -296,8 +296,8 @@ PAPER = ACCURACY_ROBUSTNESS  # what the paper says, in its claims
 HEADLINE = Headline(
     "Adversaries",
     "above-constant",
-    holds="At this scale training under attack keeps more images right under attack than a constant answer would.",
-    reversed="At this scale training under attack keeps fewer images right under attack than a constant answer would.",
-    no_effect="At this scale training under attack keeps about as many images right as a constant answer would.",
+    holds="Training under attack keeps more images right at 8/255 than a constant answer would.",
+    reversed="Training under attack keeps fewer images right at 8/255 than a constant answer would.",
+    no_effect="Training under attack keeps about as many images right at 8/255 as a constant answer would.",
     undecided="It is not shown that training under attack keeps more right at 8/255 than a constant answer would.",
 )
