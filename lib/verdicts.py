@@ -117,6 +117,38 @@ def of_gap(gap: Interval, margin: float | None = MARGIN) -> str:
     return NO_EFFECT if margin is not None and gap.equal(margin) else UNDECIDED
 
 
+@dataclass(frozen=True)
+class _Decided(Estimate):
+    """What decides a claim, with the sign of its verdict; see `decided`."""
+
+    verdict: str
+
+    def __neg__(self) -> _Decided:
+        turned = {HOLDS: REVERSED, REVERSED: HOLDS}
+        return replace(super().__neg__(), verdict=turned.get(self.verdict, self.verdict))
+
+    @property
+    def sign(self) -> int:
+        return {HOLDS: 1, REVERSED: -1}.get(self.verdict, 0)
+
+    def equal(self, margin: float) -> bool:
+        return self.verdict == NO_EFFECT and margin >= MARGIN
+
+
+def decided(claims: Sequence[Claim], rows: pd.DataFrame) -> dict[str, Estimate]:
+    """Name of each of `claims` that `rows` can test -> the difference that decides it.
+
+    Its `sign` and `equal` are those of its verdict among all claims, so that a sentence about what a claim compares
+    says what the table of verdicts says, however many other differences the sentence names.
+    """
+    found: dict[str, Estimate] = {}
+    for own in judged(claims, rows):
+        if (gap := own.difference) is not None:
+            numbers = (gap.mean, gap.low, gap.high, gap.standard_error, gap.degrees)
+            found[own.claim.name] = _Decided(*numbers, own.verdict)
+    return found
+
+
 def no_effect(margin: float) -> str:
     """The verdict in words, with its margin."""
     return f"no effect beyond ±{margin:g}"

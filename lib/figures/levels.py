@@ -91,7 +91,12 @@ def paired(rows: Rows, more: Cell, less: Cell, kept: Kept | None = None) -> Esti
 
 def tally(found: Iterable[Estimate]) -> str:
     """How many of some differences are decided, in a sentence; see `read_together`."""
-    gaps = list(read_together(dict(enumerate(found))).values())
+    return counted(read_together(dict(enumerate(found))).values())
+
+
+def counted(found: Iterable[Estimate]) -> str:
+    """`tally` of differences that have been read together."""
+    gaps = list(found)
     if all(np.isnan(gap.low) for gap in gaps):
         return "One seed decides nothing."
     counts = Counter(of_gap(gap) for gap in gaps)

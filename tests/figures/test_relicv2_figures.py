@@ -12,6 +12,7 @@ from scipy.special import expit, logit
 from shorthand import half_width, told, told_share
 from worlds.relicv2 import CHANGE, IMAGE_ERROR, MEASURES, SHIFTS, SKILL, extra, made_up, quick, skill, without
 
+from lib.chapters.relicv2 import claims as relicv2_claims
 from lib.chapters.relicv2 import domains as relicv2
 from lib.chapters.relicv2 import gains
 from lib.chapters.relicv2 import numbers as relicv2_numbers
@@ -25,6 +26,7 @@ from lib.figures.levels import AT_ONCE
 from lib.figures.prose import UNTOLD, listed
 from lib.figures.systems_look import system_look
 from lib.images.scenes import SHAPES
+from lib.verdicts import HOLDS, NO_EFFECT, REVERSED, UNDECIDED, judge, judged, named, of_gap
 
 BYOL = RELICV2["byol sgd"].title
 
@@ -402,7 +404,7 @@ def test_what_saliency_is_shown_to_do():
     told = relicv2_words.removal_words(rows)
     low, high = told.split(" With backgrounds removed from 0.6")
     assert low == (
-        "With backgrounds removed from 0.1 of the large crops, in domain: removal has no effect beyond ±2 points, "
+        "With backgrounds removed from 0.1 of the large crops, in domain: whether removal helps is undecided, "
         "learned masks beat masks of other images; on the mean of 5 shifts: removal helps, learned masks beat masks of "
         "other images."
     )
@@ -411,12 +413,40 @@ def test_what_saliency_is_shown_to_do():
     assert "in domain: removal hurts, masks of other images beat learned ones" in relicv2_words.removal_words(worse)
 
 
+def test_sentences_say_what_the_verdicts_say(rows):
+    """Of what a claim compares, whatever else a sentence names: rows on which the families of both differ."""
+    worse = rows.copy()
+    worse.loc[(worse["system"] == "relicv2 no saliency") & (worse["shift"] != "none"), "value"] += 4.0
+    found = {own.claim.name: own.verdict for own in judged(relicv2_claims.CLAIMS, worse)}
+    told = relicv2_words.removal_words(worse)
+    for place, name in (("in domain", "removal"), ("on the mean of 5 shifts", "removal-out")):
+        said = {HOLDS: "removal helps", REVERSED: "removal hurts", NO_EFFECT: "removal has no effect",
+                UNDECIDED: "whether removal helps is undecided"}[found[name]]  # fmt: skip
+        assert f"{place}: {said}" in told.split(" With backgrounds removed from 0.6")[0]
+    gaps, _ = relicv2_numbers.ablation_gaps(worse)
+    own = gaps["saliency", "relicv2 no saliency", "relicv2", relicv2_numbers.OUT]
+    assert of_gap(-own) == found["removal-out"] and of_gap(own) != of_gap(-own)
+    assert ("backgrounds kept, on the mean of 5 shifts" in relicv2_words.ablation_words(worse)) == (own.sign != 0)
+    verb = {HOLDS: "shown to help", REVERSED: "shown to hurt"}[found["removal-out"]]
+    assert re.search(rf"the removal of backgrounds[^.;]* {verb}", relicv2_words.parts_answer(worse))
+
+
+@pytest.mark.parametrize("place", list(relicv2_numbers.COMPARED_BY.items()), ids=str)
+def test_what_claims_compare(place, rows):
+    """The difference of a claim is the one of the same systems and place in the figure, but for its sign."""
+    name, (ahead, other, where) = place
+    gaps = [gap for (_, *key), gap in relicv2_numbers.ablation_gaps(rows)[0].items() if key == [other, ahead, where]]
+    claim = judge(named(relicv2_claims.CLAIMS, name), rows).difference
+    assert all(np.isclose(gap.mean, -claim.mean) for gap in gaps)
+    assert gaps or (ahead, where) == ("relicv2 removed 0.6", "in domain")
+
+
 def test_one_seed_decides_nothing():
     one = made_up(seeds=(0,))
     found = told_of(one)
     for words in [*found.values(), relicv2_words.relicv2_answer(one)]:
         assert not re.search(r"ahead of|points (ahead|behind)|[Ss]hown to|removal (helps|hurts)[,.]|Decided", words)
-    assert "one seed decides nothing" in found["ablation-words"]
+    assert found["ablation-words"] == "One seed decides nothing."
 
 
 def test_the_answer_by_hand(rows):
@@ -429,24 +459,25 @@ def test_the_answer_by_hand(rows):
         and behind in first
         and first.index("CIFAR-10") < first.index("on scenes")
     )
-    helped, undecided = second.split(" are shown to help; ")
-    assert undecided.endswith(" undecided.")
     fewer = [name for name in RELICV2 if RELICV2[name].role != "sweep" and not name.endswith("exact")]
     error = np.hypot(2 * IMAGE_ERROR, IMAGE_ERROR) / 3  # corruptions and C-bar share their images
     others = half("relicv2 no invariance", lambda name: outside(name, "cifar10"), error, systems=fewer)
     own = half("relicv2 no invariance", outside)
-    assert f"the invariance loss (CIFAR-10 {told(4, others)} and scenes {told(4, own)})" in helped
-    assert "the stopped gradient" in undecided and "hurt" not in second
+    assert f"the invariance loss (CIFAR-10 {told(4, others)} and scenes {told(4, own)})" in second
+    assert second.endswith(" are shown to help.") and "hurt" not in second
     hurt = both.copy()
     hurt.loc[hurt["system"] == "relicv2", "value"] -= 20
     assert "In points on the mean of the shifts, the invariance loss (" in relicv2_words.relicv2_answer(hurt)
     for found, verb in ((both, "help"), (hurt, "hurt")):
-        said = relicv2_words.parts_answer(found)
-        assert said.endswith(f" are shown to {verb}. No other part is shown to help or to hurt.")
-        bare = re.sub(r" -?\d[^\]]*\]", "", relicv2_words.relicv2_answer(found).split("the shifts, ")[1])
-        assert said.split("the shifts, ")[1].split(". No other")[0] == bare.rstrip(".").split("; ")[0]
+        assert relicv2_words.parts_answer(found) == (
+            "Averaged over the shifts, on CIFAR-10 and scenes the invariance loss, the removal of backgrounds and the "
+            f"small crops are shown to {verb}."
+        )
     alike = both.assign(value=50.0 + both["seed"])
-    assert relicv2_words.parts_answer(alike) == "No part of it is shown to help or to hurt on the mean of the shifts."
+    none = "none of its 3 parts is shown to help or to hurt"
+    assert relicv2_words.parts_answer(alike) == f"Averaged over the shifts, on CIFAR-10 and scenes {none}."
+    mixed = pd.concat([both[both["dataset"] == "scenes"], alike[alike["dataset"] != "scenes"]])
+    assert relicv2_words.parts_answer(mixed).endswith(f"are shown to help; on CIFAR-10 {none}.")
 
 
 def test_answers_that_agree_are_said_once():

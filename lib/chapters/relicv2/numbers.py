@@ -13,7 +13,7 @@ import pandas as pd
 
 from lib.cells import COMPARED, IN_DOMAIN, measured_by, out_of_domain
 from lib.cells import PACS as DOMAINS
-from lib.chapters.relicv2.claims import OTHER_CELL, SHIFTED, mean_shifted, shifted
+from lib.chapters.relicv2.claims import CLAIMS, OTHER_CELL, SHIFTED, mean_shifted, shifted
 from lib.chapters.relicv2.plan import CROPPED, PLAN, SWEPT, SYSTEMS
 from lib.contrasts import picked
 from lib.effective import above_the_others, accuracies, baseline_line, heights
@@ -26,11 +26,12 @@ from lib.figures.levels import (
     paired,
     with_images,
 )
-from lib.measures import Estimate, Interval
+from lib.measures import Estimate, Interval, read_together
 from lib.measures.background import OTHER, SAME
 from lib.measures.rows import Rows
 from lib.methods import METHODS
-from lib.recent import Recent
+from lib.recent import Recent, remembered
+from lib.verdicts import decided
 
 Pair = tuple[str, str]
 
@@ -238,9 +239,35 @@ def _renamed(scores: Rows, name: str) -> Rows:
 # Parts of the method
 
 
+# Name of a claim -> the system of ours that it says is ahead, the other one, and where.
+COMPARED_BY = {
+    f"{name}{end}": (base, other, place)
+    for name, base, other in (
+        ("invariance", OURS, "relicv2 no invariance"),
+        ("removal", OURS, "relicv2 no saliency"),
+        ("small-crops", OURS, "relicv2 2+0"),
+        ("own-masks", OURS, "relicv2 shuffled"),
+        ("removal-6", REMOVED, "relicv2 no saliency"),
+        ("own-masks-6", REMOVED, f"{REMOVED} shuffled"),
+    )
+    for end, place in (("", IN), ("-out", OUT))
+} | {"removal-anothers-background": (OURS, "relicv2 no saliency", OTHER_WALL)}
+
+
+@remembered
+def claimed(rows: Rows) -> dict[tuple[str, str, str], Estimate]:
+    """(system of ours, other, place) -> the first one's accuracy less the other's, as the chapter's claim about it is
+    judged; of what no claim compares there is nothing."""
+    found = decided(CLAIMS, rows)
+    return {COMPARED_BY[name]: gap for name, gap in found.items() if name in COMPARED_BY}
+
+
 def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Estimate], int]:
     """(what is changed, system, other, place of `PLACES`) -> the changed system's accuracy less the other's; and over
-    how many shifts `OUT` is."""
+    how many shifts `OUT` is.
+
+    They are read together, except what a claim of the chapter compares: that has its verdict.
+    """
     systems = {OURS, REMOVED, *(name for names, _ in ABLATIONS.values() for name in names)}
     scores, count = in_and_out(rows, systems)
     walls = picked(of_systems(rows, systems), OTHER_CELL)
@@ -249,7 +276,13 @@ def ablation_gaps(rows: Rows) -> tuple[dict[tuple[str, str, str, str], Estimate]
     for changed, (names, base) in ABLATIONS.items():
         gaps = pair_gaps(scores, [(name, base) for name in names], PLACES)
         found |= {(changed, *key): gap for key, gap in gaps.items()}
-    return found, count
+    judged = claimed(rows) if found else {}
+    read = read_together(found)
+    return {
+        key: -judged[other, name, place] if (other, name, place) in judged else gap
+        for key, gap in read.items()
+        for _, name, other, place in [key]
+    }, count
 
 
 def default(setting: str) -> object:

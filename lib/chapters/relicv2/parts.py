@@ -25,7 +25,7 @@ from lib.chapters.relicv2.numbers import (
 )
 from lib.chapters.relicv2.plan import PLAN, SYSTEMS
 from lib.figures.figure import Figure
-from lib.figures.levels import as_table, bars_told, data_of, needed, tally
+from lib.figures.levels import as_table, bars_told, counted, data_of, needed
 from lib.figures.marks import apart, bands, dot_of, dots, legend_above
 from lib.figures.prose import listed, signed
 from lib.figures.style import settle, use_style
@@ -66,8 +66,16 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
         label.set(fontweight="normal" if name else "bold", fontsize=9.5)
     drawing.supxlabel("points gained by the change", fontsize=11)
     settle(drawing)
+    share = SYSTEMS[REMOVED].settings["removed"]
+    last = (
+        "The last group is compared with ReLICv2 trained with the backgrounds of "
+        f"{100 * share:.0f} % of the large crops removed. "
+        if REMOVED in set(table["less"])
+        else ""
+    )
     outside = f"The mean is over {count} shift{'' if count == 1 else 's'}. " if OUT in places else ""
-    walls = "On other walls: objects of test scenes on walls of another class, read by a probe that was fitted where "
+    walls = "On other walls: objects of test scenes on walls of another class, read by a probe that was fitted "
+    walls += "where walls go with classes. "
     named = table.assign(
         less=table["less"].map(PLAN.title),
         place=[words.get(place, place) for place in table["place"]],
@@ -75,10 +83,9 @@ def ablation_forest(rows: Rows, scope: str) -> Figure:
     return Figure(
         drawing,
         name="fig-ablations",
-        caption="What a change of ReLICv2 gains, in percentage points of accuracy: left of zero, it costs points. The "
-        f"last group is compared with ReLICv2 that loses {SYSTEMS[REMOVED].settings['removed']:g} of its backgrounds. "
-        f"{bars_told(table)}{scope}",
-        notes=f"{outside}{(walls + 'walls go with classes. ') if OTHER_WALL in places else ''}{tally(found.values())}",
+        caption="What a change of ReLICv2 gains, in percentage points of accuracy: left of zero, it costs points. "
+        f"{last}{bars_told(table)}{scope}",
+        notes=f"{outside}{walls if OTHER_WALL in places else ''}{counted(found.values())}",
         alt=f"Charts of dots: percentage points gained by a change. {_gains(table, places, words)}.",
         data=data_of(named, "points gained", PLAN.title),
     )

@@ -2,11 +2,12 @@
 
 What is shown to lie on one side of zero is said to be so; of the rest it is said that there is no effect beyond a
 margin, where that is shown, and else that it is undecided. Differences of one sentence are read together, see
-`lib.measures.read_together`.
+`lib.measures.read_together`, except those that a claim of the chapter compares: they have its verdict.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 
 from lib.chapters.relicv2.figures import HEAD_WORDS, PLACE_WORDS, mean_words, named_in_text, variant
@@ -25,6 +26,7 @@ from lib.chapters.relicv2.numbers import (
     ablation_gaps,
     background_differences,
     background_gaps,
+    claimed,
     default,
     in_and_out,
     own_systems,
@@ -55,9 +57,9 @@ MASKS = {  # share of the large crops without background: the system, and what i
 MASK_WORDS = ("backgrounds kept", "masks of other images", "exact masks")
 
 
-PARTS_OF_METHOD = {  # what the method without it is called
-    "the invariance loss": "relicv2 no invariance", "the stopped gradient": "relicv2 unstopped",
-    "the removal of backgrounds": "relicv2 no saliency", "the small crops": "relicv2 2+0",
+PARTS_OF_METHOD = {  # that claims are about, and what the method without it is called
+    "the invariance loss": "relicv2 no invariance", "the removal of backgrounds": "relicv2 no saliency",
+    "the small crops": "relicv2 2+0",
 }  # fmt: skip
 
 
@@ -93,17 +95,16 @@ def agreed(answers: Mapping[str, str]) -> str:
 
 def parts_answer(rows: Rows) -> str:
     """Of rows of one data set or more: which parts are shown to help or to hurt under shifts; a sentence."""
-    found = _parts(_homes(rows))
-    if not any(found.values()):
+    homes: dict[str, list[str]] = {}  # what is said -> of which data sets
+    for words, own in _homes(rows).items():
+        if found := _parts({words: own}):
+            told = [_said(effect, list(found[effect])) for effect in ("helps", "hurts") if found.get(effect)]
+            homes.setdefault(", and ".join(told), []).append(words)
+    if not homes:
         return UNTOLD
-    told = [
-        _said(effect, [f"{part} ({listed(list(own))})" for part, own in found[effect].items()])
-        for effect in ("helps", "hurts")
-        if found[effect]
-    ]
-    if not told:
-        return "No part of it is shown to help or to hurt on the mean of the shifts."
-    return f"On the mean of the shifts, {', and '.join(told)}. No other part is shown to help or to hurt."
+    none = f"none of its {len(PARTS_OF_METHOD)} parts is shown to help or to hurt"
+    told = [f"on {listed(own)} {words or none}" for words, own in homes.items()]
+    return f"Averaged over the shifts, {'; '.join(told)}."
 
 
 def _homes(rows: Rows) -> dict[str, Rows]:
@@ -112,17 +113,15 @@ def _homes(rows: Rows) -> dict[str, Rows]:
 
 
 def _parts(homes: Mapping[str, Rows]) -> dict[str, dict[str, dict[str, Interval]]]:
-    """Key of `_SHOWN` -> part of the method -> data set -> what the part adds on the mean of the shifts."""
+    """Key of `_SHOWN`, of those there are -> part of the method -> data set -> what it adds on the mean of the shifts,
+    by the verdict of the claim about it."""
     found: dict[str, dict[str, dict[str, Interval]]] = {effect: {} for effect in _SHOWN}
-    gaps = {
-        (part, words): gap
-        for part, without in PARTS_OF_METHOD.items()
-        for words, own in homes.items()
-        for gap in pair_gaps(in_and_out(own, (OURS, without))[0], [(OURS, without)], [OUT]).values()
-    }
-    for (part, words), gap in read_together(gaps).items():
-        found[_effect(gap)].setdefault(part, {})[words] = gap
-    return found
+    for words, own in homes.items():
+        judged = claimed(own)
+        for part, without in PARTS_OF_METHOD.items():
+            if gap := judged.get((OURS, without, OUT)):
+                found[_effect(gap)].setdefault(part, {})[words] = gap
+    return {effect: parts for effect, parts in found.items() if parts}
 
 
 def relicv2_answer(rows: Rows) -> str:
@@ -132,11 +131,7 @@ def relicv2_answer(rows: Rows) -> str:
     told = [f"on {words} {both}" for words, own in homes.items() if (both := _like_for_like(own))]
     first = f"Beside supervision with the same images, crops and passes, ReLICv2 {'; '.join(told)}." if told else ""
     found = _parts(homes)
-    told = [
-        _said(effect, [f"{part} ({_each(own)})" for part, own in parts.items()])
-        for effect, parts in found.items()
-        if parts
-    ]
+    told = [_said(effect, [f"{part} ({_each(own)})" for part, own in parts.items()]) for effect, parts in found.items()]
     second = f"In points on the mean of the shifts, {'; '.join(told)}." if told else ""
     return f"{first} {second}".strip() or UNTOLD
 
@@ -178,12 +173,10 @@ def _effect(gap: Interval) -> str:
 
 
 def ablation_words(rows: Rows) -> str:
-    """Which changes of ReLICv2 are shown to cost or to gain, where."""
+    """Which changes of ReLICv2 are shown to cost or to gain, where, of those of the figure."""
     found, count = ablation_gaps(rows)
     words = PLACE_WORDS | {OUT: f"on the {mean_words(count)}"}
-    gaps = read_together(
-        {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
-    )
+    gaps = {f"{variant(name)}, {words[place]}": gap for (_, name, less, place), gap in found.items() if less == OURS}
     if not gaps:
         return UNTOLD
     cost = [f"{named} ({gap})" for named, gap in gaps.items() if gap.sign < 0]
@@ -192,7 +185,11 @@ def ablation_words(rows: Rows) -> str:
         f"Shown to cost points: {'; '.join(cost)}." if cost else "",
         f"Shown to gain: {'; '.join(gain)}." if gain else "",
     ]
-    return " ".join(filter(None, [f"What is changed in ReLICv2, less ReLICv2: {lower(tally(gaps.values()))}", *told]))
+    if any(told):
+        return " ".join(filter(None, told))
+    if all(math.isnan(gap.low) for gap in gaps.values()):
+        return "One seed decides nothing."
+    return "No change is shown to cost or to gain points."
 
 
 def removal_words(rows: Rows) -> str:
@@ -208,11 +205,10 @@ def removal_words(rows: Rows) -> str:
 def _removals(rows: Rows) -> Iterator[tuple[float, list[str]]]:
     """For each share of crops without background: that share, and what learned masks gain there, in words."""
     for share, (base, others) in MASKS.items():
-        pairs = [(base, name) for name in others]
-        scores, count = in_and_out(rows, (base, *others))
-        gaps = read_together(pair_gaps(scores, pairs, (IN, OUT)))
+        _, count = in_and_out(rows, (base, *others))
+        judged = claimed(rows)
         where = {IN: "in domain", OUT: f"on the {mean_words(count)}"}
-        told = list(filter(None, (_what_helps(gaps, base, others, name, words) for name, words in where.items())))
+        told = list(filter(None, (_what_helps(judged, base, others, name, words) for name, words in where.items())))
         if told:
             yield share, told
 
