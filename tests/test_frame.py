@@ -224,6 +224,26 @@ def test_on_a_phone_a_line_of_a_wide_table_is_a_card(opened):
     assert tree.count("- cell") == 24
 
 
+def test_on_a_phone_no_box_cuts_a_figure_off(opened):
+    """It has the width of the screen: by itself, and in tabs, whose box has it too. A slider stays in its output."""
+    svg = "data:image/svg+xml,%3Csvg xmlns=%22http://www.w3.org/2000/svg%22 width=%22900%22 height=%22500%22/%3E"
+    figure = f'<figure><img src="{svg}"><figcaption>A caption.</figcaption></figure>'
+    slider = f'<figure><img src="{svg}" style="max-width: 100%"><input type="range"></figure>'
+    themes = "figure { margin: 0 } .output { overflow: auto } .sd-tab-content { border: 1px solid; padding: 1rem }"
+    style = (paths.ROOT / "pages" / "_static" / "withstand.css").read_text()
+    page = opened.context.browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_content(
+        f"<style>body {{ margin: 0 }} {themes} {style}</style>"
+        f'<main class="bd-main"><article class="bd-article" style="margin: 0 16px">{figure}'
+        f'<div class="sd-tab-set"><div class="sd-tab-content">{figure}</div></div>'
+        f'<div class="output">{slider}</div></article></main>'
+    )
+    boxes = [own.bounding_box() for own in page.locator("img, .sd-tab-content, .output").all()]
+    page.close()
+    alone, tab, in_tab, output, in_slider = [(round(own["x"]), round(own["width"])) for own in boxes]
+    assert alone == tab == in_tab == (0, 390) and output == in_slider == (16, 358)
+
+
 def test_paper_is_light_and_says_what_it_leaves_out(opened):
     opened.set_viewport_size({"width": 1280, "height": 900})
     mode = "document.documentElement.dataset.theme"
