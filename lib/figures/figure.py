@@ -20,6 +20,7 @@ from matplotlib.figure import Figure as Drawing
 from matplotlib.text import Text
 
 from lib.errors import BadInput
+from lib.figures.prose import minus
 from lib.runs.plan import Part
 
 # What an outline in an SVG runs through, and numbers there with more digits than a hundredth of a point.
@@ -62,11 +63,11 @@ class Figure:
     def myst(self) -> str:
         picture, table = self._shown
         alt = json.dumps(self.alt, ensure_ascii=False)
-        return f"```{{figure}} {picture}\n:name: {self.name}\n:alt: {alt}\n\n{self.caption}\n```\n\n{table}\n"
+        return f"```{{figure}} {picture}\n:name: {self.name}\n:alt: {alt}\n\n{minus(self.caption)}\n```\n\n{table}\n"
 
     def page(self) -> str:
         picture, table = self._shown
-        words = html.escape(re.sub(r"\{[\w:]+\}`([^`]*)`", r"[\1]", self.caption))  # no roles outside the book
+        words = html.escape(re.sub(r"\{[\w:]+\}`([^`]*)`", r"[\1]", minus(self.caption)))  # no roles outside the book
         return (
             f'<figure><img src="{picture}" alt="{html.escape(self.alt)}" style="max-width:100%; background:white">'
             f"<figcaption>{words}</figcaption></figure>{table}"
@@ -150,7 +151,7 @@ def csv_link(data: pd.DataFrame, name: str, words: str, float_format: str | None
 
 def _behind(data: pd.DataFrame, name: str, notes: str = "") -> str:
     """Notes and data in a fold; of a long table the first rows, and all of them as a file to be saved."""
-    table = f"<p>{html.escape(notes.strip())}</p>\n" if notes.strip() else ""
+    table = f"<p>{html.escape(minus(notes.strip()))}</p>\n" if notes.strip() else ""
     table += _cells(data if len(data) <= MOST_ROWS else data.head(MOST_ROWS // 2))
     if len(data) > MOST_ROWS:
         table += f"\n<p>{csv_link(data, name, f'All {len(data)} rows as CSV')}</p>"

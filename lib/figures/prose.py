@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
+import pandas as pd
 
 from lib.cells import COMPARED
 from lib.contrasts import Contrast, Kept, estimates, less
@@ -44,6 +45,11 @@ def _seeds(records: Sequence[Mapping]) -> str:
     return f"{most} seed{'s' * (most != 1)}" if least == most else f"{least}–{most} seeds"
 
 
+def repeated(rows: pd.DataFrame, words: str) -> str:
+    """`words`, which speak of means over seeds, where `rows` have several seeds; of one there is nothing to say."""
+    return words if rows["seed"].nunique() > 1 else ""
+
+
 def foundations(results: Results) -> str:
     """What the numbers of a page stand on, whole: images, encoder, length of training and seeds of each data set."""
     told = []
@@ -76,18 +82,32 @@ def _stale(results: Results, datasets: set[str]) -> bool:
     return any(own) if results.standings else results.stale
 
 
+# A hyphen before a number and after a space, a bracket or a sign of its own is a minus; that of "PGD-20" is none.
+_MINUS = re.compile(r"(?<![\w.,)\]-])-(?=\.?\d)")
+
+
+def minus(text: str) -> str:
+    """The same text with true minus signs: `str` of a number has hyphens.
+
+    >>> minus("PGD-20 takes -4.9 [-13.3, 5.6] points (-1.0), in CIFAR-10 and 2021-12")
+    'PGD-20 takes −4.9 [−13.3, 5.6] points (−1.0), in CIFAR-10 and 2021-12'
+    """
+    return _MINUS.sub("\N{MINUS SIGN}", text)
+
+
 _INTERVAL = re.compile(r" \[[-−]?[\d.,]*\d(?: %)?, [-−]?[\d.,]*\d(?: %)?\]")
 
 
 def running(text: str) -> str:
-    """A text for reading on: of several intervals it keeps none, since they stand in the figure or table beside it.
+    """A text for reading on: of several intervals it keeps none, since they stand in the figure or table beside it; and
+    its minus signs are true ones.
 
     >>> running("It gains 7.2 [4.4, 10.0] points.")
     'It gains 7.2 [4.4, 10.0] points.'
     >>> running("It gains 7.2 [4.4, 10.0] points on clean images and 0.1 [-0.8, 1.0] under PGD (undecided).")
     'It gains 7.2 points on clean images and 0.1 under PGD (undecided).'
     """
-    return _INTERVAL.sub("", text) if len(_INTERVAL.findall(text)) > 1 else text
+    return minus(_INTERVAL.sub("", text) if len(_INTERVAL.findall(text)) > 1 else text)
 
 
 def leaders(found: Mapping[str, Contrast], most: bool = True) -> list[str]:

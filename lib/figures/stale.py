@@ -81,11 +81,11 @@ def _older_recipes(told: Sequence[Standing]) -> str:
     older = [one for one in told if one.recipe]
     if not older:
         return ""
-    changes = {
-        name: dict.fromkeys(_then(change) for one in older if _name(one) == name for change in one.recipe)
-        for name in dict.fromkeys(map(_name, older))
-    }
-    parts = [f"{name} ({listed(list(found))})" for name, found in changes.items()]
+    parts = []
+    for name in dict.fromkeys(map(_name, older)):
+        own, others = ([one for one in told if _name(one) == name and bool(one.recipe) is old] for old in (True, False))
+        changes = dict.fromkeys(_then(change) for one in own for change in one.recipe)
+        parts.append(f"{_seeds_of(own, others)}{name} ({listed(list(changes))})")
     return f"Stale: {_share(older, told)} trained by an older recipe than this code's: {listed(parts)}."
 
 
@@ -108,18 +108,26 @@ def _by_measure(told: Sequence[Standing], measures_of: Callable[[Standing], Sequ
 
 
 def _names(chosen: Sequence[Standing], told: Sequence[Standing]) -> str:
-    """Runs by the names of their methods or systems, and by what else tells them from those that are not chosen."""
+    """Runs by the names of their methods or systems, and by what else tells them from those that are not chosen; where
+    only their seed does, some seeds of these."""
     parts = []
     for name in dict.fromkeys(map(_name, chosen)):
         own = [one for one in chosen if _name(one) == name]
-        others = [one for one in told if _name(one) == name and one not in chosen]
+        others = [one for one in told if _name(one) == name and one not in own]
         apart = [
             what for what in DIFFERING
             if {getattr(one.config, what) for one in own}.isdisjoint(getattr(one.config, what) for one in others)
         ]  # fmt: skip
         values = dict.fromkeys(str(getattr(one.config, what)) for what in apart for one in own)
-        parts.append(f"{name} ({listed(list(values))})" if others and values else name)
+        shown = f"{name} ({listed(list(values))})" if others and values else name
+        parts.append(f"{_seeds_of(own, others)}{shown}")
     return _told_apart(parts)
+
+
+def _seeds_of(chosen: Sequence[Standing], others: Sequence[Standing]) -> str:
+    """What stands before a name where runs that differ in nothing but the seed are chosen and not chosen."""
+    own, apart = ([[getattr(one.config, what) for what in DIFFERING] for one in runs] for runs in (chosen, others))
+    return "some seeds of " if any(values in apart for values in own) else ""
 
 
 def _told_apart(parts: list[str]) -> str:

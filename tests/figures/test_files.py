@@ -3,6 +3,7 @@
 import base64
 import io
 import re
+from dataclasses import replace
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -33,6 +34,13 @@ def test_of_long_data_the_first_rows_stand_there_and_all_are_a_file():
         (name, rows) = re.search(r'download="([^"]+)" href="data:text/csv;base64,([^"]+)"', text).groups()
         saved = pd.read_csv(io.BytesIO(base64.b64decode(rows)))
         assert name == "fig-a.csv" and list(saved["x"]) == list(range(MOST_ROWS + 1))
+
+
+def test_captions_and_notes_have_true_minus_signs_and_data_do_not():
+    made = replace(figure(), caption="PGD-20 takes -1.5 [-2.0, -1.0].", notes="It is (-3).")
+    made = replace(made, data=pd.DataFrame({"x": [-4.5]}))
+    for text in made._repr_mimebundle_().values():
+        assert "PGD-20 takes −1.5 [−2.0, −1.0]." in text and "It is (−3)." in text and "<td>-4.50</td>" in text
 
 
 def test_an_image_says_how_small_its_type_is():

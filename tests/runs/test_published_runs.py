@@ -208,6 +208,17 @@ def test_a_measure_that_nobody_published_hides_nothing(home):
     assert standing_words(page()) == "Not published and left out: rows of accuracy of SimCLR."
 
 
+def test_what_some_seeds_lack_is_said_of_some_seeds(home):
+    """Of SimCLR the accuracy of one seed is left out, and two seeds are shown; of BYOL the recipe of one is older."""
+    first, *others = grid("small", ["simclr"])
+    old, *newer = grid("small", ["byol"])
+    whole = made_up([*others, *newer, *grid("small", ["random"]), older(old, learning_rate=0.002)])
+    put(home, whole, made_up([first], without=["accuracy"]))
+    assert standing_words(page()).startswith("Not published and left out: rows of accuracy of some seeds of SimCLR. ")
+    told = "Stale: 1 of 9 runs is trained by an older recipe than this code's: some seeds of BYOL (rate 0.002, now "
+    assert told in standing_words(page())
+
+
 def test_a_measure_that_is_missing_is_computed_in_a_named_preset(home, monkeypatch):
     put(home, made_up(grid("small", ["byol"]), without=["natural_shift"]))
     asked = []
