@@ -87,6 +87,9 @@ def test_words_and_sheet(found):
     assert "score for cube leads the one for cone" in words
     figure = linear_sheet(found)
     assert f"the worst change, after which it is taken for {found.taken}" in figure.alt
+    below = [axes.get_xlabel() for axes in figure.drawing.axes]  # in two lines: one would reach below the next image
+    answers = (found.name, found.after_random, found.taken)
+    assert below[::2] == [f"taken for\n{name}" for name in answers] and not any(below[1::2])
     assert figure.data["largest change (255ths)"].tolist() == pytest.approx([0, 8, 8], abs=1e-3)
 
 

@@ -204,6 +204,8 @@ def test_similarity_is_that_of_the_percentiles(rows, unlaid):
     assert set(data["system"]) == {"Random weights", "MoCo v2", "MoCo v2, patches", "MoCo v2, textures"}
     line = data[(data["system"] == "MoCo v2, patches") & (data["compared with"] == "a patch negative")].iloc[0]
     assert np.allclose(line[["5 %", "25 %", "50 %", "75 %", "95 %"]].astype(float), [7.5, 17.5, 30, 42.5, 52.5])
+    assert "medians. All are means over seeds. Scope." in query_similarity(rows, "Scope.").caption
+    assert "medians. Scope." in query_similarity(rows[rows["seed"] == 0], "Scope.").caption  # of one seed no mean
     hard = negatives_numbers.hardness(rows)
     assert np.isclose(hard["random", "patch"].mean, 40) and np.isclose(hard["moco texture", "texture"].mean, 17)
 
@@ -462,7 +464,13 @@ def test_sets_on_which_little_is_learnt(rows):
     near = rows.copy()
     own = near["shift"] == "pacs-sketch"
     near.loc[own, "value"] = near.loc[own, "system"].map({"random": 20.0, "supervised": 24.0}).fillna(22.0)
-    assert negatives_words.sets_words(near).endswith("says little: PACS sketch (4.0 points at most).")
+    assert negatives_words.sets_words(near).endswith("says little: PACS sketch (the best is 4.0 ahead).")
+    apart = 9 * (near["seed"] - near["seed"].mean()) * (near["system"] == "supervised")
+    near.loc[own, "value"] = near.loc[own, "system"].map({"random": 20.0, "supervised": 27.0}).fillna(22.0) + apart
+    told = "says little: PACS sketch (the best is 7.0 ahead, not shown to be more than 5)."
+    assert negatives_words.sets_words(near).endswith(told)
+    near.loc[own, "value"] = near.loc[own, "system"].map({"random": 20.0}).fillna(19.0)
+    assert negatives_words.sets_words(near).endswith("PACS sketch (the best is 1.0 behind).")
     assert negatives_words.sets_words(rows[rows["system"] != "random"]) == UNTOLD
 
 

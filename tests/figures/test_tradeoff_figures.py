@@ -205,6 +205,8 @@ def test_areas_are_in_proportion_to_passes(results, shown):
     passes = {record["system"]: record.get("passes", 0) / IMAGES for record in results.records}
     dots = {dots.get_gid(): dots for dots in panels_of(shown["fig-trade-off"])[0].collections if dots.get_gid()}
     areas = {name: own.get_sizes()[0] for name, own in dots.items()}
+    small, large = ("cf-amc-ssl", "emp crops pgd long")  # which lies on it in the published rows
+    assert areas[small] < areas[large] and dots[small].get_zorder() > dots[large].get_zorder() > 2  # that of crosses
     assert min(areas, key=areas.get) == "random" and areas["random"] == tradeoff.LEAST_AREA
     trained = [name for name in SCATTERED if name != "random"]
     ratios = [areas[name] / passes[name] for name in trained]

@@ -76,6 +76,7 @@ def made_up():
 
 # Sentence: what of it asserts a difference of systems (see test_no_effect.py)
 SAID = {
-    "answer-best": Said(r"keeps most|is the best", 2), "quirk-words": Said(r"better than twenty"),
+    "answer-best": Said(r"keeps most|is the best", 2), "answer-without": Said(r"attack (costs|gains) \d"),
+    "quirk-words": Said(r"better than twenty"),
     "corruption-words": Said(r"(costs|saves) -?\d|most under \S+ \([^)]*\);", 2),
 }  # fmt: skip

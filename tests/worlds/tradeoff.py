@@ -72,6 +72,7 @@ def made_up(preset="small", seeds=(0, 1, 2), systems=None, attacks=("pgd", "auto
 
 # Sentence: what of it asserts a difference of systems (see test_no_effect.py)
 SAID = {
-    "answer-best": Said(r"keeps most|is the best", 2), "answer-crops": Said(r"\b(gain|lose) "),
+    "answer-best": Said(r"keeps most|is the best", 2), "answer-without": Said(r"attack (costs|gains) \d"),
+    "answer-crops": Said(r"\b(gain|lose) "),
     "distilled-words": Said(r"points (ahead|behind)", 2), "dropped-words": Said(r"gains|loses"),
 }  # fmt: skip

@@ -37,7 +37,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import bars_told, data_of, needed, tally
 from lib.figures.marks import DOTTED, apart, bands, borders, dot_of, dots, legend_above
-from lib.figures.prose import lower, number, titled, written
+from lib.figures.prose import lower, number, repeated, titled, written
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, system_look
 from lib.measures import Interval
@@ -115,8 +115,8 @@ def bias_against_robustness(rows: Rows, scope: str) -> Figure:
         caption="Mean corruption error against shape bias, a dot a trained system; small dots differ from a large one "
         f"in alpha or queue alone. Above: Spearman's ρ over {count} systems, with a 95 % interval; below zero, those "
         f"that decide more by shape err less. {scope}",
-        notes="Dots are means over seeds. For the interval variants of one method count once; systems differ in more "
-        "than this bias.",
+        notes=f"{repeated(rows, 'Dots are means over seeds. ')}For the interval variants of one method count once; "
+        "systems differ in more than this bias.",
         alt="Scatter charts of mean corruption error against shape bias, in percent. "
         + "; ".join(
             f"{CONFLICTS[name]}, {told[name]}: "

@@ -16,7 +16,7 @@ from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.levels import needed
 from lib.figures.marks import apart, bands, borders, legend_above
-from lib.figures.prose import listed, number
+from lib.figures.prose import listed, number, repeated
 from lib.figures.style import use_style
 from lib.measures.rows import Rows
 from lib.shifts.transforms import image_distance
@@ -102,7 +102,7 @@ def query_similarity(rows: Rows, scope: str) -> Figure:
         name="fig-similarity",
         caption="How alike the features of a view, the query, are to those of other images: the cosine of features "
         "less their mean, in hundredths. Thin bands: 5th to 95th percentile over images; thick ones: 25th to 75th; "
-        f"dots: medians. All are means over seeds. {scope}",
+        f"dots: medians. {repeated(rows, 'All are means over seeds. ')}{scope}",
         alt="Chart of bands of the similarity to the query, in hundredths. Medians, "
         + "; ".join(
             f"{_when(name)}: "

@@ -225,13 +225,20 @@ def sets_words(rows: Rows) -> str:
         name: max(gap.mean for (_, _, where), gap in over.items() if where == name)
         for name in dict.fromkeys(where for _, _, where in over)
     }
-    told = [f"{name} ({gap:.1f} points at most)" for name, gap in best.items() if name not in far]
+    told = [f"{name} (the best is {_ahead(gap)})" for name, gap in best.items() if name not in far]
     if not told:
         return f"On every test set some trained encoder is shown to be {FAR:g} points ahead of random weights."
     return (
         f"On these sets no trained encoder is shown to be {FAR:g} points ahead of random weights, so that a difference "
         f"between two of them says little: {listed(told)}."
     )
+
+
+def _ahead(gap: float) -> str:
+    """How far a system is ahead that is not shown to be `FAR` ahead, though its mean may be."""
+    if round(gap, 1) < 0:
+        return f"{-gap:.1f} behind"
+    return f"{abs(gap):.1f} ahead{f', not shown to be more than {FAR:g}' * (gap > FAR)}"
 
 
 def bias_words(rows: Rows) -> str:

@@ -22,7 +22,7 @@ from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.marks import constant_line, constant_told
-from lib.figures.prose import signed
+from lib.figures.prose import repeated, signed
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures import Interval, read_together
@@ -184,8 +184,8 @@ def attack_strength(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_strengths(table, systems, words, constant(rows)),
         name="fig-attacks",
-        caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them; a "
-        f"dot is a mean over seeds. {constant_told(constant(rows), DOTS)}"
+        caption=f"Accuracy at {AT}/255 of the systems that were trained under attack, by the attack that tests them"
+        f"{repeated(rows, '; a dot is a mean over seeds')}. {constant_told(constant(rows), DOTS)}"
         f"{_square_told(rows, found, systems, words['pgd'])}{scope}",
         notes=f"{_weak_told(found, systems, words['pgd'])}{_auto_told(rows, found, systems, words['pgd'])}"
         f"{_zero_told(levels_at(rows, [(CLEAN, None, ZERO_GRADIENT)]), systems)}",
@@ -263,7 +263,8 @@ def _square_told(rows: Rows, found: Mapping, systems: Sequence[str], pgd: str) -
         return ""
     if not lower:
         return (
-            f"Square, which sees no gradient, is shown to leave fewer than {pgd} on none: no sign of masked gradients. "
+            f"Square, which sees no gradient, is shown to leave fewer than {pgd} on none, so masked gradients are not "
+            "shown. "
         )
     return (
         f"Square, which sees no gradient, leaves fewer than {pgd} on "
@@ -396,8 +397,12 @@ def _beside_standard(table: Rows) -> str:
             for attack in (CLEAN, "pgd")
         }
         if all(gaps.values()):
-            told.append(f"{words} {signed(mean(gaps[CLEAN]))} clean and {signed(mean(gaps['pgd']))} attacked")
-    return f"Points above the standard probe on average: {'; '.join(told)}. " if told else ""
+            clean, attacked = (signed(mean(own)) for own in gaps.values())
+            over = f"{len(gaps[CLEAN])} system{'s' * (len(gaps[CLEAN]) > 1)}"
+            told.append(f"{words} {clean} clean and {attacked} attacked, over {over}")
+    if not told:
+        return ""
+    return f"Points above the standard probe on average, trained under attack or not: {'; '.join(told)}. "
 
 
 def _views_told(table: Rows) -> str:

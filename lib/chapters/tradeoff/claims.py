@@ -169,7 +169,7 @@ def _in_paper(*pairs: tuple[str, str], every: bool = False) -> Callable[[], floa
     return effect
 
 
-_CROPS = (("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free"))
+CROPS = (("emp crops pgd", "emp patches pgd"), ("cf-amc-ssl", "emp patches free"))
 
 
 _SIMCLR = (("emp crops pgd", "simclr pgd"), ("cf-amc-ssl", "simclr free"))
@@ -182,7 +182,7 @@ _PASSES = (("cf-amc-ssl", "emp crops pgd"), ("cf-amc-ssl", "simclr pgd"))
 ACCURACY_ROBUSTNESS = (
     Claim("crops-beat-patches",
           "Crops of all sizes beat patches of one size, clean and under attack.", "their table",
-          _ahead(*_CROPS), every=True, published=_in_paper(*_CROPS, every=True)),
+          _ahead(*CROPS), every=True, published=_in_paper(*CROPS, every=True)),
     Claim("ahead-of-simclr",
           "At equal passes, and so in fewer epochs, robust EMP-SSL with crops is ahead of robust SimCLR.", "abstract",
           _ahead(*_SIMCLR), published=_in_paper(*_SIMCLR)),
@@ -296,8 +296,10 @@ PAPER = ACCURACY_ROBUSTNESS  # what the paper says, in its claims
 HEADLINE = Headline(
     "Adversaries",
     "above-constant",
-    holds="Training under attack keeps more images right at 8/255 than a constant answer would.",
-    reversed="Training under attack keeps fewer images right at 8/255 than a constant answer would.",
-    no_effect="Training under attack keeps about as many images right at 8/255 as a constant answer would.",
-    undecided="It is not shown that training under attack keeps more right at 8/255 than a constant answer would.",
+    holds="Training under attack beats giving every image the same answer, if pixels may change by 8/255.",
+    reversed="Training under attack does worse than giving every image the same answer, if pixels may change by 8/255.",
+    no_effect="Training under attack is about as good as giving every image the same answer, if pixels may change by "
+    "8/255.",
+    undecided="Training under attack is not shown to beat giving every image the same answer, if pixels may change by "
+    "8/255.",
 )

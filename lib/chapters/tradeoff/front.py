@@ -28,7 +28,7 @@ from lib.controls import constant
 from lib.errors import BadInput
 from lib.figures.figure import Figure
 from lib.figures.marks import constant_line, constant_told
-from lib.figures.prose import titled
+from lib.figures.prose import repeated, titled
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import kind_look, pgd_name, system_look
 from lib.measures.robust_accuracy import AT
@@ -36,7 +36,8 @@ from lib.measures.rows import Rows
 from lib.methods import METHODS
 from lib.runs import Results
 
-SPOKEN_OF = ("cf-amc-ssl", "acl", "trades", "random")  # wherever they lie: the paper's, and what no legend tells
+# Wherever they lie: the paper's, the large marker that may lie upon it, and what no legend tells
+SPOKEN_OF = ("cf-amc-ssl", "emp crops pgd long", "acl", "trades", "random")
 ATTACKS = {"pgd": "PGD", "free": "free", "fgsm": "FGSM"}
 NOWHERE = np.empty((0, 2))  # no marks
 
@@ -72,9 +73,10 @@ def trade_off(results: Results, scope: str) -> Figure:
         caption=f"Accuracy under attack at {AT}/255 against accuracy on clean images, a marker a system, its colour "
         f"the method's. {intervals_told('Crosses', first['low'])}{constant_told(constant(rows))}{_lines_told(panels)} "
         f"{scope}",
-        notes=f"Markers are means over seeds. {_attacks_told(panels)} The larger a marker, the more passes an image "
-        f"took in training{_teachers_told(panels)}. On the front are systems that no other equals in both accuracies "
-        f"and beats in one. Named are those on a line, {named([name for name in SPOKEN_OF if name in first.index])}.",
+        notes=f"{repeated(rows, 'Markers are means over seeds. ')}{_attacks_told(panels)} The larger a marker, the "
+        f"more passes an image took in training{_teachers_told(panels)}. On the front are systems that no other equals "
+        "in both accuracies and beats in one. Named are those on a line, "
+        f"{named([name for name in SPOKEN_OF if name in first.index])}.",
         alt="Scatter chart of accuracy under attack against accuracy on clean images, in percent. "
         + " ".join(
             f"Under {words}: "
@@ -150,8 +152,9 @@ def _draw_trade_off(panels: Mapping[str, Rows], passes: Mapping[str, float], kep
                           alpha=0.3, zorder=2, xerr=[[line["clean mean"] - line["clean low"]],
                                                      [line["clean high"] - line["clean mean"]]],
                           yerr=[[line["mean"] - line["low"]], [line["high"] - line["mean"]]])  # fmt: skip
+            above = 3 - areas[name] / (2 * WIDEST_AREA)  # the smaller, the nearer to the eye: none is hidden
             axes.scatter(line["clean mean"], line["mean"], s=areas[name], **_filling(own), marker=own["marker"],
-                         linewidths=1.2, zorder=3, gid=name)  # fmt: skip
+                         linewidths=1.2, zorder=above, gid=name)  # fmt: skip
         constant_line(axes, kept)
         axes.margins(0.1)
         axes.set(title=words, ylabel=f"accuracy at {AT}/255 (%)")

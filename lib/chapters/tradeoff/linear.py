@@ -102,20 +102,20 @@ def linear_words(found: LinearAttack) -> str:
 def linear_sheet(found: LinearAttack) -> Figure:
     """The image, what was added to it at random and what it becomes, and the same of the worst change."""
     use_style()
-    drawing, panels = plt.subplots(1, 5, figsize=(5.4, 1.6))
+    drawing, panels = plt.subplots(1, 5, figsize=(5.4, 1.8))
     half = 0.5 * 255 / found.epsilon  # the largest change of a pixel reaches black or white
     shown = {
-        "an image": (found.image, f"taken for {found.name}"),
+        "an image": (found.image, f"taken for\n{found.name}"),  # of one line, a long name leaves its image's width
         "random\nchange": (0.5 + half * (found.random - found.image), ""),
-        "image\nand random": (found.random, f"taken for {found.after_random}"),
+        "image\nand random": (found.random, f"taken for\n{found.after_random}"),
         "worst\nchange": (0.5 + half * (found.worst - found.image), ""),
-        "image\nand worst": (found.worst, f"taken for {found.taken}"),
+        "image\nand worst": (found.worst, f"taken for\n{found.taken}"),
     }
     for axes, (title, (image, words)) in zip(panels, shown.items(), strict=True):
         show(axes, image)
         axes.set_title(title, fontsize=10, pad=4)
         axes.set_xlabel(words, fontsize=10, labelpad=3)
-    drawing.subplots_adjust(left=0, right=1, bottom=0.17, top=0.8, wspace=0.06)
+    drawing.subplots_adjust(left=0, right=1, bottom=0.25, top=0.82, wspace=0.06)
     return Figure(
         drawing,
         name="fig-linear-adversary",

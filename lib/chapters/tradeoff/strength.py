@@ -15,7 +15,7 @@ from lib.chapters.tradeoff.plan import PLAN, SYSTEMS
 from lib.controls import CHANCE
 from lib.errors import BadInput
 from lib.figures.figure import Figure
-from lib.figures.prose import listed
+from lib.figures.prose import listed, repeated
 from lib.figures.style import settle, use_style
 from lib.figures.systems_look import pgd_name, system_look
 from lib.measures.robust_accuracy import AT
@@ -43,7 +43,8 @@ def robust_by_epsilon(rows: Rows, scope: str) -> Figure:
     return Figure(
         _draw_curves(panels, banded, chance, at),
         name="fig-epsilon",
-        caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack), means over seeds. "
+        caption=f"Accuracy under {pgd_name(rows)} against epsilon in 255ths (0: no attack)"
+        f"{repeated(rows, ', means over seeds')}. "
         f"Names are in the order at {at:g}. "
         + (intervals_told(f"Bands{whose}", table["low"]) if banded else "")
         + "".join(

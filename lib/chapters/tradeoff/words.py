@@ -10,6 +10,8 @@ import pandas as pd
 from lib.cells import AUTO_CELL, CLEAN_CELL, COMPARED, CORRUPTED, PGD_CELL, has
 from lib.chapters.tradeoff.claims import (
     CELLS,
+    CLAIMS,
+    CROPS,
     DEFENDED,
     MEAN_ERROR,
     NEARBY,
@@ -19,7 +21,7 @@ from lib.chapters.tradeoff.claims import (
     defended,
     within,
 )
-from lib.chapters.tradeoff.numbers import WATCHED
+from lib.chapters.tradeoff.numbers import WATCHED, uses_labels
 from lib.chapters.tradeoff.plan import OTHER_READ_OUTS, PLAN, SYSTEMS
 from lib.contrasts import difference, estimates, level, mean_of, of_cell, of_two, picked
 from lib.controls import constant
@@ -30,11 +32,11 @@ from lib.measures import read_together
 from lib.measures.adversarial_probe import METRIC as BY_ADVERSARIAL_PROBE
 from lib.measures.corruption_error import ALL, MEASURED
 from lib.measures.rows import CLEAN, overall
-from lib.methods import METHODS
 from lib.runs import Results
 from lib.shifts.corruptions import CORRUPTIONS
-from lib.verdicts import MARGIN, no_effect
+from lib.verdicts import HOLDS, MARGIN, NO_EFFECT, REVERSED, judged, no_effect
 
+TRAINED = {"free": "free training", "pgd": "PGD training"}  # by the kind of attack
 ASTRAY = 5.0  # points by which one step may leave more than twenty without its being a sign of anything
 
 
@@ -73,7 +75,7 @@ def tradeoff_answer(results: Results) -> dict[str, str]:
     return {
         "answer-without": _without(rows),
         "answer-best": _best(rows),
-        "answer-crops": _crops(rows),
+        "answer-crops": _crops(results),
         "answer-cost": _cost(results),
         "attack-words": _flattery(rows),
         "quirk-words": _modes(rows),
@@ -115,39 +117,65 @@ def _sides(rows: pd.DataFrame) -> tuple[list[str], list[str]]:
     """Systems trained under attack and without labels, and those trained without an adversary, that are measured so."""
     cell, _ = _robust_cell(rows)
     measured = [name for name in dict.fromkeys(rows["system"]) if has(rows, name, cell) and has(rows, name, CLEAN_CELL)]
-    own = [name for name in defended(rows) if not METHODS[SYSTEMS[name].method].build.uses_labels and name in measured]
+    own = [name for name in defended(rows) if not uses_labels(name) and name in measured]
     return own, [name for name in measured if SYSTEMS[name].attack is None]
 
 
 def _without(rows: pd.DataFrame) -> str:
-    """What is left at most of encoders that were trained without an adversary."""
+    """What stands behind the headline: what training under attack keeps in a smaller ball, what it costs, and what is
+    left at most without it."""
     own, others = _sides(rows)
     if not own or not others:
         return UNTOLD
     cell, name = _robust_cell(rows)
     most = max(mean(rows, system, cell) for system in others)
-    return (
-        f"Without an adversary in training no encoder keeps more than {most:.1f} % of the images under {name} at "
-        f"8/255{_constant_told(rows)}.{_nearby(rows)}"
+    near, cost = _nearby(rows), _clean_cost(rows)
+    left = (
+        f"Without {'it' if cost else 'an adversary in training'} {name} at 8/255 leaves no encoder more than "
+        f"{most:.1f} %{'' if near else _constant_told(rows)}."
     )
+    return " ".join(filter(None, (near, cost, left)))
 
 
 def _nearby(rows: pd.DataFrame) -> str:
-    """How many systems trained under attack are above a constant answer in a smaller ball; empty if none was asked."""
+    """How many systems trained under attack are above a constant answer in a smaller ball, which the headline names;
+    empty if none was asked."""
     if (kept := constant(rows)) is None:
         return ""
     asked = [name for name in defended(rows) if has(rows, name, NEARBY_CELL)]
-    gaps = [level(rows, NEARBY_CELL | {"system": name}) - kept for name in asked]
-    gaps = [gap for gap in gaps if not math.isnan(gap.low)]  # of one seed nothing can be shown
+    gaps = {name: level(rows, NEARBY_CELL | {"system": name}) - kept for name in asked}
+    gaps = read_together({name: gap for name, gap in gaps.items() if not math.isnan(gap.low)})  # of one seed is none
     if not gaps:
         return ""
-    above = sum(gap.sign > 0 for gap in gaps)
-    told = f"{above or 'none'} of {len(gaps)} encoders attacked in training"
-    return f" Within {NEARBY}/255, {told} are shown to keep more."
+    above = [name for name, gap in gaps.items() if gap.sign > 0]
+    free = sum(not uses_labels(name) for name in above)
+    learnt = {0: "with", len(above): "without"}.get(free, f"{free} without")
+    whose = f", {learnt} labels," if above else ""
+    if len(gaps) == 1:
+        told = f"the one system measured{whose} {'beats' if above else 'is not shown to beat'}"
+    elif len(above) == len(gaps):
+        told = f"{'both' if len(gaps) == 2 else f'all {len(gaps)}'} systems measured{whose} beat"
+    else:
+        be = "are" if len(above) > 1 else "is"
+        told = f"{len(above) or 'none'} of {len(gaps)} systems measured{whose} {be} shown to beat"
+    return f"Within {NEARBY}/255, {told} its {kept:.0f} %."
+
+
+def _clean_cost(rows: pd.DataFrame) -> str:
+    """What training under attack costs on clean images, by the verdict on the claim that it does; empty if untested."""
+    (own,) = (verdict for verdict in judged(CLAIMS, rows) if verdict.claim.name == "costs-clean")
+    if own.difference is None:
+        return ""
+    points = f"{abs(own.difference.mean):.1f} points on clean images, on average."
+    return {
+        HOLDS: f"Training under attack costs {points}",
+        REVERSED: f"Training under attack gains {points}",
+        NO_EFFECT: f"Training under attack changes clean accuracy by under {MARGIN:g} points.",
+    }.get(own.verdict, "What training under attack costs on clean images is undecided.")
 
 
 def _best(rows: pd.DataFrame) -> str:
-    cell, _ = _robust_cell(rows)
+    cell, attack = _robust_cell(rows)
     own, others = _sides(rows)
     if not own or not others:
         return UNTOLD
@@ -155,17 +183,17 @@ def _best(rows: pd.DataFrame) -> str:
         leaders({system: of_cell(rows, place | {"system": system}) for system in own if has(rows, system, place)})
         for place in (cell, CLEAN_CELL)
     )
-    robust = keep[0]
+    robust, under = keep[0], f"under {attack} at 8/255"
     if len(own) == 1:
         kept, clean = (level(rows, place | {"system": robust}) for place in (cell, CLEAN_CELL))
         return (
-            f"{PLAN.title(robust)}, which is trained against an adversary, keeps {kept} %{_excess(rows, keep, cell)}, "
-            f"and {clean} % of clean images."
+            f"{PLAN.title(robust)}, which is trained against an adversary, keeps {kept} % {under}"
+            f"{_excess(rows, keep, cell)}, and {clean} % of clean images."
         )
     same = keep == best and len(best) == 1
     return (
         f"Of {len(own)} ways to train without labels and against an adversary, "
-        + led([PLAN.title(name) for name in keep], "keeps most", "keep most")
+        + led([PLAN.title(name) for name in keep], f"keeps most {under}", f"keep most {under}")
         + f", {_levels(rows, keep, cell)}{_excess(rows, keep, cell)}. On clean images "
         + ("it is the best as well" if same else led([PLAN.title(name) for name in best], "is the best", "are ahead"))
         + f", with {_levels(rows, best, CLEAN_CELL)}."
@@ -202,16 +230,27 @@ def _constant_told(rows: pd.DataFrame) -> str:
     return "" if kept is None else f", where a constant answer keeps {kept:.0f} %"
 
 
-def _crops(rows: pd.DataFrame) -> str:
-    pair = ("cf-amc-ssl", "emp patches free")
-    if not all(has(rows, system, PGD_CELL) for system in pair):
-        return UNTOLD
-    gaps = read_together(estimates(between(rows, [pair], {"clean": CLEAN_CELL, "PGD": PGD_CELL})))
-    told = [
-        f"{by_sign(gap, 'gain {} points', 'lose {} points', 'differ by {} points')} {where}{mark(gap)}"
-        for where, gap in zip(("on clean images", "under PGD"), gaps.values(), strict=True)
+def _crops(results: Results) -> str:
+    """What crops have over patches in each way of training under attack, and with how many views."""
+    rows = results.rows
+    views = {record["system"]: record["config"]["settings"].get("views") for record in results.records}
+    cells = {"on clean images": CLEAN_CELL, "under PGD": PGD_CELL}
+    found = {
+        (crops, where): gap
+        for crops, patches in reversed(CROPS)  # free training first, as the figure has it
+        for where, cell in cells.items()
+        for gap in between(rows, [(crops, patches)], {where: cell}).values()
+    }
+    told: dict[str, list[str]] = {}
+    for (crops, where), gap in read_together(estimates(found)).items():
+        words = f"{by_sign(gap, 'gain {} points', 'lose {} points', 'differ by {} points')} {where}{mark(gap)}"
+        told.setdefault(crops, []).append(words)
+    subjects = ["crops of all sizes, beside patches,", *["they"] * len(told)]
+    sentences = [
+        f"Under {TRAINED[SYSTEMS[crops].attack.kind]} with {views[crops]} views, {subject} {verb_once(parts)}."
+        for subject, (crops, parts) in zip(subjects, told.items(), strict=False)
     ]
-    return f"Crops of all sizes, beside patches, {verb_once(told)}."
+    return " ".join(sentences) or UNTOLD
 
 
 def _cost(results: Results) -> str:
@@ -317,7 +356,8 @@ def _adversarial_probe(rows: pd.DataFrame) -> str:
         for where, gap in gains.items()
     ]
     return (
-        f"On average over {_systems(names)}, a probe that is trained under attack on the same frozen features "
+        f"On average over {_systems(names)} trained under attack, a probe trained under attack on the same frozen "
+        "features "
         f"{verb_once(moves)}."
         + (" Part of what looks like a fragile encoder is a fragile probe." if gains["under PGD"].sign > 0 else "")
     )
@@ -344,7 +384,7 @@ def _corruptions(rows: pd.DataFrame) -> str:
         return f"{spaced(shift)} ({round(points, 1) + 0.0:+.1f})"
 
     return (
-        f"On average over {_systems(pairs)}, an adversary in training {listed(told)}. It costs most under "
+        f"On average over {_systems(pairs)}, an adversary in training {verb_once(told)}. It costs most under "
         f"{foremost(single, rise)}; least under {foremost(single, rise, most=False)}."
     )
 
