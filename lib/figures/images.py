@@ -89,9 +89,11 @@ def recipe_views(
     return Figure(
         drawing,
         name="fig-recipe-views",
-        caption=f"One image of the embedded set `scenes`, and {count} random views of it by each recipe: "
-        f"{'; '.join(parts)}. An encoder is trained to give the views of a line the same features.",
-        alt=f"{len(recipes)} lines of small images: the original, then {count} views of it. "
+        caption=f"One image of the embedded set `scenes`, and {count} random views of it"
+        f"{' by each recipe' if len(recipes) > 1 else ''}: {'; '.join(parts)}. An encoder is trained to give the views of "
+        "a line the same features.",
+        alt=f"{len(recipes)} line{'s' if len(recipes) > 1 else ''} of small images: the original, then {count} views "
+        "of it. "
         + "; ".join(
             f"{recipe} moves pixels by {100 * far:.0f} percent" for recipe, far in zip(recipes, moved, strict=True)
         )

@@ -210,7 +210,7 @@ def test_invariance_map_by_a_loop(rows, shown):
         assert f"{title} {both[0][column]:.0f} and {both[1][column]:.0f}" in figure.alt
     best = [f"{list(TITLES.values())[own.argmax()]} ({own.max():.0f})" for own in both]
     assert f"transforms of a kind: spatial {best[0]}" in figure.notes and f"; appearance {best[1]}" in figure.notes
-    assert "Blue and bold: 8 of 144 cells, below zero." in figure.caption
+    assert "Blue and bold: 8 of 144 cells, below zero when rounded." in figure.caption
 
 
 def test_chance_is_that_of_the_arms_that_are_shown(rows, shown, unlaid):
@@ -259,7 +259,7 @@ def test_factor_map_by_a_loop(rows, shown):
     assert figure.data["factor"].tolist()[4:6] == ["wall texture scale", "wall texture phase"]
     assert figure.data["group"].tolist() == ["object"] * 3 + ["wall"] * 3 + ["pose"] * 3 + ["light"] * 4 + ["place"] * 3
     below = (np.round(means) < 0).sum()
-    assert below and f"Blue and bold: {below} of 128 cells, below zero." in figure.caption
+    assert below and f"Blue and bold: {below} of 128 cells, below zero when rounded." in figure.caption
     place = means[-3:].mean(axis=0)
     assert f"place {list(TITLES.values())[place.argmax()]} ({whole(place.max())})" in figure.notes
     assert f"SimCLR, default object hue ({means[:, 0].max():.0f})" in figure.alt

@@ -352,7 +352,7 @@ FINDINGS = {
     "light-words": Headline(
         "Light",
         "carries-over-to-light",
-        holds="What changes of colour teach carries over to light.",
+        holds="What changes of colour teach carries over to light, on the average of its direction and its colour.",
         reversed="When the light changes, the spatial recipe looks through more.",
         no_effect="When the light changes, the recipe hardly matters.",
         undecided="Whether that carries over to light is not decided here.",

@@ -224,7 +224,7 @@ def _by_kind(means: Rows, columns: Sequence[str]) -> str:
 
 def _below_zero(means: Rows) -> str:
     below = int((means.round() < 0).to_numpy().sum())
-    return f"Blue and bold: {below} of {means.size} cells, below zero. " if below else ""
+    return f"Blue and bold: {below} of {means.size} cells, below zero when rounded. " if below else ""
 
 
 def chance(chosen: Rows, means: Rows) -> str:

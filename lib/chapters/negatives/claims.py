@@ -31,7 +31,7 @@ from lib.effective import above_the_rest, runs_of
 from lib.measures.crowding import METRIC as CROWDING
 from lib.measures.negative_similarity import METRIC as QUERY_SIMILARITY
 from lib.measures.rows import CLEAN
-from lib.verdicts import Claim, Headline
+from lib.verdicts import MARGIN, Claim, Headline
 
 # Contrasts in words that have the titles of this chapter's systems
 between = functools.partial(cells.between, title=PLAN.title)
@@ -374,6 +374,7 @@ HEADLINE = Headline(
     "patch-out-of-domain",
     holds="Patch negatives, which keep only the surface of an image, raise accuracy out of domain.",
     reversed="Patch negatives, which keep only the surface of an image, lower accuracy out of domain.",
-    no_effect="Patch negatives, which keep only the surface of an image, make no difference out of domain that counts.",
+    no_effect=f"Patch negatives, which keep only the surface of an image, change accuracy out of domain by less than "
+    f"{MARGIN:g} points.",
     undecided="Whether patch negatives, which keep only the surface of an image, help out of domain is not decided.",
 )

@@ -233,10 +233,10 @@ PAPER = SEVERITY_DEGRADATION  # what the paper says, in its claims
 HEADLINE = Headline(
     "Corruptions",
     "error-rises",
-    holds="Every step of severity costs accuracy, whatever the paradigm of learning without labels.",
-    reversed="Not every step of severity costs accuracy: there is a paradigm whose error falls at one.",
-    no_effect="A step of severity costs next to nothing, whatever the paradigm of learning without labels.",
-    undecided="Whether every step of severity costs accuracy, whatever the paradigm, is not decided here.",
+    holds="Averaged over corruptions, every step of severity costs accuracy, whichever way an encoder learns.",
+    reversed="Averaged over corruptions, not every step of severity costs accuracy: one way of learning gains at one.",
+    no_effect="Averaged over corruptions, a step of severity costs next to nothing, whichever way an encoder learns.",
+    undecided="Whether every step of severity costs accuracy, averaged over corruptions, is not decided here.",
 )
 
 

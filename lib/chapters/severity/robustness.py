@@ -89,7 +89,7 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
         name="fig-heat-map",
         caption="What corruptions cost: the error averaged over severities less the clean error, in percentage points; "
         "the darker, the more"
-        + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls" * (gains > 0))
+        + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls by at least 0.5" * (gains > 0))
         + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
         f"images. Averaged over the methods, a corruption costs {number(means.min())} to {_points(means.max())}. The "
