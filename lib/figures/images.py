@@ -90,8 +90,8 @@ def recipe_views(
         drawing,
         name="fig-recipe-views",
         caption=f"One image of the embedded set `scenes`, and {count} random views of it"
-        f"{' by each recipe' if len(recipes) > 1 else ''}: {'; '.join(parts)}. An encoder is trained to give the views of "
-        "a line the same features.",
+        f"{' by each recipe' if len(recipes) > 1 else ''}: {'; '.join(parts)}. An encoder is trained to give the views "
+        "of a line the same features.",
         alt=f"{len(recipes)} line{'s' if len(recipes) > 1 else ''} of small images: the original, then {count} views "
         "of it. "
         + "; ".join(
