@@ -193,6 +193,7 @@ def _tells(output: dict) -> bool:
     """Whether an output says more than that something is not there."""
     from lib.figures.figure import LEFT_OUT
     from lib.figures.prose import UNTOLD
+    from lib.verdicts import UNJUDGED
 
     kinds = {kind.removeprefix("application/papermill.record/"): own for kind, own in output.get("data", {}).items()}
     text = next((kinds[kind] for kind in ("text/markdown", "text/html", "text/plain") if kind in kinds), None)
@@ -200,7 +201,8 @@ def _tells(output: dict) -> bool:
         return True  # an image, or what a cell printed
     if drawn := text.count("{figure}"):
         return text.count(LEFT_OUT) < drawn
-    return bool(_OF_PARTS.sub("", text).replace(UNTOLD, "").strip()) and LEFT_OUT not in text
+    said = _OF_PARTS.sub("", text).replace(UNTOLD, "").replace(UNJUDGED, "").strip()
+    return bool(said) and LEFT_OUT not in text
 
 
 def _parameters(preset: str | None, dataset: str | None, seeds: str | None) -> dict:

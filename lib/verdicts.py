@@ -28,6 +28,7 @@ from lib.measures.statistics import false_discovery
 
 HOLDS, REVERSED, NO_EFFECT, UNDECIDED, NOT_TESTED = "holds", "reversed", "no effect", "undecided", "not tested"
 LEVEL = 0.05  # of errors among verdicts
+UNJUDGED = "These rows do not hold what the answer is judged by."  # of a headline whose claim is not tested
 MARGIN = 2.0  # points: what is less hardly matters to whoever chooses an encoder
 
 
@@ -91,7 +92,7 @@ class Headline:
     def told(self, verdict: str) -> str:
         """The sentence of one of the verdicts; of what is not tested, that it is not."""
         sentences = {HOLDS: self.holds, REVERSED: self.reversed, NO_EFFECT: self.no_effect, UNDECIDED: self.undecided}
-        return sentences.get(verdict, "These rows do not hold what the answer is judged by.")
+        return sentences.get(verdict, UNJUDGED)
 
 
 def answer(headline: Headline, claims: Sequence[Claim], rows: pd.DataFrame) -> str:

@@ -26,6 +26,7 @@ from lib.figures.prose import UNTOLD
 from lib.figures.reading import PACE
 from lib.runs import PRESETS, Study
 from lib.runs.plan import all_systems, configs_of, datasets_of
+from lib.verdicts import UNJUDGED
 
 PAGES = sorted(PLANS)  # each study has one
 NOTEBOOK = paths.ROOT / "notebooks" / "severity_degradation.ipynb"
@@ -159,6 +160,7 @@ def test_a_section_without_results_is_a_line():
     ({"text/markdown": "```{figure} data:\n" + LEFT_OUT, "text/html": "<p></p>"}, True),
     ({"text/markdown": "```{figure} data:\n" + LEFT_OUT + "\n```{figure} data:\nGains."}, False),
     ({"image/png": "iVBO"}, False),
+    ({"text/plain": repr(UNJUDGED)}, True),
 ])  # fmt: skip
 def test_a_section_stays_where_one_data_set_has_results(data, empty):
     output = nbformat.from_dict({"output_type": "display_data", "data": data, "metadata": {}})

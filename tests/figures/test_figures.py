@@ -316,4 +316,11 @@ def test_cost_at_the_last_severity_by_hand():
     )
     alone = words._cost_at_last_severity(errors.drop("supervised"), worst, ["fog"], ["simclr"])
     assert "supervised reference" not in alone
-    assert words._cost_at_last_severity(errors, worst, [], ["simclr"]) == "There is no such corruption in these rows."
+    assert words._cost_at_last_severity(errors, worst, [], ["simclr"]) == ""
+    assert words._harmless(["glass_blur"], "They add 1.0 points.").endswith(
+        "images under glass blur. They add 1.0 points."
+    )
+    assert words._harmless([], "") == (
+        "Averaged over the self-supervised methods, every corruption is shown to raise the error at severity 5 above "
+        "that of clean images."
+    )

@@ -170,7 +170,7 @@ def before_and_after(errors: dict[str, Sequence[Interval]], shift: str, scope: s
     return Figure(
         drawing,
         name="fig-live",
-        caption=f"The run above: error under {name} before and after training. Bands are 95 % intervals (Wilson's) "
+        caption=f"The encoder above: error under {name} before and after training. Bands are 95 % intervals (Wilson's) "
         f"over images. {scope}",
         alt=f"Line chart of error against severity of {name}. "
         + "; ".join(f"{words}: {line[0].mean:.0f} to {line[-1].mean:.0f} percent" for words, line in errors.items())

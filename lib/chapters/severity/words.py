@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -35,7 +35,7 @@ from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
 from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, Verdict, judged
 
 ANSWERS = (
-    "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless", "harmless-cost",
+    "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless",
     "falling", "dipping",
 )  # fmt: skip
 
@@ -72,7 +72,6 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
     clean = [errors[method, CLEAN] for method in methods]
     strongest = [worst[method, ALL] for method in methods]
     harmless, falling, dipping = _where_error_does_not_rise(rows, methods)
-    costs = _cost_at_last_severity(errors, worst, harmless, methods)
     return {
         "answer-error": f"Averaged over {len(CORRUPTIONS)} corruptions, the probe is wrong on {span(strongest)} of the "
         f"images at severity 5, and on {span(clean)} of clean ones ({listed([title(method) for method in methods])}).",
@@ -80,9 +79,10 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         "order-by-error": _in_order(rows, methods, "error"),
         "order-by-loss": _in_order(rows, methods, "relative error"),
         "least-loss": _least_loss(rows, errors),
-        "harmless": listed([spaced(name) for name in harmless]),
-        "harmless-cost": costs,
-        "falling": listed([spaced(name) for name in falling]),
+        "harmless": _harmless(harmless, _cost_at_last_severity(errors, worst, harmless, methods)),
+        "falling": f"Error is shown to fall from one severity to the next under {listed([*map(spaced, falling)])}."
+        if falling
+        else "Under no corruption is error shown to fall from one severity to the next.",
         "dipping": listed([spaced(name) for name in dipping]),
     }
 
@@ -203,6 +203,14 @@ def _least_loss(rows: pd.DataFrame, errors: pd.Series) -> str:
     return foremost(losses, told, most=False)
 
 
+def _harmless(names: Sequence[str], costs: str) -> str:
+    begin = "Averaged over the self-supervised methods"
+    if not names:
+        return f"{begin}, every corruption is shown to raise the error at severity 5 above that of clean images."
+    under = listed([*map(spaced, names)])
+    return f"{begin}, the error at severity 5 is not shown to be above that of clean images under {under}. {costs}"
+
+
 def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str], methods: list[str]) -> str:
     """What `shifts` at severity 5 add to the clean error of `methods`, and to the supervised reference's."""
 
@@ -210,9 +218,10 @@ def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str
         return float(np.mean([worst[method, shift] - errors[method, CLEAN] for shift in shifts]))
 
     if not shifts:
-        return "There is no such corruption in these rows."
+        return ""
     mean = np.mean([cost(method) for method in methods])
-    sentence = f"On average they add {mean:.1f} points to the clean error of {listed([title(m) for m in methods])}"
+    of = listed([title(method) for method in methods])
+    sentence = f"At severity 5 these corruptions add {mean:.1f} points to the clean error of {of}"
     if "supervised" not in methods and "supervised" in errors.index.get_level_values("method"):
         sentence += f" and {cost('supervised'):.1f} points to that of the supervised reference"
     return sentence + "."
