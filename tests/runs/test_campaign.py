@@ -133,7 +133,8 @@ def test_what_is_older_or_lacks_a_measure_is_missing_and_what_had_no_rows_is_not
 
 
 def test_a_shared_run_is_trained_once_and_each_page_has_its_measures(monkeypatch):
-    put("one", "simclr", 0)  # other numbers, which give way to those of one training
+    # Other numbers, in another arithmetic, which give way to those of one training.
+    put("one", "simclr", 0, precision="of another machine")
     todo = [job for job in campaign.jobs(PLANS, "quick") if job.title == "SimCLR, seed 0"]
     assert [(job.missing, [measure.name for measure in job.measures]) for job in todo] == [
         (("other",), ["near", "far", "deep"])

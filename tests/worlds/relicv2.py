@@ -107,6 +107,6 @@ SAID = {
     "ablation-words": Said(r"Shown to"),
     "background-words": Said(r"less that of (?:(?!From walls).)*?\](?! \((?:undecided|no effect))"),
     "answer": Said(r"shown to (help|hurt)|points (ahead|behind)", 2),
-    "answer-parts": Said(r"^On the mean of the shifts"), "gap-words": Said(r"(larger|smaller) than"),
+    "answer-parts": Said(r"are shown to|(?<!parts) is shown to"), "gap-words": Said(r"(larger|smaller) than"),
     "removal-words": Said(r"removal (helps|hurts)|masks beat|beat learned", 2),
 }  # fmt: skip

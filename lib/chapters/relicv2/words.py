@@ -164,7 +164,8 @@ _SHOWN = {  # `_effect` -> what is said of one part, and of several
 
 def _said(effect: str, parts: list[str]) -> str:
     """Key of `_SHOWN`, and the parts of the method that have it: a is shown to help; a and b are shown to help."""
-    return f"{listed(parts)} {_SHOWN[effect][len(parts) > 1]}"
+    several = len(parts) > 1 or "crops" in parts[0]
+    return f"{listed(parts)} {_SHOWN[effect][several]}"
 
 
 def _effect(gap: Interval) -> str:
