@@ -1,6 +1,6 @@
 """Figures, tables and prose that chapters share: rows in, figure out, with alternative text and the data behind it."""
 
-from lib.figures.datasets import by_dataset, paragraphs, side_by_side, stacked_tables
+from lib.figures.datasets import by_dataset, paragraphs, set_title, side_by_side, stacked_tables
 from lib.figures.figure import Figure, Slider, Tabs, also, shown
 from lib.figures.images import contact_sheet, recipe_views, transform_sheet
 from lib.figures.prose import running, scope
@@ -33,6 +33,7 @@ __all__ = [
     "running",
     "runs_table",
     "scope",
+    "set_title",
     "shown",
     "side_by_side",
     "smallest_differences",

@@ -19,10 +19,15 @@ from lib.runs import Results
 TITLES = {"cifar10": "CIFAR-10"}  # of sets whose name is not their title
 
 
+def set_title(name: str) -> str:
+    """What a data set is called in a sentence."""
+    return TITLES.get(name, name)
+
+
 def by_dataset(results: Results) -> dict[str, Results]:
     """Title of a data set -> what `results` hold of it, in their order."""
     return {
-        TITLES.get(name, name): replace(
+        set_title(name): replace(
             results,
             records=[record for record in results.records if record["config"]["dataset"] == name],
             rows=results.rows[results.rows["dataset"] == name],

@@ -84,19 +84,19 @@ def recipe_views(
         for axes, shown in zip(line[1:], views, strict=True):
             _show(axes, shown)
     drawing.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=0.06, hspace=0.32)
-    parts = [f"{recipe} ({listed(list(AUGMENTATIONS[recipe]))})" for recipe in recipes]
+    parts = {recipe: listed(list(AUGMENTATIONS[recipe])) for recipe in recipes}
+    told = f" by each recipe: {'; '.join(f'{recipe} ({own})' for recipe, own in parts.items())}"
+    if len(parts) == 1:
+        told = f" ({next(iter(parts.values()))})"
     moved = [float(image_distance(image.expand(count, -1, -1, -1), _in_range(views)).mean()) for views in lines]
     return Figure(
         drawing,
         name="fig-recipe-views",
-        caption=f"One image of the embedded set `scenes`, and {count} random views of it"
-        f"{' by each recipe' if len(recipes) > 1 else ''}: {'; '.join(parts)}. An encoder is trained to give the views "
-        "of a line the same features.",
+        caption=f"One image of the embedded set `scenes`, and {count} random views of it{told}. An encoder is trained "
+        "to give the views of a line the same features.",
         alt=f"{len(recipes)} line{'s' if len(recipes) > 1 else ''} of small images: the original, then {count} views "
-        "of it. "
-        + "; ".join(
-            f"{recipe} moves pixels by {100 * far:.0f} percent" for recipe, far in zip(recipes, moved, strict=True)
-        )
+        "of it. Pixels move by "
+        + "; ".join(f"{100 * far:.0f} percent ({recipe})" for recipe, far in zip(recipes, moved, strict=True))
         + ".",
         data=pd.DataFrame({"recipe": list(recipes), "pixels move (%)": [100 * far for far in moved]}),
         pixels=True,

@@ -12,7 +12,7 @@ from shorthand import unfolded
 
 from lib import figures
 from lib.chapters.augmentation import words
-from lib.chapters.augmentation.claims import TRAINED_FOR
+from lib.chapters.augmentation.claims import FINDINGS, TRAINED_FOR
 from lib.chapters.augmentation.invariance import invariance_map
 from lib.shifts.transforms import TRANSFORMS
 
@@ -96,6 +96,34 @@ def test_light_and_size_by_hand():
     assert gained == [("fusion", "4.0"), ("three defaults", "3.0"), ("wide default", "2.0")]
 
 
+def in_lights(appearance, spatial):
+    """Rows of views in other light: what changes of it -> similarity by each recipe, the same for both seeds."""
+    lines = [
+        ("moco_v2", recipe, "resnet10", seed, "scenes", f"light {what}", metric, value, 0.1)
+        for recipe, found in (("appearance", appearance), ("spatial", spatial))
+        for what, similar in found.items()
+        for metric, value in (("whitened similarity", similar), ("whitened chance", 0.0))
+        for seed in range(3)
+    ]
+    return unfolded(pd.DataFrame(lines, columns=COLUMNS))
+
+
+@pytest.mark.parametrize(
+    ("direction", "colour", "expected"),
+    [
+        (60.0, 90.0, "What changes of colour teach carries over to the colour of light, not to its direction."),
+        (90.0, 40.0, "What changes of colour teach carries over to the direction of light, not to its colour."),
+        (80.0, 90.0, FINDINGS["light-words"].holds),
+        (70.0, 99.0, FINDINGS["light-words"].holds),  # of its direction nothing is shown
+        (50.0, 40.0, FINDINGS["light-words"].reversed),
+    ],
+)
+def test_colour_and_direction_of_light_are_told_apart(direction, colour, expected):
+    """By the spatial recipe 70 in both."""
+    rows = in_lights({"direction": direction, "colour": colour}, {"direction": 70.0, "colour": 70.0})
+    assert words.invariance_findings(rows)["light-words"] == expected
+
+
 def test_views_of_a_recipe_are_what_it_changes():
     """The spatial recipe keeps colours: of an image of one colour all views are that colour; no view of it is grey."""
     plain = torch.tensor([200, 40, 90], dtype=torch.uint8)[:, None, None].expand(3, 32, 32).contiguous()
@@ -107,6 +135,16 @@ def test_views_of_a_recipe_are_what_it_changes():
     assert len(shown) == 3 * 5
     for line in (0, 1, 2):
         np.testing.assert_array_equal(shown[5 * line], plain.permute(1, 2, 0))  # the image itself comes first
+    assert "and 4 random views of it by each recipe: default (crop, " in figure.caption
+    assert "; spatial (crop and flip); appearance (jitter, grey and blur). An" in figure.caption
+    assert figure.alt.startswith("3 lines of small images: the original, then 4 views of it. Pixels move by ")
+    assert "; 0 percent (spatial); " in figure.alt
+
+
+def test_views_of_one_recipe_need_no_name():
+    figure = figures.recipe_views(PICTURE, ("spatial",), count=4)
+    assert "and 4 random views of it (crop and flip). An encoder" in figure.caption
+    assert figure.alt.startswith("1 line of small images: the original, then 4 views of it. Pixels move by ")
 
 
 def test_the_sheet_of_transforms_shows_each_as_torchvision_does():

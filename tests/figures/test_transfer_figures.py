@@ -13,9 +13,11 @@ from shorthand import number_ends, student
 from worlds.transfer import ARMS, HERE, OWN, RECIPES, SEEDS, made_up
 
 from lib.chapters.augmentation import transfer
-from lib.chapters.augmentation.claims import TASKS
+from lib.chapters.augmentation.claims import AUGMENTATION_INVARIANCE, TASKS
+from lib.contrasts import estimates
 from lib.errors import BadInput
 from lib.figures.style import LOOK, RECIPE_LOOK, arm
+from lib.verdicts import named
 
 
 @pytest.fixture(scope="module")
@@ -51,10 +53,10 @@ def scored(values):
     return {(task, pair): values[pair, *TASKS[task]] for task in HERE for pair in ARMS}
 
 
-def gap_of(scored, task, more, less):
-    """Standard error and degrees of freedom of a difference of arms of one method; R² are on no logits."""
+def gap_of(scored, task, more, less, arms=OWN):
+    """Standard error and degrees of freedom of a difference of two of `arms`; R² are on no logits."""
     scale = {"scale": lambda share: 1.0} if TASKS[task][-1] == "linear R2" else {}
-    return student({pair: scored[task, pair] for pair in OWN}, more, less, 0.6, **scale)
+    return student({pair: scored[task, pair] for pair in arms}, more, less, 0.6, **scale)
 
 
 def panels_of(figure):
@@ -143,12 +145,15 @@ def test_fusion_dots_are_differences(shown, scored):
     assert heights == sorted(heights) and len(set(heights)) == 5
 
 
-def test_fusion_dots_in_words(shown, scored):
+def test_fusion_dots_in_words(rows, shown, scored):
+    """The notes are estimated with the variances of all arms, as the claims are."""
     figure = shown["fusion"]
     means = {key: numbers.mean() for key, numbers in scored.items()}
     p = []
     for task in HERE:  # one-sided, of less than a point below each recipe, and of farther below one
-        gaps = [(means[task, OWN[3]] - means[task, pair] + 1, *gap_of(scored, task, OWN[3], pair)) for pair in OWN[:3]]
+        gaps = [
+            (means[task, OWN[3]] - means[task, pair] + 1, *gap_of(scored, task, OWN[3], pair, ARMS)) for pair in OWN[:3]
+        ]
         p.append((max(stats.t.sf(gap / error, degrees) for gap, error, degrees in gaps),
                   min(1, 3 * min(stats.t.cdf(gap / error, degrees) for gap, error, degrees in gaps))))  # fmt: skip
     shown_to = stats.false_discovery_control(np.minimum(1, 2 * np.min(p, axis=1))) <= 0.05
@@ -156,12 +161,14 @@ def test_fusion_dots_in_words(shown, scored):
     assert 0 < near < len(HERE) and 0 < far
     expected = f"three recipes, or less than 1 point below, on {near} of {len(HERE)} tasks, and to be farther below on"
     assert f"{expected} {far}. " in figure.notes
-    averages = {pair: np.mean([scored[task, pair] for task in HERE], axis=0) for pair in OWN}
+    averages = {pair: np.mean([scored[task, pair] for task in HERE], axis=0) for pair in ARMS}
     error, degrees = student(averages, OWN[3], OWN[4], 0.6, scale=lambda share: 1.0)
     half, gaps = stats.t.ppf(0.975, degrees) * error, averages[OWN[3]] - averages[OWN[4]]
     interval = f"{gaps.mean():.1f} [{gaps.mean() - half:.1f}, {gaps.mean() + half:.1f}]"
     words = f"averaged over the {len(HERE)} tasks, in points: less three defaults {interval}. "
     assert words in figure.notes
+    judged_by = estimates(named(AUGMENTATION_INVARIANCE, "fusion-beats-size").contrasts(rows))
+    assert str(judged_by[f"MoCo v2, mean of {len(HERE)} tasks, fusion less three defaults"]) == interval
     gap = means["x", OWN[2]] - means["x", OWN[0]]
     line = next(part for part in figure.alt.split("; ") if part.startswith("scenes: x:"))
     assert (

@@ -49,7 +49,10 @@ TASKS = {  # task: (shift, subset, metric) of its rows; of each, the highest is 
 POSE = {"coil": {"shift": "coil"}, "scenes: azimuth": {"shift": "scenes", "subset": "azimuth"}}  # sets of views
 
 
-LIGHT = {f"scenes: light {what}": {"shift": "scenes", "subset": f"light {what}"} for what in ("direction", "colour")}
+LIGHTS = ("direction", "colour")  # what changes of it
+
+
+LIGHT = {f"scenes: light {what}": {"shift": "scenes", "subset": f"light {what}"} for what in LIGHTS}
 
 
 def with_wide(rows: pd.DataFrame) -> pd.DataFrame:
@@ -175,6 +178,12 @@ def _carry_over(more: str, less: str, sets: Mapping[str, Cell]) -> Callable[[pd.
     return lambda rows: _apart(above_chance(rows), WHITENED, more, less, sets)
 
 
+def light_apart(rows: pd.DataFrame) -> dict[str, Contrasts]:
+    """What changes of light -> the contrasts of the claim on light that are about it."""
+    found = _carry_over("appearance", "spatial", LIGHT)(rows)
+    return {what: {words: own for words, own in found.items() if f"light {what}" in words} for what in LIGHTS}
+
+
 def _prefer_opposites(rows: pd.DataFrame) -> Contrasts:
     return _apart(rows, READ_OUT, "spatial", "appearance", _read("object_hue")) | _apart(
         rows, READ_OUT, "appearance", "spatial", _read("x")
@@ -267,7 +276,8 @@ AUGMENTATION_INVARIANCE = (
           "Spatial invariance carries over to pose: an object's views from other sides stay more alike.", "abstract",
           _carry_over("spatial", "appearance", POSE), margin=ALIKE),
     Claim("carries-over-to-light",
-          "Appearance invariance carries over to light: an object's views in other light stay more alike.", "abstract",
+          "Appearance invariance carries over to light: an object's views in other light stay more alike, on average "
+          "over changes of its direction and of its colour.", "abstract",
           _carry_over("appearance", "spatial", LIGHT), margin=ALIKE),
     Claim("tasks-prefer-opposites",
           "Tasks prefer opposite invariances: hue is read better from the spatial recipe's features, and position from "

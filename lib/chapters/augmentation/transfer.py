@@ -124,7 +124,8 @@ def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
     """A line a task: how far the recipes, the fusion and the control of size are from the default recipe, in points.
 
     Intervals are over seeds and images. `scope` says in words what the rows are, for the caption. Recipes that
-    the rows lack are left out; raises BadInput where they hold no other than the default.
+    the rows lack are left out; raises BadInput where they hold no other than the default. The notes are of all `rows`,
+    with whose variances claims and sentences are estimated as well.
     """
     own = _of_method(rows, method)
     own = own[own["augmentation"].isin(list(RECIPE_LOOK))]
@@ -158,7 +159,7 @@ def fusion_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:
         caption=f"What {title(method)} encoders score beside that of the default recipe, task by task, in percentage "
         "points (accuracy, or R² where a number is read from features). Bars are 95 % intervals over seeds and "
         f"images. {scope}",
-        notes=f"{_what_they_are(held)}{_near_best(found, method)}{_beside_size(own, method)}",
+        notes=f"{_what_they_are(held)}{_near_best(task_rows(rows), method)}{_beside_size(rows, method)}",
         alt=f"Chart of dots: scores on {sum(heights)} tasks less those of the default recipe, in points. "
         + "; ".join(
             f"{task_title(task)}: "
@@ -224,16 +225,15 @@ def _near_best(found: Rows, method: str) -> str:
     )
 
 
-def _beside_size(own: Rows, method: str) -> str:
-    found = over_tasks(own)
-    controls = [control for control in SIZE if method in trained_with(found, "fusion", control)]
+def _beside_size(rows: Rows, method: str) -> str:
+    found = over_tasks(rows)
+    fusion, *controls = ({"method": method, "augmentation": name} for name in ("fusion", *SIZE))
     gaps = [
-        f"less {control} {difference(found, {'augmentation': 'fusion'}, {'augmentation': control})}"
+        f"less {control['augmentation']} {difference(found, fusion, control)}"
         for control in controls
+        if method in trained_with(found, "fusion", control["augmentation"])
     ]
-    if not gaps:
-        return ""
-    return f"Fusion, averaged over the {found['tasks'].iloc[0]} tasks, in points: {listed(gaps)}. "
+    return f"Fusion, averaged over the {found['tasks'].iloc[0]} tasks, in points: {listed(gaps)}. " if gaps else ""
 
 
 def rank_dots(rows: Rows, scope: str, method: str = "moco_v2") -> Figure:

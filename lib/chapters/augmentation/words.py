@@ -19,11 +19,12 @@ from lib.chapters.augmentation.claims import (
     cause_cell,
     fusion_gaps,
     fusion_tally,
+    light_apart,
     over_tasks,
     task_rows,
     trained_with,
 )
-from lib.contrasts import difference, estimates, of_two, picked
+from lib.contrasts import difference, estimates, mean_of, of_two, picked
 from lib.figures.prose import UNTOLD, by_verdict, listed, mark
 from lib.figures.style import spaced, title
 from lib.measures import read_together
@@ -84,7 +85,22 @@ def invariance_answer(rows: pd.DataFrame) -> dict[str, str]:
 def invariance_findings(rows: pd.DataFrame) -> dict[str, str]:
     """A plain sentence for each of `FINDINGS`, by what its claim turns out to be beside all of the chapter."""
     found = {verdict.claim.name: verdict.verdict for verdict in judged(CLAIMS, rows)}
-    return {name: finding.told(found[finding.claim]) for name, finding in FINDINGS.items()}
+    sentences = {name: finding.told(found[finding.claim]) for name, finding in FINDINGS.items()}
+    return sentences | _one_light_alone(rows)
+
+
+def _one_light_alone(rows: pd.DataFrame) -> dict[str, str]:
+    """The finding on light where it is shown of its colour and not of its direction, or the other way round, each
+    averaged over methods: a mean of both says then what is true of neither."""
+    parts = light_apart(rows)
+    if not all(parts.values()):
+        return {}
+    gaps = read_together(estimates({what: mean_of(list(own.values())) for what, own in parts.items()}))
+    for what, other in (("colour", "direction"), ("direction", "colour")):
+        if gaps[what].sign > 0 > gaps[other].sign:
+            told = f"What changes of colour teach carries over to the {what} of light, not to its {other}."
+            return {"light-words": told}
+    return {}
 
 
 def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str]:
@@ -111,8 +127,8 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
                 "recipe. A small crop that is enlarged to the size of the image is a blurred image: crops teach "
                 "blur as well."
             )
-        alike = above_chance(rows[rows["method"] == method])
-        if all(len(picked(alike, cell)) for cell in LIGHT.values()):
+        alike = above_chance(rows)  # of all methods: the variances are pooled over them, as those of the claims are
+        if all(len(picked(alike, cell | {"method": method})) for cell in LIGHT.values()):
             texts["light"] = _two_lights(alike, method)
     if methods := trained_with(rows, "fusion", *SIZE):
         texts["size"] = _gains(over_tasks(rows), methods[0])
@@ -131,7 +147,11 @@ def invariance_causes(rows: pd.DataFrame, scenes: pd.DataFrame) -> dict[str, str
 def _two_lights(alike: pd.DataFrame, method: str) -> str:
     colour, direction = (
         difference(
-            alike, *(LIGHT[f"scenes: light {what}"] | {"augmentation": name} for name in ("appearance", "spatial"))
+            alike,
+            *(
+                LIGHT[f"scenes: light {what}"] | {"method": method, "augmentation": name}
+                for name in ("appearance", "spatial")
+            ),
         )
         for what in ("colour", "direction")
     )
@@ -144,11 +164,11 @@ def _two_lights(alike: pd.DataFrame, method: str) -> str:
 
 def _gains(means: pd.DataFrame, method: str) -> str:
     """What a fusion, and encoders as large, gain over one encoder of the default recipe; of rows of `over_tasks`."""
-    own = means[means["method"] == method]
-    found = {name: difference(own, {"augmentation": name}, {"augmentation": "default"}) for name in ("fusion", *SIZE)}
+    default, *others = ({"method": method, "augmentation": name} for name in ("default", "fusion", *SIZE))
+    found = {str(other["augmentation"]): difference(means, other, default) for other in others}
     gains = [f"{name} {gap}{mark(gap)}" for name, gap in found.items()]
     return (
-        f"On average over the {own['tasks'].iloc[0]} tasks, points gained over one {title(method)} encoder of the "
+        f"On average over the {means['tasks'].iloc[0]} tasks, points gained over one {title(method)} encoder of the "
         f"default recipe: {listed(gains)}. What the first has over the others is what different recipes add to size."
     )
 

@@ -39,7 +39,7 @@ from lib.chapters.relicv2.numbers import (
 from lib.chapters.relicv2.plan import SYSTEMS
 from lib.contrasts import picked
 from lib.controls import CHANCE
-from lib.figures.datasets import TITLES
+from lib.figures.datasets import set_title
 from lib.figures.levels import intervals, pair_gaps, tally
 from lib.figures.prose import UNTOLD, by_sign, by_verdict, listed, lower, mark, verb_once
 from lib.measures import Interval, read_together
@@ -109,7 +109,7 @@ def parts_answer(rows: Rows) -> str:
 
 def _homes(rows: Rows) -> dict[str, Rows]:
     """Title of a data set -> its rows."""
-    return {TITLES.get(name, name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
+    return {set_title(name): rows[rows["dataset"] == name] for name in dict.fromkeys(rows["dataset"])}
 
 
 def _parts(homes: Mapping[str, Rows]) -> dict[str, dict[str, dict[str, Interval]]]:
