@@ -92,7 +92,7 @@ def test_heat_map_shows_gains_as_such(shown):
         colour = mesh.to_rgba(float(text.get_text().replace("\N{MINUS SIGN}", "-")))[:3]
         assert below == (text.get_weight() == "bold") == np.allclose(colour, to_rgb(matrix.BELOW_ZERO))
         assert contrast(text.get_color(), colour) > 4.5
-    told = f"Blue and bold: {gains} of {len(cells)} cells, where the error falls by at least 0.5"
+    told = f"Blue and bold: {gains} of {len(cells)} cells, where the error falls by more than half a point"
     assert gains >= 8 and told in shown["heat"].caption
 
 

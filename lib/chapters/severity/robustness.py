@@ -82,15 +82,16 @@ def error_heat_map(rows: Rows, scope: str) -> Figure:
     draw_matrix(axes, whole, [spaced(name) for name in whole.index], [title(method) for method in whole], groups)
     means = lost.mean(axis=1)
     gains = int((whole < 0).to_numpy().sum())
+    marked = f". Blue and bold: {gains} of {whole.size} cells, where the error falls by more than half a point"
+    marked *= gains > 0
     data = lost.rename(columns=title).rename_axis("corruption").reset_index()
     data.insert(1, "group", data["corruption"].map(FAMILY))
     return Figure(
         drawing,
         name="fig-heat-map",
         caption="What corruptions cost: the error averaged over severities less the clean error, in percentage points; "
-        "the darker, the more"
-        + (f". Blue and bold: {gains} of {whole.size} cells, where the error falls by at least 0.5" * (gains > 0))
-        + f". Below the last line are the {len(EXTRA)} corruptions that the benchmark's authors held back. {scope}",
+        f"the darker, the more{marked}. Below the last line are the {len(EXTRA)} corruptions that the benchmark's "
+        f"authors held back. {scope}",
         alt=f"Table of {len(whole)} corruptions by {whole.shape[1]} methods, coloured by the points lost from clean "
         f"images. Averaged over the methods, a corruption costs {number(means.min())} to {_points(means.max())}. The "
         "largest number of each column: "

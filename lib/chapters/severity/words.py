@@ -14,6 +14,7 @@ from lib.chapters.severity.example import error_words
 from lib.chapters.severity.raw_pixels import raw_input_sentences
 from lib.chapters.severity.rescored import rescored_facts
 from lib.contrasts import (
+    Contrast,
     Kept,
     convolutional,
     estimates,
@@ -31,12 +32,12 @@ from lib.figures.style import spaced, title
 from lib.measures import read_together
 from lib.measures.corruption_error import ALL, held
 from lib.measures.rows import CLEAN, overall
-from lib.shifts.corruptions import CORRUPTIONS, SEVERITIES
+from lib.shifts.corruptions import CORRUPTIONS, GROUPS, SEVERITIES
 from lib.verdicts import HOLDS, NO_EFFECT, NOT_TESTED, REVERSED, UNDECIDED, Verdict, judged
 
 ANSWERS = (
     "answer-error", "answer-rank", "order-by-error", "order-by-loss", "least-loss", "harmless",
-    "falling", "dipping",
+    "least-group", "falling", "dipping",
 )  # fmt: skip
 
 
@@ -79,10 +80,12 @@ def severity_answer(rows: pd.DataFrame) -> dict[str, str]:
         "order-by-error": _in_order(rows, methods, "error"),
         "order-by-loss": _in_order(rows, methods, "relative error"),
         "least-loss": _least_loss(rows, errors),
-        "harmless": _harmless(harmless, _cost_at_last_severity(errors, worst, harmless, methods)),
-        "falling": f"Error is shown to fall from one severity to the next under {listed([*map(spaced, falling)])}."
-        if falling
-        else "Under no corruption is error shown to fall from one severity to the next.",
+        "harmless": _harmless(
+            harmless,
+            _cost_at_last_severity(errors, worst, harmless, methods) if harmless else _rises_least(rows, methods),
+        ),
+        "least-group": _least_group(rows, methods),
+        "falling": _falling([spaced(name) for name in falling]),
         "dipping": listed([spaced(name) for name in dipping]),
     }
 
@@ -203,12 +206,44 @@ def _least_loss(rows: pd.DataFrame, errors: pd.Series) -> str:
     return foremost(losses, told, most=False)
 
 
-def _harmless(names: Sequence[str], costs: str) -> str:
+def _harmless(names: Sequence[str], more: str) -> str:
     begin = "Averaged over the self-supervised methods"
     if not names:
-        return f"{begin}, every corruption is shown to raise the error at severity 5 above that of clean images."
+        return f"{begin}, every corruption is shown to raise the error at severity 5 above that of clean images. {more}"
     under = listed([*map(spaced, names)])
-    return f"{begin}, the error at severity 5 is not shown to be above that of clean images under {under}. {costs}"
+    return f"{begin}, the error at severity 5 is not shown to be above that of clean images under {under}. {more}"
+
+
+def _rises_least(rows: pd.DataFrame, methods: list[str]) -> str:
+    """Under which corruption the error averaged over `methods` is at severity 5 nearest to that of clean images."""
+    losses = _losses(rows, methods, dict.fromkeys(held(rows), SEVERITIES[-1]))
+    least = foremost(losses, lambda name, points: f"{spaced(name)} ({points:.1f} points)", most=False)
+    return f"It rises least under {least}."
+
+
+def _least_group(rows: pd.DataFrame, methods: list[str]) -> str:
+    """Which group adds least to the error of `methods`; a reason stands before it in the text, for blur alone."""
+    least = leaders(_losses(rows, methods, dict.fromkeys(GROUPS)), most=False)
+    reason = "; such views are a likely reason" if least == ["blur"] else ""
+    return (
+        f"Of the {len(GROUPS)} groups of corruptions, {led(least, 'adds', 'add')} least to the error of these methods "
+        f"over all severities{reason}."
+    )
+
+
+def _losses(rows: pd.DataFrame, methods: list[str], levels: Mapping[str, int | None]) -> dict[str, Contrast]:
+    """Corruption or group -> what it adds to the clean error, averaged over `methods`, at its level (None: all)."""
+    return {
+        name: mean_of([of_two(rows, method_cell(m, name, level), method_cell(m, CLEAN, None)) for m in methods])
+        for name, level in levels.items()
+    }
+
+
+def _falling(names: list[str]) -> str:
+    if not names:
+        return "Under no corruption is error shown to fall from one severity to the next."
+    alone = " alone" if len(names) == 1 else ""
+    return f"Error is shown to fall from one severity to the next under {listed(names)}{alone}."
 
 
 def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str], methods: list[str]) -> str:
@@ -230,11 +265,8 @@ def _cost_at_last_severity(errors: pd.Series, worst: pd.Series, shifts: list[str
 def _where_error_does_not_rise(rows: pd.DataFrame, methods: list[str]) -> tuple[list[str], list[str], list[str]]:
     """Corruptions whose error averaged over `methods` is at severity 5 not shown to be above the clean one; is shown to
     fall at some step of severity; or falls at some step, but is not shown to."""
-    kept, measured, last = Kept(), held(rows), SEVERITIES[-1]
-    losses = {
-        name: mean_of([of_two(rows, method_cell(m, name, last), method_cell(m, CLEAN, None)) for m in methods])
-        for name in measured
-    }
+    kept, measured = Kept(), held(rows)
+    losses = _losses(rows, methods, dict.fromkeys(measured, SEVERITIES[-1]))
     steps = {
         (name, step): mean_of([of_cell(rows, method_cell(m, name, step, "error step")) for m in methods])
         for name in measured
