@@ -21,7 +21,7 @@ from lib.evaluate.plan import CHECK, CLEAN, CORRUPTION
 from lib.evaluate.references import references
 from lib.evaluate.words import MEANINGS
 from lib.figures.figure import Figure
-from lib.images.sources import CIFAR10_CLASSES
+from lib.images.sources import CIFAR10_CLASSES, source_in_words
 from lib.runs import store
 from lib.shifts.corruptions import SEVERITIES
 
@@ -72,8 +72,9 @@ def _head(made: Evaluation, title: str) -> list[str]:
         page.paragraph("Withstand · robustness report", "kind"),
         f"<h1>{page.escaped(title)}</h1>",
         page.paragraph(
-            f"{record['data']['source']}; {len(made.data.classes):,} classes. {record['measured'][CLEAN]}. Measured in "
-            f"{_minutes(record['seconds'])} on {record['device']}, {record['finished']}.",
+            f"{source_in_words(record['data']['source'])}; {len(made.data.classes):,} classes. "
+            f"{record['measured'][CLEAN]}. Measured in {_minutes(record['seconds'])} on {record['device']}, "
+            f"{record['finished']}.",
             "scope",
         ),
     ]

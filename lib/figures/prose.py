@@ -10,6 +10,7 @@ import pandas as pd
 
 from lib.cells import COMPARED
 from lib.contrasts import Contrast, Kept, estimates, less
+from lib.images.sources import source_in_words
 from lib.measures import Interval
 from lib.measures.statistics import LEVEL
 from lib.runs import Results
@@ -57,7 +58,7 @@ def foundations(results: Results) -> str:
         records = [record for record in results.records if record["config"]["dataset"] == dataset]
         data, encoders = records[0]["data"], dict.fromkeys(record["config"]["encoder"] for record in records)
         told.append(
-            f"{data['source']}, {listed(list(encoders))}, {data['train_images']:,} training images, "
+            f"{source_in_words(data['source'])}, {listed(list(encoders))}, {data['train_images']:,} training images, "
             f"{_length(results, records)}, {_seeds(records)}"
         )
     return f"Preset {results.preset}: {'; '.join(told)}."

@@ -94,6 +94,18 @@ def from_arrays(path: Path) -> ImageSet:
     )
 
 
+def source_in_words(source: str) -> str:
+    """The `source` of a set, which runs keep, for a reader who does not know what is exact in it.
+
+    >>> source_in_words("cifar10 (59,896 exact)")
+    'cifar10 (59,896 exact images: the others differ from the originals and are not trained on)'
+    >>> source_in_words("scenes (rendered, protocol 1)")
+    'scenes (rendered, protocol 1)'
+    """
+    words = " exact images: the others differ from the originals and are not trained on)"
+    return re.sub(r"(?<=\d) exact\)$", words, source)
+
+
 def as_built_in(images: ImageSet, name: str, path: Path) -> ImageSet:
     """A user's own copy of a set that is known by its name, with its classes; refused where it is another set."""
     if name not in CLASSES:

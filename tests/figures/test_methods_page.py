@@ -82,14 +82,39 @@ def test_the_best_is_told_from_those_below_it():
         f"to 61.0 %; SwAV has the lowest, {swav} %."
     )
     assert words["answer"] == (
-        "By the linear probe 4 methods without labels reach 41 to 61 % here; beside them stand random weights 31 % and "
-        "training with labels 71 %."
+        "By the linear probe 4 methods without labels reach 41.0 to 61.0 % here; beside them stand random weights "
+        "31.0 % and training with labels 71.0 %."
     )
     assert words["answer-references"] == (
         f"Random weights reach {random} %; training with labels reaches {supervised} %."
     )
     assert words["answer-costs"] == "What each costs is in the table of results below."
     assert "those of the runs, on CPU, 2 threads (bf16): means over seeds." in words["costs"]
+
+
+def test_who_is_between_is_in_neither_group():
+    """Seeds lie one to either side, so that differences of 3 points are shown and those of 2 are not."""
+    means = {"simclr": 54.0, "byol": 53.5, "vicreg": 52.0, "swav": 50.5, "dino": 50.0}
+    words = page.methods_answer(results({name: [mean - 1, mean, mean + 1] for name, mean in means.items()}))
+    assert words["answer-accuracy"] == (
+        "Of 5 methods without labels, SimCLR and BYOL, which are not told apart, have the highest probe accuracy, 53.5 "
+        "to 54.0 %; DINO and SwAV, which are not told apart, have the lowest, 50.0 to 50.5 %. VICReg cannot be told "
+        "from either."
+    )
+
+
+@pytest.mark.parametrize(
+    ("best", "lowest", "expected"),
+    [
+        (["a", "b"], ["d", "c"], (["a", "b"], ["d", "c"], [])),
+        (["a", "b", "c"], ["e", "d", "c"], (["a", "b"], ["e", "d"], ["c"])),
+        (["a"], ["c", "b", "a"], (["a"], ["c", "b"], [])),  # which leads alone
+        (["a", "b", "c"], ["c"], (["a", "b"], ["c"], [])),
+        (["a", "c"], ["c", "a"], (["a", "c"], ["c", "a"], [])),
+    ],
+)
+def test_nobody_is_among_the_highest_and_the_lowest(best, lowest, expected):
+    assert page._apart(best, lowest) == expected
 
 
 CLEAR = {"dino": [50.0, 51.0, 52.0], "byol": [40.0, 41.0, 42.1]}

@@ -37,6 +37,16 @@ def test_minutes_are_those_of_text_and_of_what_is_glued(tmp_path, monkeypatch):
     assert minutes("a_study", ["word"]) == "2" and minutes("a_study", ["word " * PACE, "word"]) == "3"
 
 
+def test_a_page_says_what_becomes_of_images_that_are_not_exact():
+    results = Study(PLANS["severity_degradation"], seeds=[0]).results()
+    record = results.records[0]
+    named = replace(results, records=[record | {"data": record["data"] | {"source": "mine (1,234 exact)"}}])
+    told = "mine (1,234 exact images: the others differ from the originals and are not trained on), resnet"
+    assert f"Preset {results.preset}: {told}" in foundations(named)
+    whole = replace(results, records=[record | {"data": record["data"] | {"source": "scenes (rendered, protocol 1)"}}])
+    assert f"Preset {results.preset}: scenes (rendered, protocol 1), resnet" in foundations(whole)
+
+
 def test_runs_that_are_stale_are_folded_and_all_else_is_said():
     results = Study(PLANS["severity_degradation"], seeds=[0]).results()
     sound = replace(results, standings=[])

@@ -52,13 +52,13 @@ def _between(found: dict[str, Interval], learners: list[str]) -> str:
         return "No method that learns without labels is in these rows."
     means = [found[method].mean for method in learners]
     own = f"{len(learners)} methods without labels reach" if len(learners) > 1 else f"{title(learners[0])} reaches"
-    reached = f"{min(means):.0f} to {max(means):.0f} %" if len(means) > 1 else f"{means[0]:.0f} %"
+    reached = f"{min(means):.1f} to {max(means):.1f} %" if len(means) > 1 else f"{means[0]:.1f} %"
     beside = {
         "random": "random weights",
         "kmeans": "k-means over whitened patches",
         "supervised": "training with labels",
     }
-    told = [f"{word} {found[name].mean:.0f} %" for name, word in beside.items() if name in found]
+    told = [f"{word} {found[name].mean:.1f} %" for name, word in beside.items() if name in found]
     return f"By the linear probe {own} {reached} here{f'; beside them stand {listed(told)}' if told else ''}."
 
 
@@ -88,9 +88,26 @@ def _who_learns_best(rows: pd.DataFrame, found: dict[str, Interval], learners: l
     if len(best) == len(learners):
         first = f"{title(best[0])}, {_percent(found[best[0]])}"
         return f"Of {len(learners)} methods without labels, none is told apart from {first}."
+    best, lowest, both = _apart(best, lowest)
+    between = f" {listed([title(name) for name in both])} cannot be told from either." if both else ""
     return (
         f"Of {len(learners)} methods without labels, {told(best, 'highest probe accuracy')}; {told(lowest, 'lowest')}."
+        f"{between}"
     )
+
+
+def _apart(best: list[str], lowest: list[str]) -> tuple[list[str], list[str], list[str]]:
+    """`leaders` of both ends without those that are among both, and these.
+
+    Who leads alone is shown to be apart from all, by a test with less correction than that of the other end. Where the
+    first of one end is among the other end, nobody is taken out.
+    """
+    lowest = [name for name in lowest if best != [name]]
+    best = [name for name in best if lowest != [name]]
+    both = [name for name in best if name in lowest]
+    if {best[0], lowest[0]} & set(both):
+        return best, lowest, []
+    return [name for name in best if name not in both], [name for name in lowest if name not in both], both
 
 
 def _cheapest_and_dearest(results: Results) -> str:
