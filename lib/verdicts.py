@@ -123,6 +123,7 @@ class _Decided(Estimate):
     """What decides a claim, with the sign of its verdict; see `decided`."""
 
     verdict: str
+    margin: float | None  # of the claim
 
     def __neg__(self) -> _Decided:
         turned = {HOLDS: REVERSED, REVERSED: HOLDS}
@@ -133,7 +134,7 @@ class _Decided(Estimate):
         return {HOLDS: 1, REVERSED: -1}.get(self.verdict, 0)
 
     def equal(self, margin: float) -> bool:
-        return self.verdict == NO_EFFECT and margin >= MARGIN
+        return self.verdict == NO_EFFECT and self.margin is not None and self.margin <= margin
 
 
 def decided(claims: Sequence[Claim], rows: pd.DataFrame) -> dict[str, Estimate]:
@@ -146,7 +147,7 @@ def decided(claims: Sequence[Claim], rows: pd.DataFrame) -> dict[str, Estimate]:
     for own in judged(claims, rows):
         if (gap := own.difference) is not None:
             numbers = (gap.mean, gap.low, gap.high, gap.standard_error, gap.degrees)
-            found[own.claim.name] = _Decided(*numbers, own.verdict)
+            found[own.claim.name] = _Decided(*numbers, own.verdict, own.claim.margin)
     return found
 
 

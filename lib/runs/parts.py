@@ -21,6 +21,7 @@ import pandas as pd
 from lib import leases
 from lib.errors import BadInput
 from lib.runs import outcomes, published, store
+from lib.runs.config import RunConfig
 
 LONGEST = 1 << 15  # bytes of the outcomes of a part: a study's file, which they are thinned for, has many runs
 
@@ -50,7 +51,9 @@ def add(home: Path, record: dict, rows: pd.DataFrame) -> Path:
 def fold(home: Path) -> int:
     """Move all parts of a study and preset into its sorted files; returns how many there were.
 
-    Parts are removed last: interrupted before, everything is there twice and read once.
+    A run that was trained anew under the protocols of this code takes the place of those of older ones, which have
+    other keys and would stay beside it unread. Parts are removed last: interrupted before, everything is there twice
+    and read once.
     """
     if not (home / store.PARTS).is_dir() and not (home / store.NEXT).is_dir():
         return 0
@@ -59,12 +62,28 @@ def fold(home: Path) -> int:
         found = store.parts(home)
         if found:
             records, rows = store.read_published(home)
+            old = _replaced(records)
+            records, rows = [one for one in records if one["key"] not in old], rows[~rows["run"].isin(old)]
             store.write_published(home, records, rows)
             outcomes.publish(home, rows)
         for part in (home / store.PARTS).glob("*"):  # of those that were not complete as well
             remove(part)
     published.forget()
     return len(found)
+
+
+def _replaced(records: list[dict]) -> set[str]:
+    """Keys of runs of older protocols than this code's, of which there is one of the same configuration that is not."""
+    old: dict[str, set[str]] = {}
+    current = set()
+    for record in records:
+        config = RunConfig.from_dict(record["config"])
+        name = published.identity(config)
+        if published.is_older(record, config):
+            old.setdefault(name, set()).add(record["key"])
+        else:
+            current.add(name)
+    return {key for name, keys in old.items() if name in current for key in keys}
 
 
 def remove(part: Path) -> None:

@@ -13,8 +13,10 @@ from lib.errors import BadInput
 from lib.measures.outcomes import collected, keep
 from lib.measures.rows import cell_of
 from lib.runs import outcomes, parts, published, store
+from lib.runs.config import RunConfig
 
 KEYS = [digit * 16 for digit in "0123456789ab"]
+CONFIG = RunConfig("scenes", "dino")
 IDENTITIES = ("accuracy()#1.1", "corruption_error(images=50)#1")
 
 
@@ -25,7 +27,8 @@ def run(key, value=50.0, identities=IDENTITIES, **more):
         for identity in identities
         for number, shift in enumerate(("none", "fog"))
     ]
-    record = {"key": key, "seed": 0, "finished": "2026-01-01"} | more
+    record = {"key": key, "seed": 0, "finished": "2026-01-01", "config": CONFIG.to_dict()}
+    record |= {"protocols": CONFIG.protocols()} | more
     return record, pd.DataFrame(lines, columns=list(store.PUBLISHED_COLUMNS))
 
 
@@ -90,6 +93,16 @@ def test_two_machines_additions_merge(home, tmp_path):
     store.write_published(tmp_path / "at once", *expected)
     folded = {name: text for name, text in texts(found).items() if not name.startswith((".git/", "parts.lease/"))}
     assert folded == texts(tmp_path / "at once")
+
+
+def test_a_run_that_is_trained_anew_takes_the_place_of_one_of_an_older_protocol(home):
+    """Its key is another one; what has no successor stays, however old it is."""
+    older = {"protocols": {"method": 0}}
+    alone = RunConfig("scenes", "dino", seed=1).to_dict()
+    store.write_published(home, *together(run(KEYS[2], **older), run(KEYS[5], config=alone, **older)))
+    parts.add(home, *run(KEYS[3], 10.0))
+    assert len(store.read_published(home)[0]) == 3 and parts.fold(home) == 1
+    same(store.read_published(home), together(run(KEYS[3], 10.0), run(KEYS[5], config=alone, **older)))
 
 
 def test_sorted_files_of_two_machines_do_not_merge(home, tmp_path):

@@ -374,7 +374,7 @@ HEADLINE = Headline(
     "patch-out-of-domain",
     holds="Patch negatives, which keep only the surface of an image, raise accuracy out of domain.",
     reversed="Patch negatives, which keep only the surface of an image, lower accuracy out of domain.",
-    no_effect=f"Patch negatives, which keep only the surface of an image, change accuracy out of domain by less than "
+    no_effect="Patch negatives, which keep only the surface of an image, change accuracy out of domain by less than "
     f"{MARGIN:g} points.",
     undecided="Whether patch negatives, which keep only the surface of an image, help out of domain is not decided.",
 )
